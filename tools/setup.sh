@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Makes everything ready to work on napari-clickseg, and does nothing where it already is.
+#
+#   tools/setup.sh python   .venv with the plugin (editable), napari, Qt and the developer's tools
+#   tools/setup.sh system   the system libraries that a napari window needs
+#
+# PYTHON=... chooses the interpreter of a new .venv (3.11 or newer).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly VENV=.venv
+readonly STAMP=$VENV/.clickseg-setup
+readonly PACKAGES=tools/debian-packages.txt
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+
+# An address, a proxy or a certificate that someone configured is kept; whatever else the
+# machine's environment says about installing (a folder of stale wheels, a target, a
+# constraint) would change what ends up in .venv, so it is dropped.
+forget_foreign_settings() {
+    local name
+    for name in $(compgen -e); do
+        case $name in
+            PIP_INDEX_URL | PIP_CERT | PIP_CLIENT_CERT | PIP_PROXY | PIP_TRUSTED_HOST) ;;
+            PIP_CACHE_DIR | PIP_DEFAULT_TIMEOUT | PIP_RETRIES) ;;
+            PIP_*) unset "$name" ;;
+            UV_FIND_LINKS | UV_NO_INDEX | UV_CONSTRAINT | UV_BUILD_CONSTRAINT) unset "$name" ;;
+            UV_OVERRIDE | UV_EXCLUDE* | UV_PYTHON | UV_SYSTEM_PYTHON | UV_PRERELEASE) unset "$name" ;;
+            UV_RESOLUTION | UV_INDEX_STRATEGY | UV_NO_BUILD* | UV_NO_BINARY*) unset "$name" ;;
+            PYTHONHOME | PYTHONPATH | VIRTUAL_ENV | CONDA_PREFIX) unset "$name" ;;
+        esac
+    done
+    export PIP_DISABLE_PIP_VERSION_CHECK=1
+    # Some wheels are hundreds of megabytes.
+    export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300}
+}
+
+# uv does not read pip's configuration, but should use the same registry and certificates.
+hand_pip_settings_to_uv() {
+    local index=${PIP_INDEX_URL:-}
+    if [[ -z $index ]]; then
+        index=$("$VENV/bin/python" -m pip config get global.index-url 2>/dev/null || true)
+    fi
+    if [[ -n $index && -z ${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-} ]]; then
+        export UV_DEFAULT_INDEX=$index
+    fi
+    if [[ -f ${PIP_CERT:-} && -z ${SSL_CERT_FILE:-} ]]; then
+        export SSL_CERT_FILE=$PIP_CERT
+    fi
+}
+
+is_new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3; do
+        if is_new_enough "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    die "Python 3.11 or newer is needed; install it, or name one: PYTHON=/path/to/python3 make …"
+}
+
+as_root() {
+    if [[ $(id -u) -eq 0 ]]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        return 1
+    fi
+}
+
+apt_install() {
+    command -v apt-get >/dev/null || return 1
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq || true
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" \
+        >&2
+}
+
+make_venv() {
+    local python
+    python=$(find_python)
+    say "creating $VENV with $python"
+    # Debian keeps venv's pip in a package of its own.
+    if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+        apt_install python3-venv \
+            || die "Python's venv module is needed; as root: apt-get install python3-venv"
+    fi
+    "$python" -m venv --clear "$VENV"
+}
+
+# Changes whenever the environment has to be brought up to date, or was moved.
+fingerprint() {
+    {
+        pwd -P
+        "$VENV/bin/python" --version
+        cat pyproject.toml constraints.txt tools/setup.sh
+    } | cksum
+}
+
+setup_python() {
+    if [[ -x $VENV/bin/clickseg && -f $STAMP && $(fingerprint) == "$(<"$STAMP")" ]]; then
+        return
+    fi
+    forget_foreign_settings
+    # An interpreter that no longer runs (the folder was moved, Python was updated) is of no use.
+    "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || make_venv
+    hand_pip_settings_to_uv
+    if ! "$VENV/bin/python" -m uv --version >/dev/null 2>&1; then
+        say "installing uv"
+        "$VENV/bin/python" -m pip install --quiet --constraint constraints.txt uv
+    fi
+    say "installing napari-clickseg and its developer's tools (the first time takes minutes)"
+    "$VENV/bin/python" -m uv pip install --python "$VENV/bin/python" \
+        --constraint constraints.txt --group dev --editable '.[all]'
+    fingerprint >"$STAMP"
+}
+
+have_screen() {
+    command -v xvfb-run >/dev/null || [[ -n ${DISPLAY:-}${WAYLAND_DISPLAY:-} ]]
+}
+
+setup_system() {
+    local package missing=()
+    [[ $(uname -s) == Linux ]] || return 0
+    if ! command -v dpkg-query >/dev/null; then
+        have_screen || die "Xvfb and the libraries of $PACKAGES are needed; install them"
+        return 0
+    fi
+    while read -r package; do
+        [[ $package == '#'* ]] && continue
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] \
+            || missing+=("$package")
+    done <"$PACKAGES"
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    say "installing system libraries: ${missing[*]}"
+    apt_install "${missing[@]}" && return 0
+    say "system libraries are missing; as root: apt-get install ${missing[*]}"
+    have_screen
+}
+
+case ${1:-} in
+    python) setup_python ;;
+    system) setup_system ;;
+    *) die "usage: tools/setup.sh python|system" ;;
+esac
