@@ -39,17 +39,19 @@ forget_foreign_settings() {
     export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300}
 }
 
+# `pip config get` answers "no such key" for some of what `pip config list` shows.
+configured() {
+    "$VENV/bin/python" -m pip config list | sed -n "s/^global\.$1='\(.*\)'\$/\1/p" | tail -n 1
+}
+
 # uv does not read pip's configuration, but should use the same registry and certificates.
 hand_pip_settings_to_uv() {
-    local index=${PIP_INDEX_URL:-}
-    if [[ -z $index ]]; then
-        index=$("$VENV/bin/python" -m pip config get global.index-url 2>/dev/null || true)
-    fi
+    local index=${PIP_INDEX_URL:-$(configured index-url)} cert=${PIP_CERT:-$(configured cert)}
     if [[ -n $index && -z ${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-} ]]; then
         export UV_DEFAULT_INDEX=$index
     fi
-    if [[ -f ${PIP_CERT:-} && -z ${SSL_CERT_FILE:-} ]]; then
-        export SSL_CERT_FILE=$PIP_CERT
+    if [[ -f $cert && -z ${SSL_CERT_FILE:-} ]]; then
+        export SSL_CERT_FILE=$cert
     fi
 }
 
@@ -59,7 +61,7 @@ is_new_enough() {
 
 find_python() {
     local candidate
-    for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3; do
+    for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3}; do
         if is_new_enough "$candidate"; then
             command -v "$candidate"
             return
