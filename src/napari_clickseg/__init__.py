@@ -1,0 +1,72 @@
+"""Click segmentation for napari: say what you see with clicks.
+
+The names below are loaded when they are first used; importing the package loads neither torch
+nor Qt.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_clickseg.core.clicks import Click, ClickError
+    from napari_clickseg.core.masks import Refinement
+    from napari_clickseg.core.source import ImageError
+    from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.models.checkpoint import ModelFileError
+    from napari_clickseg.models.registry import list_models
+    from napari_clickseg.segmenter import (
+        DeviceError,
+        Prediction,
+        Segmenter,
+        Session,
+        load_segmenter,
+    )
+
+try:
+    __version__ = version("napari-clickseg")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+unknown"
+
+_HOMES = {
+    "Click": "core.clicks",
+    "ClickError": "core.clicks",
+    "DeviceError": "segmenter",
+    "ImageError": "core.source",
+    "ModelCard": "models.card",
+    "ModelFileError": "models.checkpoint",
+    "Prediction": "segmenter",
+    "Refinement": "core.masks",
+    "Segmenter": "segmenter",
+    "Session": "segmenter",
+    "list_models": "models.registry",
+    "load_segmenter": "segmenter",
+}
+
+__all__ = [
+    "Click",
+    "ClickError",
+    "DeviceError",
+    "ImageError",
+    "ModelCard",
+    "ModelFileError",
+    "Prediction",
+    "Refinement",
+    "Segmenter",
+    "Session",
+    "__version__",
+    "list_models",
+    "load_segmenter",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,244 @@
+"""Masks: pieces of them, from probability to mask, and how a mask is written among labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from napari_clickseg.core.clicks import Click
+from napari_clickseg.core.window import Box
+
+__all__ = ["OverlapRule", "Patch", "Refinement", "plan_commit", "refine", "region_of"]
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float32]
+OverlapRule = Literal["overwrite", "keep", "background"]
+_EIGHT = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A mask kept as its bounding box and the pixels in it; equal where the pixels are.
+
+    Parameters
+    ----------
+    box : Box
+        Where it lies in the image.
+    mask : bool (box.height, box.width)
+        Read-only.
+    """
+
+    box: Box
+    mask: BoolArray
+    digest: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        mask = np.array(self.mask, dtype=bool)
+        if mask.shape != self.box.shape:
+            raise ValueError(f"The mask's shape {mask.shape} is not the box's {self.box.shape}.")
+        mask.setflags(write=False)
+        object.__setattr__(self, "mask", mask)
+        place = f"{self.box.top},{self.box.left},{mask.shape}".encode()
+        packed = np.packbits(mask).tobytes()
+        object.__setattr__(self, "digest", hashlib.blake2b(place + packed, digest_size=16).digest())
+
+    @classmethod
+    def of(cls, mask: npt.NDArray[Any], *, offset: tuple[int, int] = (0, 0)) -> Patch:
+        """Cut a mask (Y, X) to its bounding box; `offset` is where its first pixel lies."""
+        if mask.ndim != 2:
+            raise ValueError(f"A mask has two axes (Y, X), not {mask.ndim}.")
+        mask = np.asarray(mask) != 0
+        box = Box.of_mask(mask)
+        return cls(box.shift(*offset) if box else box, mask[box.slices])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Patch) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __bool__(self) -> bool:
+        return bool(self.box)
+
+    def cut(self, box: Box) -> BoolArray:
+        """Return the mask within `box`, False outside the patch; bool (box.height, box.width)."""
+        out = np.zeros(box.shape, bool)
+        common = self.box.intersection(box)
+        if common:
+            target = common.shift(-box.top, -box.left)
+            out[target.slices] = self.mask[common.shift(-self.box.top, -self.box.left).slices]
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """How a probability becomes a mask.
+
+    Parameters
+    ----------
+    threshold : float
+        Probability above which a pixel belongs to the object.
+    smooth : float
+        Standard deviation of the smoothing, in image pixels; 0 is none.
+    fill_holes : bool
+        Fill holes that hold no negative click.
+    keep_clicked : bool
+        Keep only the parts that hold a positive click (where there is one).
+    """
+
+    threshold: float = 0.5
+    smooth: float = 0.0
+    fill_holes: bool = False
+    keep_clicked: bool = False
+
+
+def refine(
+    probability: FloatArray,
+    box: Box,
+    clicks: Sequence[Click],
+    refinement: Refinement,
+) -> BoolArray:
+    """Turn the probability in a box into a mask.
+
+    Whatever the settings, a positive click's pixel is in the mask and a negative's is not.
+
+    Parameters
+    ----------
+    probability : float32 (box.height, box.width)
+    box : Box
+        Where the probability lies in the image.
+    clicks : sequence of Click
+        In image pixels; where two fall on one pixel the later one counts.
+    refinement : Refinement
+
+    Returns
+    -------
+    bool (box.height, box.width)
+    """
+    if refinement.smooth > 0:
+        probability = ndimage.gaussian_filter(probability, refinement.smooth, mode="nearest")
+    mask = probability > refinement.threshold
+    pixels = _pixels_in(box, clicks)
+    _enforce(mask, pixels)
+    if refinement.keep_clicked:
+        mask = _clicked_parts(mask, pixels)
+    if refinement.fill_holes:
+        mask = _filled(mask, pixels)
+    _enforce(mask, pixels)
+    return mask
+
+
+def _pixels_in(box: Box, clicks: Sequence[Click]) -> dict[tuple[int, int], bool]:
+    pixels = {}
+    for click in clicks:
+        row, column = click.pixel[0] - box.top, click.pixel[1] - box.left
+        if 0 <= row < box.height and 0 <= column < box.width:
+            pixels[row, column] = click.positive
+    return pixels
+
+
+def _enforce(mask: BoolArray, pixels: dict[tuple[int, int], bool]) -> None:
+    for pixel, positive in pixels.items():
+        mask[pixel] = positive
+
+
+def _clicked_parts(mask: BoolArray, pixels: dict[tuple[int, int], bool]) -> BoolArray:
+    positive = [pixel for pixel, inside in pixels.items() if inside]
+    if not positive:
+        return mask
+    parts, _ = ndimage.label(mask, _EIGHT)
+    wanted = {int(parts[pixel]) for pixel in positive} - {0}
+    return np.isin(parts, list(wanted))
+
+
+def _filled(mask: BoolArray, pixels: dict[tuple[int, int], bool]) -> BoolArray:
+    filled = np.asarray(ndimage.binary_fill_holes(mask), bool)
+    negative = [pixel for pixel, inside in pixels.items() if not inside]
+    if negative:
+        holes, _ = ndimage.label(filled & ~mask)
+        asked_for = {int(holes[pixel]) for pixel in negative} - {0}
+        filled &= ~np.isin(holes, list(asked_for)) if asked_for else True
+    return filled
+
+
+def plan_commit(
+    labels: npt.NDArray[Any],
+    mask: BoolArray,
+    value: int,
+    rule: OverlapRule,
+    *,
+    earlier: BoolArray | None = None,
+) -> tuple[BoolArray, npt.NDArray[Any]]:
+    """Decide which pixels of a label map change when a mask is accepted.
+
+    Parameters
+    ----------
+    labels : int (h, w)
+        The label map in the box of the mask (and of `earlier`); not changed.
+    mask : bool (h, w)
+        The object.
+    value : int
+        Its id or class.
+    rule : {"overwrite", "keep", "background"}
+        ``overwrite``: the mask takes every pixel it covers. ``keep``: pixels of other ids stay
+        theirs. ``background``: only pixels without any label are written, nothing is erased.
+    earlier : bool (h, w), optional
+        Where this same object was accepted before: what it no longer covers becomes background,
+        except under ``background``.
+
+    Returns
+    -------
+    changed : bool (h, w)
+        The pixels to write.
+    values : array (h, w)
+        What to write there, in the dtype of `labels`.
+    """
+    if rule == "overwrite":
+        write = mask
+    elif rule == "keep":
+        write = mask & ((labels == 0) | (labels == value))
+    elif rule == "background":
+        write = mask & (labels == 0)
+    else:
+        raise ValueError(f"The rule for overlap is overwrite, keep or background, not {rule!r}.")
+    values = labels.copy()
+    values[write] = value
+    if earlier is not None and rule != "background":
+        values[earlier & ~mask & (labels == value)] = 0
+    return np.asarray(values != labels), values
+
+
+def region_of(labels: npt.NDArray[Any], pixel: tuple[int, int], *, connected: bool = False
+              ) -> Patch | None:
+    """Take the region that holds a pixel out of a label map (Y, X).
+
+    Parameters
+    ----------
+    labels : int (Y, X)
+    pixel : (int, int)
+        Row and column.
+    connected : bool
+        True takes only the 8-connected part at the pixel; False all pixels with its id.
+
+    Returns
+    -------
+    Patch or None
+        None where the pixel is background or outside.
+    """
+    row, column = pixel
+    if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
+        return None
+    value = labels[row, column]
+    if value == 0:
+        return None
+    mask = np.asarray(labels == value)
+    if connected:
+        parts, _ = ndimage.label(mask, _EIGHT)
+        mask = parts == parts[row, column]
+    return Patch.of(mask)

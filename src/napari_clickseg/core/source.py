@@ -1,0 +1,200 @@
+"""The image as a session reads it: any array, and of it only the window that is needed.
+
+numpy, dask and zarr arrays and lists of them (a multiscale pyramid, finest first) are taken as
+they are; a window is cut out before anything is converted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clickseg.core.window import Box, Window
+
+__all__ = ["ImageError", "ImageSource", "Sample"]
+
+MAX_CHANNELS = 32
+_DENSEST = 3  # pixels read for one network pixel, at the most
+_SAMPLE_BLOCKS = 4  # blocks a side that a large image is sampled with
+_SAMPLE_SIDE = 256
+
+
+class ImageError(ValueError):
+    """An image that cannot be worked on; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Pixels cut from the image.
+
+    Parameters
+    ----------
+    values : array (h, w, C)
+        In the image's dtype.
+    origin : (float, float)
+        Position of the first pixel, y and x in image pixels.
+    step : (float, float)
+        Distance between neighbouring pixels, in image pixels.
+    """
+
+    values: npt.NDArray[Any]
+    origin: tuple[float, float]
+    step: tuple[float, float]
+
+
+class ImageSource:
+    """One plane of an image, possibly with channels, possibly lazy, possibly multiscale.
+
+    Parameters
+    ----------
+    data : array or sequence of arrays
+        (Y, X) or (Y, X, C) of a real dtype; a list is a pyramid, finest level first.
+    rgb : bool, optional
+        Whether the last axis holds red, green, blue (and alpha, which is left out). By default
+        only 8-bit images with three channels count as colour.
+
+    Raises
+    ------
+    ImageError
+        If the image is empty, complex, has more than 32 channels or other axes than these.
+    """
+
+    def __init__(self, data: Any, *, rgb: bool | None = None) -> None:
+        levels = list(data) if _is_pyramid(data) else [data]
+        if not levels:
+            raise ImageError("The image is empty; open one that has pixels.")
+        levels = [a if hasattr(a, "shape") and hasattr(a, "dtype") else np.asarray(a)
+                  for a in levels]
+        _check(levels[0])
+        self._levels = levels
+        self.dtype: np.dtype[Any] = np.dtype(levels[0].dtype)
+        self.shape: tuple[int, int] = (int(levels[0].shape[0]), int(levels[0].shape[1]))
+        stored = int(levels[0].shape[2]) if levels[0].ndim == 3 else 1
+        if rgb is None:
+            rgb = stored == 3 and self.dtype == np.uint8
+        if rgb and stored not in (3, 4):
+            raise ImageError(f"A colour image has 3 channels, not {stored}; turn 'RGB' off.")
+        self.rgb = rgb
+        self.channels = 3 if rgb else stored
+        self.notices = self._notices(stored)
+
+    def _notices(self, stored: int) -> tuple[str, ...]:
+        notices = []
+        if self.rgb and stored == 4:
+            notices.append("The image's alpha channel is left out; red, green and blue are used.")
+        if self.dtype == np.bool_:
+            notices.append("The image is boolean: it is used as 0 and 1. If it is a mask, "
+                           "choose it as the starting mask and open the image itself.")
+        if self.shape == (1, 1):
+            notices.append("The image is a single pixel; open a larger one to outline objects.")
+        return tuple(notices)
+
+    def sample(self) -> npt.NDArray[Any]:
+        """Return pixels (n, C) that stand for the whole image; a large image is not read whole.
+
+        Small images come whole; of large ones blocks on a fixed grid of the coarsest level that
+        is not smaller than a block.
+        """
+        level = self._levels[0]
+        for coarser in self._levels[1:]:
+            if min(coarser.shape[:2]) >= _SAMPLE_SIDE:
+                level = coarser
+        height, width = int(level.shape[0]), int(level.shape[1])
+        side = _SAMPLE_SIDE * _SAMPLE_BLOCKS
+        if height * width <= side * side:
+            return self._channels(np.asarray(level[:])).reshape(-1, self.channels)
+        blocks = []
+        for top in _starts(height):
+            for left in _starts(width):
+                part = np.asarray(level[top : top + _SAMPLE_SIDE, left : left + _SAMPLE_SIDE])
+                blocks.append(self._channels(part).reshape(-1, self.channels))
+        return np.concatenate(blocks)
+
+    def read(self, window: Window) -> Sample | None:
+        """Read what `window` shows of the image, subsampled where it shows very much.
+
+        Returns
+        -------
+        Sample or None
+            None where the window lies outside the image.
+        """
+        zoomed_out = window.span / window.size
+        level, factors = self._level_for(zoomed_out)
+        visible = window.visible(self.shape)
+        if not visible:
+            return None
+        # One pixel more on every side, for the interpolation at the border.
+        pad = math.ceil(zoomed_out) + 1
+        edges = [
+            (max(0, math.floor((start - pad) / f)), min(n, math.ceil((stop + pad) / f) + 1))
+            for start, stop, f, n in (
+                (visible.top, visible.bottom, factors[0], int(level.shape[0])),
+                (visible.left, visible.right, factors[1], int(level.shape[1])),
+            )
+        ]
+        strides = [max(1, math.floor(zoomed_out / f / _DENSEST)) for f in factors]
+        index = tuple(
+            slice(start + (stride // 2 if stop - start > stride // 2 else 0), stop, stride)
+            for (start, stop), stride in zip(edges, strides, strict=True)
+        )
+        values = self._channels(np.asarray(level[index]))
+        origin = tuple((i.start + 0.5) * f - 0.5 for i, f in zip(index, factors, strict=True))
+        step = tuple(stride * f for stride, f in zip(strides, factors, strict=True))
+        return Sample(values, (origin[0], origin[1]), (step[0], step[1]))
+
+    def read_all(self) -> npt.NDArray[Any]:
+        """Read the whole image (Y, X, C) at full resolution."""
+        return self.read_box(Box(0, 0, *self.shape))
+
+    def read_box(self, box: Box) -> npt.NDArray[Any]:
+        """Read the pixels (h, w, C) of a box at full resolution."""
+        return self._channels(np.asarray(self._levels[0][box.slices]))
+
+    def _level_for(self, zoomed_out: float) -> tuple[Any, tuple[float, float]]:
+        """Return the coarsest level that still has a pixel for each network pixel, and factors."""
+        best, factors = self._levels[0], (1.0, 1.0)
+        for level in self._levels[1:]:
+            candidate = (self.shape[0] / level.shape[0], self.shape[1] / level.shape[1])
+            if max(candidate) <= zoomed_out:
+                best, factors = level, candidate
+        return best, factors
+
+    def _channels(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return values[:, :, None] if values.ndim == 2 else values[:, :, : self.channels]
+
+
+def _is_pyramid(data: Any) -> bool:
+    if isinstance(data, np.ndarray) or (hasattr(data, "shape") and hasattr(data, "dtype")):
+        return False
+    return isinstance(data, Sequence) and all(hasattr(level, "shape") for level in data)
+
+
+def _check(level: Any) -> None:
+    shape = tuple(int(n) for n in level.shape)
+    dtype = np.dtype(level.dtype)
+    if len(shape) not in (2, 3):
+        raise ImageError(
+            f"The image has {len(shape)} axes; choose one plane (Y, X) or (Y, X, channels)."
+        )
+    if 0 in shape:
+        raise ImageError(f"The image is empty, its shape is {shape}; open one that has pixels.")
+    if dtype.kind == "c":
+        raise ImageError("The image is complex; take its magnitude first, e.g. numpy.abs(image).")
+    if dtype.kind not in "buif":
+        raise ImageError(f"The image's dtype is {dtype}; convert it to integers or floats first.")
+    if len(shape) == 3 and shape[2] > MAX_CHANNELS:
+        raise ImageError(
+            f"The image has {shape[2]} channels, at most {MAX_CHANNELS} can be used; choose some, "
+            "or if that axis is depth or time, choose one plane."
+        )
+
+
+def _starts(length: int) -> list[int]:
+    last = max(0, length - _SAMPLE_SIDE)
+    n = min(_SAMPLE_BLOCKS, math.ceil(length / _SAMPLE_SIDE))
+    return sorted({round(float(start)) for start in np.linspace(0, last, n)})

@@ -1,0 +1,325 @@
+"""From a prompt to network probabilities: where to look, and what to show the network.
+
+One `step` answers one more click. It looks at the object's window, and again where the look
+shows that the window should be another: closer for a small object, wider where the mask touches
+the window's border.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from napari_clickseg.core.guidance import encode, input_channels
+from napari_clickseg.core.intensity import to_channels
+from napari_clickseg.core.window import Box, Window, first_window, object_window, resample
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from napari_clickseg.core.clicks import Click, Prompt
+    from napari_clickseg.core.intensity import Intensity
+    from napari_clickseg.core.source import ImageSource
+    from napari_clickseg.models.card import ModelCard
+
+__all__ = ["DeviceError", "Estimate", "Estimator", "choose_device", "prepare"]
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+_EIGHT = np.ones((3, 3), bool)
+_MOST_LOOKS = 4  # at one click
+_STRAY = 0.02  # parts smaller than this share of the largest don't widen the window
+
+
+class DeviceError(ValueError):
+    """A device that is not there."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Estimate:
+    """The network's answer in its window.
+
+    Parameters
+    ----------
+    window : Window
+    probabilities : float32 (outputs, size, size)
+        Of the object; or of background and each class.
+    """
+
+    window: Window
+    probabilities: FloatArray
+
+    @property
+    def foreground(self) -> FloatArray:
+        """Probability of the foreground, float32 (size, size)."""
+        if self.probabilities.shape[0] == 1:
+            return self.probabilities[0]
+        return 1.0 - self.probabilities[0]
+
+    def extent(self, least: float, shape: tuple[int, int]) -> Box:
+        """Return the box in the image outside of which the probability is below `least`."""
+        box = Box.of_mask(self.foreground > least)
+        if not box:
+            return box
+        window = self.window
+        top, left = window.to_image(box.top - 1.0, box.left - 1.0)
+        bottom, right = window.to_image(float(box.bottom), float(box.right))
+        edges = Box.from_edges(int(top), int(left), int(bottom) + 2, int(right) + 2)
+        return edges.intersection(window.visible(shape))
+
+    def classes(self, extent: Box, mask: BoolArray) -> npt.NDArray[np.uint8]:
+        """Return the most probable class of each pixel of `mask` in `extent`, uint8 ids from 1."""
+        if self.probabilities.shape[0] == 1 or not extent:
+            return mask.astype(np.uint8)
+        planes = np.ascontiguousarray(self.probabilities[1:].transpose(1, 2, 0))
+        best = self.window.to_box(planes, extent).argmax(axis=2)
+        return np.where(mask, best + 1, 0).astype(np.uint8)
+
+
+class Estimator:
+    """Answers prompts on one image.
+
+    Parameters
+    ----------
+    card : ModelCard
+    source : ImageSource
+    intensity : Intensity
+    forward : callable
+        float32 (K, N, N) → probabilities float32 (outputs, N, N).
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        source: ImageSource,
+        intensity: Intensity,
+        forward: Callable[[FloatArray], FloatArray],
+    ) -> None:
+        self.card, self.source, self.intensity, self.forward = card, source, intensity, forward
+        self._seen: OrderedDict[Window, FloatArray] = OrderedDict()
+
+    def step(self, prompt: Prompt, previous: Estimate | None) -> Estimate | None:
+        """Answer a prompt, given the answer to the one before it.
+
+        Returns
+        -------
+        Estimate or None
+            None where there is nothing to go by: no mask and no positive click.
+        """
+        clicks = prompt.clicks
+        if prompt.start is not None and previous is None:
+            if len(clicks) == prompt.settled:
+                return None  # the mask that is there is the answer
+            previous = self._from_mask(prompt)
+        if previous is None:
+            if not prompt.has_positive and not self.card.automatic:
+                return None
+            window = self._first_window(clicks)
+            estimate = self._look(window, clicks, None)
+        else:
+            window = self._window_around(previous, clicks, keep=True)
+            estimate = self._look(window, clicks, previous)
+        for _ in range(_MOST_LOOKS - 1):
+            window = self._window_around(estimate, clicks, keep=True)
+            if window == estimate.window:
+                break
+            estimate = self._look(window, clicks, previous)
+        return estimate
+
+    def _from_mask(self, prompt: Prompt) -> Estimate:
+        """Put a starting mask into the form of an answer."""
+        assert prompt.start is not None
+        box = prompt.start.box.union(Box.of_pixels(c.pixel for c in prompt.clicks))
+        window = self._object_window(box)
+        visible = window.visible(self.source.shape)
+        mask = prompt.start.cut(visible).astype(np.float32)
+        origin = float(visible.top), float(visible.left)
+        foreground = window.from_image(mask, origin, (1.0, 1.0))
+        if self.card.outputs == 1:
+            return Estimate(window, foreground[None])
+        others = np.repeat(foreground[None] / len(self.card.classes), len(self.card.classes), 0)
+        return Estimate(window, np.concatenate([1 - foreground[None], others]))
+
+    def _first_window(self, clicks: tuple[Click, ...]) -> Window:
+        shape, spec = self.source.shape, self.card.window
+        positive = [click for click in clicks if click.positive]
+        if not positive:
+            middle = (shape[0] - 1) / 2, (shape[1] - 1) / 2
+            return first_window(shape, middle, spec.size, spec.largest_span)
+        window = first_window(
+            shape, (positive[-1].y, positive[-1].x), spec.size, spec.first_span
+        )
+        box = Box.of_pixels(click.pixel for click in positive)
+        return window if window.box.contains(box) else self._object_window(box)
+
+    def _object_window(self, box: Box, *, wider: float = 1.0) -> Window:
+        spec = self.card.window
+        return object_window(
+            self.source.shape, box, spec.size, margin=spec.margin * wider,
+            smallest=spec.smallest_span, largest=spec.largest_span,
+        )
+
+    def _window_around(
+        self, estimate: Estimate, clicks: tuple[Click, ...], *, keep: bool
+    ) -> Window:
+        """Choose the window for what was found and the clicks; with `keep`, not without need."""
+        window, shape = estimate.window, self.source.shape
+        clicked = Box.of_pixels(click.pixel for click in clicks)
+        found, touches = self._found(estimate, clicks)
+        if not found:
+            if not clicked:
+                return window
+            # Nothing there yet: look closer at the clicks.
+            closer = Box(
+                clicked.top - window.span // 8, clicked.left - window.span // 8,
+                clicked.height + window.span // 4, clicked.width + window.span // 4,
+            )
+            if not any(click.positive for click in clicks):
+                return window
+            return self._object_window(closer) if window.span > self.card.window.size // 2 else (
+                window)
+        box = found.union(clicked)
+        wanted = self._object_window(box, wider=1.6 if touches else 1.0)
+        if keep and not touches and window.box.contains(clicked):
+            ratio = wanted.span / window.span
+            inside = window.visible(shape).contains(wanted.visible(shape))
+            if 0.66 <= ratio <= 1.0 and inside:
+                return window
+            if 1.0 < ratio <= 1.25:
+                return window
+        if touches and wanted.span <= window.span and window.box.contains(box):
+            return window  # as wide as it may be
+        return wanted
+
+    def _found(self, estimate: Estimate, clicks: tuple[Click, ...]) -> tuple[Box, bool]:
+        """Return the object's box in the image, and whether it runs out of the window."""
+        mask = estimate.foreground > 0.5
+        if not mask.any():
+            return Box(0, 0, 0, 0), False
+        window, shape = estimate.window, self.source.shape
+        size = window.size
+        parts, count = ndimage.label(mask, _EIGHT)
+        areas = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+        wanted = areas >= _STRAY * areas.max()
+        for click in clicks:
+            y, x = (round(v) for v in window.to_network(*click.pixel))
+            if click.positive and 0 <= y < size and 0 <= x < size and parts[y, x]:
+                wanted[parts[y, x] - 1] = True
+        box = Box.of_mask(np.concatenate([[False], wanted])[parts])
+        visible = window.visible(shape)
+        top, left = window.to_image(box.top - 0.5, box.left - 0.5)
+        bottom, right = window.to_image(box.bottom - 0.5, box.right - 0.5)
+        found = Box.from_edges(
+            round(top + 0.5), round(left + 0.5), round(bottom + 0.5), round(right + 0.5)
+        ).intersection(visible)
+        slack = 1 + window.span / size
+        touches = (
+            (found.top - visible.top < slack and visible.top > 0)
+            or (found.left - visible.left < slack and visible.left > 0)
+            or (visible.bottom - found.bottom < slack and visible.bottom < shape[0])
+            or (visible.right - found.right < slack and visible.right < shape[1])
+        )
+        return found, touches
+
+    def _look(
+        self, window: Window, clicks: tuple[Click, ...], previous: Estimate | None
+    ) -> Estimate:
+        """Run the network on a window."""
+        card = self.card
+        positions = [(window.to_network(*click.pixel), click.positive) for click in clicks]
+        inputs = encode(
+            self._pixels(window),
+            [position for position, positive in positions if positive],
+            [position for position, positive in positions if not positive],
+            None if previous is None else _moved(previous, window),
+            encoding=card.encoding,
+            radius=card.disk_radius,
+        )
+        return Estimate(window, self.forward(inputs))
+
+    def _pixels(self, window: Window) -> FloatArray:
+        """Return the window of the image as the network takes it, float32 (C, size, size)."""
+        if window in self._seen:
+            self._seen.move_to_end(window)
+            return self._seen[window]
+        sample = self.source.read(window)
+        count = self.card.image_channels
+        if sample is None:
+            return np.zeros((count, window.size, window.size), np.float32)
+        values = self.intensity.apply(sample.values)
+        values = to_channels(values, count)
+        seen = window.from_image(values, sample.origin, sample.step)
+        out = np.ascontiguousarray(seen.transpose(2, 0, 1))
+        self._seen[window] = out
+        if len(self._seen) > 8:
+            self._seen.popitem(last=False)
+        return out
+
+
+def _moved(estimate: Estimate, window: Window) -> FloatArray:
+    """Resample an estimate's foreground to another window; zero where it does not reach."""
+    old = estimate.window
+    if old == window:
+        return estimate.foreground
+    y, x = old.to_network(*window.to_image(0.0, 0.0))
+    stride = old.zoom / window.zoom
+    return resample(estimate.foreground, (window.size, window.size), (y, x), (stride, stride))
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name; ``"auto"`` takes CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    DeviceError
+        If it is not there.
+    """
+    import torch
+
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"'{name}' is no device; choose auto, cpu, cuda or mps.") from error
+    there = {"cpu": True, "cuda": cuda, "mps": mps}.get(device.type, False)
+    if not there or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise DeviceError(f"There is no device '{name}' here; choose auto or cpu.")
+    return device
+
+
+def prepare(
+    network: nn.Module, card: ModelCard, device: torch.device
+) -> tuple[nn.Module, torch.device]:
+    """Put a network on its device and run it once, so that the first click is not slow.
+
+    On devices other than the CPU and CUDA the result is compared with the CPU's; where they
+    differ, the CPU is used.
+    """
+    import torch
+
+    channels = input_channels(card.encoding, card.image_channels)
+    generator = torch.Generator().manual_seed(0)
+    example = torch.rand(1, channels, card.window.size, card.window.size, generator=generator)
+    network = network.eval().to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        if device.type not in ("cpu", "cuda"):
+            reference = network(example)
+            try:
+                there = network.to(device)(example.to(device)).cpu()
+                if torch.allclose(there, reference, rtol=1e-2, atol=1e-2):
+                    return network, device
+            except (RuntimeError, NotImplementedError):
+                pass
+            return network.to("cpu"), torch.device("cpu")
+        network = network.to(device)
+        network(example.to(device))
+    return network, device

@@ -1,0 +1,108 @@
+"""The model card: everything needed to rebuild a network and to know where it comes from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+__all__ = ["SCHEMA_VERSION", "CardError", "DataSource", "ModelCard", "WindowSpec"]
+
+SCHEMA_VERSION = 1
+
+
+class CardError(ValueError):
+    """A model card that cannot be read."""
+
+
+class DataSource(BaseModel):
+    """A set of images that a model was trained on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    images: int = Field(ge=0)
+    licence: str
+    citation: str = ""
+
+
+class WindowSpec(BaseModel):
+    """What part of the image the network sees; lengths in pixels."""
+
+    model_config = ConfigDict(frozen=True)
+
+    size: int = Field(256, ge=32, multiple_of=32)  # side in network pixels
+    margin: float = Field(1.4, ge=1.0)  # side over the longer side of the object's box
+    first_span: int = Field(1024, ge=32)  # image pixels of the first look, at the most
+    smallest_span: int = Field(48, ge=8)  # image pixels: limits how far it zooms in
+    largest_span: int = Field(4096, ge=32)  # image pixels: limits how far it zooms out
+
+
+class ModelCard(BaseModel):
+    """Card of a model; saved as JSON in the model's file.
+
+    A network is rebuilt from `architecture`, `encoder`, `options`, `encoding`,
+    `image_channels` and `classes` alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    description: str = ""
+    architecture: str
+    encoder: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    encoding: Literal["channels", "colour"] = "channels"
+    image_channels: int = Field(3, ge=1, le=32)
+    disk_radius: float = Field(4.0, ge=0)  # network pixels
+    classes: tuple[str, ...] = ("object",)  # foreground classes, in the order of their ids
+    automatic: bool = False  # predicts without any click
+    window: WindowSpec = WindowSpec()
+    intensity_trim: float = Field(0.001, ge=0, lt=0.5)  # share of pixels beyond each limit
+    licence: str = "BSD-3-Clause"
+    data: tuple[DataSource, ...] = ()
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)  # recipe, seed, commit, duration
+    limits: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelCard:
+        if self.encoding == "colour" and self.image_channels != 1:
+            raise ValueError("the colour encoding takes one image channel")
+        if not self.classes:
+            raise ValueError("at least one class is needed")
+        return self
+
+    @property
+    def outputs(self) -> int:
+        """Output channels: one for a single class (sigmoid), else background and classes."""
+        return 1 if len(self.classes) == 1 else len(self.classes) + 1
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """Read a card.
+
+        Raises
+        ------
+        CardError
+            If the text is no card, or one of a newer version of this program.
+        """
+        import json
+
+        try:
+            raw = json.loads(text)
+            version = int(raw.get("schema_version", 0))
+        except (ValueError, AttributeError, TypeError) as error:
+            raise CardError("The model's card cannot be read; get the file again.") from error
+        if version > SCHEMA_VERSION:
+            raise CardError(
+                f"The model's card has version {version}, this program knows up to "
+                f"{SCHEMA_VERSION}; update napari-clickseg."
+            )
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "card"
+            raise CardError(f"The model's card is not valid: {where}: {first['msg']}.") from error

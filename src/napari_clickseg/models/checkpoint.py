@@ -1,0 +1,150 @@
+"""A model is one safetensors file: weights in half precision, and the card in its header.
+
+Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_clickseg.models.card import CardError, ModelCard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+__all__ = ["CARD_KEY", "ModelFileError", "load_network", "read_card", "save_model", "sha256"]
+
+CARD_KEY = "napari_clickseg_card"
+_PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
+
+
+class ModelFileError(ValueError):
+    """A model file that cannot be used; the message says why and what to do."""
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> None:
+    """Write weights (floats as fp16) and card to one file, atomically.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.safetensors``.
+    weights : mapping of str to Tensor
+        The network's state.
+    card : ModelCard
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: (t.half() if t.is_floating_point() else t).detach().cpu().contiguous()
+        for name, t in weights.items()
+        if t.dtype != torch.int64 or t.ndim > 0  # batch counters are of no use in inference
+    }
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    os.close(handle)
+    try:
+        save_file(tensors, temporary, metadata={CARD_KEY: card.model_dump_json()})
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read the card of a model file; needs neither torch nor the weights.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, no safetensors file, cut short, or holds no usable card.
+    """
+    if path.suffix.lower() in _PICKLES:
+        raise ModelFileError(
+            f"{path.name} is a pickle, which could run any program when opened; "
+            "ask for the model as a .safetensors file."
+        )
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            total = path.stat().st_size
+            if len(start) < 8 or not 2 <= length <= min(total - 8, 100_000_000):
+                raise ModelFileError(_broken(path))
+            header = json.loads(file.read(length))
+        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
+        if 8 + length + max(ends, default=0) != total:
+            raise ModelFileError(_broken(path))
+        text = header.get("__metadata__", {}).get(CARD_KEY)
+    except FileNotFoundError:
+        raise ModelFileError(f"There is no model file {path}.") from None
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(_broken(path)) from error
+    if text is None:
+        raise ModelFileError(
+            f"{path.name} has no model card, so it is not a model of napari-clickseg."
+        )
+    try:
+        return ModelCard.from_json(text)
+    except CardError as error:
+        raise ModelFileError(f"{path.name}: {error}") from error
+
+
+def load_network(path: Path, *, expected_sha256: str | None = None) -> tuple[nn.Module, ModelCard]:
+    """Rebuild the network of a model file, in fp32 on the CPU and in eval mode.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is broken, has another SHA-256, or its weights don't fit its card.
+    """
+    card = read_card(path)
+    if expected_sha256 is not None and sha256(path) != expected_sha256.lower():
+        raise ModelFileError(
+            f"{path.name} is not the file it should be (its SHA-256 differs); get it again."
+        )
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from napari_clickseg.models.network import NetworkError, build_network
+
+    try:
+        network = build_network(card)
+        weights = {
+            name: t.float() if t.is_floating_point() else t
+            for name, t in load_file(path).items()
+        }
+        missing, surplus = network.load_state_dict(weights, strict=False)
+    except (NetworkError, SafetensorError, RuntimeError) as error:
+        raise ModelFileError(f"{path.name}: {str(error).splitlines()[0]}") from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or surplus:
+        raise ModelFileError(
+            f"{path.name}: the weights don't fit the card "
+            f"({len(missing)} missing, {len(surplus)} not known); get the file again."
+        )
+    return network.eval(), card
+
+
+def _broken(path: Path) -> str:
+    return f"{path.name} is broken or cut short, or no .safetensors file; get it again."
