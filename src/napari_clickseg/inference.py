@@ -7,8 +7,8 @@ the window's border.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.core.window import Box, Window, first_window, object_window, resample
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from torch import nn
 
@@ -34,7 +36,10 @@ __all__ = ["DeviceError", "Estimate", "Estimator", "choose_device", "prepare"]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 _EIGHT = np.ones((3, 3), bool)
+_NOTHING = Box(0, 0, 0, 0)
+_TINY = 1e-6  # pixels: what floats may be off
 _MOST_LOOKS = 4  # at one click
+_WIDER = 1.6  # more margin where the mask touches the window's border
 _STRAY = 0.02  # parts smaller than this share of the largest don't widen the window
 
 
@@ -59,9 +64,8 @@ class Estimate:
     @property
     def foreground(self) -> FloatArray:
         """Probability of the foreground, float32 (size, size)."""
-        if self.probabilities.shape[0] == 1:
-            return self.probabilities[0]
-        return 1.0 - self.probabilities[0]
+        first: FloatArray = self.probabilities[0]
+        return first if self.probabilities.shape[0] == 1 else np.subtract(1.0, first)
 
     def extent(self, least: float, shape: tuple[int, int]) -> Box:
         """Return the box in the image outside of which the probability is below `least`."""
@@ -73,6 +77,15 @@ class Estimate:
         bottom, right = window.to_image(float(box.bottom), float(box.right))
         edges = Box.from_edges(int(top), int(left), int(bottom) + 2, int(right) + 2)
         return edges.intersection(window.visible(shape))
+
+    def part(self, extent: Box) -> FloatArray:
+        """Return the foreground's probability in `extent`, zero outside the window."""
+        seen = extent.intersection(self.window.box)
+        out = np.zeros(extent.shape, np.float32)
+        if seen:
+            part = self.window.to_box(self.foreground, seen)
+            out[seen.shift(-extent.top, -extent.left).slices] = part
+        return out
 
     def classes(self, extent: Box, mask: BoolArray) -> npt.NDArray[np.uint8]:
         """Return the most probable class of each pixel of `mask` in `extent`, uint8 ids from 1."""
@@ -108,6 +121,13 @@ class Estimator:
     def step(self, prompt: Prompt, previous: Estimate | None) -> Estimate | None:
         """Answer a prompt, given the answer to the one before it.
 
+        Parameters
+        ----------
+        prompt : Prompt
+            All clicks, and the starting mask.
+        previous : Estimate, optional
+            The answer to the prompt's first clicks; None where there was none.
+
         Returns
         -------
         Estimate or None
@@ -124,10 +144,10 @@ class Estimator:
             window = self._first_window(clicks)
             estimate = self._look(window, clicks, None)
         else:
-            window = self._window_around(previous, clicks, keep=True)
+            window = self._window_around(previous, clicks)
             estimate = self._look(window, clicks, previous)
         for _ in range(_MOST_LOOKS - 1):
-            window = self._window_around(estimate, clicks, keep=True)
+            window = self._window_around(estimate, clicks)
             if window == estimate.window:
                 break
             estimate = self._look(window, clicks, previous)
@@ -136,12 +156,11 @@ class Estimator:
     def _from_mask(self, prompt: Prompt) -> Estimate:
         """Put a starting mask into the form of an answer."""
         assert prompt.start is not None
-        box = prompt.start.box.union(Box.of_pixels(c.pixel for c in prompt.clicks))
-        window = self._object_window(box)
+        window = self._object_window(self._in_reach(prompt.start.box, prompt.clicks))
         visible = window.visible(self.source.shape)
         mask = prompt.start.cut(visible).astype(np.float32)
         origin = float(visible.top), float(visible.left)
-        foreground = window.from_image(mask, origin, (1.0, 1.0))
+        foreground = window.from_image(mask, origin, (1.0, 1.0), self.source.shape)
         if self.card.outputs == 1:
             return Estimate(window, foreground[None])
         others = np.repeat(foreground[None] / len(self.card.classes), len(self.card.classes), 0)
@@ -149,84 +168,94 @@ class Estimator:
 
     def _first_window(self, clicks: tuple[Click, ...]) -> Window:
         shape, spec = self.source.shape, self.card.window
-        positive = [click for click in clicks if click.positive]
+        positive = tuple(click for click in clicks if click.positive)
         if not positive:
             middle = (shape[0] - 1) / 2, (shape[1] - 1) / 2
             return first_window(shape, middle, spec.size, spec.largest_span)
-        window = first_window(
-            shape, (positive[-1].y, positive[-1].x), spec.size, spec.first_span
-        )
-        box = Box.of_pixels(click.pixel for click in positive)
+        window = first_window(shape, (positive[-1].y, positive[-1].x), spec.size, spec.first_span)
+        box = self._in_reach(_NOTHING, positive)
         return window if window.box.contains(box) else self._object_window(box)
 
     def _object_window(self, box: Box, *, wider: float = 1.0) -> Window:
         spec = self.card.window
         return object_window(
-            self.source.shape, box, spec.size, margin=spec.margin * wider,
-            smallest=spec.smallest_span, largest=spec.largest_span,
+            self.source.shape,
+            box,
+            spec.size,
+            margin=spec.margin * wider,
+            smallest=spec.smallest_span,
+            largest=spec.largest_span,
         )
 
-    def _window_around(
-        self, estimate: Estimate, clicks: tuple[Click, ...], *, keep: bool
-    ) -> Window:
-        """Choose the window for what was found and the clicks; with `keep`, not without need."""
+    def _in_reach(self, box: Box, clicks: tuple[Click, ...]) -> Box:
+        """Widen a box by the clicks, but not beyond what one window can show.
+
+        Positive clicks come first and newer ones before older ones, so that a stray click far
+        away cannot take the window off the object.
+        """
+        newest_first = tuple(reversed(clicks))
+        for click in sorted(newest_first, key=lambda click: not click.positive):
+            wider = box.union(Box(*click.pixel, 1, 1))
+            if max(wider.shape) <= self.card.window.largest_span:
+                box = wider
+        return box
+
+    def _window_around(self, estimate: Estimate, clicks: tuple[Click, ...]) -> Window:
+        """Choose the window for what was found and the clicks; another one only if need be."""
         window, shape = estimate.window, self.source.shape
-        clicked = Box.of_pixels(click.pixel for click in clicks)
         found, touches = self._found(estimate, clicks)
+        box = self._in_reach(found, clicks)
         if not found:
-            if not clicked:
-                return window
-            # Nothing there yet: look closer at the clicks.
-            closer = Box(
-                clicked.top - window.span // 8, clicked.left - window.span // 8,
-                clicked.height + window.span // 4, clicked.width + window.span // 4,
-            )
             if not any(click.positive for click in clicks):
                 return window
-            return self._object_window(closer) if window.span > self.card.window.size // 2 else (
-                window)
-        box = found.union(clicked)
-        wanted = self._object_window(box, wider=1.6 if touches else 1.0)
-        if keep and not touches and window.box.contains(clicked):
-            ratio = wanted.span / window.span
-            inside = window.visible(shape).contains(wanted.visible(shape))
-            if 0.66 <= ratio <= 1.0 and inside:
+            if window.span <= self.card.window.size // 2 and window.box.contains(box):
                 return window
-            if 1.0 < ratio <= 1.25:
-                return window
-        if touches and wanted.span <= window.span and window.box.contains(box):
-            return window  # as wide as it may be
-        return wanted
+            # Nothing there yet: look closer at the clicks.
+            m = window.span // 8
+            closer = Box(box.top - m, box.left - m, box.height + 2 * m, box.width + 2 * m)
+            return self._object_window(closer)
+        wanted = self._object_window(box, wider=_WIDER if touches else 1.0)
+        inside = window.visible(shape).contains(wanted.visible(shape))
+        ratio = wanted.span / window.span
+        if touches:
+            good = inside
+        else:
+            near = 1.0 < ratio <= 1.25 or (0.66 <= ratio <= 1.0 and inside)
+            good = near and window.box.contains(box)
+        return window if good else wanted
 
     def _found(self, estimate: Estimate, clicks: tuple[Click, ...]) -> tuple[Box, bool]:
         """Return the object's box in the image, and whether it runs out of the window."""
+        window, visible = estimate.window, estimate.window.visible(self.source.shape)
         mask = estimate.foreground > 0.5
+        mask &= window.covers(self.source.shape)
         if not mask.any():
-            return Box(0, 0, 0, 0), False
-        window, shape = estimate.window, self.source.shape
-        size = window.size
+            return _NOTHING, False
         parts, count = ndimage.label(mask, _EIGHT)
         areas = np.bincount(parts.ravel(), minlength=count + 1)[1:]
         wanted = areas >= _STRAY * areas.max()
         for click in clicks:
             y, x = (round(v) for v in window.to_network(*click.pixel))
-            if click.positive and 0 <= y < size and 0 <= x < size and parts[y, x]:
+            if click.positive and 0 <= min(y, x) <= max(y, x) < window.size and parts[y, x]:
                 wanted[parts[y, x] - 1] = True
         box = Box.of_mask(np.concatenate([[False], wanted])[parts])
-        visible = window.visible(shape)
         top, left = window.to_image(box.top - 0.5, box.left - 0.5)
         bottom, right = window.to_image(box.bottom - 0.5, box.right - 0.5)
         found = Box.from_edges(
-            round(top + 0.5), round(left + 0.5), round(bottom + 0.5), round(right + 0.5)
+            *(math.floor(v + 0.5 + _TINY) for v in (top, left)),
+            *(math.ceil(v + 0.5 - _TINY) for v in (bottom, right)),
         ).intersection(visible)
-        slack = 1 + window.span / size
-        touches = (
+        return found, self._touches(found, visible, 1 + window.span / window.size)
+
+    def _touches(self, found: Box, visible: Box, slack: float) -> bool:
+        """Whether a box comes as close as `slack` to a side of the window inside the image."""
+        height, width = self.source.shape
+        return (
             (found.top - visible.top < slack and visible.top > 0)
             or (found.left - visible.left < slack and visible.left > 0)
-            or (visible.bottom - found.bottom < slack and visible.bottom < shape[0])
-            or (visible.right - found.right < slack and visible.right < shape[1])
+            or (visible.bottom - found.bottom < slack and visible.bottom < height)
+            or (visible.right - found.right < slack and visible.right < width)
         )
-        return found, touches
 
     def _look(
         self, window: Window, clicks: tuple[Click, ...], previous: Estimate | None
@@ -255,7 +284,7 @@ class Estimator:
             return np.zeros((count, window.size, window.size), np.float32)
         values = self.intensity.apply(sample.values)
         values = to_channels(values, count)
-        seen = window.from_image(values, sample.origin, sample.step)
+        seen = window.from_image(values, sample.origin, sample.step, self.source.shape)
         out = np.ascontiguousarray(seen.transpose(2, 0, 1))
         self._seen[window] = out
         if len(self._seen) > 8:
@@ -288,7 +317,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise DeviceError(f"'{name}' is no device; choose auto, cpu, cuda or mps.") from error
     there = {"cpu": True, "cuda": cuda, "mps": mps}.get(device.type, False)
     if not there or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,15 +14,18 @@ import numpy.typing as npt
 
 from napari_clickseg.core.clicks import Click, ClickError, ClickHistory, Prompt
 from napari_clickseg.core.intensity import Intensity, measure
-from napari_clickseg.core.masks import Patch, Refinement, refine
+from napari_clickseg.core.masks import Patch, Refinement
 from napari_clickseg.core.source import ImageError, ImageSource
 from napari_clickseg.core.window import Box
 from napari_clickseg.inference import DeviceError, Estimate, Estimator, choose_device, prepare
+from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.models.checkpoint import load_network
 from napari_clickseg.models.registry import find_model
+from napari_clickseg.prediction import Prediction, predict
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     import torch
     from torch import nn
@@ -35,69 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["DeviceError", "Prediction", "Segmenter", "Session", "Superseded", "load_segmenter"]
 
 FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
-_SHOWN = 0.01  # probabilities below this are not kept
-_REMEMBERED = 256
+_REMEMBERED = 2**26  # bytes of the network's answers
 
 
-class Superseded(Exception):  # noqa: N818  (not an error)
+class Superseded(Exception):
     """A prediction was given up because nobody wants it any more."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model makes of an image and clicks.
-
-    Only the part around the object is kept; the arrays of the whole image are made when they
-    are asked for.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        The image's height and width.
-    extent : Box
-        Everything outside it is background.
-    part : float32 (extent.height, extent.width)
-        Probability of the foreground there.
-    mask_part : bool (extent.height, extent.width)
-        The mask there.
-    class_part : uint8 (extent.height, extent.width)
-        Class ids there, 0 for background.
-    box : Box
-        The part of the image that changed since the last prediction of the session.
-    """
-
-    shape: tuple[int, int]
-    extent: Box
-    part: FloatArray
-    mask_part: BoolArray
-    class_part: npt.NDArray[np.uint8]
-    box: Box
-
-    @cached_property
-    def mask(self) -> BoolArray:
-        """The mask, bool (Y, X)."""
-        return self._whole(self.mask_part)
-
-    @cached_property
-    def probability(self) -> FloatArray:
-        """The probability of the foreground, float32 (Y, X)."""
-        return self._whole(self.part)
-
-    @cached_property
-    def labels(self) -> npt.NDArray[np.uint8]:
-        """Class ids, uint8 (Y, X); 0 is background."""
-        return self._whole(self.class_part)
-
-    @property
-    def patch(self) -> Patch:
-        """The mask, cut to its bounding box."""
-        return Patch.of(self.mask_part, offset=(self.extent.top, self.extent.left))
-
-    def _whole(self, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        out = np.zeros(self.shape, part.dtype)
-        out[self.extent.slices] = part
-        return out
 
 
 class Segmenter:
@@ -157,20 +99,12 @@ class Segmenter:
             If the image can't be used, or the mask has another shape.
         """
         source = ImageSource(image, rgb=rgb)
-        if self.card.encoding == "colour" and source.channels != 1 and not _is_grey(source):
+        if self.card.encoding == "colour" and source.channels != 1 and not source.is_grey():
             raise ImageError(
                 "This model takes monochrome images (its clicks are coloured); choose one "
                 "channel of the image, or another model."
             )
-        patch = None
-        if mask is not None:
-            mask = np.asarray(mask)
-            if mask.shape != source.shape:
-                raise ImageError(
-                    f"The mask's shape {mask.shape} is not the image's {source.shape}; "
-                    "give a mask of the same image."
-                )
-            patch = Patch.of(mask) or None
+        patch = None if mask is None else _starting_patch(mask, source.shape)
         limits = None
         if contrast_limits is not None:
             limits = Intensity.from_limits(contrast_limits, source.channels)
@@ -189,16 +123,19 @@ class Segmenter:
         float32 (outputs, N, N)
             Probabilities: of the object, or of background and each class.
         """
-        if self._network is None:
+        network = self._network
+        if network is None:
             raise RuntimeError("The model was closed; load it again.")
         import torch
 
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, torch.float16, enabled=self.half),
-        ):
+        with torch.inference_mode():
             tensor = torch.from_numpy(inputs)[None].to(self.device)
-            logits = self._network(tensor.contiguous(memory_format=torch.channels_last)).float()
+            tensor = tensor.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(self.device.type, torch.float16, enabled=self.half):
+                logits = network(tensor).float()
+            if self.half and not torch.isfinite(logits).all():
+                self.half = False  # this network needs the range of full precision
+                logits = network(tensor)
             single = logits.shape[1] == 1
             probability = torch.sigmoid(logits) if single else torch.softmax(logits, dim=1)
             out: FloatArray = probability[0].cpu().contiguous().numpy()
@@ -207,10 +144,10 @@ class Segmenter:
     def close(self) -> None:
         """Give the network's memory back; the segmenter can't be used afterwards."""
         self._network = None
-        if self.device.type == "cuda":
+        if self.device.type in ("cuda", "mps"):
             import torch
 
-            torch.cuda.empty_cache()
+            getattr(torch, self.device.type).empty_cache()
 
 
 class Session:
@@ -243,6 +180,7 @@ class Session:
         self._given = intensity
         self._estimator: Estimator | None = None
         self._memory: OrderedDict[Prompt, Estimate | None] = OrderedDict()
+        self._preparing = threading.Lock()
         self._lock = threading.Lock()
         self._last_extent = Box(0, 0, 0, 0)
 
@@ -308,13 +246,19 @@ class Session:
         self.history = self.history.clear()
 
     def start_from(self, mask: npt.NDArray[Any] | Patch | None) -> None:
-        """Begin again from a mask (Y, X) or Patch; `undo` brings the clicks back."""
-        patch = mask if isinstance(mask, Patch) or mask is None else Patch.of(mask)
-        self.history = self.history.start_from(patch or None)
+        """Begin again from a mask (Y, X) or Patch; `undo` brings the clicks back.
+
+        Raises
+        ------
+        ImageError
+            If the mask has another shape than the image, or the patch lies outside it.
+        """
+        patch = None if mask is None else _starting_patch(mask, self.shape)
+        self.history = self.history.start_from(patch)
 
     def commit(self) -> Patch:
         """Accept the current mask: return it and begin the next object; can be undone."""
-        patch = self.predict().patch
+        patch = self.evaluate(self.history.present, self.refinement).patch
         self.history = self.history.clear()
         return patch
 
@@ -350,24 +294,28 @@ class Session:
 
         Raises
         ------
+        ClickError
+            If a click is outside the image.
         Superseded
             If `stop` said so. What was worked out by then is remembered.
         """
+        for click in prompt.clicks:
+            self.check(click)
         with self._lock:
             estimate = self._estimate(prompt, stop)
-        return self._prediction(prompt, estimate, refinement or Refinement())
+        return predict(prompt, estimate, self.shape, refinement or Refinement())
 
     def seen_image(self) -> FloatArray:
         """Return what the model sees of the image: float32 (Y, X, C) in 0 … 1, whole."""
         return self.intensity.apply(self.source.read_all())
 
     def _prepared(self) -> Estimator:
-        if self._estimator is None:
-            intensity = self._given or measure(self.source, trim=self.segmenter.card.intensity_trim)
-            self._estimator = Estimator(
-                self.segmenter.card, self.source, intensity, self.segmenter.forward
-            )
-        return self._estimator
+        with self._preparing:
+            if self._estimator is None:
+                card = self.segmenter.card
+                intensity = self._given or measure(self.source, trim=card.intensity_trim)
+                self._estimator = Estimator(card, self.source, intensity, self.segmenter.forward)
+            return self._estimator
 
     def _estimate(self, prompt: Prompt, stop: Callable[[], bool]) -> Estimate | None:
         """Work through the clicks, each step beginning with the answer to the one before."""
@@ -385,31 +333,15 @@ class Session:
                 raise Superseded
             estimate = estimator.step(partial, estimate)
             self._memory[partial] = estimate
-            if len(self._memory) > _REMEMBERED:
-                self._memory.popitem(last=False)
+            self._forget()
         return estimate
 
-    def _prediction(
-        self, prompt: Prompt, estimate: Estimate | None, refinement: Refinement
-    ) -> Prediction:
-        if estimate is None:
-            return self._unpredicted(prompt)
-        image = Box(0, 0, *self.shape)
-        extent = estimate.extent(_SHOWN, self.shape)
-        clicked = Box.of_pixels(click.pixel for click in prompt.clicks if click.positive)
-        if clicked:  # a positive click is part of the mask, whatever the model says
-            extent = extent.union(clicked).intersection(image)
-        part = estimate.window.to_box(estimate.foreground, extent)
-        mask = refine(part, extent, prompt.clicks, refinement)
-        return Prediction(self.shape, extent, part, mask, estimate.classes(extent, mask), extent)
-
-    def _unpredicted(self, prompt: Prompt) -> Prediction:
-        patch = prompt.start
-        box = patch.box if patch is not None else Box(0, 0, 0, 0)
-        mask = np.array(patch.mask) if patch is not None else np.zeros((0, 0), bool)
-        return Prediction(
-            self.shape, box, mask.astype(np.float32), mask, mask.astype(np.uint8), box
-        )
+    def _forget(self) -> None:
+        """Forget the answers that were not asked for in the longest time."""
+        sizes = [0 if e is None else e.probabilities.nbytes for e in self._memory.values()]
+        while sum(sizes) > _REMEMBERED and len(sizes) > 1:
+            self._memory.popitem(last=False)
+            sizes.pop(0)
 
 
 def _anchors(settled: int, n: int) -> list[int]:
@@ -422,11 +354,22 @@ def _anchors(settled: int, n: int) -> list[int]:
     return [settled, *middle, n] if n > settled else [n]
 
 
-def _is_grey(source: ImageSource) -> bool:
-    if not source.rgb:
-        return False
-    sample = source.sample()
-    return bool((sample == sample[:, :1]).all())
+def _starting_patch(mask: npt.NDArray[Any] | Patch, shape: tuple[int, int]) -> Patch | None:
+    """Cut a starting mask to what is in it; None where that is nothing."""
+    if not isinstance(mask, Patch):
+        mask = np.asarray(mask)
+        if mask.shape != shape:
+            raise ImageError(
+                f"The mask's shape {mask.shape} is not the image's {shape}; "
+                "give a mask of the same image."
+            )
+        mask = Patch.of(mask)
+    if not Box(0, 0, *shape).contains(mask.box):
+        raise ImageError(
+            f"The mask's box {mask.box} reaches out of the image, whose shape is {shape}; "
+            "give a mask of the same image."
+        )
+    return mask or None
 
 
 def load_segmenter(
@@ -450,6 +393,7 @@ def load_segmenter(
     DeviceError
         If the device is not there.
     """
+    keep_triton_out()
     entry = find_model(model)
     network, card = load_network(entry.path, expected_sha256=entry.sha256)
     return Segmenter(network, card, device=device, half=half)

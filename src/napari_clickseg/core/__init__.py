@@ -1,0 +1,1 @@
+"""Values and pure functions: numpy, scipy and scikit-image only."""

@@ -9,17 +9,20 @@ for colour images can be used (FlorinAndrei/segmentation_click_train).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Encoding", "GuidanceError", "encode", "input_channels", "stamp"]
 
 Encoding = Literal["channels", "colour"]
 FloatArray = npt.NDArray[np.float32]
 Position = tuple[float, float]
+_SQUARE = 1.5  # a disk of this radius is a square of 3 × 3 pixels
 
 
 class GuidanceError(ValueError):
@@ -38,14 +41,12 @@ def input_channels(encoding: Encoding, image_channels: int) -> int:
     return 3
 
 
-def stamp(
-    canvas: npt.NDArray[np.generic], positions: Sequence[Position], radius: float
-) -> None:
-    """Draw disks of value 1 on `canvas` (N, M) in place; radius 0 marks one pixel.
+def stamp(canvas: npt.NDArray[np.generic], positions: Sequence[Position], radius: float) -> None:
+    """Draw disks of value 1 on `canvas` (H, W) in place; radius 0 marks one pixel.
 
     Parameters
     ----------
-    canvas : array (N, M)
+    canvas : array (H, W)
         Changed in place.
     positions : sequence of (float, float)
         Centres y, x in pixels of the canvas. A disk at the border is cut off, not lost.
@@ -105,11 +106,8 @@ def encode(
     if encoding == "colour":
         red, green, blue = out
         blue[:] = image[0]
-        for plane, positions in ((green, positive), (red, negative)):
-            for y, x in positions:
-                square = [slice(max(math.floor(v + 0.5) - 1, 0), math.floor(v + 0.5) + 2)
-                          for v in (y, x)]
-                plane[square[0], square[1]] = 1.0
+        stamp(green, positive, _SQUARE)
+        stamp(red, negative, _SQUARE)
         return out
     out[: image.shape[0]] = image
     stamp(out[-3], positive, radius)

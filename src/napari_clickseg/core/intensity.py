@@ -7,6 +7,7 @@ that a few hot or dead pixels change nothing.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,17 +54,23 @@ class Intensity:
 
         NaN counts as the low limit, infinities as the limit on their side.
         """
-        out = values.astype(np.float32)
+        low, high = np.array(self.low, np.float64), np.array(self.high, np.float64)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            # Halved where the distance between the limits is too large for a float.
+            unit = 1.0 if np.isfinite(high - low).all() else 0.5
+            low, width = low * unit, high * unit - low * unit
+            width[width <= 0] = 1.0
+            large = np.result_type(values.dtype, np.float16).itemsize > 4
+            work = np.dtype(np.float64 if large or not _fits(low, width) else np.float32)
+            out = values.astype(work)
+            if unit != 1.0:
+                out *= work.type(unit)
+            out -= low.astype(work)
+            out /= width.astype(work)
+        np.clip(out, 0.0, 1.0, out=out)
         if values.dtype.kind == "f":
-            np.nan_to_num(out, copy=False, nan=np.nan, posinf=np.inf, neginf=-np.inf)
-            for channel, low in enumerate(self.low):
-                plane = out[..., channel]
-                plane[np.isnan(plane)] = low
-        low, high = np.float32(self.low), np.float32(self.high)
-        with np.errstate(over="ignore", invalid="ignore"):
-            out -= low
-            out /= high - low
-        return np.clip(out, 0.0, 1.0, out=out)
+            np.nan_to_num(out, copy=False, nan=0.0)
+        return out.astype(np.float32, copy=False)
 
 
 def measure(source: ImageSource, *, trim: float = 0.001) -> Intensity:
@@ -87,22 +94,26 @@ def measure(source: ImageSource, *, trim: float = 0.001) -> Intensity:
     return Intensity(tuple(low for low, _ in limits), tuple(high for _, high in limits))
 
 
+def _fits(low: npt.NDArray[np.float64], width: npt.NDArray[np.float64]) -> bool:
+    """Whether float32 can tell the limits apart."""
+    bottom, top = low.astype(np.float32), (low + width).astype(np.float32)
+    return bool((np.isfinite(top - bottom) & (top - bottom >= np.finfo(np.float32).tiny)).all())
+
+
 def _limits(values: npt.NDArray[Any], trim: float) -> tuple[float, float]:
     if values.dtype.kind == "f":
         values = values[np.isfinite(values)]
     n = values.size
-    if n == 0:
+    if n == 0 or values.dtype == np.bool_:
         return 0.0, 1.0
-    if values.dtype == np.bool_:
-        return 0.0, 1.0
-    k = min(max(_FEWEST_TRIMMED, math.floor(n * trim)), n // 8)
-    ordered = np.partition(values, [k, n - 1 - k])
-    low, high = float(ordered[k]), float(ordered[n - 1 - k])
-    if high <= low:  # nearly constant: use all there is
-        low, high = float(values.min()), float(values.max())
-    if high <= low:
-        high = low + 1.0
-    return low, high
+    few = min(_FEWEST_TRIMMED, n // 8)
+    # Where nearly all pixels are alike, the object itself may be all that differs: trim less.
+    for k in (max(few, min(math.floor(n * trim), n // 8)), few, 0):
+        ordered = np.partition(values, [k, n - 1 - k])
+        low, high = float(ordered[k]), float(ordered[n - 1 - k])
+        if high > low:
+            return low, high
+    return low, min(low + max(1.0, abs(low)), sys.float_info.max)
 
 
 def to_channels(values: FloatArray, count: int) -> FloatArray:
@@ -114,6 +125,7 @@ def to_channels(values: FloatArray, count: int) -> FloatArray:
     Parameters
     ----------
     values : float32 (h, w, C)
+        Pixels of the image in 0 … 1.
     count : int
         Channels of the network.
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.window import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_clickseg.core.clicks import Click
 
 __all__ = ["OverlapRule", "Patch", "Refinement", "plan_commit", "refine", "region_of"]
 
@@ -53,7 +56,8 @@ class Patch:
         """Cut a mask (Y, X) to its bounding box; `offset` is where its first pixel lies."""
         if mask.ndim != 2:
             raise ValueError(f"A mask has two axes (Y, X), not {mask.ndim}.")
-        mask = np.asarray(mask) != 0
+        mask = np.asarray(mask)
+        mask = (mask != 0) & (mask == mask)  # NaN belongs to nothing
         box = Box.of_mask(mask)
         return cls(box.shift(*offset) if box else box, mask[box.slices])
 
@@ -111,16 +115,20 @@ def refine(
     Parameters
     ----------
     probability : float32 (box.height, box.width)
+        Of the foreground.
     box : Box
         Where the probability lies in the image.
     clicks : sequence of Click
         In image pixels; where two fall on one pixel the later one counts.
     refinement : Refinement
+        What is asked for.
 
     Returns
     -------
     bool (box.height, box.width)
     """
+    if not box:
+        return np.zeros(box.shape, bool)
     if refinement.smooth > 0:
         probability = ndimage.gaussian_filter(probability, refinement.smooth, mode="nearest")
     mask = probability > refinement.threshold
@@ -198,7 +206,17 @@ def plan_commit(
         The pixels to write.
     values : array (h, w)
         What to write there, in the dtype of `labels`.
+
+    Raises
+    ------
+    ValueError
+        If the rule is not known, or the labels' dtype has no room for `value`.
     """
+    if labels.dtype.kind in "iu" and not 0 <= value <= np.iinfo(labels.dtype).max:
+        raise ValueError(
+            f"The id {value} does not fit into labels of dtype {labels.dtype}; choose an id up to "
+            f"{np.iinfo(labels.dtype).max}, or convert the labels to a larger dtype."
+        )
     if rule == "overwrite":
         write = mask
     elif rule == "keep":
@@ -214,13 +232,15 @@ def plan_commit(
     return np.asarray(values != labels), values
 
 
-def region_of(labels: npt.NDArray[Any], pixel: tuple[int, int], *, connected: bool = False
-              ) -> Patch | None:
+def region_of(
+    labels: npt.NDArray[Any], pixel: tuple[int, int], *, connected: bool = False
+) -> Patch | None:
     """Take the region that holds a pixel out of a label map (Y, X).
 
     Parameters
     ----------
     labels : int (Y, X)
+        0 is background.
     pixel : (int, int)
         Row and column.
     connected : bool

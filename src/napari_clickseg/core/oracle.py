@@ -6,13 +6,16 @@ for Interactive Segmentation*, 2021): the inner-most pixel of the largest error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from napari_clickseg.core.clicks import Click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["IGNORE", "jittered", "next_click"]
 
@@ -36,7 +39,10 @@ def next_click(
 
     Parameters
     ----------
-    prediction, truth : bool (Y, X)
+    prediction : bool (Y, X)
+        The mask that was predicted.
+    truth : bool (Y, X)
+        The mask that is wanted.
     clicks : sequence of Click
         The clicks made before.
     ignore : bool (Y, X), optional
@@ -76,8 +82,12 @@ def jittered(
     ----------
     click : Click
         From `next_click`.
-    prediction, truth : bool (Y, X)
+    prediction : bool (Y, X)
+        The mask that was predicted.
+    truth : bool (Y, X)
+        The mask that is wanted.
     rng : numpy.random.Generator
+        Decides where it goes.
     sigma : float
         Standard deviation in pixels.
     """

@@ -56,29 +56,32 @@ class ImageSource:
         (Y, X) or (Y, X, C) of a real dtype; a list is a pyramid, finest level first.
     rgb : bool, optional
         Whether the last axis holds red, green, blue (and alpha, which is left out). By default
-        only 8-bit images with three channels count as colour.
+        8-bit images with three or four channels count as colour.
 
     Raises
     ------
     ImageError
-        If the image is empty, complex, has more than 32 channels or other axes than these.
+        If the image is empty, complex, has more than 32 channels or other axes than these, or
+        the levels of a pyramid don't fit each other.
     """
 
     def __init__(self, data: Any, *, rgb: bool | None = None) -> None:
-        levels = list(data) if _is_pyramid(data) else [data]
+        levels = [_as_array(level) for level in (data if _is_pyramid(data) else [data])]
         if not levels:
             raise ImageError("The image is empty; open one that has pixels.")
-        levels = [a if hasattr(a, "shape") and hasattr(a, "dtype") else np.asarray(a)
-                  for a in levels]
-        _check(levels[0])
+        for finer, level in zip([levels[0], *levels], levels, strict=False):
+            _check(level)
+            _check_order(finer, level)
         self._levels = levels
         self.dtype: np.dtype[Any] = np.dtype(levels[0].dtype)
         self.shape: tuple[int, int] = (int(levels[0].shape[0]), int(levels[0].shape[1]))
-        stored = int(levels[0].shape[2]) if levels[0].ndim == 3 else 1
+        stored = int(levels[0].shape[2]) if len(levels[0].shape) == 3 else 1
         if rgb is None:
-            rgb = stored == 3 and self.dtype == np.uint8
+            rgb = stored in (3, 4) and self.dtype == np.uint8
         if rgb and stored not in (3, 4):
-            raise ImageError(f"A colour image has 3 channels, not {stored}; turn 'RGB' off.")
+            raise ImageError(
+                f"A colour image has 3 or 4 channels, not {stored}; give it as not RGB."
+            )
         self.rgb = rgb
         self.channels = 3 if rgb else stored
         self.notices = self._notices(stored)
@@ -86,10 +89,15 @@ class ImageSource:
     def _notices(self, stored: int) -> tuple[str, ...]:
         notices = []
         if self.rgb and stored == 4:
-            notices.append("The image's alpha channel is left out; red, green and blue are used.")
+            notices.append(
+                "The image's fourth channel is taken for alpha and left out; if it is not alpha, "
+                "give the image as not RGB."
+            )
         if self.dtype == np.bool_:
-            notices.append("The image is boolean: it is used as 0 and 1. If it is a mask, "
-                           "choose it as the starting mask and open the image itself.")
+            notices.append(
+                "The image is boolean and is used as 0 and 1; if it is a mask, choose it as the "
+                "starting mask and open the image itself."
+            )
         if self.shape == (1, 1):
             notices.append("The image is a single pixel; open a larger one to outline objects.")
         return tuple(notices)
@@ -114,6 +122,13 @@ class ImageSource:
                 part = np.asarray(level[top : top + _SAMPLE_SIDE, left : left + _SAMPLE_SIDE])
                 blocks.append(self._channels(part).reshape(-1, self.channels))
         return np.concatenate(blocks)
+
+    def is_grey(self) -> bool:
+        """Whether this is a colour image without colours, as far as its sample shows."""
+        if not self.rgb:
+            return False
+        sample = self.sample()
+        return bool((sample == sample[:, :1]).all())
 
     def read(self, window: Window) -> Sample | None:
         """Read what `window` shows of the image, subsampled where it shows very much.
@@ -169,32 +184,56 @@ class ImageSource:
 
 
 def _is_pyramid(data: Any) -> bool:
-    if isinstance(data, np.ndarray) or (hasattr(data, "shape") and hasattr(data, "dtype")):
-        return False
+    """Whether this is a list of levels; napari's own lists of levels have a shape as well."""
     return isinstance(data, Sequence) and all(hasattr(level, "shape") for level in data)
+
+
+def _as_array(level: Any) -> Any:
+    """Take lazy arrays as they are; make arrays of everything else (nested lists, tensors)."""
+    try:
+        np.dtype(level.dtype)
+        len(level.shape)
+    except (AttributeError, TypeError):
+        try:
+            return np.asarray(level)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ImageError(
+                f"The image is no array, but {type(level).__name__}; give a numpy, dask or zarr "
+                "array."
+            ) from error
+    return level
 
 
 def _check(level: Any) -> None:
     shape = tuple(int(n) for n in level.shape)
     dtype = np.dtype(level.dtype)
+    if dtype.kind == "c":
+        raise ImageError("The image is complex; take its magnitude first, e.g. numpy.abs(image).")
+    if dtype.kind not in "buif":
+        raise ImageError(f"The image's dtype is {dtype}; convert it to integers or floats first.")
     if len(shape) not in (2, 3):
         raise ImageError(
             f"The image has {len(shape)} axes; choose one plane (Y, X) or (Y, X, channels)."
         )
     if 0 in shape:
         raise ImageError(f"The image is empty, its shape is {shape}; open one that has pixels.")
-    if dtype.kind == "c":
-        raise ImageError("The image is complex; take its magnitude first, e.g. numpy.abs(image).")
-    if dtype.kind not in "buif":
-        raise ImageError(f"The image's dtype is {dtype}; convert it to integers or floats first.")
     if len(shape) == 3 and shape[2] > MAX_CHANNELS:
         raise ImageError(
-            f"The image has {shape[2]} channels, at most {MAX_CHANNELS} can be used; choose some, "
-            "or if that axis is depth or time, choose one plane."
+            f"The image has {shape[2]} channels (its last axis), at most {MAX_CHANNELS} can be "
+            "used; choose some of them, or one plane of a stack (Y, X)."
+        )
+
+
+def _check_order(finer: Any, level: Any) -> None:
+    a, b = tuple(finer.shape), tuple(level.shape)
+    if len(a) != len(b) or a[2:] != b[2:] or b[0] > a[0] or b[1] > a[1]:
+        raise ImageError(
+            f"The image's levels don't fit each other ({a}, then {b}); give them finest first, "
+            "with the same channels."
         )
 
 
 def _starts(length: int) -> list[int]:
-    last = max(0, length - _SAMPLE_SIDE)
+    """Where the blocks begin that a side is sampled with: each in the middle of its share."""
     n = min(_SAMPLE_BLOCKS, math.ceil(length / _SAMPLE_SIDE))
-    return sorted({round(float(start)) for start in np.linspace(0, last, n)})
+    return [max(0, round((i + 0.5) * length / n - _SAMPLE_SIDE / 2)) for i in range(n)]

@@ -9,13 +9,16 @@ in any image. Positions refer to pixel centres throughout: pixel ``i`` covers
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Box", "Window", "first_window", "object_window", "resample", "resampling_matrix"]
 
@@ -156,33 +159,57 @@ class Window:
         return self.box.intersection(Box(0, 0, *shape))
 
     def from_image(
-        self, patch: FloatArray, origin: tuple[float, float], step: tuple[float, float]
+        self,
+        patch: FloatArray,
+        origin: tuple[float, float],
+        step: tuple[float, float],
+        shape: tuple[int, int],
     ) -> FloatArray:
         """Resample a patch of the image to network pixels.
 
         Parameters
         ----------
         patch : float32 (h, w) or (h, w, C)
-            Pixels of the image, possibly subsampled.
+            All that the window shows of the image, possibly subsampled.
         origin : (float, float)
             Position of the patch's first pixel, in image pixels.
         step : (float, float)
             Distance between neighbouring pixels of the patch, in image pixels.
+        shape : (int, int)
+            The image's height and width.
 
         Returns
         -------
         float32 (size, size) or (size, size, C)
-            Zero where the window lies outside the patch.
+            Zero where the centre of a network pixel lies outside the image.
         """
         stride = self.span / self.size
         first = self.to_image(0.0, 0.0)
         starts = [(f - o) / s for f, o, s in zip(first, origin, step, strict=True)]
-        return resample(
+        out = resample(
             patch,
             (self.size, self.size),
             (starts[0], starts[1]),
             (stride / step[0], stride / step[1]),
+            clamp=True,
         )
+        out[~self.covers(shape)] = 0.0
+        return out
+
+    def covers(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """Return which network pixels have their centre in an image of this shape (Y, X).
+
+        Returns
+        -------
+        bool (size, size)
+        """
+        first, stride = self.to_image(0.0, 0.0), self.span / self.size
+        rows, columns = (
+            (centres >= -0.5) & (centres < length - 0.5)
+            for start, length in zip(first, shape, strict=True)
+            for centres in [start + stride * np.arange(self.size)]
+        )
+        return np.logical_and.outer(rows, columns)
 
     def to_box(self, values: FloatArray, box: Box) -> FloatArray:
         """Resample network pixels (size, size) to the pixels of `box` in the image.
@@ -200,7 +227,8 @@ def resampling_matrix(
     """Build the matrix (n_out, n_in) of linear resampling along one axis.
 
     Output sample ``k`` lies at input position ``start + k * stride``. Where samples get sparser
-    (stride > 1), the triangle filter is widened by the stride, so that nothing aliases.
+    (stride > 1), the triangle filter is widened by the stride, so that nothing aliases; it is
+    balanced, so that a ramp stays the same ramp at any stride.
 
     Parameters
     ----------
@@ -215,7 +243,11 @@ def resampling_matrix(
     centres = start + stride * np.arange(n_out)
     reach = math.ceil(width)
     taps = np.floor(centres)[:, None].astype(np.int64) + np.arange(-reach, reach + 2)
-    weights = np.clip(1.0 - np.abs(taps - centres[:, None]) / width, 0.0, None)
+    offsets = taps - centres[:, None]
+    weights = np.clip(1.0 - np.abs(offsets) / width, 0.0, None)
+    # A sampled triangle's centre of mass is not quite at its tip, unless its width is whole.
+    first, second = (np.sum(weights * offsets**n, axis=1, keepdims=True) for n in (1, 2))
+    weights *= 1.0 - first / np.maximum(second, 1e-9) * offsets
     weights /= weights.sum(axis=1, keepdims=True)
     if not clamp:
         outside = (centres < -0.5) | (centres >= n_in - 0.5)
@@ -292,9 +324,7 @@ def object_window(
     return _placed(shape, centre, span, size)
 
 
-def _placed(
-    shape: tuple[int, int], centre: tuple[float, float], span: int, size: int
-) -> Window:
+def _placed(shape: tuple[int, int], centre: tuple[float, float], span: int, size: int) -> Window:
     """Put a window around a position, moved into the image as far as it fits."""
     corner = []
     for length, middle in zip(shape, centre, strict=True):
