@@ -29,9 +29,9 @@ class DataSource(BaseModel):
 class WindowSpec(BaseModel):
     """What part of the image the network sees; lengths in pixels."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    size: int = Field(256, ge=32, multiple_of=32)  # side in network pixels
+    size: int = Field(256, ge=32, le=4096, multiple_of=32)  # side in network pixels
     margin: float = Field(1.4, ge=1.0)  # side over the longer side of the object's box
     first_span: int = Field(1024, ge=32)  # image pixels of the first look, at the most
     smallest_span: int = Field(48, ge=8)  # image pixels: limits how far it zooms in
@@ -45,7 +45,7 @@ class ModelCard(BaseModel):
     `image_channels` and `classes` alone.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     schema_version: int = SCHEMA_VERSION
     name: str
@@ -70,8 +70,8 @@ class ModelCard(BaseModel):
     def _consistent(self) -> ModelCard:
         if self.encoding == "colour" and self.image_channels != 1:
             raise ValueError("the colour encoding takes one image channel")
-        if not self.classes:
-            raise ValueError("at least one class is needed")
+        if not 1 <= len(self.classes) <= 255:
+            raise ValueError("a model has 1 to 255 classes")
         return self
 
     @property
@@ -93,7 +93,7 @@ class ModelCard(BaseModel):
         try:
             raw = json.loads(text)
             version = int(raw.get("schema_version", 0))
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
             raise CardError("The model's card cannot be read; get the file again.") from error
         if version > SCHEMA_VERSION:
             raise CardError(
@@ -105,4 +105,6 @@ class ModelCard(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "card"
-            raise CardError(f"The model's card is not valid: {where}: {first['msg']}.") from error
+            raise CardError(
+                f"The model's card is not valid ({where}: {first['msg']}); get the file again."
+            ) from error

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.models.card import CardError, ModelCard
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CARD_KEY", "ModelFileError", "load_network", "read_card", "save_model", "sha256"]
 
 CARD_KEY = "napari_clickseg_card"
+_COUNTER = "num_batches_tracked"  # of no use after training
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 
 
@@ -48,14 +49,14 @@ def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> No
     weights : mapping of str to Tensor
         The network's state.
     card : ModelCard
+        Describes the network.
     """
-    import torch
     from safetensors.torch import save_file
 
     tensors = {
-        name: (t.half() if t.is_floating_point() else t).detach().cpu().contiguous()
-        for name, t in weights.items()
-        if t.dtype != torch.int64 or t.ndim > 0  # batch counters are of no use in inference
+        name: _halved(tensor.detach()).cpu().contiguous()
+        for name, tensor in weights.items()
+        if not name.endswith(_COUNTER)
     }
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     os.close(handle)
@@ -67,6 +68,14 @@ def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> No
         Path(temporary).unlink(missing_ok=True)
 
 
+def _halved(tensor: Tensor) -> Tensor:
+    """Return floats as fp16, unless they are too large for it."""
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if bool((half.isfinite() == tensor.isfinite()).all()) else tensor.float()
+
+
 def read_card(path: Path) -> ModelCard:
     """Read the card of a model file; needs neither torch nor the weights.
 
@@ -76,33 +85,24 @@ def read_card(path: Path) -> ModelCard:
         If the file is missing, no safetensors file, cut short, or holds no usable card.
     """
     if path.suffix.lower() in _PICKLES:
-        raise ModelFileError(
-            f"{path.name} is a pickle, which could run any program when opened; "
-            "ask for the model as a .safetensors file."
-        )
+        raise ModelFileError(_pickle(path))
     try:
-        with path.open("rb") as file:
-            start = file.read(8)
-            length = int.from_bytes(start, "little")
-            total = path.stat().st_size
-            if len(start) < 8 or not 2 <= length <= min(total - 8, 100_000_000):
-                raise ModelFileError(_broken(path))
-            header = json.loads(file.read(length))
-        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
-        if 8 + length + max(ends, default=0) != total:
-            raise ModelFileError(_broken(path))
+        header = _read_header(path)
         text = header.get("__metadata__", {}).get(CARD_KEY)
+    except ModelFileError:
+        raise
     except FileNotFoundError:
-        raise ModelFileError(f"There is no model file {path}.") from None
+        raise ModelFileError(f"There is no model file {path}; check the path.") from None
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        if isinstance(error, ModelFileError):
-            raise
+        raise ModelFileError(
+            f"{path} cannot be read ({error.strerror or error}); choose a .safetensors file."
+        ) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ModelFileError(_broken(path)) from error
     if text is None:
         raise ModelFileError(
-            f"{path.name} has no model card, so it is not a model of napari-clickseg."
+            f"{path.name} has no model card, so it is not a model of napari-clickseg; choose "
+            "another file."
         )
     try:
         return ModelCard.from_json(text)
@@ -110,8 +110,31 @@ def read_card(path: Path) -> ModelCard:
         raise ModelFileError(f"{path.name}: {error}") from error
 
 
+def _read_header(path: Path) -> dict[str, Any]:
+    """Read the JSON at the beginning of a safetensors file, and check the file's length."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        total = path.stat().st_size
+        if len(start) < 8 or not 2 <= length <= min(total - 8, 100_000_000):
+            zipped_or_pickled = start.startswith((b"PK", b"\x80"))
+            raise ModelFileError(_pickle(path) if zipped_or_pickled else _broken(path))
+        header: dict[str, Any] = json.loads(file.read(length))
+    ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
+    if 8 + length + max(ends, default=0) != total:
+        raise ModelFileError(_broken(path))
+    return header
+
+
 def load_network(path: Path, *, expected_sha256: str | None = None) -> tuple[nn.Module, ModelCard]:
     """Rebuild the network of a model file, in fp32 on the CPU and in eval mode.
+
+    Parameters
+    ----------
+    path : Path
+        A .safetensors file.
+    expected_sha256 : str, optional
+        What the file's SHA-256 has to be, where it is known.
 
     Raises
     ------
@@ -123,27 +146,42 @@ def load_network(path: Path, *, expected_sha256: str | None = None) -> tuple[nn.
         raise ModelFileError(
             f"{path.name} is not the file it should be (its SHA-256 differs); get it again."
         )
+    from napari_clickseg.models.network import NetworkError, build_network
+
+    weights = _read_weights(path)
+    try:
+        network = build_network(card)
+    except NetworkError as error:
+        raise ModelFileError(f"{path.name}: {error}") from error
+    expected = {n: t.shape for n, t in network.state_dict().items() if not n.endswith(_COUNTER)}
+    if expected != {n: t.shape for n, t in weights.items() if not n.endswith(_COUNTER)}:
+        raise ModelFileError(f"{path.name}: the weights don't fit the card; get the file again.")
+    network.load_state_dict(weights, strict=False)
+    return network.eval(), card
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from napari_clickseg.models.network import NetworkError, build_network
-
     try:
-        network = build_network(card)
-        weights = {
-            name: t.float() if t.is_floating_point() else t
-            for name, t in load_file(path).items()
-        }
-        missing, surplus = network.load_state_dict(weights, strict=False)
-    except (NetworkError, SafetensorError, RuntimeError) as error:
-        raise ModelFileError(f"{path.name}: {str(error).splitlines()[0]}") from error
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing or surplus:
+        loaded = load_file(path)
+    except (SafetensorError, LookupError, ValueError, RuntimeError) as error:
+        raise ModelFileError(_broken(path)) from error
+    weights = {n: t.float() if t.is_floating_point() else t for n, t in loaded.items()}
+    if not all(bool(t.isfinite().all()) for t in weights.values()):
         raise ModelFileError(
-            f"{path.name}: the weights don't fit the card "
-            f"({len(missing)} missing, {len(surplus)} not known); get the file again."
+            f"{path.name}: some weights are not finite numbers; get the file again, or train the "
+            "model again."
         )
-    return network.eval(), card
+    return weights
+
+
+def _pickle(path: Path) -> str:
+    return (
+        f"{path.name} is a pickle, which could run any program when opened; "
+        "ask for the model as a .safetensors file."
+    )
 
 
 def _broken(path: Path) -> str:

@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["NetworkError", "build_network", "create"]
 
 
+# What segmentation_models_pytorch and timm raise at names and options that they don't know.
+_REFUSALS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
 class NetworkError(ValueError):
     """No network can be built from what the card says."""
 
@@ -59,10 +72,11 @@ def create(
             classes=classes,
             **(options or {}),
         )
-    except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
-        reason = str(error).strip("'\" ").splitlines()[0] if str(error) else type(error).__name__
+    except _REFUSALS as error:
+        lines = str(error).strip("'\" \n").splitlines() or [type(error).__name__]
         raise NetworkError(
-            f"No network '{architecture}' with encoder '{encoder}' can be built: {reason}"
+            f"No network '{architecture}' with encoder '{encoder}' can be built ({lines[0]}); "
+            "choose others, or update segmentation-models-pytorch."
         ) from error
     return network
 

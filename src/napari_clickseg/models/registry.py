@@ -47,7 +47,8 @@ def user_folder() -> Path:
 
 def list_models() -> list[ModelEntry]:
     """List the models that can be loaded by name, bundled ones first."""
-    sums = json.loads((BUNDLED / "sha256.json").read_text())
+    known = BUNDLED / "sha256.json"
+    sums = json.loads(known.read_text()) if known.exists() else {}
     entries = [
         ModelEntry(path.stem, path, sums.get(path.name), bundled=True)
         for path in sorted(BUNDLED.glob("*.safetensors"))
