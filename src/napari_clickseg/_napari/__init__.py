@@ -1,0 +1,1 @@
+"""What napari-clickseg does in napari: layers, clicks and results, without any Qt."""

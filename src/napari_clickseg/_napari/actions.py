@@ -1,0 +1,108 @@
+"""All actions and their keys: the one table that bindings, tooltips and docs are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["SHORTCUTS", "Action", "Shortcut", "tooltip"]
+
+
+class Action(StrEnum):
+    """What the user can do by key or button."""
+
+    TOOL = "tool"
+    SWAP = "swap"
+    ACCEPT = "accept"
+    SKIP = "skip"
+    CLEAR = "clear"
+    UNDO = "undo"
+    REDO = "redo"
+    TAKE_UP = "take_up"
+    NEXT_CLASS = "next_class"
+    SHOW = "show"
+    PROBABILITY = "probability"
+    PROPAGATE = "propagate"
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """An action with its key.
+
+    Parameters
+    ----------
+    action : Action
+    key : str
+        As napari names keys.
+    title : str
+        For buttons and the documentation.
+    text : str
+        What it does, one sentence.
+    """
+
+    action: Action
+    key: str
+    title: str
+    text: str
+
+
+SHORTCUTS: dict[Action, Shortcut] = {
+    s.action: s
+    for s in (
+        Shortcut(
+            Action.TOOL,
+            "K",
+            "Click tool",
+            "Turn clicking on or off: left click is positive, right click negative.",
+        ),
+        Shortcut(
+            Action.SWAP,
+            "Q",
+            "Swap buttons",
+            "Left click becomes negative and right click positive, for pens and "
+            "one-button devices.",
+        ),
+        Shortcut(
+            Action.ACCEPT,
+            "G",
+            "Accept",
+            "Write the mask into the annotation layer and begin the next object.",
+        ),
+        Shortcut(Action.SKIP, "N", "Skip", "Leave this object as it was and begin the next one."),
+        Shortcut(Action.CLEAR, "W", "Clear", "Remove the clicks and the mask of this object."),
+        Shortcut(
+            Action.UNDO,
+            "U",
+            "Undo",
+            "Take the last step back: a click, a start, an accepted object.",
+        ),
+        Shortcut(Action.REDO, "Shift-U", "Redo", "Do again what was undone."),
+        Shortcut(
+            Action.TAKE_UP,
+            "J",
+            "Take up region",
+            "Begin from the region under the pointer (Shift + click does the same); an "
+            "accepted object comes back with its clicks.",
+        ),
+        Shortcut(Action.NEXT_CLASS, "Shift-N", "Next class", "Choose the next class."),
+        Shortcut(Action.SHOW, "H", "Fill, contour, hidden", "Draw the prediction another way."),
+        Shortcut(
+            Action.PROBABILITY,
+            "Shift-H",
+            "Probability",
+            "Show or hide the probability behind the mask.",
+        ),
+        Shortcut(
+            Action.PROPAGATE,
+            "Shift-G",
+            "To next plane",
+            "Accept, go to the next plane of the stack and begin from this mask there.",
+        ),
+    )
+}
+
+
+def tooltip(action: Action) -> str:
+    """Return the tooltip of an action: what it does and its key."""
+    shortcut = SHORTCUTS[action]
+    return f"{shortcut.text}\nKey: {shortcut.key}"

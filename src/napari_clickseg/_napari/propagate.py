@@ -1,0 +1,184 @@
+"""Carrying a mask through a stack, one plane after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from napari_clickseg._napari.planes import Plane, walking_axis
+from napari_clickseg._napari.scene import Draft, Mark, Scene
+from napari_clickseg._napari.writes import AnnotationError, LabelWrite
+from napari_clickseg.core.clicks import Click, Prompt
+
+if TYPE_CHECKING:
+    from napari_clickseg._napari.controller import AnnotateController
+    from napari_clickseg._napari.pairing import Pairing
+    from napari_clickseg._napari.runner import Stop
+    from napari_clickseg.core.masks import Patch
+    from napari_clickseg.segmenter import Prediction
+
+__all__ = ["Propagation", "innermost"]
+
+_LEAST, _MOST = 0.2, 5.0  # an area that changes by more from plane to plane is another object
+
+
+def innermost(patch: Patch) -> tuple[int, int]:
+    """Return the pixel (row, column) of a mask that is farthest from its edge."""
+    depth = ndimage.distance_transform_edt(np.pad(patch.mask, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    return int(row) + patch.box.top, int(column) + patch.box.left
+
+
+@dataclass
+class _Run:
+    pairing: Pairing
+    axis: int
+    first: int
+    last: int
+    before: Scene
+    plane: Plane
+    writes: list[LabelWrite]
+
+
+class Propagation:
+    """Goes from plane to plane: the mask accepted on one is the start on the next.
+
+    On the next plane a positive click is put on the mask's inner-most pixel, so that the model
+    looks again; it is a click like any other.
+
+    Parameters
+    ----------
+    owner : AnnotateController
+    """
+
+    def __init__(self, owner: AnnotateController) -> None:
+        self._owner = owner
+        self._run: _Run | None = None
+
+    def one(self) -> None:
+        """Accept, go one plane on and begin from the mask there, for the user to correct."""
+        owner = self._owner
+        pairing, plane, axis = owner.pairing, owner.displayed(), self._axis()
+        if pairing is None or plane is None or axis is None:
+            owner.state.message = "There is no next plane; this image is not a stack."
+            return
+        if plane.index[axis] + 1 >= owner.state.planes:
+            owner.state.message = "This is the last plane of the stack."
+            return
+        found = pairing.prediction
+        if found is None or not owner.objects.accept(keep_id=True):
+            owner.state.message = owner.state.message or "There is no mask to carry on."
+            return
+        following = plane.stepped(axis, 1)
+        pairing.step(self._begun(pairing, pairing.scene, following, found.patch), following)
+        owner.go_to(following)
+        owner.request()
+
+    def start(self, last: int) -> None:
+        """Run to plane `last`, accepting on every plane, this one included."""
+        owner = self._owner
+        pairing, plane, axis = owner.pairing, owner.displayed(), self._axis()
+        if pairing is None or plane is None or axis is None:
+            owner.state.message = "Only a stack can be gone through; this image has one plane."
+            return
+        if owner.segmenter is None:
+            owner.state.message = "The model is not loaded yet; try again in a moment."
+            return
+        last = min(max(0, last), owner.state.planes - 1)
+        found = pairing.prediction
+        if found is None or not found.mask_part.any():
+            owner.state.message = "There is no mask to carry on; click on an object first."
+            return
+        self.cancel()
+        first = plane.index[axis]
+        self._run = _Run(pairing, axis, first, last, pairing.scene, plane, [])
+        self._accept(plane, found)
+
+    def cancel(self) -> None:
+        """Stop a run; what it accepted stays, and is one step to undo."""
+        if self._run is not None:
+            self._owner.runner.cancel("propagate")
+            self._finish("Stopped; what was accepted so far stays.")
+
+    def _accept(self, plane: Plane, found: Prediction) -> None:
+        """Write one plane's mask and go on to the next, or end."""
+        run, owner = self._run, self._owner
+        assert run is not None
+        try:
+            scene, write = owner.objects.accepted(
+                run.pairing, plane, found, run.pairing.scene, keep_id=True
+            )
+        except AnnotationError as error:
+            self._finish(str(error))
+            return
+        assert run.pairing.annotation is not None
+        write.apply(run.pairing.annotation)
+        run.writes.append(write)
+        run.pairing.set_scene(scene)
+        run.pairing.show_nothing()
+        done = abs(plane.index[run.axis] - run.first) + 1
+        owner.state.progress = done, abs(run.last - run.first) + 1
+        if plane.index[run.axis] == run.last:
+            self._finish("")
+            return
+        direction = 1 if run.last > run.first else -1
+        following = plane.stepped(run.axis, direction)
+        self._submit(run, following, found.patch)
+
+    def _submit(self, run: _Run, plane: Plane, patch: Patch) -> None:
+        owner, refinement = self._owner, self._owner.refinement()
+        row, column = innermost(patch)
+        prompt = Prompt((Click(float(row), float(column)),), patch)
+        run.pairing.scene = self._begun(run.pairing, run.pairing.scene, plane, patch)
+
+        def work(stop: Stop) -> Prediction:
+            session = owner.session_of(run.pairing, plane)
+            return session.evaluate(prompt, refinement, stop=stop)
+
+        def done(found: Prediction) -> None:
+            area, before = int(found.mask_part.sum()), int(patch.mask.sum())
+            if not _LEAST * before <= area <= _MOST * before:
+                owner.go_to(plane)
+                self._finish(
+                    f"Stopped at plane {plane.index[run.axis]}: the mask changed a lot there. "
+                    "Correct it, or clear it if the object has ended."
+                )
+                return
+            self._accept(plane, found)
+
+        owner.runner.submit("propagate", work, done, self._failed)
+
+    def _failed(self, error: Exception) -> None:
+        self._finish("")
+        self._owner.report(error)
+
+    def _finish(self, message: str) -> None:
+        run, self._run = self._run, None
+        owner = self._owner
+        if run is None:
+            return
+        after = run.pairing.scene
+        if not message:
+            after = replace(after, object_id=max(after.next_id, after.object_id + 1))
+            after = replace(after, next_id=after.object_id)
+        run.pairing.scene = run.before
+        run.pairing.step(after, run.plane, tuple(run.writes))
+        owner.objects.save_identity(run.pairing)
+        owner.state.object_id = after.object_id
+        owner.state.progress = (0, 0)
+        owner.state.message = message
+        owner.request()
+
+    def _begun(self, pairing: Pairing, scene: Scene, plane: Plane, patch: Patch) -> Scene:
+        """Return the scene with the mask as the start on a plane, and one click on it."""
+        mark: Mark = pairing.new_mark(plane.position(*innermost(patch)), True)
+        return scene.with_draft(plane, Draft(patch), [mark])
+
+    def _axis(self) -> int | None:
+        owner = self._owner
+        if owner.pairing is None:
+            return None
+        return walking_axis(owner.viewer.dims, owner.pairing.image, owner.pairing.channel_axis)

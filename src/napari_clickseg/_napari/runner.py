@@ -1,0 +1,190 @@
+"""One background worker for everything that takes time: the latest wins.
+
+Work is submitted under a key. Of several pieces under one key only the latest is done: one that
+waits is replaced, one that runs is told to stop, and a result that comes too late is dropped,
+checked once more on the main thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Runner", "Stop"]
+
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    key: str
+    generation: int
+    work: Callable[[Stop], Any]
+    done: Callable[[Any], None]
+    failed: Callable[[Exception], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    job: _Job
+    value: Any = None
+    error: Exception | None = None
+
+
+class Runner:
+    """A worker thread with a place for one piece of work under each key.
+
+    Parameters
+    ----------
+    notify : callable
+        Called on the worker thread whenever results wait for `deliver`; it must do nothing but
+        have `deliver` called on the main thread.
+    superseded : type of Exception
+        Raised by work that noticed that it should stop; not an error.
+    """
+
+    def __init__(self, notify: Callable[[], None], superseded: type[Exception]) -> None:
+        self._notify = notify
+        self._superseded = superseded
+        self._waiting: OrderedDict[str, _Job] = OrderedDict()
+        self._generations: dict[str, int] = {}
+        self._running: str | None = None
+        self._outcomes: deque[_Outcome] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._last: Callable[[], None] | None = None
+
+    def submit(
+        self,
+        key: str,
+        work: Callable[[Stop], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Have work done in the background; it replaces what was submitted under its key.
+
+        Parameters
+        ----------
+        key : str
+            Names the kind of work.
+        work : callable
+            Runs on the worker thread, so it must touch neither layers nor widgets. Is given a
+            function that says whether the work has become useless.
+        done, failed : callable
+            Called by `deliver` with the result or the error.
+        """
+        with self._changed:
+            if self._closed:
+                return
+            generation = self._generations.get(key, 0) + 1
+            self._generations[key] = generation
+            self._waiting.pop(key, None)
+            self._waiting[key] = _Job(key, generation, work, done, failed)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="napari-clickseg", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify()
+
+    def cancel(self, key: str) -> None:
+        """Forget the work under a key; its result, if it still comes, is dropped."""
+        with self._changed:
+            self._generations[key] = self._generations.get(key, 0) + 1
+            self._waiting.pop(key, None)
+
+    def active(self, key: str) -> bool:
+        """Whether work under a key waits, runs, or has a result to be delivered."""
+        with self._changed:
+            if key in self._waiting or self._running == key:
+                return True
+            return any(
+                self._is_current(outcome.job)
+                for outcome in self._outcomes
+                if outcome.job.key == key
+            )
+
+    def deliver(self) -> None:
+        """Hand waiting results over; to be called on the main thread."""
+        while self._outcomes:
+            outcome = self._outcomes.popleft()
+            with self._changed:
+                current = self._is_current(outcome.job)
+            if not current:
+                continue
+            if outcome.error is not None:
+                outcome.job.failed(outcome.error)
+            else:
+                outcome.job.done(outcome.value)
+
+    def close(self, last: Callable[[], None] | None = None) -> None:
+        """Stop; what runs is told so and its result dropped. Does not wait.
+
+        Parameters
+        ----------
+        last : callable, optional
+            Done on the worker thread when everything else is over, to free what it used.
+        """
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._waiting.clear()
+            self._generations = {key: n + 1 for key, n in self._generations.items()}
+            self._last = last
+            started = self._thread is not None
+            self._changed.notify()
+        self._outcomes.clear()
+        if not started and last is not None:
+            last()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until the thread has ended; return whether it has."""
+        if self._thread is None:
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _is_current(self, job: _Job) -> bool:
+        return not self._closed and self._generations.get(job.key) == job.generation
+
+    def _next(self) -> _Job | None:
+        with self._changed:
+            self._running = None
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return None
+            key, job = self._waiting.popitem(last=False)
+            self._running = key
+            return job
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            outcome = self._outcome(job)
+            if outcome is not None:
+                with self._changed:
+                    if not self._closed:
+                        self._outcomes.append(outcome)
+                    self._running = None
+                self._notify()
+            del job, outcome  # they hold the session and the network
+        if self._last is not None:
+            self._last()
+
+    def _outcome(self, job: _Job) -> _Outcome | None:
+        def stop() -> bool:
+            return not self._is_current(job)
+
+        if stop():
+            return None
+        try:
+            return _Outcome(job, job.work(stop))
+        except self._superseded:
+            return None
+        except Exception as error:  # noqa: BLE001  (whatever a model raises must reach the user)
+            return _Outcome(job, error=error)

@@ -1,0 +1,225 @@
+"""What the user has made on an image, as frozen values, and the timeline of how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from napari_clickseg.core.clicks import Click, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_clickseg._napari.planes import Plane
+    from napari_clickseg._napari.writes import LabelWrite
+    from napari_clickseg.core.masks import Patch
+
+__all__ = ["Accepted", "Draft", "Entry", "Mark", "Scene", "Timeline", "changed_marks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A click as it lies in a points layer.
+
+    Parameters
+    ----------
+    key : int
+        Rises with every click: the order in which they were made.
+    position : tuple of float
+        In data pixels along every axis of the image.
+    positive : bool
+    """
+
+    key: int
+    position: tuple[float, ...]
+    positive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An object in the annotation layer, with what is needed to take it up again."""
+
+    plane: Plane
+    value: int
+    marks: tuple[Mark, ...]
+    patch: Patch
+    class_id: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the object being made on a plane begins with.
+
+    Parameters
+    ----------
+    start : Patch, optional
+        The mask.
+    settled : tuple of Mark
+        Clicks that the mask answers already.
+    editing : Accepted, optional
+        The object that is corrected.
+    """
+
+    start: Patch | None = None
+    settled: tuple[Mark, ...] = ()
+    editing: Accepted | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything the user has made on one image.
+
+    Parameters
+    ----------
+    marks : tuple of Mark
+        Clicks of objects that are not accepted yet, in order, on all planes.
+    drafts : mapping of Plane to Draft
+        Never changed in place.
+    objects : tuple of Accepted
+    object_id, next_id : int
+        The id of the current object, and of the next new one.
+    """
+
+    marks: tuple[Mark, ...] = ()
+    drafts: Mapping[Plane, Draft] = field(default_factory=dict)
+    objects: tuple[Accepted, ...] = ()
+    object_id: int = 1
+    next_id: int = 1
+
+    def draft(self, plane: Plane) -> Draft:
+        """Return the draft on a plane; an empty one if there is none."""
+        return self.drafts.get(plane, Draft())
+
+    def on(self, plane: Plane) -> tuple[Mark, ...]:
+        """Return the marks on a plane, in order."""
+        there = [mark for mark in self.marks if plane.locate(mark.position) is not None]
+        return tuple(sorted(there, key=lambda mark: mark.key))
+
+    def prompt(self, plane: Plane) -> Prompt:
+        """Return the clicks inside the image, and the start, on a plane."""
+        marks = self.on(plane)
+        draft = self.draft(plane)
+        clicks = []
+        for mark in marks:
+            at = plane.locate(mark.position)
+            if at is not None:
+                click = Click(*at, mark.positive)
+                if click.inside(plane.shape):
+                    clicks.append(click)
+        n = len(draft.settled)
+        return Prompt(tuple(clicks), draft.start, n if marks[:n] == draft.settled else 0)
+
+    def with_marks(self, marks: Sequence[Mark]) -> Scene:
+        """Return the scene with other marks."""
+        return replace(self, marks=tuple(sorted(marks, key=lambda mark: mark.key)))
+
+    def with_draft(self, plane: Plane, draft: Draft | None, marks: Sequence[Mark] = ()) -> Scene:
+        """Return the scene with another draft on a plane, and `marks` for the ones there."""
+        drafts = {p: d for p, d in self.drafts.items() if p != plane}
+        if draft is not None and draft != Draft():
+            drafts[plane] = draft
+        here = set(self.on(plane))
+        kept = [mark for mark in self.marks if mark not in here]
+        return replace(self.with_marks([*kept, *marks]), drafts=drafts)
+
+    def with_object(self, new: Accepted, instead_of: Accepted | None) -> Scene:
+        """Return the scene with an object more, or with one replaced."""
+        objects = tuple(o for o in self.objects if o is not instead_of)
+        return replace(self, objects=(*objects, new))
+
+    def object_at(self, plane: Plane, value: int, pixel: tuple[int, int]) -> Accepted | None:
+        """Return the latest object of this id on a plane, one that covers the pixel first."""
+        same = [o for o in reversed(self.objects) if o.plane == plane and o.value == value]
+        for one in same:
+            box = one.patch.box
+            row, column = pixel[0] - box.top, pixel[1] - box.left
+            if 0 <= row < box.height and 0 <= column < box.width and one.patch.mask[row, column]:
+                return one
+        return None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One step of the user: the scene before and after, and what was written into labels."""
+
+    before: Scene
+    after: Scene
+    plane: Plane | None
+    writes: tuple[LabelWrite, ...] = ()
+
+
+class Timeline:
+    """All steps, without limit; undo and redo walk along them."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._now = 0
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return self._now > 0
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a step was taken back."""
+        return self._now < len(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        """Add a step; what was undone is forgotten."""
+        del self._entries[self._now :]
+        self._entries.append(entry)
+        self._now += 1
+
+    def undo(self) -> Entry | None:
+        """Go one step back and return it."""
+        if not self.can_undo:
+            return None
+        self._now -= 1
+        return self._entries[self._now]
+
+    def redo(self) -> Entry | None:
+        """Go one step forward and return it."""
+        if not self.can_redo:
+            return None
+        self._now += 1
+        return self._entries[self._now - 1]
+
+
+def changed_marks(
+    old: Sequence[Mark], positions: Sequence[tuple[float, ...]], positive: bool, key: int
+) -> list[Mark]:
+    """Work out what a user did to a points layer: marks keep their turn as far as possible.
+
+    Parameters
+    ----------
+    old : sequence of Mark
+        What the layer held, in the layer's order.
+    positions : sequence of tuple of float
+        What it holds now.
+    positive : bool
+        The layer's polarity.
+    key : int
+        For the first new mark.
+
+    Returns
+    -------
+    list of Mark
+        In the layer's order.
+    """
+    if len(positions) == len(old):  # moved
+        return [
+            mark if mark.position == at else replace(mark, position=at)
+            for mark, at in zip(old, positions, strict=True)
+        ]
+    left = list(old)
+    out = []
+    for at in positions:
+        same = next((mark for mark in left if mark.position == at), None)
+        if same is not None:
+            left.remove(same)
+            out.append(same)
+        else:
+            out.append(Mark(key, at, positive))
+            key += 1
+    return out

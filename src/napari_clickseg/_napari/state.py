@@ -1,0 +1,155 @@
+"""The state of the Annotate widget: one evented model that the controller writes and views show.
+
+A view may write the fields named under *choices of the user*; everything else is written by the
+controller alone. Each field emits its own signal, ``state.events.<field>``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from psygnal import SignalGroupDescriptor
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels, Points
+
+    from napari_clickseg.core.masks import OverlapRule
+
+__all__ = ["PALETTE", "AnnotateState", "ClassSpec", "ModelStatus", "Scheme", "Shown"]
+
+ModelStatus = Literal["none", "loading", "ready", "failed"]
+Scheme = Literal["instances", "classes"]
+Shown = Literal["fill", "contour", "hidden"]
+
+# Okabe & Ito's colours, told apart by the colour-blind, without black.
+PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSpec:
+    """A named class.
+
+    Parameters
+    ----------
+    identifier : int
+        Its id in the label map, from 1.
+    name : str
+    colour : str
+        ``#RRGGBB``.
+    """
+
+    identifier: int
+    name: str
+    colour: str
+
+
+@dataclass
+class AnnotateState:
+    """What the Annotate widget shows.
+
+    Parameters
+    ----------
+    model, device : str
+        Choices of the user: name or path of the model; auto, cpu, cuda or mps.
+    half : bool
+        Choice of the user: half precision on CUDA.
+    model_status : {"none", "loading", "ready", "failed"}
+    model_text : str
+        One line on the model: its name and the device it runs on, or what went wrong.
+    busy : bool
+        A click is being answered.
+    message : str
+        The last thing the user should know, one line; empty if none.
+    image : Image, optional
+        The image layer being annotated; None before layers are set up.
+    annotation, prediction : Labels, optional
+    positive, negative : Points, optional
+        The other layers of the pairing.
+    tool : bool
+        Choice of the user: the click tool is on.
+    swapped : bool
+        Choice of the user: the left button means negative and the right positive.
+    scheme : {"instances", "classes"}
+        Choice of the user: each object gets an id of its own, or the id of its class.
+    classes : tuple of ClassSpec
+        Choice of the user.
+    class_index : int
+        Choice of the user: index into `classes` of the class being annotated.
+    object_id : int
+        The id that the current object will get (instances), from 1. A view may set it.
+    editing : bool
+        The current object was accepted before and is being corrected.
+    n_positive, n_negative, n_objects : int
+        Clicks on the current object; objects accepted in this pairing.
+    can_undo, can_redo : bool
+    rule : {"overwrite", "keep", "background"}
+        Choice of the user: what happens where the object overlaps with labels.
+    threshold, smooth : float
+        Choices of the user, see `core.masks.Refinement`.
+    fill_holes, keep_clicked : bool
+        Choices of the user, see `core.masks.Refinement`.
+    shown : {"fill", "contour", "hidden"}
+        Choice of the user: how the prediction is drawn.
+    opacity : float
+        Choice of the user: of the prediction, 0 … 1.
+    click_size : int
+        Choice of the user: diameter of a click, in screen pixels.
+    probability : bool
+        Choice of the user: the probability is shown as a layer.
+    contrast_from_layer : bool
+        Choice of the user: the model sees the image with the layer's contrast limits.
+    channel_axis : int or None
+        Choice of the user: the axis of the image that holds channels.
+    region_source : Labels, optional
+        Choice of the user: the labels layer whose regions can be taken up as a start; None is
+        the annotation layer.
+    planes : int
+        Planes along the axis that "propagate" walks; 1 for a flat image.
+    plane : int
+        Index of the displayed plane along that axis.
+    progress : (int, int)
+        Planes done and wanted of a running propagation; (0, 0) if none runs.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    model: str = "default"
+    device: str = "auto"
+    half: bool = True
+    model_status: ModelStatus = "none"
+    model_text: str = ""
+    busy: bool = False
+    message: str = ""
+    image: Image | None = None
+    annotation: Labels | None = None
+    prediction: Labels | None = None
+    positive: Points | None = None
+    negative: Points | None = None
+    tool: bool = False
+    swapped: bool = False
+    scheme: Scheme = "instances"
+    classes: tuple[ClassSpec, ...] = (ClassSpec(1, "object", PALETTE[0]),)
+    class_index: int = 0
+    object_id: int = 1
+    editing: bool = False
+    n_positive: int = 0
+    n_negative: int = 0
+    n_objects: int = 0
+    can_undo: bool = False
+    can_redo: bool = False
+    rule: OverlapRule = "keep"
+    threshold: float = 0.5
+    smooth: float = 0.0
+    fill_holes: bool = False
+    keep_clicked: bool = False
+    shown: Shown = "fill"
+    opacity: float = 0.5
+    click_size: int = 10
+    probability: bool = False
+    contrast_from_layer: bool = False
+    channel_axis: int | None = None
+    region_source: Labels | None = None
+    planes: int = 1
+    plane: int = 0
+    progress: tuple[int, int] = (0, 0)
