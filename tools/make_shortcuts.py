@@ -1,0 +1,52 @@
+"""Write docs/shortcuts.md from the table of keys; `--check` only says whether it is up to date."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from napari_clickseg._napari.actions import SHORTCUTS
+
+TARGET = Path(__file__).parents[1] / "docs" / "shortcuts.md"
+HEAD = """\
+# Keys
+
+Made by `tools/make_shortcuts.py` from the table that binds them, so they are what the program
+does. None of them is one of napari's own in the viewer or in Image, Labels, Points and Shapes
+layers. They work over the image, whichever layer is selected, once an image is set up for
+annotating.
+
+| Key | Action | What it does |
+|---|---|---|
+"""
+FOOT = """
+With the click tool on:
+
+| Mouse | What it does |
+|---|---|
+| left click | positive click: this pixel belongs to the object |
+| right click | negative click: this pixel does not belong to it |
+| Shift + click | begins from the region under the pointer |
+| Ctrl + drag | moves the image; the wheel zooms as always |
+"""
+
+
+def table() -> str:
+    """Return the whole document."""
+    rows = [
+        f"| `{shortcut.key.replace('-', '+')}` | {shortcut.title} | {shortcut.text} |"
+        for shortcut in SHORTCUTS.values()
+    ]
+    return HEAD + "\n".join(rows) + "\n" + FOOT
+
+
+def main() -> int:
+    """Write the document, or check it."""
+    if "--check" in sys.argv[1:]:
+        return 0 if TARGET.read_text(encoding="utf-8") == table() else 1
+    TARGET.write_text(table(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
