@@ -1,0 +1,277 @@
+"""How long a click takes in napari, and how long the window is held meanwhile.
+
+``xvfb-run -a -s "-screen 0 1280x1024x24" python benchmarks/gui_latency.py [--json FILE]``
+
+Opens the real viewer with the real widget on generated images of 512², 4,096² and 30,000² pixels
+(the last a multiscale zarr on disk, read lazily), clicks with the mouse, and measures from the
+press of the button until the prediction layer has been refreshed. Prints Markdown tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+import zarr
+from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+CELL = 128  # pixels from one generated object to the next
+
+
+def tile(size: int) -> np.ndarray:
+    """Make a square of bright discs on a noisy ground; it can be laid side by side."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size]
+    away = np.hypot(y % CELL - CELL / 2, x % CELL - CELL / 2)
+    image = 60 + 110 * (away < 38) + rng.normal(0, 12, (size, size))
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def pyramid(folder: Path, side: int) -> list[Any]:
+    """Write a multiscale image of `side`² pixels, block by block, and open it lazily."""
+    block, levels, factor = tile(1024), [], 1
+    while side // factor >= 512:
+        n = side // factor
+        array = zarr.create_array(
+            str(folder / f"{factor}.zarr"), shape=(n, n), chunks=(512, 512), dtype="uint8"
+        )
+        part = block[factor // 2 :: factor, factor // 2 :: factor]
+        while part.shape[0] < 512:
+            part = np.tile(part, (2, 2))
+        step = part.shape[0]
+        for top in range(0, n, step):
+            for left in range(0, n, step):
+                bottom, right = min(n, top + step), min(n, left + step)
+                array[top:bottom, left:right] = part[: bottom - top, : right - left]
+        levels.append(array)
+        factor *= 2
+    return levels
+
+
+class Driver:
+    """A viewer with the widget, clicked on as a hand would."""
+
+    def __init__(self) -> None:
+        self.app = QApplication.instance()
+        self.viewer = napari.Viewer(show=True)
+        began = time.perf_counter()
+        _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
+        self.app.processEvents()
+        self.opened = time.perf_counter() - began
+        self.controller = self.widget.controller
+        self.wait(lambda: self.controller.state.model_status == "ready", 180)
+
+    def wait(self, done: Any, seconds: float = 60) -> None:
+        """Let the window work until something is true."""
+        end = time.perf_counter() + seconds
+        while not done():
+            if time.perf_counter() > end:
+                raise TimeoutError
+            self.app.processEvents()
+            time.sleep(0.0005)
+
+    def open(self, data: Any, **arguments: Any) -> None:
+        """Open an image and set it up."""
+        self.image = self.viewer.add_image(data, **arguments)
+        self.controller.set_up(self.image)
+        self.app.processEvents()
+        self.canvas = self.viewer.window._qt_viewer.canvas.native
+
+    def look_at(self, y: float, x: float, zoom: float) -> None:
+        """Centre the view on a pixel."""
+        camera = self.viewer.scene.camera
+        camera.center, camera.zoom = (0, y, x), zoom
+        for _ in range(20):
+            self.app.processEvents()
+            time.sleep(0.01)
+
+    def point(self, y: float, x: float) -> QPoint:
+        """Where a pixel is on the canvas."""
+        camera = self.viewer.scene.camera
+        _, cy, cx = camera.center
+        return QPoint(
+            round((x - cx) * camera.zoom + self.canvas.width() / 2),
+            round((y - cy) * camera.zoom + self.canvas.height() / 2),
+        )
+
+    def click(self, y: float, x: float, button: Any = Qt.MouseButton.LeftButton) -> None:
+        """Press and release a button of the mouse over a pixel."""
+        QTest.mouseClick(self.canvas, button, Qt.KeyboardModifier.NoModifier, self.point(y, x))
+
+    def timed(self, y: float, x: float, button: Any = Qt.MouseButton.LeftButton) -> float:
+        """Click, and return the seconds until the prediction layer is refreshed."""
+        shown: list[float] = []
+        pairing = self.controller.pairing
+        original = pairing.show
+
+        def show(*arguments: Any) -> None:
+            original(*arguments)
+            shown.append(time.perf_counter())
+
+        pairing.show = show
+        began = time.perf_counter()
+        self.click(y, x, button)
+        self.wait(lambda: shown)
+        pairing.show = original
+        self.wait(lambda: not self.controller.state.busy)
+        return shown[-1] - began
+
+
+def measure(driver: Driver, side: int, objects: int) -> dict[str, float]:
+    """Click on objects of the open image: three positive clicks and a negative one on each."""
+    network: list[float] = []
+    segmenter = driver.controller.segmenter
+    forward = segmenter.forward
+
+    def timed(inputs: Any) -> Any:
+        began = time.perf_counter()
+        out = forward(inputs)
+        network.append(time.perf_counter() - began)
+        return out
+
+    segmenter.forward = timed
+    driver.controller.pairing.sessions.clear()
+    seconds, share = [], []
+    rng = np.random.default_rng(1)
+    for number in range(objects + 2):
+        y, x = rng.integers(2, min(side // CELL - 1, 200), 2) * CELL + CELL / 2
+        driver.look_at(y, x, 2.0)
+        plan = [(0, 0, True), (12, 10, True), (0, 52, False), (-20, 5, True)]
+        for dy, dx, positive in plan:
+            network.clear()
+            button = Qt.MouseButton.LeftButton if positive else Qt.MouseButton.RightButton
+            took = driver.timed(y + dy, x + dx, button)
+            if number >= 2:  # the first are for warming up
+                seconds.append(took)
+                share.append(sum(network) / took)
+        driver.controller.objects.clear()
+    segmenter.forward = forward
+    return {
+        "median_ms": 1000 * float(np.median(seconds)),
+        "p95_ms": 1000 * float(np.percentile(seconds, 95)),
+        "network_share": float(np.median(share)),
+        "clicks": len(seconds),
+    }
+
+
+def held(driver: Driver, *, slow: float) -> dict[str, float]:
+    """Make 200 quick clicks; return how long slots of ours held the window at the most, ms."""
+    controller, ours, gaps = driver.controller, [], []
+    segmenter = controller.segmenter
+    forward = segmenter.forward
+    if slow:
+        segmenter.forward = lambda inputs: (time.sleep(slow), forward(inputs))[1]
+
+    def watched(function: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                ours.append(time.perf_counter() - began)
+
+        return call
+
+    tool, runner = controller.tool, controller.runner
+    saved = tool._click, runner.deliver
+    tool._click, runner.deliver = watched(tool._click), watched(runner.deliver)
+    last = [time.perf_counter()]
+
+    def beat() -> None:
+        now = time.perf_counter()
+        gaps.append(now - last[0])
+        last[0] = now
+
+    timer = QTimer()
+    timer.timeout.connect(beat)
+    timer.start(0)
+    rng = np.random.default_rng(2)
+    driver.look_at(256, 256, 1.5)
+    for number in range(200):
+        y, x = 256 + rng.uniform(-150, 150, 2)
+        left = number % 3 != 2
+        driver.click(y, x, Qt.MouseButton.LeftButton if left else Qt.MouseButton.RightButton)
+        end = time.perf_counter() + 0.02
+        while time.perf_counter() < end:
+            driver.app.processEvents()
+            time.sleep(0.0005)
+    driver.wait(lambda: not controller.state.busy, 300)
+    timer.stop()
+    tool._click, runner.deliver = saved
+    segmenter.forward = forward
+    controller.objects.clear()
+    return {
+        "slots_max_ms": 1000 * max(ours),
+        "slots_p95_ms": 1000 * float(np.percentile(ours, 95)),
+        "loop_p95_ms": 1000 * float(np.percentile(gaps, 95)),
+        "loop_max_ms": 1000 * max(gaps),
+    }
+
+
+def memory() -> float:
+    """Return the resident memory in MiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--objects", type=int, default=15, help="objects on each image")
+    args = parser.parse_args()
+    driver = Driver()
+    results: dict[str, Any] = {"widget_open_ms": 1000 * driver.opened}
+    with tempfile.TemporaryDirectory() as folder:
+        for side in (512, 4096, 30_000):
+            data = tile(512 if side == 512 else 1024)
+            if side == 4096:
+                data = np.tile(data, (4, 4))
+            if side == 30_000:
+                data = pyramid(Path(folder), side)
+            driver.viewer.layers.clear()
+            before = memory()
+            driver.open(data, **({"multiscale": True} if side == 30_000 else {}))
+            results[str(side)] = measure(driver, side, args.objects)
+            results[str(side)]["memory_mib"] = memory() - before
+            print(side, results[str(side)], file=sys.stderr)
+        driver.viewer.layers.clear()
+        driver.open(tile(512))
+        results["held"] = held(driver, slow=0.0)
+        results["held_slow_model"] = held(driver, slow=0.3)
+    print("| image | median | p95 | network's share | memory above before |")
+    print("|---|---|---|---|---|")
+    for side in (512, 4096, 30_000):
+        r = results[str(side)]
+        print(
+            f"| {side:,}² | {r['median_ms']:.0f} ms | {r['p95_ms']:.0f} ms "
+            f"| {r['network_share']:.0%} | {r['memory_mib']:.0f} MiB |"
+        )
+    print("\n| 200 quick clicks | our slots, longest | p95 | whole event loop, p95 | longest |")
+    print("|---|---|---|---|---|")
+    for name in ("held", "held_slow_model"):
+        r = results[name]
+        print(
+            f"| {name.replace('_', ' ')} | {r['slots_max_ms']:.1f} ms | "
+            f"{r['slots_p95_ms']:.1f} ms | {r['loop_p95_ms']:.0f} ms | "
+            f"{r['loop_max_ms']:.0f} ms |"
+        )
+    print(f"\nWidget open to usable: {results['widget_open_ms']:.0f} ms")
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=2) + "\n")
+    driver.widget.close()
+    driver.viewer.close()
+
+
+if __name__ == "__main__":
+    main()
