@@ -1,4 +1,4 @@
-"""Train the default click model: ``python training/train_default.py DATA --out RUN --minutes 75``.
+"""Train the default click model: ``python training/train_default.py DATA --out RUN``.
 
 DATA is a folder of project folders (each with ``index.csv``, ``images/``, ``masks/`` and a
 ``SOURCE.md`` that names its licence). The run is resumed if RUN is there already.
@@ -40,15 +40,15 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of project folders")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--spec", type=Path, help="JSON of a DefaultModelSpec")
-    parser.add_argument("--minutes", type=float, help="time to train")
+    parser.add_argument("--samples", type=int, help="samples to learn from")
     parser.add_argument("--device", help="cpu or cuda")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     spec = DefaultModelSpec()
     if args.spec:
         spec = DefaultModelSpec.model_validate_json(args.spec.read_text())
-    changes = {k: v for k in ("minutes", "device") if (v := getattr(args, k)) is not None}
-    spec = spec.model_copy(update=changes)
+    changes = {k: v for k in ("samples", "device") if (v := getattr(args, k)) is not None}
+    spec = DefaultModelSpec.model_validate(spec.model_dump() | changes)
     torch.backends.cudnn.benchmark = True
     folders = sorted(p for p in args.data.iterdir() if (p / "index.csv").exists())
     commit = subprocess.run(

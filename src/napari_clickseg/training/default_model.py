@@ -11,10 +11,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +27,10 @@ from napari_clickseg.training.losses import click_loss
 from napari_clickseg.training.samples import Pool, augment_intensity, window_batch
 from napari_clickseg.training.simulate import ClickMaps, next_clicks, perturbed
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 __all__ = ["DefaultModelSpec", "Stage", "Trainer", "train_default_model"]
 
 logger = logging.getLogger(__name__)
@@ -40,8 +42,8 @@ class Stage(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     size: int = Field(ge=32, multiple_of=32)
-    batch: int = Field(ge=1)
-    share: float = Field(gt=0, le=1)  # of the time
+    batch: int = Field(ge=2)  # batch normalisation needs two
+    share: float = Field(gt=0, le=1)  # of the samples
 
 
 class DefaultModelSpec(BaseModel):
@@ -54,15 +56,15 @@ class DefaultModelSpec(BaseModel):
     options: dict[str, Any] = Field(
         default_factory=lambda: {"decoder_channels": [128, 64, 48, 32, 16]}
     )
-    minutes: float = Field(45.0, gt=0)
+    samples: int = Field(75_000, ge=1)  # to be learned from, in all
     stages: tuple[Stage, ...] = (
-        Stage(size=128, batch=32, share=0.45),
-        Stage(size=192, batch=20, share=0.3),
-        Stage(size=256, batch=16, share=0.25),
+        Stage(size=128, batch=32, share=0.55),
+        Stage(size=192, batch=20, share=0.27),
+        Stage(size=256, batch=16, share=0.18),
     )
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
-    warm_up: float = Field(0.02, ge=0, lt=1)  # share of the time
+    warm_up: float = Field(0.02, ge=0, lt=1)  # share of the samples
     ema: float = Field(0.999, ge=0, lt=1)
     steps: int = Field(3, ge=0)  # simulated clicks before the one that is learned from
     generated: int = Field(1000, ge=0)
@@ -95,7 +97,11 @@ class Trainer:
     """
 
     def __init__(
-        self, spec: DefaultModelSpec, pool: Pool, folder: Path, data: tuple[DataSource, ...] = ()
+        self,
+        spec: DefaultModelSpec,
+        pool: Pool,
+        folder: Path,
+        data: tuple[DataSource, ...] = (),
     ) -> None:
         self.spec, self.pool, self.folder, self.data = spec, pool, folder, data
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,10 +109,13 @@ class Trainer:
         torch.manual_seed(spec.seed)
         self.device = torch.device(spec.device)
         network = create(
-            spec.architecture, spec.encoder, channels=input_channels("channels", 3), classes=1,
+            spec.architecture,
+            spec.encoder,
+            channels=input_channels("channels", 3),
+            classes=1,
             options=spec.options,
         )
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay
@@ -118,14 +127,14 @@ class Trainer:
         self.generator = torch.Generator(self.device).manual_seed(seed)
 
     def run(self) -> ModelCard:
-        """Train until the time is over; return the card of the model that is left on disk."""
-        budget = self.spec.minutes * 60
+        """Train until enough samples were seen; return the card of the model left on disk."""
+        budget = self.spec.samples
         saved = self.seconds
         losses: list[float] = []
         batches = self._batches()
-        while self.seconds < budget:
+        while self.samples < budget:
             began = time.perf_counter()
-            self._set_rate(self.seconds / budget)
+            self._set_rate(self.samples / budget)
             losses.append(self._step(next(batches)))
             self.iteration += 1
             self.seconds += time.perf_counter() - began
@@ -145,7 +154,9 @@ class Trainer:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "progress": torch.tensor([self.seconds, self.samples, self.iteration]),
+            "progress": torch.tensor(
+                [self.seconds, self.samples, self.iteration], dtype=torch.float64
+            ),
         }
         partial = self.folder / "last.ckpt.partial"
         torch.save(state, partial)
@@ -180,7 +191,7 @@ class Trainer:
         path = self.folder / "last.ckpt"
         if not path.exists():
             return
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -189,7 +200,7 @@ class Trainer:
 
     def _batches(self) -> Iterator[_Batch]:
         while True:
-            stage = self._stage(self.seconds / (self.spec.minutes * 60))
+            stage = self._stage(self.samples / self.spec.samples)
             records = self.pool.draw(self.rng, stage.batch)
             image, target = window_batch(records, stage.size, self.rng)
             # An object may have been shifted out: such a window teaches nothing.
@@ -216,8 +227,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.spec.learning_rate * max(factor, 1e-3)
 
-    def _forward(self, network: nn.Module, image: Tensor, maps: ClickMaps, previous: Tensor
-                 ) -> Tensor:
+    def _forward(
+        self, network: nn.Module, image: Tensor, maps: ClickMaps, previous: Tensor
+    ) -> Tensor:
         inputs = torch.cat([image, maps.positive, maps.negative, previous], 1)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -278,9 +290,10 @@ class Trainer:
         weighted = loss * (0.75 + 0.25 * min(steps, 2))
         self.optimizer.zero_grad(set_to_none=True)
         weighted.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 3.0)
-        self.optimizer.step()
-        self._update_average()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 3.0)
+        if torch.isfinite(norm):  # one step with NaN would end the run
+            self.optimizer.step()
+            self._update_average()
         self.samples += batch.target.shape[0]
         return float(loss.detach())
 
@@ -296,8 +309,10 @@ class Trainer:
 
     def _event(self, **values: float) -> None:
         event = {
-            "iteration": self.iteration, "samples": self.samples,
-            "seconds": round(self.seconds, 1), "lr": self.optimizer.param_groups[0]["lr"],
+            "iteration": self.iteration,
+            "samples": self.samples,
+            "seconds": round(self.seconds, 1),
+            "lr": self.optimizer.param_groups[0]["lr"],
             **{name: round(value, 5) for name, value in values.items()},
         }
         logger.info("%s", event)
@@ -313,6 +328,7 @@ def train_default_model(
     Parameters
     ----------
     spec : DefaultModelSpec
+        All that the run needs to know.
     folders : list of Path
         Project folders, each with an `index.csv` of the columns image and mask.
     out : Path
@@ -321,7 +337,10 @@ def train_default_model(
         What the card says about the images.
     """
     pool = Pool(
-        folders, seed=spec.seed, generated=spec.generated,
-        superpixel_images=spec.superpixel_images, shares=spec.shares,
+        folders,
+        seed=spec.seed,
+        generated=spec.generated,
+        superpixel_images=spec.superpixel_images,
+        shares=spec.shares,
     )
     return Trainer(spec, pool, out, data).run()

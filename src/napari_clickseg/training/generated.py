@@ -45,7 +45,7 @@ def generated_sample(rng: np.random.Generator, size: int = 192) -> tuple[Image, 
             look = _texture(rng, size, coloured)
             image[labels == identifier] = look[labels == identifier]
     if rng.random() < 0.3:  # outlined, as membranes are
-        edge = ndimage.grey_dilation(labels, 3) != ndimage.grey_erosion(labels, 3)
+        edge = ndimage.grey_dilation(labels, (3, 3)) != ndimage.grey_erosion(labels, (3, 3))
         image[edge] = rng.random(3) if coloured else rng.random()
     sigma = rng.uniform(0, 1.5)
     image = ndimage.gaussian_filter(image, (sigma, sigma, 0))
@@ -59,6 +59,7 @@ def superpixels(image: Image, rng: np.random.Generator) -> Labels:
     Parameters
     ----------
     image : uint8 (Y, X, 3)
+        A real one.
     rng : numpy.random.Generator
         Decides how coarse the regions are.
 

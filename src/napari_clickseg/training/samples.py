@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
-from napari_clickseg.core.intensity import measure
+from napari_clickseg.core.intensity import measure, to_channels
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.training.generated import generated_sample, superpixels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 __all__ = ["Pool", "Record", "augment_intensity", "load_folder", "window_batch"]
 
@@ -43,23 +46,28 @@ class Record:
     identifiers: tuple[int, ...]
 
 
-def make_record(
-    image: npt.NDArray[np.generic], labels: npt.NDArray[np.generic], ignore: int | None = None
-) -> Record | None:
-    """Normalise an image (Y, X) or (Y, X, 3) with labels (Y, X); None if no object is there."""
+def make_record(image: npt.NDArray[np.generic], labels: npt.NDArray[np.generic]) -> Record | None:
+    """Normalise an image (Y, X) or (Y, X, C) with labels (Y, X); None if no object is there.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not of the image's shape.
+    """
     source = ImageSource(image)
-    values = measure(source).apply(source.read_all())
-    if values.shape[2] == 1:
-        values = np.repeat(values, 3, axis=2)
-    labels = labels.astype(np.int32)
-    counts = np.bincount(labels.ravel())
-    identifiers = tuple(
-        int(i) for i in np.flatnonzero(counts >= _SMALLEST) if i not in (0, ignore)
-    )
+    if labels.shape != source.shape:
+        raise ValueError(
+            f"The labels' shape {labels.shape} is not the image's {source.shape}; give one id for "
+            "each pixel."
+        )
+    values = to_channels(measure(source).apply(source.read_all()), 3)
+    ids = labels.astype(np.int32)
+    counts = np.bincount(ids.ravel())
+    identifiers = tuple(int(i) for i in np.flatnonzero(counts >= _SMALLEST) if i != 0)
     if not identifiers:
         return None
     pixels = np.ascontiguousarray((values * 255).round().astype(np.uint8).transpose(2, 0, 1))
-    return Record(pixels, labels, identifiers)
+    return Record(pixels, ids, identifiers)
 
 
 def load_folder(folder: Path) -> list[Record]:
@@ -69,8 +77,9 @@ def load_folder(folder: Path) -> list[Record]:
     records = []
     for row in rows:
         image = iio.imread(folder / row["image"])
-        record = make_record(image[..., :3] if image.ndim == 3 else image,
-                             iio.imread(folder / row["mask"]))
+        record = make_record(
+            image[..., :3] if image.ndim == 3 else image, iio.imread(folder / row["mask"])
+        )
         if record is not None:
             records.append(record)
     return records
@@ -91,6 +100,11 @@ class Pool:
         Number of real images cut into superpixel objects.
     shares : (float, float)
         Shares of the samples that come from generated images and from superpixels.
+
+    Raises
+    ------
+    ValueError
+        If there is no image with an object.
     """
 
     def __init__(
@@ -103,27 +117,32 @@ class Pool:
         shares: tuple[float, float] = (0.12, 0.12),
     ) -> None:
         rng = np.random.default_rng(seed)
-        self.names = [folder.name for folder in folders]
-        sets = [load_folder(folder) for folder in folders]
-        weights = [math.sqrt(len(records)) for records in sets]
-        rest = 1 - sum(shares)
-        self.weights = [rest * w / sum(weights) for w in weights]
+        self.names: list[str] = []
+        self.sets: list[list[Record]] = []
+        weights: list[float] = []
+
+        def add(name: str, records: list[Record], weight: float) -> None:
+            if records and weight > 0:
+                self.names.append(name)
+                self.sets.append(records)
+                weights.append(weight)
+
+        loaded = [load_folder(folder) for folder in folders]
+        whole = sum(math.sqrt(len(records)) for records in loaded)
+        for folder, records in zip(folders, loaded, strict=True):
+            share = math.sqrt(len(records)) / whole if records else 0.0
+            add(folder.name, records, share * (1 - sum(shares)))
         if shares[0]:
             made = (make_record(*generated_sample(rng)) for _ in range(generated))
-            self._add(sets, "generated", [r for r in made if r is not None], shares[0])
+            add("generated", [r for r in made if r is not None], shares[0])
         if shares[1]:
-            real = [record for records in sets[: len(folders)] for record in records]
+            real = [record for records in loaded for record in records]
             chosen = rng.choice(len(real), min(superpixel_images, len(real)), replace=False)
             cut = (self._superpixel_record(real[int(i)], rng) for i in chosen)
-            self._add(sets, "superpixels", [r for r in cut if r is not None], shares[1])
-        self.sets = sets
-        self.weights = [w / sum(self.weights) for w in self.weights]
-
-    def _add(self, sets: list[list[Record]], name: str, records: list[Record], share: float
-             ) -> None:
-        sets.append(records)
-        self.names.append(name)
-        self.weights.append(share)
+            add("superpixels", [r for r in cut if r is not None], shares[1])
+        if not weights:
+            raise ValueError("There is no image to train on; give folders with labelled objects.")
+        self.weights = [weight / sum(weights) for weight in weights]
 
     @staticmethod
     def _superpixel_record(record: Record, rng: np.random.Generator) -> Record | None:
@@ -142,7 +161,7 @@ def _object_mask(record: Record, rng: np.random.Generator) -> npt.NDArray[np.boo
     from scipy import ndimage
 
     identifier = record.identifiers[int(rng.integers(len(record.identifiers)))]
-    mask = record.labels == identifier
+    mask: npt.NDArray[np.bool_] = record.labels == identifier
     if rng.random() < 0.5:
         # Of a class, or of an object in pieces, sometimes one piece alone.
         parts, count = ndimage.label(mask, np.ones((3, 3)))
@@ -182,8 +201,11 @@ def window_batch(
             span, centre = whole * rng.uniform(0.95, 1.15), np.array([height / 2, width / 2])
         else:
             wide = rng.random() < 0.3
-            factor = math.exp(rng.uniform(math.log(2.2), math.log(6))) if wide else (
-                rng.uniform(1.15, 2.2))
+            factor = (
+                math.exp(rng.uniform(math.log(2.2), math.log(6)))
+                if wide
+                else (rng.uniform(1.15, 2.2))
+            )
             span = min(extent * factor, whole * 1.15)
             slack = 0.5 * max(span - extent, 0.15 * extent)
             centre = middle + rng.uniform(-1, 1, 2) * slack * 0.9
@@ -199,11 +221,16 @@ def window_batch(
 
 
 def _cut(
-    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], centre: npt.NDArray[np.float64],
-    span: float, size: int, rng: np.random.Generator,
+    image: npt.NDArray[np.uint8],
+    mask: npt.NDArray[np.bool_],
+    centre: npt.NDArray[np.float64],
+    span: float,
+    size: int,
+    rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
-    angle = rng.uniform(-math.pi, math.pi) if rng.random() < 0.4 else (
-        rng.integers(4) * math.pi / 2)
+    angle = (
+        rng.uniform(-math.pi, math.pi) if rng.random() < 0.4 else (rng.integers(4) * math.pi / 2)
+    )
     stretch = math.exp(rng.uniform(-0.2, 0.2)) if rng.random() < 0.3 else 1.0
     flip = -1.0 if rng.random() < 0.5 else 1.0
     cos, sin = math.cos(angle), math.sin(angle)
@@ -219,18 +246,22 @@ def _cut(
     scale = 1.0
     if shrink >= 1:
         scale = 1 / (shrink + 1)
-        both = F.avg_pool2d(torch.cat([part, truth], 1), shrink + 1, ceil_mode=True,
-                            count_include_pad=False)
+        both = F.avg_pool2d(
+            torch.cat([part, truth], 1), shrink + 1, ceil_mode=True, count_include_pad=False
+        )
         part, truth = both[:, :3], both[:, 3:]
     h, w = part.shape[-2:]
     ys = (centre[0] - top) * scale
     xs = (centre[1] - left) * scale
     half *= scale
     # theta maps the window's -1 … 1 to the part's -1 … 1.
-    theta = torch.tensor([
-        [2 * half * cos * flip * stretch / w, -2 * half * sin / stretch / w, 2 * xs / w - 1],
-        [2 * half * sin * flip * stretch / h, 2 * half * cos / stretch / h, 2 * ys / h - 1],
-    ], dtype=torch.float32)[None]
+    theta = torch.tensor(
+        [
+            [2 * half * cos * flip * stretch / w, -2 * half * sin / stretch / w, 2 * xs / w - 1],
+            [2 * half * sin * flip * stretch / h, 2 * half * cos / stretch / h, 2 * ys / h - 1],
+        ],
+        dtype=torch.float32,
+    )[None]
     grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
     seen = F.grid_sample(part / 255, grid, mode="bilinear", align_corners=False)
     target = F.grid_sample(truth, grid, mode="bilinear", align_corners=False)
@@ -244,6 +275,8 @@ def augment_intensity(image: Tensor, generator: torch.Generator) -> Tensor:
     ----------
     image : Tensor (B, 3, N, N)
         0 … 1.
+    generator : torch.Generator
+        On the device of `image`; decides everything.
 
     Returns
     -------

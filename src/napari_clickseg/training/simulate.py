@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = ["ClickMaps", "depth", "next_clicks", "perturbed"]
@@ -130,6 +130,8 @@ def perturbed(target: Tensor, generator: torch.Generator) -> Tensor:
     ----------
     target : Tensor (B, 1, N, N)
         0 or 1.
+    generator : torch.Generator
+        On the device of `target`; decides everything.
 
     Returns
     -------
@@ -141,8 +143,9 @@ def perturbed(target: Tensor, generator: torch.Generator) -> Tensor:
     cells = int(torch.randint(3, 12, (1,), generator=generator, device=device))
     coarse = torch.randn(batch, 1, cells, cells, generator=generator, device=device)
     noise = F.interpolate(coarse, (size, size), mode="bicubic", align_corners=False)
-    kernel = 2 * int(torch.randint(1, max(2, size // 16), (1,), generator=generator,
-                                   device=device)) + 1
+    kernel = (
+        2 * int(torch.randint(1, max(2, size // 16), (1,), generator=generator, device=device)) + 1
+    )
     soft = F.avg_pool2d(target, kernel, 1, kernel // 2, count_include_pad=False)
     bias = 0.12 * torch.randn(batch, 1, 1, 1, generator=generator, device=device)
     return torch.sigmoid(12 * (soft + 0.18 * noise + bias - 0.5))

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from napari_clickseg.models.card import DataSource
+from napari_clickseg.models.checkpoint import load_network
+from napari_clickseg.segmenter import Segmenter
+from napari_clickseg.training import default_model
+from napari_clickseg.training.default_model import (
+    DefaultModelSpec,
+    Stage,
+    Trainer,
+    train_default_model,
+)
+from napari_clickseg.training.samples import Pool, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OPTIONS = {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}
+
+
+def spec(samples: int, **fields: Any) -> DefaultModelSpec:
+    known: dict[str, Any] = {
+        "options": OPTIONS,
+        "stages": [Stage(size=32, batch=4, share=1.0)],
+        "generated": 4,
+        "superpixel_images": 0,
+        "steps": 1,
+        "samples": samples,
+    }
+    return DefaultModelSpec.model_validate(known | fields)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in another order would make runs differ in their last digits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    return Pool([], generated=6, superpixel_images=0)
+
+
+def disk(size: int = 48, radius: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size]
+    cy, cx = rng.uniform(radius + 2, size - radius - 2, 2)
+    truth = np.hypot(y - cy, x - cx) < radius
+    image = np.where(truth, 200, 50) + rng.normal(0, 5, truth.shape)
+    return image.clip(0, 255).astype(np.uint8), truth
+
+
+class Disks(Pool):
+    """A toy set: one bright disk in each image."""
+
+    def __init__(self) -> None:
+        self.names, self.weights, self.sets = ["disks"], [1.0], [[]]
+        for seed in range(8):
+            image, truth = disk(seed=seed)
+            self.sets[0].append(Record(np.repeat(image[None], 3, 0), truth.astype(np.int32), (1,)))
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_network(path / "model.safetensors")[0].state_dict()
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def iou_after_one_click(path: Path) -> float:
+    network, card = load_network(path / "model.safetensors")
+    segmenter = Segmenter(network, card, device="cpu")
+    found = []
+    for seed in range(100, 106):
+        image, truth = disk(seed=seed)
+        session = segmenter.start(image)
+        session.click(*np.argwhere(truth).mean(0))
+        mask = session.predict().mask
+        found.append((mask & truth).sum() / (mask | truth).sum())
+    return float(np.mean(found))
+
+
+def test_a_run_learns_and_leaves_a_model_that_segments(tmp_path: Path) -> None:
+    long = spec(800, learning_rate=5e-3, ema=0.9, stages=[Stage(size=32, batch=8, share=1.0)])
+    Trainer(long, Disks(), tmp_path / "none").save()
+    card = Trainer(long, Disks(), tmp_path / "run").run()
+    lines = (tmp_path / "run/events.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    assert events[-1]["loss"] < 0.9 * events[0]["loss"]
+    assert [event["iteration"] for event in events] == list(range(50, 50 * len(events) + 1, 50))
+    assert card.training["samples"] >= 800
+    before, after = iou_after_one_click(tmp_path / "none"), iou_after_one_click(tmp_path / "run")
+    assert after > 0.7
+    assert after > before + 0.2
+
+
+def test_a_run_is_decided_by_its_seed(tmp_path: Path, pool: Pool) -> None:
+    runs = {name: tmp_path / name for name in ("first", "again", "other")}
+    for name, folder in runs.items():
+        Trainer(spec(24, seed=7 if name == "other" else 0), pool, folder).run()
+    first, again, other = (weights(folder) for folder in runs.values())
+    assert same(first, again)
+    assert not same(first, other)
+
+
+def test_the_cards_of_a_run_say_what_it_was(tmp_path: Path) -> None:
+    """And the spec in it makes the same run again."""
+    asked = spec(8)
+    data = (DataSource(name="set", images=3, licence="CC0"),)
+    written = train_default_model(asked, [], tmp_path, data)
+    _, card = load_network(tmp_path / "model.safetensors")
+    assert card == written
+    assert card.data == data
+    assert card.window.size == 32
+    assert (card.architecture, card.encoder, card.options) == ("unet", "mobilenet_v2", OPTIONS)
+    assert DefaultModelSpec.model_validate(card.training["spec"]) == asked
+    assert DefaultModelSpec.model_validate_json((tmp_path / "spec.json").read_text()) == asked
+
+
+class Interrupted(Pool):
+    """A pool that is cut off after some batches, as by closing the computer."""
+
+    def __init__(self, pool: Pool, batches: int) -> None:
+        self.names, self.weights, self.sets = pool.names, pool.weights, pool.sets
+        self.left = batches
+
+    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super().draw(rng, n)
+
+
+def test_an_interrupted_run_goes_on_where_it_was_last_saved(tmp_path: Path, pool: Pool) -> None:
+    saving = spec(40, checkpoint_minutes=1e-9)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(saving, Interrupted(pool, 5), tmp_path).run()
+    half = weights(tmp_path)
+    resumed = Trainer(saving, pool, tmp_path)
+    assert 0 < resumed.iteration <= 5
+    assert 0 < resumed.samples <= 20
+    assert resumed.seconds > 0
+    assert resumed.optimizer.state_dict()["state"]
+    resumed.save()
+    assert same(weights(tmp_path), half)
+    card = resumed.run()
+    assert card.training["samples"] >= 40
+    assert not same(weights(tmp_path), half)
+    finished = weights(tmp_path)
+    Trainer(saving, pool, tmp_path).run()
+    assert same(weights(tmp_path), finished), "a finished run stays as it is"
+
+
+def test_windows_grow_and_the_rate_rises_and_falls_in_the_course_of_a_run(
+    tmp_path: Path, pool: Pool
+) -> None:
+    stages = [Stage(size=32, batch=8, share=0.5), Stage(size=64, batch=4, share=0.5)]
+    trainer = Trainer(spec(64, stages=stages, warm_up=0.3), Sizes(pool), tmp_path)
+    rates: list[float] = []
+    trainer.optimizer.register_step_post_hook(
+        lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
+    )
+    trainer.run()
+    drawn = trainer.pool.drawn  # type: ignore[attr-defined]
+    assert drawn == sorted(drawn, reverse=True)
+    assert set(drawn) == {8, 4}
+    peak = int(np.argmax(rates))
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[0] < rates[peak] <= 2e-3
+    assert rates[-1] < 0.3 * rates[peak]
+    _, card = load_network(tmp_path / "model.safetensors")
+    assert card.window.size == 64
+
+
+class Sizes(Pool):
+    """A pool that notes how many images were asked for at a time."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.names, self.weights, self.sets = pool.names, pool.weights, pool.sets
+        self.drawn: list[int] = []
+
+    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+        self.drawn.append(n)
+        return super().draw(rng, n)
+
+
+def test_one_loss_that_is_no_number_does_not_end_a_run(
+    tmp_path: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, calls = default_model.click_loss, []
+
+    def sometimes(*args: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return right(*args) * (float("nan") if len(calls) == 2 else 1.0)
+
+    monkeypatch.setattr(default_model, "click_loss", sometimes)
+    Trainer(spec(16), pool, tmp_path).run()
+    assert len(calls) >= 4
+    weights(tmp_path)  # refuses what is not finite
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"samples": 0},
+        {"stages": [{"size": 33, "batch": 4, "share": 1.0}]},
+        {"stages": [{"size": 32, "batch": 1, "share": 1.0}]},
+        {"ema": 1.0},
+        {"minuets": 3},
+    ],
+)
+def test_a_spec_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        spec(**({"samples": 8} | fields))
