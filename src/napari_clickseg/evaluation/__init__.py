@@ -1,0 +1,1 @@
+"""Clicks counted by the field's protocol, and the figures of masks."""

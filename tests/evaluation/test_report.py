@@ -1,0 +1,71 @@
+"""Figures by set and over sets."""
+
+import json
+import math
+
+import pytest
+
+from napari_clickseg.evaluation.noc import NocSpec, ObjectResult
+from napari_clickseg.evaluation.report import by_set, mean_figures, report, table
+from napari_clickseg.evaluation.sweep import ImageResult
+
+
+def image(dataset, *ious, name="a", seconds=(0.1,)):
+    objects = [ObjectResult(i, 100, 0, 0.0, o, seconds, ()) for i, o in enumerate(ious, 1)]
+    return ImageResult(dataset, name, tuple(objects))
+
+
+CROWD = image("crowd", *[(0.5, 0.95)] * 9)
+SINGLE = image("single", (0.9, 0.92), seconds=(0.3, 0.5))
+
+
+def test_sets_count_alike_however_many_objects_they_have():
+    mean = mean_figures(by_set([CROWD, SINGLE]))
+    assert mean.objects == 10
+    assert mean.noc[90] == pytest.approx((2 + 1) / 2)
+    assert mean.iou == pytest.approx(((0.5 + 0.9) / 2, (0.95 + 0.92) / 2))
+
+
+def test_failures_are_a_share_of_the_objects():
+    (figures,) = by_set([image("a", (0.5, 0.86), (0.95, 0.96))])
+    assert figures.failures == {80: 0.0, 85: 0.0, 90: 0.5}
+
+
+def test_seconds_are_the_median_of_all_clicks():
+    (figures,) = by_set([image("a", (0.5, 0.6), seconds=(0.1, 9.0)), image("a", (0.5, 0.6))])
+    assert figures.seconds == pytest.approx(0.1)
+
+
+def test_repeats_of_an_object_count_as_one_object():
+    repeats = [ObjectResult(1, 100, repeat, 0.0, (0.9,), (), ()) for repeat in range(3)]
+    (figures,) = by_set([ImageResult("a", "a", tuple(repeats))])
+    assert figures.objects == 1
+    assert math.isnan(figures.seconds)
+
+
+def test_sets_without_objects_are_left_out():
+    assert [s.name for s in by_set([image("none"), SINGLE])] == ["single"]
+    assert report([image("none")], NocSpec())["mean"] is None
+    assert "No object" in table([image("none")])
+
+
+def test_report_is_strict_json_and_says_how_it_was_made():
+    found = report([image("a", (0.9, 0.9), seconds=())], NocSpec(seed=7), model="default")
+    again = json.loads(json.dumps(found, allow_nan=False))
+    assert again["model"] == "default"
+    assert again["spec"]["seed"] == 7
+    assert again["sets"]["a"]["noc90"] == 1
+    assert again["sets"]["a"]["iou"] == {"1": 0.9, "2": 0.9}
+    assert again["sets"]["a"]["seconds_per_click"] is None
+
+
+def test_table_has_a_row_for_each_set_and_one_for_their_mean():
+    lines = table([CROWD, SINGLE]).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [
+        "crowd",
+        "single",
+        "mean over sets",
+    ]
+    assert len({len(line) for line in lines}) == 1
+    assert "IoU@2" in lines[0] and "IoU@3" not in lines[0]
+    assert len(table([SINGLE]).splitlines()) == 3

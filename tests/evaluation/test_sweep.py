@@ -1,0 +1,153 @@
+"""Whole sets: in parallel, stopped, gone on with."""
+
+import json
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from skimage.draw import disk
+
+from napari_clickseg.core.source import ImageError
+from napari_clickseg.evaluation.noc import NocSpec
+from napari_clickseg.evaluation.sweep import (
+    ImageResult,
+    SegmenterFactory,
+    SweepError,
+    list_tasks,
+    sweep,
+)
+
+SPEC = NocSpec(clicks=4, jitter=3.0)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Five images whose masks are the images themselves."""
+    folder = tmp_path / "disks"
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for n in range(5):
+        labels = np.zeros((64, 80), np.uint8)
+        labels[disk((20 + n, 20), 12)] = 1
+        labels[disk((40, 60 - n), 14)] = 2
+        iio.imwrite(folder / "images" / f"{n}.png", labels)
+        iio.imwrite(folder / "masks" / f"{n}.png", labels)
+    return folder
+
+
+class Broken(Exception):
+    """Stands for whatever stops a sweep."""
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
+def test_every_scheduler_gives_the_same_in_the_order_of_the_tasks(known, project, scheduler):
+    tasks = list_tasks([project])
+    found = sweep(known, tasks, SPEC, scheduler=scheduler, workers=2)
+    assert [result.key for result in found] == [task.key for task in tasks]
+    assert found == sweep(known, tasks, SPEC, scheduler="sync")
+    assert all(o.noc(0.9) == 1 for result in found for o in result.objects)
+
+
+def test_a_stopped_sweep_goes_on_to_the_same_result(known, blind, project, tmp_path):
+    tasks, file = list_tasks([project]), tmp_path / "results.jsonl"
+    calls = []
+
+    def stop_at_the_third(result):
+        calls.append(result)
+        if len(calls) == 3:
+            raise Broken
+
+    with pytest.raises(Broken):
+        sweep(known, tasks, SPEC, resume=file, on_result=stop_at_the_third)
+    with file.open("a") as handle:
+        handle.write('{"dataset": "disks", "ima')  # stopped in the middle of a line
+
+    started = []
+
+    def counting():
+        started.append(1)
+        return known()
+
+    seen = []
+    found = sweep(counting, tasks, SPEC, resume=file, on_result=seen.append)
+    assert found == sweep(known, tasks, SPEC)
+    assert len(started) == 2
+    assert len(seen) == 5
+    assert found == sweep(blind, tasks, SPEC, resume=file)  # nothing is left to do
+
+
+def test_a_file_of_other_settings_is_not_gone_on_with(known, project, tmp_path):
+    tasks, file = list_tasks([project], limit=1), tmp_path / "results.jsonl"
+    sweep(known, tasks, SPEC, resume=file, label="one")
+    for spec, label, what in ((SPEC, "two", "label"), (NocSpec(), "one", "spec")):
+        with pytest.raises(SweepError, match=f"its {what} differs"):
+            sweep(known, tasks, spec, resume=file, label=label)
+
+
+@pytest.mark.parametrize("text", ["my notes", "my notes\nand more", "[1]\n", '{"a": 1}\n{}\n'])
+def test_a_file_of_something_else_stays_as_it_is(known, project, tmp_path, text):
+    file = tmp_path / "notes.txt"
+    file.write_text(text)
+    with pytest.raises(SweepError, match=r"notes\.txt"):
+        sweep(known, list_tasks([project]), SPEC, resume=file)
+    assert file.read_text() == text
+
+
+def test_results_of_other_images_are_kept_but_not_returned(known, project, tmp_path):
+    file = tmp_path / "results.jsonl"
+    sweep(known, list_tasks([project], limit=3), SPEC, resume=file)
+    assert len(sweep(known, list_tasks([project], limit=1), SPEC, resume=file)) == 1
+    assert len(file.read_text().splitlines()) == 4
+
+
+def test_lines_of_the_file_are_json(known, project, tmp_path):
+    file = tmp_path / "results.jsonl"
+    found = sweep(known, list_tasks([project]), SPEC, resume=file)
+    header, *lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert header["spec"]["jitter"] == 3.0
+    assert sorted(ImageResult.from_json(line).key for line in lines) == [r.key for r in found]
+
+
+def test_sets_need_names_of_their_own(project):
+    with pytest.raises(SweepError, match="disks"):
+        list_tasks([project, project])
+
+
+def test_limit_takes_the_first_images_of_each_set(project):
+    assert [task.key for task in list_tasks([project], limit=2)] == [
+        "disks/images/0.png",
+        "disks/images/1.png",
+    ]
+
+
+def test_a_mask_of_another_shape_is_named(known, project):
+    iio.imwrite(project / "masks" / "0.png", np.ones((5, 5), np.uint8))
+    with pytest.raises(ImageError, match=r"0\.png: .*shape"):
+        sweep(known, list_tasks([project]), SPEC)
+
+
+def test_alpha_is_no_channel(known, project):
+    picture = iio.imread(project / "images" / "0.png")
+    iio.imwrite(project / "images" / "0.png", np.dstack([picture] * 4))
+    seen = []
+
+    class Looking(known):
+        def start(self, image):
+            seen.append(image.shape)
+            return super().start(image[..., 0])
+
+    sweep(Looking, list_tasks([project], limit=1), SPEC)
+    assert seen == [(64, 80, 3)]
+
+
+def test_the_very_session_is_driven_and_its_figures_do_not_depend_on_the_workers(project):
+    """Masks and clicks are the same with one worker and with two on one shared model."""
+    tasks = list_tasks([project], limit=2)
+    factory = SegmenterFactory(device="cpu", threads=1)
+    spec = NocSpec(clicks=2, objects=1)
+    found = sweep(factory, tasks, spec, workers=2)
+    assert found == sweep(factory, tasks, spec, scheduler="sync")
+    for result in found:
+        for one in result.objects:
+            assert len(one.ious) == 2 and all(0 <= value <= 1 for value in one.ious)
+            assert all(second > 0 for second in one.seconds)
