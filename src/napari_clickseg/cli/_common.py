@@ -1,0 +1,133 @@
+"""What the verbs of the `clickseg` command share: arguments, progress, output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tqdm import tqdm
+
+WRONG = 2  # exit status where the input is wrong
+STOPPED = 130
+_PATIENCE = 2.0  # seconds after which a progress bar appears
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with that line."""
+        self.exit(WRONG, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def add_verb(
+    verbs: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, more: str = ""
+) -> argparse.ArgumentParser:
+    """Add a verb.
+
+    Parameters
+    ----------
+    verbs : argparse's subparsers
+        To add it to.
+    name : str
+        What the user types.
+    run : callable
+        Takes the arguments and returns the exit status.
+    text, more : str
+        What --help says above and below the arguments.
+    """
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name, help=text, description=text, epilog=more or None
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of model and device."""
+    parser.add_argument("--model", default="default", metavar="M", help="name or .safetensors file")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps")
+
+
+def position(text: str) -> tuple[float, float]:
+    """Read Y,X."""
+    try:
+        y, x = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not Y,X such as 120,88.5") from None
+    return y, x
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas between."""
+    return tuple(count(part) for part in text.split(","))
+
+
+def count(text: str) -> int:
+    """Read a whole number of at least 0."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
+    return int(text)
+
+
+def positive_count(text: str) -> int:
+    """Read a whole number of at least 1."""
+    if (value := count(text)) == 0:
+        raise argparse.ArgumentTypeError("it must be 1 or more")
+    return value
+
+
+def share(text: str) -> float:
+    """Read a number between 0 and 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number between 0 and 1")
+    return value
+
+
+def identifier(text: str) -> int | None:
+    """Read an id, or none."""
+    return None if text == "none" else count(text)
+
+
+def progress(total: int, unit: str) -> tqdm[NoReturn]:
+    """Return a progress bar that appears where the work is long and a terminal is there."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=unit, delay=_PATIENCE, disable=None, leave=False)
+
+
+@contextmanager
+def steps(total: int) -> Iterator[Callable[[str], None]]:
+    """Show in which of several steps the work is; what is yielded begins the next one."""
+    with progress(total, "step") as bar:
+
+        def step(name: str) -> None:
+            bar.set_description(name, refresh=False)
+            bar.update()
+
+        yield step
+
+
+def say(text: str) -> None:
+    """Write an answer to standard output."""
+    sys.stdout.write(f"{text}\n")
+
+
+def say_json(value: object) -> None:
+    """Write an answer as JSON."""
+    say(json.dumps(value, indent=2))
+
+
+def note(text: str) -> None:
+    """Write what is not the answer to standard error."""
+    sys.stderr.write(f"clickseg: {text}\n")

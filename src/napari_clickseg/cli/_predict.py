@@ -1,0 +1,145 @@
+"""`clickseg predict`: segment an object of an image by clicks."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_clickseg.cli._common import (
+    add_model_options,
+    add_verb,
+    integers,
+    note,
+    position,
+    say,
+    say_json,
+    share,
+    steps,
+)
+
+if TYPE_CHECKING:
+    from napari_clickseg.segmenter import Prediction, Session
+
+
+class _AddClicks(argparse.Action):
+    """Keeps positive and negative clicks in the order in which they are given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        clicks = [(y, x, self.dest == "positive") for y, x in values]
+        namespace.clicks = [*namespace.clicks, *clicks]
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    parser = add_verb(
+        verbs,
+        "predict",
+        run,
+        "Segment an object of an image by clicks.",
+        "Positions are pixels, row first; the first pixel's centre is 0,0. The clicks count in "
+        "the order in which they are given.",
+    )
+    option = parser.add_argument
+    option("image", type=Path, metavar="IMAGE", help="TIFF, PNG, JPEG, .npy, or .zarr folder")
+    for polarity, text in (("positive", "on the object"), ("negative", "on what is not of it")):
+        option(
+            f"--{polarity}",
+            type=position,
+            action=_AddClicks,
+            nargs="+",
+            metavar="Y,X",
+            help=f"clicks {text}",
+        )
+    option("--out", type=Path, required=True, metavar="F", help="the mask (0, 1), .tif or .png")
+    option("--probability", type=Path, metavar="F", help="the probability as well, .tif")
+    option("--mask", type=Path, metavar="F", help="start from this mask: all that is not 0")
+    option("--threshold", type=share, default=0.5, metavar="T", help="default 0.5")
+    option("--plane", type=integers, default=(), metavar="N", help="of a stack, e.g. 3 or 0,3")
+    option("--channel", type=integers, default=(), metavar="N", help="channels, e.g. 0 or 0,2")
+    option("--overwrite", action="store_true", help="replace files that are there")
+    option("--json", action="store_true", help="print what was found as JSON")
+    parser.set_defaults(clicks=[])
+    add_model_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb."""
+    from napari_clickseg.data.masks import write_mask
+
+    _check_outputs(args)
+    with steps(3) as step:
+        session = _session(args)
+        step("predicting")
+        prediction = session.predict()
+        step("writing")
+        write_mask(args.out, prediction.labels, overwrite=args.overwrite)
+        if args.probability is not None:
+            write_mask(args.probability, prediction.probability, overwrite=args.overwrite)
+        step("done")
+    for notice in session.notices:
+        note(notice)
+    _say_found(args, session, prediction)
+    return 0
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """See that nothing the user made would be lost, before any work is done."""
+    from napari_clickseg.core.source import ImageError
+    from napari_clickseg.data.masks import check_mask_path
+
+    taken = [path.resolve() for path in (args.image, args.mask) if path is not None]
+    for path, probability in ((args.out, False), (args.probability, True)):
+        if path is None:
+            continue
+        if path.resolve() in taken:
+            raise ImageError(f"{path} is given twice; write to another file.")
+        taken.append(path.resolve())
+        check_mask_path(path, overwrite=args.overwrite, probability=probability)
+
+
+def _session(args: argparse.Namespace) -> Session:
+    """Read the image, load the model and click."""
+    from napari_clickseg.core.clicks import ClickError
+    from napari_clickseg.core.masks import Refinement
+    from napari_clickseg.data.images import read_plane
+    from napari_clickseg.data.masks import read_labels
+
+    plane = read_plane(args.image, args.plane, args.channel)
+    start = None if args.mask is None else read_labels(args.mask)
+    from napari_clickseg.segmenter import load_segmenter  # torch, only once all was found
+
+    segmenter = load_segmenter(args.model, args.device)
+    session = segmenter.start(plane.data, start, rgb=plane.rgb)
+    session.refinement = Refinement(threshold=args.threshold)
+    for y, x, positive in args.clicks:
+        session.click(y, x, positive)
+    prompt = session.history.present
+    if not (prompt.has_positive or prompt.start or segmenter.card.automatic):
+        raise ClickError("There is nothing to go by; give a --positive click, or a --mask.")
+    return session
+
+
+def _say_found(args: argparse.Namespace, session: Session, prediction: Prediction) -> None:
+    patch = prediction.patch
+    pixels, box = int(patch.mask.sum()), patch.box
+    if not args.json:
+        say(f"{args.out}: {pixels} of {session.shape[0]} x {session.shape[1]} pixels")
+        return
+    say_json(
+        {
+            "image": str(args.image),
+            "shape": list(session.shape),
+            "model": args.model,
+            "clicks": [[click.y, click.x, click.positive] for click in session.clicks],
+            "pixels": pixels,
+            "box": {"top": box.top, "left": box.left, "height": box.height, "width": box.width},
+            "out": str(args.out),
+        }
+    )
