@@ -159,7 +159,7 @@ WRONG = {
     "output is the image": ("predict coins.png --positive 1,1 --overwrite --out coins.png", "twi"),
     "one output twice": ("predict coins.png --positive 1,1 --out a.tif --probability a.tif", "twice"),
     "unknown kind of output": ("predict coins.png --positive 1,1 --out m.jpg", ".tif or .png"),
-    "PNG for floats": ("predict coins.png --positive 1,1 --out m.tif --probability p.png", ".tif"),
+    "float PNG": ("predict coins.png --positive 1,1 --out m.tif --probability p.png", ".tif"),
     "no folder for output": ("predict coins.png --positive 1,1 --out none/m.tif", "no folder"),
     "missing set": ("evaluate none", "no folder none"),
     "no set": ("evaluate .", "neither an index.csv"),
