@@ -157,7 +157,7 @@ WRONG = {
     "unknown device": ("predict coins.png --device abacus --positive 1,1 --out m.tif", "abacus"),
     "output is there": ("predict coins.png --positive 1,1 --out small.png", "--overwrite"),
     "output is input": ("predict coins.png --positive 1,1 --overwrite --out coins.png", "is given"),
-    "output twice": ("predict coins.png --positive 1,1 --out a.tif --probability a.tif", "is given"),
+    "output twice": ("predict coins.png --positive 1,1 --out a.tif --probability a.tif", "twice"),
     "unknown kind of output": ("predict coins.png --positive 1,1 --out m.jpg", ".tif or .png"),
     "float PNG": ("predict coins.png --positive 1,1 --out m.tif --probability p.png", ".tif"),
     "no folder for output": ("predict coins.png --positive 1,1 --out none/m.tif", "no folder"),
