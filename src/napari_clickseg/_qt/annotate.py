@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_clickseg._qt.binding import Ties
 from napari_clickseg._qt.desk import Desk
 from napari_clickseg._qt.image_form import ImageForm, LayersForm
-from napari_clickseg._qt.look_form import look_form, mask_form
+from napari_clickseg._qt.look_form import LookForm, MaskForm
 from napari_clickseg._qt.model_form import ModelForm, StatusLine
 from napari_clickseg._qt.object_form import ObjectForm, hint
 from napari_clickseg._qt.parts import Fold, align_labels, breakable, note
@@ -78,6 +78,7 @@ class AnnotateWidget(QWidget):
         self.images = ImageForm(desk)
         self.layers = LayersForm(desk, self.images)
         self.objects = ObjectForm(desk)
+        self.look_form, self.mask_form = LookForm(desk), MaskForm(desk)
         self.rules = RulesForm(desk)
         self.stack = StackForm(desk)
         self.message = note("What to do next, or what went wrong.", lines=2)
@@ -86,8 +87,8 @@ class AnnotateWidget(QWidget):
             "Layers": Fold(
                 "Layers", self.layers.widget.native, "Use layers that are open already."
             ),
-            "Look": Fold("Look", look_form(desk), "How the prediction is drawn."),
-            "Mask": Fold("Mask", mask_form(desk), "How the probability becomes a mask."),
+            "Look": Fold("Look", self.look_form.widget.native, "How the prediction is drawn."),
+            "Mask": Fold("Mask", self.mask_form.widget.native, "From probability to mask."),
             "Rules": Fold(
                 "Rules", self.rules.widget.native, "Overlap, ids, classes, and where to start."
             ),

@@ -44,15 +44,14 @@ class ClassList:
 
     def _show(self) -> None:
         classes = self._state.classes
-        while len(self.rows) > len(classes):
-            gone = self.rows.pop()
-            self._box.remove(gone.widget)
-            gone.widget.native.deleteLater()
         while len(self.rows) < len(classes):
             self.rows.append(_ClassRow(self._desk, len(self.rows)))
             self._box.append(self.rows[-1].widget)
-        for row, spec in zip(self.rows, classes, strict=True):
+        for row in self.rows[len(classes) :]:
+            row.widget.visible = False  # and is used again for the next class
+        for row, spec in zip(self.rows, classes, strict=False):
             row.show(spec, removable=len(classes) > 1)
+            row.widget.visible = True
 
 
 class _ClassRow:

@@ -78,12 +78,15 @@ class Stage:
         _hand.mouseClick(button.native, Qt.MouseButton.LeftButton)
 
     def click(self, y: float, x: float, *, positive: bool = True) -> None:
-        """Click on a pixel of the image with the mouse, and wait for the answer."""
+        """Click on a pixel of the displayed plane with the mouse, and wait for the answer."""
         canvas = self.viewer.window._qt_viewer.canvas.native
         camera = self.viewer.scene.camera
-        world = self.state.image.data_to_world((y, x))  # type: ignore[union-attr]
+        image: Any = self.state.image
+        position = np.array(image.world_to_data(self.viewer.dims.point[-image.ndim :]))
+        position[-2:] = y, x
+        world = np.array(image.data_to_world(position))[-2:]
         middle = np.array([canvas.height(), canvas.width()]) / 2
-        row, column = middle + (np.array(world) - camera.center[-2:]) * camera.zoom
+        row, column = middle + (world - camera.center[-2:]) * camera.zoom
         place = QPoint(round(column), round(row))
         _hand.mouseMove(canvas, place)
         button = Qt.MouseButton.LeftButton if positive else Qt.MouseButton.RightButton

@@ -1,0 +1,117 @@
+"""Make the pictures of README and docs: the real program on scikit-image's own images.
+
+    xvfb-run -a -s "-screen 0 1400x1000x24" .venv/bin/python tools/make_screenshots.py
+
+Every object is segmented by simulated clicks of the mouse, as somebody would who knows where it
+is: first on its middle, then on the worst error.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_clickseg._qt.stage import Stage
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SIZE = (1280, 860)
+COINS = 6  # are accepted before the picture is taken
+CLICKS = 4
+
+
+def main() -> None:
+    """Make all pictures."""
+    # napari's settings of whoever runs this stay as they are.
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
+        for theme in ("dark", "light"):
+            annotating(theme)
+        correcting()
+        stack()
+
+
+def annotating(theme: str) -> None:
+    """Some coins accepted, one being made, the groups folded."""
+    stage = opened("coins", theme)
+    for truth in coins()[:COINS]:
+        segment(stage, truth)
+        stage.press(stage.widget.objects.accept)
+        stage.rest(200)
+    segment(stage, coins()[COINS])
+    stage.picture(IMAGES / f"annotate-{theme}.png")
+    stage.close()
+
+
+def correcting() -> None:
+    """A photograph; the prediction as a contour, with the groups that change it open."""
+    stage = opened("astronaut", "dark")
+    stage.state.shown = "contour"
+    stage.click(110, 220)
+    stage.click(60, 225)
+    stage.click(330, 100, positive=False)
+    for name in ("Look", "Mask"):
+        stage.widget.folds[name].expand(animate=False)
+    stage.picture(IMAGES / "correct.png")
+    stage.close()
+
+
+def stack() -> None:
+    """Cells over time, one carried on through the planes."""
+    stage = opened("time_lapse", "dark")
+    image: Any = stage.state.image
+    plane = np.asarray(image.data[0])
+    row, column = np.unravel_index(int(plane[64:192, 64:192].argmax()), (128, 128))
+    stage.click(float(row) + 64, float(column) + 64)
+    stage.widget.folds["Stack"].expand(animate=False)
+    stage.picture(IMAGES / "stack.png")
+    stage.close()
+
+
+def opened(sample: str, theme: str) -> Stage:
+    """Open a sample with the widget, and wait for the model."""
+    from napari.settings import get_settings
+
+    from napari_clickseg._qt.stage import Stage
+
+    get_settings().appearance.theme = theme
+    stage = Stage(sample, SIZE)
+    if not stage.wait_for_the_model():
+        raise SystemExit(stage.state.model_text)
+    return stage
+
+
+def coins() -> list[npt.NDArray[np.bool_]]:
+    """List the coins, the large ones first."""
+    from napari_clickseg._napari.samples import coin_regions
+    from napari_clickseg._napari.samples import coins as sample
+
+    regions = coin_regions(sample()[0][0])
+    masks = [regions == value for value in np.unique(regions) if value]
+    return sorted(masks, key=lambda mask: -int(mask.sum()))
+
+
+def segment(stage: Stage, truth: npt.NDArray[np.bool_]) -> None:
+    """Click on an object until it is good, or four times."""
+    from napari_clickseg.core.oracle import next_click
+    from napari_clickseg.evaluation.metrics import iou
+
+    mask, clicks = np.zeros_like(truth), []
+    while len(clicks) < CLICKS and iou(mask, truth) < 0.93:
+        click = next_click(mask, truth, clicks)
+        if click is None:
+            return
+        clicks.append(click)
+        stage.click(click.y, click.x, positive=click.positive)
+        prediction: Any = stage.state.prediction
+        mask = np.asarray(prediction.data) > 0
+
+
+if __name__ == "__main__":
+    main()
