@@ -23,7 +23,7 @@ settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("reproducible")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_card() -> Callable[..., ModelCard]:
     """Make cards of a small network with a small window."""
     from napari_clickseg.models.card import ModelCard, WindowSpec
@@ -43,7 +43,7 @@ def make_card() -> Callable[..., ModelCard]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def random_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segmenter]:
     """Make segmenters whose network has two layers of random weights, by seed."""
     import torch
@@ -61,13 +61,13 @@ def random_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segme
             nn.Conv2d(8, card.outputs, 5, padding=2),
         )
         with torch.no_grad():
-            network[2].weight *= gain
+            network[2].weight *= gain  # so that probabilities are not all near 0.5
         return Segmenter(network, card, device="cpu")
 
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bright_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segmenter]:
     """Make segmenters that find what is brighter than half of the image's range."""
     from torch import Tensor, nn

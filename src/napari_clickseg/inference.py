@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_clickseg.core.source import ImageSource
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["DeviceError", "Estimate", "Estimator", "choose_device", "prepare"]
+__all__ = ["DeviceError", "Estimate", "Estimator", "anchors", "choose_device", "prepare"]
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -141,11 +141,10 @@ class Estimator:
         if previous is None:
             if not prompt.has_positive and not self.card.automatic:
                 return None
-            window = self._first_window(clicks)
-            estimate = self._look(window, clicks, None)
+            estimate = self._look(self._first_window(clicks), clicks, None)
+            previous = estimate  # or closer looks would forget what the first one found
         else:
-            window = self._window_around(previous, clicks)
-            estimate = self._look(window, clicks, previous)
+            estimate = self._look(self._window_around(previous, clicks), clicks, previous)
         for _ in range(_MOST_LOOKS - 1):
             window = self._window_around(estimate, clicks)
             if window == estimate.window:
@@ -290,6 +289,16 @@ class Estimator:
         if len(self._seen) > 8:
             self._seen.popitem(last=False)
         return out
+
+
+def anchors(settled: int, n: int) -> list[int]:
+    """Return the numbers of clicks at which the model looks: each up to 20, then every tenth.
+
+    So a correction builds on what is shown, and a hundred clicks read from a file still cost
+    only about thirty looks.
+    """
+    middle = [k for k in range(settled + 1, n) if k <= settled + 20 or (k - settled) % 10 == 0]
+    return [settled, *middle, n] if n > settled else [n]
 
 
 def _moved(estimate: Estimate, window: Window) -> FloatArray:

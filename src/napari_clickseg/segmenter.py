@@ -17,7 +17,14 @@ from napari_clickseg.core.intensity import Intensity, measure
 from napari_clickseg.core.masks import Patch, Refinement
 from napari_clickseg.core.source import ImageError, ImageSource
 from napari_clickseg.core.window import Box
-from napari_clickseg.inference import DeviceError, Estimate, Estimator, choose_device, prepare
+from napari_clickseg.inference import (
+    DeviceError,
+    Estimate,
+    Estimator,
+    anchors,
+    choose_device,
+    prepare,
+)
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.models.checkpoint import load_network
 from napari_clickseg.models.registry import find_model
@@ -209,17 +216,18 @@ class Session:
 
         Parameters
         ----------
-        y, x : float
-            In pixels of the image; the first pixel's centre is (0, 0).
-        positive : bool
-            Whether this pixel belongs to the object.
+        y, x, positive
+            See `Click`.
 
         Raises
         ------
         ClickError
-            If the click is outside the image.
+            If the click is outside the image, or not a number.
         """
-        click = Click(float(y), float(x), bool(positive))
+        try:
+            click = Click(float(y), float(x), bool(positive))
+        except TypeError as error:
+            raise ClickError(f"The click ({y}, {x}) is not a position; give numbers.") from error
         self.check(click)
         self.history = self.history.add(click)
         return self.history.present
@@ -321,7 +329,7 @@ class Session:
         """Work through the clicks, each step beginning with the answer to the one before."""
         estimator = self._prepared()
         estimate: Estimate | None = None
-        chain = [prompt.first(n) for n in _anchors(prompt.settled, len(prompt.clicks))]
+        chain = [prompt.first(n) for n in anchors(prompt.settled, len(prompt.clicks))]
         known = 0
         for index, partial in reversed(list(enumerate(chain))):
             if partial in self._memory:
@@ -342,16 +350,6 @@ class Session:
         while sum(sizes) > _REMEMBERED and len(sizes) > 1:
             self._memory.popitem(last=False)
             sizes.pop(0)
-
-
-def _anchors(settled: int, n: int) -> list[int]:
-    """Return the numbers of clicks at which the model looks: each up to 20, then every tenth.
-
-    So a correction builds on what is shown, and a hundred clicks read from a file still cost
-    only about thirty looks.
-    """
-    middle = [k for k in range(settled + 1, n) if k <= settled + 20 or (k - settled) % 10 == 0]
-    return [settled, *middle, n] if n > settled else [n]
 
 
 def _starting_patch(mask: npt.NDArray[Any] | Patch, shape: tuple[int, int]) -> Patch | None:
@@ -394,6 +392,7 @@ def load_segmenter(
         If the device is not there.
     """
     keep_triton_out()
+    choose_device(device)  # before the model is loaded, which takes seconds
     entry = find_model(model)
     network, card = load_network(entry.path, expected_sha256=entry.sha256)
     return Segmenter(network, card, device=device, half=half)

@@ -60,7 +60,7 @@ class Box:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def __bool__(self) -> bool:
-        return self.height > 0 and self.width > 0
+        return bool(self.height > 0 and self.width > 0)
 
     @classmethod
     def from_edges(cls, top: int, left: int, bottom: int, right: int) -> Box:
@@ -331,6 +331,7 @@ def _placed(shape: tuple[int, int], centre: tuple[float, float], span: int, size
         if span >= length:
             corner.append(-((span - length) // 2))
         else:
-            start = round(middle - (span - 1) / 2)
+            # Not round(), whose halves go to even numbers: a shifted image shifts the window.
+            start = math.floor(middle - span / 2 + 1)
             corner.append(min(max(start, 0), length - span))
     return Window(corner[0], corner[1], span, size)
