@@ -30,8 +30,9 @@ from qtpy.QtWidgets import QApplication
 QApplication.processEvents()
 start = time.perf_counter()
 _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
+imported = "torch" in sys.modules
 QApplication.processEvents()
-print(time.perf_counter() - start, "torch" in sys.modules, widget.status.text.value)
+print(time.perf_counter() - start, imported, widget.status.text.value)
 viewer.close()
 """
 

@@ -71,10 +71,11 @@ class ImageForm:
         image = self.image.layer
         if image is None:
             return
-        # Another image has other axes, so its choice must not reach the one before it.
-        with self._state.events.channel_axis.blocked():
-            self._state.channel_axis = self.channels.value
+        before = self._state.channel_axis
+        self._set_axis(self.channels.value)
         self._desk.controller.adopt(image, **layers)
+        if self._state.image != image:  # it could not be used, and the message says why
+            self._set_axis(before)
 
     def _axes(self, _: object) -> list[tuple[str, Any]]:
         image = self.image.layer
@@ -111,8 +112,18 @@ class ImageForm:
         return named[0] if named else None
 
     def _axis_chosen(self) -> None:
-        if self.image.layer is not None and self.image.layer == self._state.image:
-            self._state.channel_axis = self.channels.value
+        if self.image.layer is None or self.image.layer != self._state.image:
+            return
+        self._state.channel_axis = self.channels.value
+        pairing = self._desk.controller.pairing
+        if pairing is not None and pairing.channel_axis != self._state.channel_axis:
+            self._set_axis(pairing.channel_axis)  # that axis can't be used
+            self._image_chosen()
+
+    def _set_axis(self, axis: int | None) -> None:
+        """Choose channels for an image other than the one being annotated, which goes on."""
+        with self._state.events.channel_axis.blocked():
+            self._state.channel_axis = axis
 
     def _show_channels(self) -> None:
         self.channels.visible = len(self.channels.choices) > 1

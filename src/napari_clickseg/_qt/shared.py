@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Lease", "lease"]
 
 _MOMENT = 100  # milliseconds of a running event loop: the widget is drawn by then
-_PATIENCE = 2.0  # seconds, where there is no event loop
 
 
 class Lease:
@@ -60,6 +59,7 @@ class _Shared:
         """Save the user's choices and close the controller."""
         self.closed = True
         self.wakeup.silence()
+        self._seen.set()
         remember(self.controller.state)
         self.controller.close()
 
@@ -69,7 +69,7 @@ class _Shared:
         Importing torch takes the interpreter from the main thread for long moments, so the
         first load waits until there is something to look at.
         """
-        self._seen.wait(_PATIENCE)
+        self._seen.wait()
         from napari_clickseg.segmenter import load_segmenter
 
         return load_segmenter(model, device, half=half)

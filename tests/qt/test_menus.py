@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from napari_clickseg._qt.annotate import AnnotateWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.gui
+
+
+def test_the_menus_open_the_widget_and_toggle_it(
+    make_napari_viewer: Callable[..., Any], bright_model: None, qtbot: Any
+) -> None:
+    """The menus make widgets another way than `add_plugin_dock_widget` does."""
+    from napari._app_model import get_app_model
+
+    viewer = make_napari_viewer(show=True)
+    app = get_app_model()
+    for menu in ("napari/layers/annotate", "napari/layers/segment", "napari/plugins"):
+        listed = [getattr(item, "command", None) for item in app.menus.get_menu(menu)]
+        assert "napari-clickseg.annotate" in [each.id for each in listed if each is not None]
+    app.commands.execute_command("napari-clickseg.annotate").result()
+    (dock,) = viewer.window._wrapped_dock_widgets.values()
+    widget = dock.inner_widget()
+    assert isinstance(widget, AnnotateWidget)
+    qtbot.waitUntil(dock.isVisible)
+    again = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
+    assert again == (dock, widget)
+    app.commands.execute_command("napari-clickseg.annotate").result()
+    assert list(viewer.window._wrapped_dock_widgets.values()) == [dock]
+    assert not dock.isVisible()
+
+
+@pytest.mark.parametrize(
+    "sample", ["coins", "coins_with_regions", "tissue", "time_lapse", "two_channels"]
+)
+def test_a_sample_can_be_opened_and_annotated(
+    sample: str,
+    make_napari_viewer: Callable[..., Any],
+    bright_model: None,
+    qtbot: Any,
+) -> None:
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
+    viewer.open_sample("napari-clickseg", sample)
+    state = widget.desk.state
+    qtbot.waitUntil(lambda: widget.images.start.enabled)
+    widget.images.start.native.click()
+    assert state.image is not None, state.message
+    qtbot.waitUntil(lambda: state.model_status == "ready", timeout=30_000)
+    middle = [length // 2 for length in state.annotation.data.shape]
+    for axis, value in enumerate(viewer.dims.current_step[:-2]):
+        middle[axis] = value if state.annotation.data.shape[axis] > 1 else 0
+    state.positive.add(middle)
+    qtbot.waitUntil(lambda: state.n_positive == 1 and not state.busy, timeout=30_000)
+    assert "failed" not in state.message
