@@ -20,7 +20,7 @@ class ClickTool:
     """Takes the mouse while it is on, and gives it back as it was.
 
     Left is one polarity, right the other; with Shift the region under the pointer is taken up;
-    with Ctrl dragging moves the image. Wheel and keys stay napari's own.
+    with Ctrl dragging moves the image, with Alt it zooms as ever. Wheel and keys stay napari's own.
 
     Parameters
     ----------
@@ -66,8 +66,9 @@ class ClickTool:
             viewer.layers.selection.events.active.connect(self._other_layer)
             self._hold(viewer.layers.selection.active)
         else:
-            viewer.mouse_drag_callbacks.remove(self._pressed)
-            viewer.mouse_double_click_callbacks[:] = self._double
+            _remove(viewer.mouse_drag_callbacks, self._pressed)
+            _remove(viewer.mouse_double_click_callbacks, self._pressed_twice)
+            viewer.mouse_double_click_callbacks[:0] = self._double
             viewer.layers.selection.events.active.disconnect(self._other_layer)
             self._release(restore=True)
 
@@ -104,12 +105,13 @@ class ClickTool:
             self._left()
 
     def _pressed(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
-        if event.handled or event.button not in (_LEFT, _RIGHT):
-            return
+        modifiers = {str(getattr(m, "name", m)) for m in event.modifiers}
+        if event.handled or event.button not in (_LEFT, _RIGHT) or "Alt" in modifiers:
+            return  # with Alt, napari zooms
         if viewer.dims.ndisplay != 2:
+            self._click(tuple(event.position), event.button == _LEFT)  # says that it can't
             return
         event.handled = True  # the camera neither pans nor zooms
-        modifiers = {str(getattr(m, "name", m)) for m in event.modifiers}
         if "Control" in modifiers:
             yield from self._pan(viewer, event)
             return
@@ -141,3 +143,8 @@ class ClickTool:
         event.handled = True
         if not event.modifiers:
             self._click(tuple(event.position), event.button == _LEFT)
+
+
+def _remove(callbacks: list[Any], one: Any) -> None:
+    if one in callbacks:
+        callbacks.remove(one)

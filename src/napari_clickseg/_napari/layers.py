@@ -1,11 +1,14 @@
 """Companion layers of an image: same place in the world, one for each purpose.
 
 World coordinates exist in this module (and in the click tool) alone; everything else counts in
-data pixels of the image.
+data pixels of the image. The way between the two is the one that napari draws, which is not
+always ``world_to_data``: the displayed axes and the others are taken apart from each other, and
+units are converted to those of the viewer.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,22 +17,30 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari.components import Dims
     from napari.layers import Image, Labels, Points
     from napari.layers.base import Layer
 
 __all__ = [
     "TRANSFORMS",
+    "CompanionError",
+    "as_positions",
     "check_companion",
     "companion_shape",
     "companion_transform",
+    "corner_shift",
+    "data_under",
+    "drawn_alike",
     "follow_transform",
-    "linear_part",
     "make_annotation",
     "make_points",
+    "set_transform",
+    "step_to",
 ]
 
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _LARGE = 8192 * 8192  # pixels of a plane from which on the annotation is kept as a pyramid
+_LONG = 1 << 30  # pixels of a stack from which on it is not kept as a plain array
 _CHUNK = 1024
 
 
@@ -59,57 +70,159 @@ def companion_transform(image: Image, channel_axis: int | None) -> dict[str, Any
         scale, translate = np.array(image.scale), np.array(image.translate)
         middle = np.zeros(image.ndim)
         middle[channel_axis] = (n - 1) / 2
-        translate = translate + linear_part(image) @ middle
+        translate = translate + _before_affine(image, _placement(image)[0] @ middle)
         scale[channel_axis] *= n
         values.update(scale=scale, translate=translate)
     return values
 
 
-def linear_part(layer: Layer) -> npt.NDArray[np.float64]:
-    """Return the matrix (ndim, ndim) from data pixels to where `translate` is added."""
-    origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
+def data_under(layer: Layer, dims: Dims, position: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Return what of a layer is drawn at a world position, in data pixels along every axis."""
+    hidden, shown = _axes(layer, dims)
+    matrix, origin = _placement(layer, _unit_factors(layer, dims))
+    inverse = np.linalg.inv(matrix)
+    world = np.asarray(position, float)[-layer.ndim :]
+    out = np.empty(layer.ndim)
+    out[hidden] = inverse[np.ix_(hidden, hidden)] @ world[hidden] - (inverse @ origin)[hidden]
+    out[shown] = np.linalg.pinv(matrix[np.ix_(shown, shown)]) @ (world[shown] - origin[shown])
+    return out
+
+
+def step_to(layer: Layer, dims: Dims, index: Sequence[int]) -> dict[int, float]:
+    """Return where the viewer's sliders have to be for a plane of a layer to be displayed.
+
+    Returns
+    -------
+    dict of int to float
+        World position for each of the viewer's axes that the layer has and that isn't displayed.
+    """
+    hidden, _ = _axes(layer, dims)
+    matrix, origin = _placement(layer, _unit_factors(layer, dims))
+    inverse = np.linalg.inv(matrix)
+    wanted = np.asarray(index, float)[hidden] + (inverse @ origin)[hidden]
+    world = np.linalg.pinv(inverse[np.ix_(hidden, hidden)]) @ wanted
+    offset = dims.ndim - layer.ndim
+    return {axis + offset: float(value) for axis, value in zip(hidden, world, strict=True)}
+
+
+def drawn_alike(first: Layer, second: Layer, dims: Dims) -> bool:
+    """Whether the displayed pixels of two layers lie on one another."""
+    matrices, origins = [], []
+    for layer in (first, second):
+        _, shown = _axes(layer, dims)
+        matrix, origin = _placement(layer, _unit_factors(layer, dims))
+        matrices.append(matrix[np.ix_(shown, shown)])
+        origins.append(origin[shown])
+    back = np.linalg.pinv(matrices[0])
+    return np.allclose(back @ matrices[1], np.eye(len(back)), atol=1e-5) and np.allclose(
+        back @ (origins[1] - origins[0]), 0, atol=1e-2
+    )
+
+
+def corner_shift(
+    image: Image, axes: tuple[int, int], corner: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """Return what a layer's `translate` has more for its first pixel to lie at `corner`.
+
+    `axes` are the displayed data axes; `corner` is in data pixels of the image, along every axis.
+    """
+    matrix, _ = _placement(image)
+    inverse = np.linalg.inv(matrix)
+    shown = list(axes)
+    hidden = [axis for axis in range(image.ndim) if axis not in axes]
+    at, world = np.asarray(corner, float), np.zeros(image.ndim)
+    world[shown] = matrix[np.ix_(shown, shown)] @ at[shown]
+    rest = at[hidden] - inverse[np.ix_(hidden, shown)] @ world[shown]
+    world[hidden] = np.linalg.pinv(inverse[np.ix_(hidden, hidden)]) @ rest
+    return _before_affine(image, world)
+
+
+def _axes(layer: Layer, dims: Dims) -> tuple[list[int], list[int]]:
+    """Return a layer's data axes that are hidden, and those that are displayed, both rising."""
+    offset = dims.ndim - layer.ndim
+    shown = sorted(axis - offset for axis in dims.displayed if axis >= offset)
+    return [axis for axis in range(layer.ndim) if axis not in shown], shown
+
+
+def _placement(
+    layer: Layer, factors: npt.NDArray[np.float64] | float = 1.0
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the matrix (ndim, ndim) and origin (ndim,) that take data pixels to the world."""
+    origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)), float)
     columns = [np.asarray(layer.data_to_world(unit)) - origin for unit in np.eye(layer.ndim)]
-    world = np.stack(columns, axis=1)
+    return (np.stack(columns) * factors).T, origin * factors
+
+
+def _unit_factors(layer: Layer, dims: Dims) -> npt.NDArray[np.float64]:
+    """Return, for each axis, how many of the viewer's units one of the layer's is."""
+    world = dims.units
+    if world is None or len(world) < layer.ndim:
+        return np.ones(layer.ndim)
+    pairs = zip(layer.units, world[-layer.ndim :], strict=True)
+    return np.array([1.0 if a == b else float((1 * a).to(b).magnitude) for a, b in pairs])
+
+
+def _before_affine(layer: Layer, shift: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return a shift in the world as a change of `translate`, which `affine` comes after."""
     affine = np.asarray(layer.affine.linear_matrix)
-    size = affine.shape[0]
     full = np.eye(layer.ndim)
-    full[-size:, -size:] = affine
-    return np.asarray(np.linalg.solve(full, world))
+    full[-affine.shape[0] :, -affine.shape[0] :] = affine
+    return np.asarray(np.linalg.solve(full, shift))
 
 
 def follow_transform(layer: Layer, image: Image, channel_axis: int | None) -> None:
     """Put a companion where the image is now."""
-    for name, value in companion_transform(image, channel_axis).items():
-        setattr(layer, name, value)
+    set_transform(layer, companion_transform(image, channel_axis))
 
 
-def make_annotation(image: Image, channel_axis: int | None) -> Labels:
+def set_transform(layer: Layer, transform: dict[str, Any]) -> None:
+    """Set those transforms of a layer that differ."""
+    for name, value in transform.items():
+        if not _equal(getattr(layer, name), value):
+            setattr(layer, name, value)
+
+
+def _equal(first: Any, second: Any) -> bool:
+    if isinstance(first, tuple):  # units, names
+        return first == tuple(second)
+    first, second = (getattr(value, "affine_matrix", value) for value in (first, second))
+    return np.array_equal(first, second)
+
+
+def make_annotation(
+    image: Image, channel_axis: int | None, axes: tuple[int, int] | None = None
+) -> Labels:
     """Make the labels layer that accepted objects go to.
 
     On very large planes it is a pyramid of zarr arrays in memory, which napari draws quickly
-    and which takes no memory where nothing is labelled.
+    and which takes no memory where nothing is labelled; a long stack is one zarr array. `axes`
+    are the displayed data axes, the last two by default.
     """
     from napari.layers import Labels
 
     shape = companion_shape(image, channel_axis)
     common = {"name": f"{image.name} annotation", **companion_transform(image, channel_axis)}
-    if sorted(shape)[-1] * sorted(shape)[-2] < _LARGE:
-        return Labels(np.zeros(shape, np.uint16), **common)
-    return Labels(_pyramid(shape), multiscale=True, **common)
+    axes = axes or (len(shape) - 2, len(shape) - 1)
+    if shape[axes[0]] * shape[axes[1]] >= _LARGE:
+        return Labels(_pyramid(shape, axes), multiscale=True, **common)
+    if math.prod(shape) >= _LONG:
+        return Labels(_sparse(shape, axes), **common)
+    return Labels(np.zeros(shape, np.uint16), **common)
 
 
-def _pyramid(shape: tuple[int, ...]) -> list[Any]:
+def _sparse(shape: tuple[int, ...], axes: tuple[int, int]) -> Any:
     import zarr
 
-    levels = []
-    while True:
-        chunks = tuple(min(n, _CHUNK) if n > 64 else 1 for n in shape)
-        levels.append(
-            zarr.create_array({}, shape=shape, chunks=chunks, dtype="uint16", fill_value=0)
-        )
-        if max(shape) <= 2 * _CHUNK:
-            return levels
-        shape = tuple(-(-n // 2) if n > 64 else n for n in shape)
+    chunks = tuple(min(n, _CHUNK) if axis in axes else 1 for axis, n in enumerate(shape))
+    return zarr.create_array({}, shape=shape, chunks=chunks, dtype="uint16", fill_value=0)
+
+
+def _pyramid(shape: tuple[int, ...], axes: tuple[int, int]) -> list[Any]:
+    levels = [_sparse(shape, axes)]
+    while max(shape[axis] for axis in axes) > 2 * _CHUNK:
+        shape = tuple(-(-n // 2) if axis in axes else n for axis, n in enumerate(shape))
+        levels.append(_sparse(shape, axes))
+    return levels
 
 
 def make_points(image: Image, channel_axis: int | None, *, positive: bool, size: float) -> Points:
@@ -125,7 +238,7 @@ def make_points(image: Image, channel_axis: int | None, *, positive: bool, size:
         border_width=0.15,
         symbol="disc" if positive else "cross",
         size=max(1.0, span / 100),
-        canvas_size_limits=(size, size * 1.5),
+        canvas_size_limits=(size, size),
         **companion_transform(image, channel_axis),
     )
     layer.current_size = max(1.0, span / 100)
@@ -149,14 +262,6 @@ def check_companion(layer: Layer, image: Image, channel_axis: int | None) -> Non
             f"{companion_shape(image, channel_axis)}; choose another layer or have a new one "
             "made."
         )
-
-
-def same_place(first: Layer, second: Layer) -> bool:
-    """Whether two layers of as many dimensions put the same pixel at the same place."""
-    corners = [np.zeros(first.ndim), *np.eye(first.ndim)]
-    return all(
-        np.allclose(first.data_to_world(corner), second.data_to_world(corner)) for corner in corners
-    )
 
 
 def as_positions(data: Sequence[Sequence[float]] | npt.NDArray[Any]) -> list[tuple[float, ...]]:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg._napari.layers import companion_shape, companion_transform, linear_part
+from napari_clickseg._napari.layers import (
+    companion_shape,
+    companion_transform,
+    corner_shift,
+    set_transform,
+)
 from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:
@@ -94,8 +99,7 @@ class Overlay:
         transform = companion_transform(self._image, self._channel_axis)
         if not self._whole and self._shown is not None:
             transform["translate"] = self._translate(*self._shown)
-        for name, value in transform.items():
-            setattr(self.layer, name, value)
+        set_transform(self.layer, transform)
 
     def _wipe(self, data: npt.NDArray[Any]) -> None:
         if self._shown is not None:
@@ -115,5 +119,5 @@ class Overlay:
 
     def _translate(self, plane: Plane, box: Box) -> npt.NDArray[np.float64]:
         base = companion_transform(self._image, self._channel_axis)["translate"]
-        corner = np.array(plane.position(box.top, box.left))
-        return np.asarray(base + linear_part(self._image) @ corner, float)
+        corner = plane.position(box.top, box.left)
+        return np.asarray(base + corner_shift(self._image, plane.axes, corner), float)

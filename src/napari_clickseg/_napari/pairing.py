@@ -2,42 +2,71 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import itertools
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-from napari.layers import Image, Labels, Points
 from napari.layers.base import ActionType
-from napari.utils.colormaps import DirectLabelColormap
 
+from napari_clickseg._napari.display import Display
 from napari_clickseg._napari.layers import (
     TRANSFORMS,
+    CompanionError,
     as_positions,
     check_companion,
+    companion_shape,
     follow_transform,
     make_annotation,
     make_points,
 )
-from napari_clickseg._napari.overlay import Overlay
+from napari_clickseg._napari.planes import displayed_plane
 from napari_clickseg._napari.scene import Entry, Mark, Scene, Timeline, changed_marks
+from napari_clickseg._napari.sessions import SessionMemory
+from napari_clickseg._napari.writes import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Points
     from napari.layers.base import Layer
 
     from napari_clickseg._napari.planes import Plane
     from napari_clickseg._napari.state import AnnotateState
     from napari_clickseg._napari.writes import LabelWrite
-    from napari_clickseg.core.clicks import Prompt
-    from napari_clickseg.segmenter import Prediction, Session
 
-__all__ = ["Pairing"]
+__all__ = ["Pairing", "Reactions"]
 
-_SESSIONS = 8  # planes whose sessions are remembered
+_count = itertools.count()
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Reactions:
+    """What is to be done when the user changes layers of a pairing.
+
+    Parameters
+    ----------
+    before_edit, edited : callable
+        Called with the pairing before, and after, clicks that were changed with napari's own
+        tools are taken over.
+    image_edited, contrast_changed, reshaped : callable
+        Called with the pairing when the image's data became others; its contrast limits; its
+        shape, so that the layers don't fit any more.
+    painted : callable
+        Called with the pairing and the id that was painted with.
+    relabelled : callable
+        Called with the pairing when the annotation layer got other data.
+    """
+
+    before_edit: Callable[[Pairing], object]
+    edited: Callable[[Pairing], object]
+    image_edited: Callable[[Pairing], object]
+    contrast_changed: Callable[[Pairing], object]
+    reshaped: Callable[[Pairing], object]
+    painted: Callable[[Pairing, int], object]
+    relabelled: Callable[[Pairing], object]
 
 
 class Pairing:
@@ -49,36 +78,32 @@ class Pairing:
     image : Image
         Never changed.
     channel_axis : int, optional
-    displayed : callable
-        Returns the plane of the image that the viewer shows, if any.
-    changed : callable
-        Called when the user changed clicks with napari's own tools.
+    reactions : Reactions
     """
 
     def __init__(
-        self,
-        viewer: ViewerModel,
-        image: Image,
-        channel_axis: int | None,
-        displayed: Callable[[], Plane | None],
-        changed: Callable[[Pairing], None],
+        self, viewer: ViewerModel, image: Image, channel_axis: int | None, reactions: Reactions
     ) -> None:
         self.viewer, self.image, self.channel_axis = viewer, image, channel_axis
         self.annotation: Labels | None = None
         self.positive: Points | None = None
         self.negative: Points | None = None
-        self.overlay: Overlay | None = None
-        self.probability: Overlay | None = None
+        self.display = Display(image, channel_axis, self._put)
         self.scene = Scene()
         self.timeline = Timeline()
-        self.sessions: OrderedDict[Plane, Session] = OrderedDict()
-        self.prediction: Prediction | None = None
-        self.answered: tuple[Plane, Prompt] | None = None
-        self._displayed, self._changed = displayed, changed
+        self.sessions = SessionMemory()
+        self.earlier_classes: dict[str, int] | None = None
+        self.survey = f"survey {next(_count)}"
+        self._reactions = reactions
+        self._shape = companion_shape(image, channel_axis)
+        self._made: list[Layer] = []
         self._next_key = 0
-        self._writing = False
+        self._writing = False  # we change a layer of ours
+        self._between = False  # napari is changing a points layer
         for name in TRANSFORMS:
             getattr(image.events, name).connect(self._follow)
+        image.events.data.connect(self._image_data_changed)
+        image.events.contrast_limits.connect(self._image_contrast_changed)
 
     def complete(
         self,
@@ -87,7 +112,6 @@ class Pairing:
         annotation: Labels | None = None,
         positive: Points | None = None,
         negative: Points | None = None,
-        click_size: float = 9.0,
     ) -> None:
         """Take the given layers and make those that are missing.
 
@@ -99,60 +123,94 @@ class Pairing:
         for layer in (annotation, positive, negative):
             if layer is not None:
                 check_companion(layer, self.image, self.channel_axis)
-        if annotation is not None or self.annotation is None:
-            made = annotation or make_annotation(self.image, self.channel_axis)
-            self.annotation = self._added(made)
-            if annotation is not None:
-                follow_transform(annotation, self.image, self.channel_axis)
-        self._make_overlay(state)
-        for given, is_positive in ((negative, False), (positive, True)):
-            self._take_points(given, is_positive, click_size)
+        same = positive is not None and positive == negative
+        if same or annotation in self.display.layers():
+            raise CompanionError(
+                "Positive clicks, negative clicks, the annotation and the prediction each need a "
+                "layer of their own; choose other layers or have new ones made."
+            )
+        self._take_annotation(annotation)
+        self.display.make(state)
+        self._take_points(negative, False, state.click_size)
+        self._take_points(positive, True, state.click_size)
 
     def layers(self) -> list[Layer]:
         """Return the layers of the pairing that are there."""
-        overlays = (self.overlay, self.probability)
-        found = [
-            self.image,
-            self.annotation,
-            self.positive,
-            self.negative,
-            *(overlay.layer for overlay in overlays if overlay is not None),
-        ]
-        return [layer for layer in found if layer is not None]
+        found = [self.image, self.annotation, self.positive, self.negative]
+        return [layer for layer in found if layer is not None] + self.display.layers()
 
     def forget(self, layer: Layer) -> bool:
         """Let go of a layer that was removed; return whether it was one of ours."""
         if self.annotation is not None and layer == self.annotation:
-            self.annotation = None
+            self._let_annotation_go()
         elif self.positive is not None and layer == self.positive:
-            self.positive = None
+            self._let_points_go(True)
         elif self.negative is not None and layer == self.negative:
-            self.negative = None
-        elif self.overlay is not None and layer == self.overlay.layer:
-            self.overlay = None
-        elif self.probability is not None and layer == self.probability.layer:
-            self.probability = None
+            self._let_points_go(False)
         else:
-            return False
+            return self.display.forget(layer)
         return True
 
     def close(self) -> None:
         """Let go of all layers; they stay in the viewer."""
+        events = self.image.events
         for name in TRANSFORMS:
-            getattr(self.image.events, name).disconnect(self._follow)
-        for points in (self.positive, self.negative):
-            if points is not None:
-                points.events.data.disconnect(self._points_changed)
-        self.sessions.clear()
+            getattr(events, name).disconnect(self._follow)
+        events.data.disconnect(self._image_data_changed)
+        events.contrast_limits.disconnect(self._image_contrast_changed)
+        for positive in (True, False):
+            self._let_points_go(positive)
+        self._disconnect_annotation()
+        self.sessions = SessionMemory()
+
+    def discard(self) -> None:
+        """Take the prediction out of the viewer, and what was made but never used."""
+        unused = not (self.timeline.can_undo or self.timeline.can_redo or self.scene.marks)
+        gone = self.display.layers()
+        if unused and self.scene.next_id == 1:  # else somebody painted
+            gone += self._made
+        for layer in gone:
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+
+    def displayed(self) -> Plane | None:
+        """Return the plane of the image that the viewer shows."""
+        if self.image not in self.viewer.layers:
+            return None
+        return displayed_plane(self.viewer.dims, self.image, self.channel_axis)
 
     # ---- the scene
 
-    def step(self, after: Scene, plane: Plane | None, writes: tuple[LabelWrite, ...] = ()) -> None:
+    def step(
+        self,
+        after: Scene,
+        plane: Plane | None,
+        writes: tuple[LabelWrite, ...] = (),
+        end: Plane | None = None,
+    ) -> None:
         """Make `after` the scene, as a step that can be undone, and show its clicks."""
         if after == self.scene and not writes:
             return
-        self.timeline.add(Entry(self.scene, after, plane, writes))
+        self.timeline.add(Entry(self.scene, after, plane, writes, end))
         self.set_scene(after)
+
+    def write(self, *writes: LabelWrite, revert: bool = False) -> None:
+        """Write into the annotation layer, or take back what was written.
+
+        Raises
+        ------
+        AnnotationError
+            If the annotation layer can't take it.
+        """
+        if self.annotation is None or not writes:
+            return
+        check_writable(self.annotation, max(int(write.new.max(initial=0)) for write in writes))
+        self._writing = True
+        try:
+            for write in reversed(writes) if revert else writes:
+                (write.revert if revert else write.apply)(self.annotation)
+        finally:
+            self._writing = False
 
     def set_scene(self, scene: Scene) -> None:
         """Make `scene` the present one and show its clicks."""
@@ -180,126 +238,137 @@ class Pairing:
             finally:
                 self._writing = False
 
-    def _points_changed(self, event: Any) -> None:
-        if self._writing or event.action not in _DONE:
-            return
+    def _points_event(self, event: Any) -> None:
+        if not self._writing:
+            self._between = event.action not in _DONE
+            if not self._between:
+                self._take_marks_over()
+
+    def _points_drawn(self) -> None:
+        # Pasting tells nobody that there are more points, but draws them.
+        if not self._writing and not self._between:
+            self._take_marks_over()
+
+    def _take_marks_over(self) -> None:
+        """Make the scene what the points layers show."""
         marks: list[Mark] = []
         for layer, positive in ((self.positive, True), (self.negative, False)):
             old = [mark for mark in self.scene.marks if mark.positive == positive]
-            if layer is None:
-                marks += old
-                continue
-            now = as_positions(layer.data)
+            now = [mark.position for mark in old] if layer is None else as_positions(layer.data)
             marks += changed_marks(old, now, positive, self._next_key + 1)
-            self._next_key = (
-                max(self._next_key, *(m.key for m in marks)) if marks else (self._next_key)
-            )
+            self._next_key = max([self._next_key, *(mark.key for mark in marks)])
+        if self.scene.with_marks(marks) == self.scene:
+            return
+        self._writing = True  # what the layers show is the news, nothing older
+        try:
+            self._reactions.before_edit(self)
+        finally:
+            self._writing = False
         after = self.scene.with_marks(marks)
-        if after != self.scene:
-            self.timeline.add(Entry(self.scene, after, self._displayed()))
-            self.scene = after
-            self._changed(self)
+        self.timeline.add(Entry(self.scene, after, self.displayed()))
+        self.scene = after
+        self._reactions.edited(self)
 
-    def session(self, plane: Plane, start: Callable[[], Session]) -> Session:
-        """Return the session of a plane; runs on the worker thread, the only user of sessions."""
-        if plane not in self.sessions:
-            self.sessions[plane] = start()
-            if len(self.sessions) > _SESSIONS:
-                self.sessions.popitem(last=False)
-        self.sessions.move_to_end(plane)
-        return self.sessions[plane]
+    # ---- the annotation layer
+
+    def _take_annotation(self, given: Labels | None) -> None:
+        there = self.annotation
+        if there is not None and (given is None or given == there):
+            return
+        self._let_annotation_go()
+        plane = self.displayed()
+        axes = plane.axes if plane is not None else None
+        layer = self._added(given or make_annotation(self.image, self.channel_axis, axes))
+        if given is None:
+            self._made.append(layer)
+        else:
+            follow_transform(layer, self.image, self.channel_axis)
+        layer.events.paint.connect(self._painted)
+        layer.events.data.connect(self._relabelled)
+        self.annotation = layer
+
+    def _let_annotation_go(self) -> None:
+        """Forget the layer and the objects in it; clicks that are not accepted stay."""
+        if self.annotation is None:
+            return
+        self._disconnect_annotation()
+        self.annotation, self.earlier_classes = None, None
+        drafts = {p: replace(d, editing=None) for p, d in self.scene.drafts.items()}
+        self.scene = replace(self.scene, objects=(), drafts=drafts)
+        self.timeline = Timeline()
+
+    def _disconnect_annotation(self) -> None:
+        if self.annotation is not None:
+            self.annotation.events.paint.disconnect(self._painted)
+            self.annotation.events.data.disconnect(self._relabelled)
+
+    def _painted(self) -> None:
+        if not self._writing and self.annotation is not None:
+            self._reactions.painted(self, int(self.annotation.selected_label))
+
+    def _relabelled(self) -> None:
+        self._reactions.relabelled(self)
+
+    # ---- the image
+
+    def _image_data_changed(self) -> None:
+        if companion_shape(self.image, self.channel_axis) != self._shape:
+            self._reactions.reshaped(self)
+        else:
+            self._reactions.image_edited(self)
+
+    def _image_contrast_changed(self) -> None:
+        self._reactions.contrast_changed(self)
 
     # ---- what is shown
 
-    def show(self, state: AnnotateState, plane: Plane, prediction: Prediction) -> None:
-        """Show a prediction."""
-        if self.overlay is None:
-            self._make_overlay(state)
-        assert self.overlay is not None
-        self.prediction = prediction
-        self.overlay.show(plane, prediction.extent, prediction.class_part)
-        if self.probability is not None:
-            self.probability.show(plane, prediction.extent, prediction.part)
-
-    def show_nothing(self) -> None:
-        """Clear the prediction."""
-        self.prediction = self.answered = None
-        for overlay in (self.overlay, self.probability):
-            if overlay is not None:
-                overlay.clear()
-
     def look(self, state: AnnotateState) -> None:
-        """Draw the prediction as the state says."""
-        if self.overlay is None:
-            return
-        layer = self.overlay.layer
-        layer.visible = state.shown != "hidden"
-        layer.opacity = state.opacity
-        layer.contour = 2 if state.shown == "contour" else 0
-        layer.colormap = _colours(state)
+        """Draw the prediction and the clicks as the state says."""
+        self.display.look(state)
+        for points in (self.positive, self.negative):
+            if points is not None:
+                points.canvas_size_limits = (state.click_size, state.click_size)
 
-    def show_probability(self, state: AnnotateState, on: bool, plane: Plane | None) -> None:
+    def show_probability(self, on: bool) -> None:
         """Add or remove the probability layer."""
-        if not on:
-            if self.probability is not None:
-                layer, self.probability = self.probability.layer, None
-                self.viewer.layers.remove(layer)
-            return
-        if self.probability is None:
-            self.probability = Overlay(
-                self.image, self.channel_axis, np.float32, self._make_probability
-            )
-            if self.prediction is not None and plane is not None:
-                found = self.prediction
-                self.probability.show(plane, found.extent, found.part)
+        gone = self.display.show_probability(on)
+        if gone is not None and gone in self.viewer.layers:
+            self.viewer.layers.remove(gone)
 
-    def _make_probability(self, data: npt.NDArray[Any], transform: dict[str, Any]) -> Image:
-        layer = Image(
-            data,
-            name=f"{self.image.name} probability",
-            colormap="magma",
-            contrast_limits=(0, 1),
-            blending="additive",
-            opacity=0.7,
-            **transform,
-        )
-        return self._added(layer, below=self.overlay.layer if self.overlay else None)
+    def add_on_top(self, layer: Layer) -> None:
+        """Put another layer into the viewer, without changing what is selected."""
+        self._added(layer)
 
-    def _make_overlay(self, state: AnnotateState) -> None:
-        if self.overlay is not None:
-            return
-
-        def make(data: npt.NDArray[Any], transform: dict[str, Any]) -> Labels:
-            layer = Labels(
-                data,
-                name=f"{self.image.name} prediction",
-                colormap=_colours(state),
-                opacity=state.opacity,
-                **transform,
-            )
-            return self._added(layer, below=self.negative or self.positive)
-
-        self.overlay = Overlay(self.image, self.channel_axis, np.uint8, make)
-        self.look(state)
+    # ---- the points layers
 
     def _take_points(self, given: Points | None, positive: bool, size: float) -> None:
         name = "positive" if positive else "negative"
         there: Points | None = getattr(self, name)
-        if given is None and there is not None:
+        if there is not None and (given is None or given == there):
             return
-        if there is not None:
-            there.events.data.disconnect(self._points_changed)
+        self._let_points_go(positive)
         layer = self._added(
             given or make_points(self.image, self.channel_axis, positive=positive, size=size)
         )
         setattr(self, name, layer)
-        if given is not None:
+        if given is None:
+            self._made.append(layer)
+        else:
             follow_transform(layer, self.image, self.channel_axis)
             kept = [mark for mark in self.scene.marks if mark.positive != positive]
             new = [self.new_mark(at, positive) for at in as_positions(layer.data)]
             self.scene = self.scene.with_marks([*kept, *new])
-        layer.events.data.connect(self._points_changed)
+        layer.events.data.connect(self._points_event)
+        layer.events.set_data.connect(self._points_drawn)
         self.show_marks()
+
+    def _let_points_go(self, positive: bool) -> None:
+        name = "positive" if positive else "negative"
+        layer: Points | None = getattr(self, name)
+        if layer is not None:
+            layer.events.data.disconnect(self._points_event)
+            layer.events.set_data.disconnect(self._points_drawn)
+        setattr(self, name, None)
 
     def _added(self, layer: Any, below: Layer | None = None) -> Any:
         """Put a layer into the viewer if it is not there, without changing what is selected."""
@@ -315,17 +384,11 @@ class Pairing:
             layers.selection.active = active
         return layer
 
+    def _put(self, layer: Layer, below: Layer | None) -> Any:
+        return self._added(layer, below or self.negative or self.positive)
+
     def _follow(self) -> None:
         for layer in (self.annotation, self.positive, self.negative):
             if layer is not None:
                 follow_transform(layer, self.image, self.channel_axis)
-        for overlay in (self.overlay, self.probability):
-            if overlay is not None:
-                overlay.follow()
-
-
-def _colours(state: AnnotateState) -> DirectLabelColormap:
-    spec = state.classes[min(state.class_index, len(state.classes) - 1)]
-    colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
-    colours[1] = spec.colour
-    return DirectLabelColormap(color_dict=colours)
+        self.display.follow()

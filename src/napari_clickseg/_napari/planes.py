@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from napari_clickseg._napari.layers import data_under
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +47,8 @@ class Plane:
 
     def locate(self, position: Sequence[float]) -> tuple[float, float] | None:
         """Return y and x of a data position, or None if it lies in another plane."""
+        if not all(map(math.isfinite, position)):
+            return None
         for axis, (value, index) in enumerate(zip(position, self.index, strict=True)):
             if axis not in self.axes and round(float(value)) != index:
                 return None
@@ -54,6 +59,14 @@ class Plane:
         out: list[Any] = list(self.index)
         out[self.axes[0]], out[self.axes[1]] = rows, columns
         return tuple(out)
+
+    def on_level(self, shape: Sequence[int], finest: Sequence[int]) -> Plane:
+        """Return the plane on a coarser level of a pyramid, given the shapes of both levels."""
+        index = tuple(
+            min(i * int(n) // int(full), int(n) - 1)
+            for i, n, full in zip(self.index, shape, finest, strict=False)
+        )
+        return Plane(self.axes, index, (int(shape[self.axes[0]]), int(shape[self.axes[1]])))
 
     def stepped(self, axis: int, by: int) -> Plane:
         """Return the plane `by` further along `axis`."""
@@ -125,7 +138,7 @@ def displayed_plane(dims: Dims, layer: Layer, channel_axis: int | None = None) -
     if axes[0] < 0 or channel_axis in axes:
         return None
     shape = _layer_shape(layer)
-    point = np.round(np.asarray(layer.world_to_data(dims.point))).astype(int)
+    point = np.round(data_under(layer, dims, dims.point)).astype(int)
     index = []
     for axis, length in enumerate(shape):
         inside = axis not in axes and axis != channel_axis
@@ -153,10 +166,7 @@ def plane_data(image: Image, plane: Plane, channel_axis: int | None) -> list[Pla
     finest = levels[0].shape
     out = []
     for level in levels:
-        index = tuple(
-            min(i * int(n) // int(full), int(n) - 1)
-            for i, n, full in zip(plane.index, level.shape, finest, strict=False)
-        )
+        index = plane.on_level(level.shape, finest).index
         if image.rgb:
             out.append(PlaneData(level, plane, (*index, 0), level.ndim - 1))
         else:

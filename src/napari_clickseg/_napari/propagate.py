@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,26 +11,32 @@ from scipy import ndimage
 
 from napari_clickseg._napari.planes import Plane, walking_axis
 from napari_clickseg._napari.scene import Draft, Mark, Scene
-from napari_clickseg._napari.writes import AnnotationError, LabelWrite
-from napari_clickseg.core.clicks import Click, Prompt
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.controller import AnnotateController
     from napari_clickseg._napari.pairing import Pairing
     from napari_clickseg._napari.runner import Stop
+    from napari_clickseg._napari.writes import LabelWrite
     from napari_clickseg.core.masks import Patch
     from napari_clickseg.segmenter import Prediction
 
 __all__ = ["Propagation", "innermost"]
 
 _LEAST, _MOST = 0.2, 5.0  # an area that changes by more from plane to plane is another object
+_LOOKED_AT = 256 * 256  # pixels, so that the window is not held up
 
 
 def innermost(patch: Patch) -> tuple[int, int]:
-    """Return the pixel (row, column) of a mask that is farthest from its edge."""
-    depth = ndimage.distance_transform_edt(np.pad(patch.mask, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return int(row) + patch.box.top, int(column) + patch.box.left
+    """Return the pixel (row, column) of a mask that is farthest from its edge, or nearly so."""
+    coarse = max(1, math.ceil(math.sqrt(patch.mask.size / _LOOKED_AT)))
+    mask = patch.mask[::coarse, ::coarse]
+    if not mask.any():  # thinner than what was looked at
+        mask, coarse = patch.mask, 1
+        row, column = np.unravel_index(int(np.argmax(mask)), mask.shape)
+    else:
+        depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+        row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    return int(row) * coarse + patch.box.top, int(column) * coarse + patch.box.left
 
 
 @dataclass
@@ -38,6 +45,7 @@ class _Run:
     axis: int
     first: int
     last: int
+    value: int
     before: Scene
     plane: Plane
     writes: list[LabelWrite]
@@ -68,12 +76,15 @@ class Propagation:
         if plane.index[axis] + 1 >= owner.state.planes:
             owner.state.message = "This is the last plane of the stack."
             return
-        found = pairing.prediction
-        if found is None or not owner.objects.accept(keep_id=True):
-            owner.state.message = owner.state.message or "There is no mask to carry on."
+        found, value = pairing.display.prediction, owner.identity.value(pairing.scene, plane)
+        done = owner.objects.written(pairing, plane)
+        if found is None or done is None:
             return
+        scene, write = done
         following = plane.stepped(axis, 1)
-        pairing.step(self._begun(pairing, pairing.scene, following, found.patch), following)
+        begun = self._begun(pairing, scene, following, found.patch, value)
+        pairing.step(begun, plane, (write,), following)
+        owner.objects.accepted(pairing)
         owner.go_to(following)
         owner.request()
 
@@ -88,13 +99,13 @@ class Propagation:
             owner.state.message = "The model is not loaded yet; try again in a moment."
             return
         last = min(max(0, last), owner.state.planes - 1)
-        found = pairing.prediction
+        found = pairing.display.prediction
         if found is None or not found.mask_part.any():
             owner.state.message = "There is no mask to carry on; click on an object first."
             return
         self.cancel()
-        first = plane.index[axis]
-        self._run = _Run(pairing, axis, first, last, pairing.scene, plane, [])
+        value = owner.identity.value(pairing.scene, plane)
+        self._run = _Run(pairing, axis, plane.index[axis], last, value, pairing.scene, plane, [])
         self._accept(plane, found)
 
     def cancel(self) -> None:
@@ -108,46 +119,44 @@ class Propagation:
         run, owner = self._run, self._owner
         assert run is not None
         try:
-            scene, write = owner.objects.accepted(
-                run.pairing, plane, found, run.pairing.scene, keep_id=True
+            scene, write = owner.objects.plan(
+                run.pairing, plane, found, run.pairing.scene, run.value
             )
-        except AnnotationError as error:
+            run.pairing.write(write)
+        except ValueError as error:
             self._finish(str(error))
             return
-        assert run.pairing.annotation is not None
-        write.apply(run.pairing.annotation)
         run.writes.append(write)
-        run.pairing.set_scene(scene)
-        run.pairing.show_nothing()
         done = abs(plane.index[run.axis] - run.first) + 1
         owner.state.progress = done, abs(run.last - run.first) + 1
+        if plane == run.plane:
+            run.pairing.display.show_nothing()
         if plane.index[run.axis] == run.last:
+            run.pairing.set_scene(scene)
             self._finish("")
             return
-        direction = 1 if run.last > run.first else -1
-        following = plane.stepped(run.axis, direction)
+        following = plane.stepped(run.axis, 1 if run.last > run.first else -1)
+        run.pairing.set_scene(self._begun(run.pairing, scene, following, found.patch, run.value))
         self._submit(run, following, found.patch)
 
     def _submit(self, run: _Run, plane: Plane, patch: Patch) -> None:
         owner, refinement = self._owner, self._owner.refinement()
-        row, column = innermost(patch)
-        prompt = Prompt((Click(float(row), float(column)),), patch)
-        run.pairing.scene = self._begun(run.pairing, run.pairing.scene, plane, patch)
+        prompt = run.pairing.scene.prompt(plane)
+        session_of = owner.answers.opener(run.pairing, plane)
 
         def work(stop: Stop) -> Prediction:
-            session = owner.session_of(run.pairing, plane)
-            return session.evaluate(prompt, refinement, stop=stop)
+            return session_of().evaluate(prompt, refinement, stop=stop)
 
         def done(found: Prediction) -> None:
             area, before = int(found.mask_part.sum()), int(patch.mask.sum())
-            if not _LEAST * before <= area <= _MOST * before:
-                owner.go_to(plane)
-                self._finish(
-                    f"Stopped at plane {plane.index[run.axis]}: the mask changed a lot there. "
-                    "Correct it, or clear it if the object has ended."
-                )
+            if _LEAST * before <= area <= _MOST * before:
+                self._accept(plane, found)
                 return
-            self._accept(plane, found)
+            self._finish(
+                f"Stopped at plane {plane.index[run.axis]}: the mask changed a lot there. "
+                "Correct it, or clear it if the object has ended."
+            )
+            owner.go_to(plane)
 
         owner.runner.submit("propagate", work, done, self._failed)
 
@@ -160,22 +169,22 @@ class Propagation:
         owner = self._owner
         if run is None:
             return
-        after = run.pairing.scene
-        if not message:
-            after = replace(after, object_id=max(after.next_id, after.object_id + 1))
-            after = replace(after, next_id=after.object_id)
-        run.pairing.scene = run.before
+        after, run.pairing.scene = run.pairing.scene, run.before
         run.pairing.step(after, run.plane, tuple(run.writes))
-        owner.objects.save_identity(run.pairing)
-        owner.state.object_id = after.object_id
+        owner.identity.save_with(run.pairing)
         owner.state.progress = (0, 0)
         owner.state.message = message
         owner.request()
 
-    def _begun(self, pairing: Pairing, scene: Scene, plane: Plane, patch: Patch) -> Scene:
+    def _begun(
+        self, pairing: Pairing, scene: Scene, plane: Plane, patch: Patch, value: int
+    ) -> Scene:
         """Return the scene with the mask as the start on a plane, and one click on it."""
         mark: Mark = pairing.new_mark(plane.position(*innermost(patch)), True)
-        return scene.with_draft(plane, Draft(patch), [mark])
+        there = [one for one in scene.objects if one.plane == plane and one.value == value]
+        by_class = self._owner.state.scheme == "classes"
+        editing = there[-1] if there and not by_class else None
+        return scene.with_draft(plane, Draft(patch, (), editing, value), [mark])
 
     def _axis(self) -> int | None:
         owner = self._owner

@@ -51,7 +51,7 @@ class Runner:
         self._superseded = superseded
         self._waiting: OrderedDict[str, _Job] = OrderedDict()
         self._generations: dict[str, int] = {}
-        self._running: str | None = None
+        self._running: _Job | None = None
         self._outcomes: deque[_Outcome] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -97,29 +97,40 @@ class Runner:
             self._generations[key] = self._generations.get(key, 0) + 1
             self._waiting.pop(key, None)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no work at all waits, runs, or has a result to be delivered."""
+        return not self._present()
+
     def active(self, key: str) -> bool:
         """Whether work under a key waits, runs, or has a result to be delivered."""
+        return any(job.key == key for job in self._present())
+
+    def _present(self) -> list[_Job]:
         with self._changed:
-            if key in self._waiting or self._running == key:
-                return True
-            return any(
-                self._is_current(outcome.job)
-                for outcome in self._outcomes
-                if outcome.job.key == key
-            )
+            jobs = [*self._waiting.values(), *(outcome.job for outcome in self._outcomes)]
+            if self._running is not None:
+                jobs.append(self._running)
+            return [job for job in jobs if self._is_current(job)]
 
     def deliver(self) -> None:
         """Hand waiting results over; to be called on the main thread."""
-        while self._outcomes:
-            outcome = self._outcomes.popleft()
-            with self._changed:
-                current = self._is_current(outcome.job)
-            if not current:
-                continue
-            if outcome.error is not None:
-                outcome.job.failed(outcome.error)
-            else:
-                outcome.job.done(outcome.value)
+        try:
+            while self._outcomes:
+                self._hand_over(self._outcomes.popleft())
+        finally:
+            if self._outcomes:  # somebody raised: the others must not wait for the next result
+                self._notify()
+
+    def _hand_over(self, outcome: _Outcome) -> None:
+        with self._changed:
+            current = self._is_current(outcome.job)
+        if not current:
+            return
+        if outcome.error is not None:
+            outcome.job.failed(outcome.error)
+        else:
+            outcome.job.done(outcome.value)
 
     def close(self, last: Callable[[], None] | None = None) -> None:
         """Stop; what runs is told so and its result dropped. Does not wait.
@@ -159,8 +170,8 @@ class Runner:
                 self._changed.wait()
             if self._closed:
                 return None
-            key, job = self._waiting.popitem(last=False)
-            self._running = key
+            _, job = self._waiting.popitem(last=False)
+            self._running = job
             return job
 
     def _run(self) -> None:

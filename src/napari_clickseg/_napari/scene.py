@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_clickseg.core.clicks import Click, Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_clickseg._napari.planes import Plane
     from napari_clickseg._napari.writes import LabelWrite
@@ -57,12 +57,15 @@ class Draft:
     settled : tuple of Mark
         Clicks that the mask answers already.
     editing : Accepted, optional
-        The object that is corrected.
+        The object that is corrected; it keeps its id.
+    value : int, optional
+        The id it gets where that is decided already, as when it comes from another plane.
     """
 
     start: Patch | None = None
     settled: tuple[Mark, ...] = ()
     editing: Accepted | None = None
+    value: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ class Scene:
         Never changed in place.
     objects : tuple of Accepted
     object_id, next_id : int
-        The id of the current object, and of the next new one.
+        The id that a new object gets, and the first one that nothing has had so far. They are
+        the same until the user chooses another id.
     """
 
     marks: tuple[Mark, ...] = ()
@@ -97,17 +101,29 @@ class Scene:
 
     def prompt(self, plane: Plane) -> Prompt:
         """Return the clicks inside the image, and the start, on a plane."""
-        marks = self.on(plane)
+        marks, draft = self.on(plane), self.draft(plane)
+        settled = marks[: len(draft.settled)] == draft.settled
+        n = len(_clicks(draft.settled, plane)) if settled else 0
+        return Prompt(_clicks(marks, plane), draft.start, n)
+
+    def value(self, plane: Plane) -> int:
+        """Return the id that the object being made on a plane gets, where each gets its own."""
         draft = self.draft(plane)
-        clicks = []
-        for mark in marks:
-            at = plane.locate(mark.position)
-            if at is not None:
-                click = Click(*at, mark.positive)
-                if click.inside(plane.shape):
-                    clicks.append(click)
-        n = len(draft.settled)
-        return Prompt(tuple(clicks), draft.start, n if marks[:n] == draft.settled else 0)
+        if draft.editing is not None:
+            return draft.editing.value
+        return self.object_id if draft.value is None else draft.value
+
+    def numbered_from(self, least: int) -> Scene:
+        """Return the scene with new ids from `least` on, unless the user chose an id."""
+        if least <= self.next_id:
+            return self
+        chosen = self.object_id != self.next_id
+        return replace(self, next_id=least, object_id=self.object_id if chosen else least)
+
+    def used(self, value: int) -> Scene:
+        """Return the scene after a new object got an id: the next one gets the next free id."""
+        following = max(self.next_id, value + 1)
+        return replace(self, object_id=following, next_id=following)
 
     def with_marks(self, marks: Sequence[Mark]) -> Scene:
         """Return the scene with other marks."""
@@ -140,12 +156,24 @@ class Scene:
 
 @dataclass(frozen=True)
 class Entry:
-    """One step of the user: the scene before and after, and what was written into labels."""
+    """One step of the user.
+
+    Parameters
+    ----------
+    before, after : Scene
+    plane : Plane, optional
+        Where it happened.
+    writes : tuple of LabelWrite
+        What was written into the annotation layer.
+    end : Plane, optional
+        The plane that it led to, if that is another one.
+    """
 
     before: Scene
     after: Scene
     plane: Plane | None
     writes: tuple[LabelWrite, ...] = ()
+    end: Plane | None = None
 
 
 class Timeline:
@@ -171,6 +199,13 @@ class Timeline:
         self._entries.append(entry)
         self._now += 1
 
+    def revise(self, change: Callable[[Scene], Scene]) -> None:
+        """Change what all steps remember: something came to light that was true before them."""
+        self._entries = [
+            replace(entry, before=change(entry.before), after=change(entry.after))
+            for entry in self._entries
+        ]
+
     def undo(self) -> Entry | None:
         """Go one step back and return it."""
         if not self.can_undo:
@@ -184,6 +219,13 @@ class Timeline:
             return None
         self._now += 1
         return self._entries[self._now - 1]
+
+
+def _clicks(marks: Sequence[Mark], plane: Plane) -> tuple[Click, ...]:
+    """Return the clicks of marks that lie on a plane and inside the image."""
+    located = [(plane.locate(mark.position), mark.positive) for mark in marks]
+    clicks = [Click(*at, positive) for at, positive in located if at is not None]
+    return tuple(click for click in clicks if click.inside(plane.shape))
 
 
 def changed_marks(

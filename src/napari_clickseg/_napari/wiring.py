@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg._napari.actions import SHORTCUTS, Action
+from napari_clickseg._napari.pairing import Reactions
 from napari_clickseg._napari.planes import walking_axis
+from napari_clickseg._napari.sessions import SessionMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_clickseg._napari.controller import AnnotateController
+    from napari_clickseg._napari.pairing import Pairing
 
 __all__ = ["Wiring"]
 
@@ -28,44 +31,55 @@ class Wiring:
     def __init__(self, owner: AnnotateController) -> None:
         self._owner = owner
         self._viewer, self._state = owner.viewer, owner.state
-        self._keys: dict[str, Callable[[Any], None]] = {}
+        self._connected: list[tuple[Any, Callable[..., Any]]] = []
+        self.reactions = Reactions(
+            before_edit=lambda _: owner.propagation.cancel(),
+            edited=owner.marks_edited,
+            image_edited=self._image_edited,
+            contrast_changed=self._contrast_changed,
+            reshaped=self._reshaped,
+            painted=owner.identity.painted,
+            relabelled=owner.identity.survey,
+        )
         self._watch_viewer()
         self._watch_state()
-        for action, shortcut in SHORTCUTS.items():
-            self._keys[shortcut.key] = self._key(action)
-            self._viewer.bind_key(shortcut.key, self._keys[shortcut.key], overwrite=True)
+        self._keys = _bind(self._viewer, {s.key: self._key(a) for a, s in SHORTCUTS.items()})
 
     def close(self) -> None:
-        """Disconnect everything and unbind the keys."""
-        viewer = self._viewer
-        viewer.layers.events.removed.disconnect(self._layer_removed)
-        viewer.layers.selection.events.active.disconnect(self._active_changed)
-        for name in _DIMS:
-            getattr(viewer.dims.events, name).disconnect(self.plane_changed)
-        self._state.events.disconnect()
-        for key, function in self._keys.items():
-            if function in viewer.keymap.values():  # a later widget may have taken it over
-                viewer.bind_key(key, None)
+        """Disconnect everything and give the keys back."""
+        for signal, slot in self._connected:
+            signal.disconnect(slot)
+        self._connected.clear()
+        for key, (ours, before) in self._keys.items():
+            if self._viewer.keymap.get(key) is ours:  # a later widget may have taken it over
+                self._viewer.bind_key(key, before, overwrite=True)
+        self._keys.clear()
+
+    def _connect(self, signal: Any, *slots: Callable[..., Any]) -> None:
+        for slot in slots:
+            signal.connect(slot)
+            self._connected.append((signal, slot))
 
     def _watch_viewer(self) -> None:
-        viewer = self._viewer
-        viewer.layers.events.removed.connect(self._layer_removed)
-        viewer.layers.selection.events.active.connect(self._active_changed)
+        layers, dims = self._viewer.layers, self._viewer.dims
+        self._connect(layers.events.removed, self._layer_removed)
+        self._connect(layers.selection.events.active, self._active_changed)
         for name in _DIMS:
-            getattr(viewer.dims.events, name).connect(self.plane_changed)
+            self._connect(getattr(dims.events, name), self.plane_changed)
 
     def _watch_state(self) -> None:
         owner, events = self._owner, self._state.events
         for name in ("threshold", "smooth", "fill_holes", "keep_clicked"):
-            getattr(events, name).connect(owner.request)
-        for name in ("shown", "opacity", "classes", "class_index"):
-            getattr(events, name).connect(self._look_changed)
-        for name in ("object_id", "scheme", "class_index", "classes"):
-            getattr(events, name).connect(owner.objects.identity_changed)
-        events.tool.connect(owner.tool.switch)
-        events.probability.connect(self._probability_switched)
-        events.contrast_from_layer.connect(self._image_edited)
-        events.channel_axis.connect(self._channels_changed)
+            self._connect(getattr(events, name), owner.request)
+        for name in ("shown", "opacity", "classes", "class_index", "scheme", "click_size"):
+            self._connect(getattr(events, name), self._look_changed)
+        for name in ("scheme", "class_index", "classes"):
+            self._connect(getattr(events, name), owner.identity.save)
+        self._connect(events.object_id, owner.identity.id_chosen)
+        self._connect(events.tool, owner.tool.switch)
+        self._connect(events.probability, self._probability_switched)
+        self._connect(events.contrast_from_layer, self._contrast_switched)
+        self._connect(events.channel_axis, self._channels_changed)
 
     def _key(self, action: Action) -> Callable[[Any], None]:
         def pressed(_: Any) -> None:
@@ -84,49 +98,85 @@ class Wiring:
         plane = owner.displayed()
         state.planes = 1 if axis is None else int(finest.shape[axis])
         state.plane = 0 if axis is None or plane is None else plane.index[axis]
-        if pairing.answered is None or pairing.answered[0] != plane:
-            pairing.show_nothing()
+        answered = pairing.display.answered
+        if answered is None or answered[0] != plane:
+            pairing.display.show_nothing()
         owner.request()
 
     def _layer_removed(self, event: Any) -> None:
         owner, state, layer = self._owner, self._state, event.value
         for image, pairing in list(owner.pairings.items()):
             if layer == image:
-                del owner.pairings[image]
-                pairing.close()
-                if pairing is owner.pairing:
-                    owner.let_go()
+                self._drop(pairing, "The image was removed; your labels are still there.")
             elif pairing.forget(layer) and pairing is owner.pairing:
+                owner.propagation.cancel()
                 owner.show_layers()
-                state.probability = pairing.probability is not None
+                state.probability = pairing.display.probability is not None
                 if pairing.annotation is None or None in (pairing.positive, pairing.negative):
                     state.message = (
                         f"The layer '{layer.name}' was removed; press 'Annotate this image' to "
                         "have a new one."
                     )
+                owner.request()
         if state.region_source is not None and layer == state.region_source:
             state.region_source = None
 
+    def _drop(self, pairing: Pairing, message: str) -> None:
+        owner = self._owner
+        del owner.pairings[pairing.image]
+        current = pairing is owner.pairing
+        if current:
+            owner.let_go(message)
+        pairing.display.show_nothing()
+        pairing.close()
+
     def _active_changed(self) -> None:
         owner, active = self._owner, self._viewer.layers.selection.active
+        if active is None or (owner.pairing is not None and active in owner.pairing.layers()):
+            return
         for pairing in owner.pairings.values():
-            if active is not None and pairing is not owner.pairing and active in pairing.layers():
+            if active in pairing.layers():
                 owner.activate(pairing)
+                return
 
-    def _image_edited(self) -> None:
+    def _image_edited(self, pairing: Pairing) -> None:
+        pairing.sessions = SessionMemory()
+        if pairing is self._owner.pairing:
+            self._owner.request()
+
+    def _contrast_changed(self, pairing: Pairing) -> None:
+        if self._state.contrast_from_layer:
+            self._image_edited(pairing)
+
+    def _reshaped(self, pairing: Pairing) -> None:
+        self._drop(
+            pairing,
+            f"The image '{pairing.image.name}' has another shape now; press 'Annotate this image' "
+            "to have new layers for it.",
+        )
+
+    def _contrast_switched(self) -> None:
         for pairing in self._owner.pairings.values():
-            pairing.sessions.clear()
-        self._owner.request()
+            self._image_edited(pairing)
 
     def _look_changed(self) -> None:
         if self._owner.pairing is not None:
             self._owner.pairing.look(self._state)
 
     def _probability_switched(self, on: bool) -> None:
-        owner = self._owner
-        if owner.pairing is not None:
-            owner.pairing.show_probability(self._state, on, owner.displayed())
+        if self._owner.pairing is not None:
+            self._owner.pairing.show_probability(on)
 
     def _channels_changed(self) -> None:
-        if self._owner.pairing is not None:
-            self._owner.adopt(self._owner.pairing.image)
+        pairing = self._owner.pairing
+        if pairing is not None and pairing.channel_axis != self._state.channel_axis:
+            self._owner.adopt(pairing.image)
+
+
+def _bind(viewer: Any, wanted: dict[str, Callable[[Any], None]]) -> dict[Any, tuple[Any, Any]]:
+    """Bind keys, and return for each what it does now and what it did before."""
+    before = dict(viewer.keymap)
+    for key, function in wanted.items():
+        viewer.bind_key(key, function, overwrite=True)
+    ours = list(wanted.values())
+    return {k: (f, before.get(k)) for k, f in viewer.keymap.items() if f in ours}

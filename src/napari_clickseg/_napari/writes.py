@@ -55,14 +55,19 @@ class LabelWrite:
         return cls(plane, rows + box.top, columns + box.left, labels[changed], values[changed])
 
     def apply(self, layer: Labels) -> None:
-        """Write the new ids, as one step that napari's own undo knows too."""
-        _set(layer, self.plane, self.rows, self.columns, self.new)
+        """Write the new ids, as one step that napari's own undo knows too.
+
+        Pixels that have got another id since the write was made are left alone.
+        """
+        self._exchange(layer, self.old, self.new)
 
     def revert(self, layer: Labels) -> None:
         """Write the old ids back, but leave pixels alone that were painted since."""
-        now = read_pixels(layer, self.plane, self.rows, self.columns)
-        mine = now == self.new
-        _set(layer, self.plane, self.rows[mine], self.columns[mine], self.old[mine])
+        self._exchange(layer, self.new, self.old)
+
+    def _exchange(self, layer: Labels, there: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> None:
+        mine = read_pixels(layer, self.plane, self.rows, self.columns) == there
+        _set(layer, self.plane, self.rows[mine], self.columns[mine], wanted[mine])
 
 
 def check_writable(layer: Labels, value: int) -> None:
@@ -75,9 +80,7 @@ def check_writable(layer: Labels, value: int) -> None:
             f"up to {limit}); convert its data type (right click on the layer) or choose "
             "another layer."
         )
-    flags = getattr(finest, "flags", None)
-    read_only = flags is not None and not flags.writeable
-    if read_only or not hasattr(finest, "__setitem__") or getattr(finest, "read_only", False):
+    if _is_read_only(finest):
         raise AnnotationError(
             f"The labels layer '{layer.name}' is read-only; choose another annotation layer, or "
             "duplicate this one (right click) and choose the copy."
@@ -87,6 +90,14 @@ def check_writable(layer: Labels, value: int) -> None:
             f"The labels layer '{layer.name}' is locked against editing; make it editable or "
             "choose another annotation layer."
         )
+
+
+def _is_read_only(data: Any) -> bool:
+    flags = getattr(data, "flags", None)
+    if flags is not None:
+        return not flags.writeable
+    computed = hasattr(data, "dask")  # it can be set, but that changes no data anywhere
+    return computed or not hasattr(data, "__setitem__") or bool(getattr(data, "read_only", False))
 
 
 def read_labels(layer: Labels, plane: Plane, box: Box) -> npt.NDArray[Any]:
@@ -140,13 +151,14 @@ def _set(
 
 def _reduce(finest: Any, level: Any, plane: Plane, box: Box) -> None:
     """Copy a box of the finest level to a coarser one, nearest pixel."""
+    there = plane.on_level(level.shape, finest.shape)
     factors = [finest.shape[axis] / level.shape[axis] for axis in plane.axes]
     picks, targets = [], []
     for start, stop, factor, length in zip(
         (box.top, box.left),
         (box.bottom, box.right),
         factors,
-        (level.shape[axis] for axis in plane.axes),
+        there.shape,
         strict=True,
     ):
         cells = np.arange(int(start / factor), min(int(length), int((stop - 1) / factor) + 1))
@@ -160,4 +172,4 @@ def _reduce(finest: Any, level: Any, plane: Plane, box: Box) -> None:
             )
         ]
     )
-    level[plane.key(*targets)] = source[np.ix_(rows - rows[0], columns - columns[0])]
+    level[there.key(*targets)] = source[np.ix_(rows - rows[0], columns - columns[0])]
