@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import ndimage
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -65,9 +66,11 @@ def correcting() -> None:
 def stack() -> None:
     """Cells over time, one carried on through the planes."""
     stage = opened("time_lapse", "dark")
+    stage.state.shown = "fill"
     image: Any = stage.state.image
-    plane = np.asarray(image.data[0])
-    row, column = np.unravel_index(int(plane[64:192, 64:192].argmax()), (128, 128))
+    plane = np.asarray(image.data[stage.viewer.dims.current_step[0]], float)
+    middle = ndimage.gaussian_filter(plane, 8)[64:192, 64:192]
+    row, column = np.unravel_index(int(middle.argmax()), middle.shape)
     stage.click(float(row) + 64, float(column) + 64)
     stage.widget.folds["Stack"].expand(animate=False)
     stage.picture(IMAGES / "stack.png")

@@ -53,7 +53,7 @@ class StackForm:
         if self.last.max != state.planes - 1:
             self.last.max = max(state.planes - 1, 0)
             self.last.value = state.planes - 1
-        self.position.value = f"Plane {state.plane} of 0 to {state.planes - 1}"
+        self.position.value = f"Plane {state.plane} (0 to {state.planes - 1})"
 
     def _show_progress(self) -> None:
         done, wanted = self._state.progress
