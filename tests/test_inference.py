@@ -299,6 +299,35 @@ def test_a_negative_click_on_a_starting_mask_is_answered(
     assert look.step(Prompt((Click(50, 50, False),), Patch.of(np.ones((3, 3)))), None) is not None
 
 
+def test_an_automatic_model_that_finds_nothing_goes_on_looking_at_the_whole(
+    make_card: Callable[..., ModelCard],
+) -> None:
+    card = make_card(size=SIZE, image_channels=1, automatic=True)
+    image = ImageSource(scene((300, 200)))
+    look = Estimator(card, image, Intensity((0.0,), (255.0,)), nothing)
+    for asked in (Prompt(), prompt((20, 20, False))):
+        estimate = answer(look, asked)
+        assert estimate.window.visible((300, 200)) == Box(0, 0, 300, 200)
+        assert not estimate.extent(0.01, (300, 200))
+
+
+def test_a_window_is_read_once_however_often_it_is_looked_at(
+    estimator: Callable[..., Estimator],
+) -> None:
+    look = estimator(scene((500, 500), Box(200, 200, 50, 50)), bright)
+    read: list[Window] = []
+    source_read = look.source.read
+
+    def counted(window: Window) -> object:
+        read.append(window)
+        return source_read(window)
+
+    look.source.read = counted  # type: ignore[method-assign, assignment]
+    for _ in range(3):
+        answer(look, prompt((225, 225), (230, 230)))
+    assert len(read) == len(set(read)) <= 3
+
+
 # Estimates
 
 

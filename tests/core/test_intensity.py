@@ -150,6 +150,23 @@ def test_limits_map_linearly(dtype: str) -> None:
     np.testing.assert_allclose(intensity.apply(pixels), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("share", ["largest", "smallest"])
+def test_the_whole_range_of_a_float_can_be_used(dtype: str, share: str) -> None:
+    """The distance between the largest numbers is itself too large for their dtype."""
+    limits = np.finfo(dtype)
+    end = limits.max if share == "largest" else limits.smallest_subnormal * 100
+    image = np.array([[[-end], [-end / 2], [0], [end / 2], [end]]], dtype)
+    values = Intensity((float(-end),), (float(end),)).apply(image)
+    np.testing.assert_allclose(values.ravel(), [0, 0.25, 0.5, 0.75, 1], atol=0.01)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32"])
+def test_limits_that_are_equal_are_no_error(dtype: str) -> None:
+    pixels = np.array([[[4], [5], [6]]], dtype)
+    assert Intensity((5.0,), (5.0,)).apply(pixels).ravel().tolist() == [0, 0, 1]
+
+
 def test_large_numbers_keep_their_differences() -> None:
     """float32 cannot tell 2**30 from 2**30 + 1, so such images are worked on in float64."""
     image = 2**30 + np.arange(100).reshape(10, 10)

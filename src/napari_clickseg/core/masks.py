@@ -138,7 +138,6 @@ def refine(
         mask = _clicked_parts(mask, pixels)
     if refinement.fill_holes:
         mask = _filled(mask, pixels)
-    _enforce(mask, pixels)
     return mask
 
 
