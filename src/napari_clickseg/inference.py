@@ -38,7 +38,8 @@ BoolArray = npt.NDArray[np.bool_]
 _EIGHT = np.ones((3, 3), bool)
 _NOTHING = Box(0, 0, 0, 0)
 _TINY = 1e-6  # pixels: what floats may be off
-_MOST_LOOKS = 4  # at one click
+_FIRST_LOOKS = 4  # at the first click
+_LATER_LOOKS = 2  # at later ones
 _WIDER = 1.6  # more margin where the mask touches the window's border
 _STRAY = 0.02  # parts smaller than this share of the largest don't widen the window
 
@@ -143,14 +144,34 @@ class Estimator:
                 return None
             estimate = self._look(self._first_window(clicks), clicks, None)
             previous = estimate  # or closer looks would forget what the first one found
+            most = _FIRST_LOOKS
         else:
-            estimate = self._look(self._window_around(previous, clicks), clicks, previous)
-        for _ in range(_MOST_LOOKS - 1):
+            beyond = self._beyond(previous, clicks[-1]) if clicks else _NOTHING
+            window = self._window_around(previous, clicks, beyond)
+            estimate = self._look(window, clicks, previous)
+            most = _LATER_LOOKS
+        for _ in range(1, most):
             window = self._window_around(estimate, clicks)
-            if window == estimate.window:
-                break
+            closer = window.span <= estimate.window.span
+            if window == estimate.window or (closer and most == _LATER_LOOKS):
+                break  # later clicks look again only where the object runs out of the window
             estimate = self._look(window, clicks, previous)
         return estimate
+
+    def _beyond(self, previous: Estimate, click: Click) -> Box:
+        """Return where a new click says that the object goes on, as a box; empty if it doesn't.
+
+        A positive click so far outside the mask means that the object reaches about as far
+        beyond it.
+        """
+        found = np.argwhere(previous.foreground > 0.5)
+        if not click.positive or found.size == 0:
+            return _NOTHING
+        window, pixel = previous.window, click.pixel
+        away = np.hypot(*(found - np.array(window.to_network(*pixel))).T).min()
+        reach = round(float(away) / window.zoom)
+        around = Box(pixel[0] - reach, pixel[1] - reach, 2 * reach + 1, 2 * reach + 1)
+        return around.intersection(Box(0, 0, *self.source.shape))
 
     def _from_mask(self, prompt: Prompt) -> Estimate:
         """Put a starting mask into the form of an answer."""
@@ -199,11 +220,15 @@ class Estimator:
                 box = wider
         return box
 
-    def _window_around(self, estimate: Estimate, clicks: tuple[Click, ...]) -> Window:
+    def _window_around(
+        self, estimate: Estimate, clicks: tuple[Click, ...], beyond: Box = _NOTHING
+    ) -> Window:
         """Choose the window for what was found and the clicks; another one only if need be."""
         window, shape = estimate.window, self.source.shape
         found, touches = self._found(estimate, clicks)
-        box = self._in_reach(found, clicks)
+        wider = found.union(beyond)
+        fits = max(wider.shape) <= self.card.window.largest_span
+        box = self._in_reach(wider if fits else found, clicks)
         if not found:
             if not any(click.positive for click in clicks):
                 return window
