@@ -29,7 +29,10 @@ OPTIONS = {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}
 
 def spec(samples: int, **fields: Any) -> DefaultModelSpec:
     known: dict[str, Any] = {
+        "architecture": "unet",
+        "encoder": "mobilenet_v2",
         "options": OPTIONS,
+        "learning_rate": 2e-3,
         "stages": [Stage(size=32, batch=4, share=1.0)],
         "generated": 4,
         "superpixel_images": 0,
@@ -203,9 +206,9 @@ def test_one_loss_that_is_no_number_does_not_end_a_run(
 ) -> None:
     right, calls = default_model.click_loss, []
 
-    def sometimes(*args: torch.Tensor) -> torch.Tensor:
+    def sometimes(*args: torch.Tensor, **options: Any) -> torch.Tensor:
         calls.append(1)
-        return right(*args) * (float("nan") if len(calls) == 2 else 1.0)
+        return right(*args, **options) * (float("nan") if len(calls) == 2 else 1.0)
 
     monkeypatch.setattr(default_model, "click_loss", sometimes)
     Trainer(spec(16), pool, tmp_path).run()

@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from napari_clickseg.training.losses import (
+    PixelLoss,
     click_cross_entropy,
     click_loss,
     normalised_focal,
@@ -125,14 +127,17 @@ def test_where_a_disk_reaches_over_the_edge_the_truth_decides() -> None:
     assert reaching.item() == pytest.approx(click_loss(logits, target, inside, nothing).item())
 
 
-def test_the_click_loss_is_the_weighted_sum_of_its_parts_for_each_image() -> None:
+@pytest.mark.parametrize("pixel", ["cross_entropy", "normalised_focal"])
+def test_the_click_loss_is_the_weighted_sum_of_its_parts_for_each_image(pixel: PixelLoss) -> None:
     torch.manual_seed(0)
     logits = torch.randn(3, 1, 8, 8)
     target = (torch.rand(3, 1, 8, 8) > 0.5).float()
     positive, negative = target * (torch.rand_like(target) > 0.8), (1 - target)
-    together = click_loss(logits, target, positive, negative, dice=0.3, obedience=0.2)
+    together = click_loss(logits, target, positive, negative, pixel=pixel, dice=0.3, obedience=0.2)
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    focal = normalised_focal(logits, target)
     parts = (
-        normalised_focal(logits, target)
+        (focal if pixel == "normalised_focal" else entropy.mean(dim=(1, 2, 3)))
         + 0.3 * soft_dice(logits, target)
         + 0.2 * click_cross_entropy(logits, positive, negative)
     )
@@ -140,6 +145,12 @@ def test_the_click_loss_is_the_weighted_sum_of_its_parts_for_each_image() -> Non
     for i in range(3):
         one = slice(i, i + 1)
         alone = click_loss(
-            logits[one], target[one], positive[one], negative[one], dice=0.3, obedience=0.2
+            logits[one],
+            target[one],
+            positive[one],
+            negative[one],
+            pixel=pixel,
+            dice=0.3,
+            obedience=0.2,
         )
         torch.testing.assert_close(alone, together[one])

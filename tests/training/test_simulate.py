@@ -99,6 +99,18 @@ def test_disks_are_drawn_where_valid_on_the_plane_of_their_sign() -> None:
     assert maps.positive[1:].sum() == maps.negative[0].sum() == maps.negative[2].sum() == 0
 
 
+def test_maps_that_are_taken_are_copies_until_they_are_put_back() -> None:
+    maps = ClickMaps.empty(3, 8, 0.0, torch.device("cpu"))
+    chosen = torch.tensor([2, 0])
+    part = maps.take(chosen)
+    yes = torch.tensor([True, True])
+    part.add(torch.tensor([1, 5]), torch.tensor([2, 6]), torch.tensor([True, False]), yes)
+    assert maps.positive.sum() == maps.negative.sum() == 0
+    maps.put(chosen, part)
+    assert maps.positive[2, 0, 1, 2] == maps.negative[0, 0, 5, 6] == 1
+    assert maps.positive.sum() == maps.negative.sum() == 1
+
+
 def test_a_perturbed_mask_is_wrong_but_plausible() -> None:
     target = square(64, at=(16, 16), side=32)[None, None].expand(64, 1, 64, 64)
     wrong = perturbed(target, generator(3))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from napari_clickseg.core.guidance import input_channels
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import save_model
 from napari_clickseg.models.network import create
-from napari_clickseg.training.losses import click_loss
+from napari_clickseg.training.losses import PixelLoss, click_loss
 from napari_clickseg.training.samples import Pool, augment_intensity, window_batch
 from napari_clickseg.training.simulate import ClickMaps, next_clicks, perturbed
 
@@ -52,28 +53,34 @@ class DefaultModelSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: str = "unet"
-    encoder: str = "mobilenet_v2"
+    encoder: str = "tu-resnet10t"
     options: dict[str, Any] = Field(
         default_factory=lambda: {"decoder_channels": [128, 64, 48, 32, 16]}
     )
-    samples: int = Field(75_000, ge=1)  # to be learned from, in all
+    samples: int = Field(34_000, ge=1)  # to be learned from, in all
     stages: tuple[Stage, ...] = (
-        Stage(size=128, batch=32, share=0.55),
-        Stage(size=192, batch=20, share=0.27),
-        Stage(size=256, batch=16, share=0.18),
+        Stage(size=128, batch=8, share=0.7),
+        Stage(size=192, batch=8, share=0.3),
     )
-    learning_rate: float = Field(2e-3, gt=0)
+    pixel_loss: PixelLoss = "cross_entropy"
+    learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     warm_up: float = Field(0.02, ge=0, lt=1)  # share of the samples
-    ema: float = Field(0.999, ge=0, lt=1)
+    ema: float = Field(0.998, ge=0, lt=1)
     steps: int = Field(3, ge=0)  # simulated clicks before the one that is learned from
-    generated: int = Field(1000, ge=0)
-    superpixel_images: int = Field(600, ge=0)
-    shares: tuple[float, float] = (0.12, 0.12)
+    generated: int = Field(400, ge=0)
+    superpixel_images: int = Field(250, ge=0)
+    shares: tuple[float, float] = (0.06, 0.06)
     disk_radius: float = Field(4.0, gt=0)  # at windows of 256 pixels
     seed: int = 0
     checkpoint_minutes: float = Field(2.0, gt=0)
     device: str = "cpu"
+
+
+def _shares_of_steps(most: int) -> npt.NDArray[np.float64]:
+    """Return how often an object is learned from after 0 … `most` predictions: early ones more."""
+    weights = np.arange(most + 1, 0, -1, dtype=np.float64)
+    return np.asarray(weights / weights.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,33 +243,59 @@ class Trainer:
             logits: Tensor = network(inputs)
         return logits.float()
 
-    def _simulate(self, batch: _Batch) -> tuple[ClickMaps, Tensor, int]:
-        """Click until a random step; return the clicks and the previous prediction."""
+    def _simulate(self, batch: _Batch) -> tuple[ClickMaps, Tensor, Tensor]:
+        """Click on each object until a random step of its own.
+
+        Steps are mixed within a batch, so that batch normalisation sees in every batch what it
+        will see at run time: first clicks and late ones.
+
+        Returns
+        -------
+        maps : ClickMaps
+        previous : Tensor (B, 1, N, N)
+            The prediction before the last click.
+        steps : Tensor (B,)
+            How many predictions each object has had.
+        """
         spec, target = self.spec, batch.target
         n, size = target.shape[0], target.shape[-1]
         maps = ClickMaps.empty(n, size, spec.disk_radius * size / 256, self.device)
-        previous = torch.zeros_like(target)
-        steps = int(self.rng.integers(spec.steps + 1))
         # Some begin with a mask that is there already, as a correction does.
         begun = self._coin(n, 0.15)
-        previous = torch.where(begun, perturbed(target, self.generator), previous)
+        start = torch.zeros_like(target)
+        previous = torch.where(begun, perturbed(target, self.generator), start)
         self._click(maps, previous, target)
+        drawn = self.rng.choice(spec.steps + 1, n, p=_shares_of_steps(spec.steps))
+        steps = torch.from_numpy(drawn).to(self.device)
         self.network.eval()
         with torch.no_grad():
-            for _ in range(steps):
-                previous = torch.sigmoid(self._forward(self.network, batch.image, maps, previous))
-                self._click(maps, previous, target)
+            for step in range(spec.steps):
+                chosen = (steps > step).nonzero().flatten()
+                if chosen.numel() == 0:
+                    break
+                part = maps.take(chosen)
+                answer = torch.sigmoid(
+                    self._forward(self.network, batch.image[chosen], part, previous[chosen])
+                )
+                self._click(part, answer, target[chosen])
                 if self.rng.random() < 0.25:  # several clicks before the next look
-                    self._click(maps, previous, target)
+                    self._click(part, answer, target[chosen])
+                previous[chosen] = answer
+                maps.put(chosen, part)
         self.network.train()
-        if self.rng.random() < 0.3:  # a look at another zoom was coarser
-            factor = int(self.rng.integers(2, 5))
+        return maps, self._degraded(previous), steps
+
+    def _degraded(self, previous: Tensor) -> Tensor:
+        """Make the previous prediction coarser, as one at another zoom was, or lose it."""
+        if self.rng.random() < 0.3:
+            size, factor = previous.shape[-1], int(self.rng.integers(2, 5))
             small = torch.nn.functional.avg_pool2d(previous, factor)
-            previous = torch.nn.functional.interpolate(
+            coarse = torch.nn.functional.interpolate(
                 small, (size, size), mode="bilinear", align_corners=False
             )
-        previous = torch.where(self._coin(n, 0.1), torch.zeros_like(previous), previous)
-        return maps, previous, steps
+            previous = torch.where(self._coin(previous.shape[0], 0.5), coarse, previous)
+        lost = self._coin(previous.shape[0], 0.1)
+        return torch.where(lost, torch.zeros_like(previous), previous)
 
     def _click(self, maps: ClickMaps, previous: Tensor, target: Tensor) -> None:
         found = (previous > 0.5).float()
@@ -286,8 +319,10 @@ class Trainer:
     def _step(self, batch: _Batch) -> float:
         maps, previous, steps = self._simulate(batch)
         logits = self._forward(self.network, batch.image, maps, previous)
-        loss = click_loss(logits, batch.target, maps.positive, maps.negative).mean()
-        weighted = loss * (0.75 + 0.25 * min(steps, 2))
+        losses = click_loss(
+            logits, batch.target, maps.positive, maps.negative, pixel=self.spec.pixel_loss
+        )
+        weighted = (losses * (0.75 + 0.25 * steps.clamp(max=2))).mean()
         self.optimizer.zero_grad(set_to_none=True)
         weighted.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 3.0)
@@ -295,7 +330,7 @@ class Trainer:
             self.optimizer.step()
             self._update_average()
         self.samples += batch.target.shape[0]
-        return float(loss.detach())
+        return float(losses.detach().mean())
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["click_cross_entropy", "click_loss", "normalised_focal", "soft_dice"]
+__all__ = ["PixelLoss", "click_cross_entropy", "click_loss", "normalised_focal", "soft_dice"]
+
+PixelLoss = Literal["cross_entropy", "normalised_focal"]
 
 
 def normalised_focal(
@@ -83,14 +87,34 @@ def click_loss(
     positive: Tensor,
     negative: Tensor,
     *,
-    dice: float = 0.5,
+    pixel: PixelLoss = "cross_entropy",
+    dice: float = 1.0,
     obedience: float = 0.1,
 ) -> Tensor:
-    """Return normalised focal + `dice` × Dice + `obedience` × cross-entropy on the clicks, (B,)."""
+    """Return pixel loss + `dice` times Dice + `obedience` times cross-entropy on the clicks.
+
+    Parameters
+    ----------
+    logits, target, positive, negative : Tensor (B, 1, H, W)
+        As in the losses of this module.
+    pixel : {"cross_entropy", "normalised_focal"}
+        Loss of single pixels. From scratch and with little time, cross-entropy learns faster.
+    dice, obedience : float
+        Weights.
+
+    Returns
+    -------
+    Tensor (B,)
+    """
     # A disk may reach over the object's edge: there the truth decides.
     inside, outside = positive * target, negative * (1 - target)
+    if pixel == "cross_entropy":
+        loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        loss = loss.mean(dim=(1, 2, 3))
+    else:
+        loss = normalised_focal(logits, target)
     return (
-        normalised_focal(logits, target)
+        loss
         + dice * soft_dice(logits, target)
         + obedience * click_cross_entropy(logits, inside, outside)
     )

@@ -157,6 +157,10 @@ class Pool:
         return [self.sets[i][int(rng.integers(len(self.sets[i])))] for i in chosen]
 
 
+_ZOOMS = ((1.15, 2.2), (2.2, 5.0), (0.5, 1.15))  # window's side over the object's
+_ZOOM_SHARES = (0.66, 0.22, 0.12)
+
+
 def _object_mask(record: Record, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     from scipy import ndimage
 
@@ -197,15 +201,13 @@ def window_batch(
         extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
         middle = np.array([(rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2])
         whole = max(height, width)
-        if rng.random() < 0.2:
+        if rng.random() < 0.12:
             span, centre = whole * rng.uniform(0.95, 1.15), np.array([height / 2, width / 2])
         else:
-            wide = rng.random() < 0.3
-            factor = (
-                math.exp(rng.uniform(math.log(2.2), math.log(6)))
-                if wide
-                else (rng.uniform(1.15, 2.2))
-            )
+            # Close, far, and now and then closer than the object is large: the mask then has to
+            # reach the border, which is how the window is found to be too small.
+            low, high = _ZOOMS[int(rng.choice(len(_ZOOMS), p=_ZOOM_SHARES))]
+            factor = math.exp(rng.uniform(math.log(low), math.log(high)))
             span = min(extent * factor, whole * 1.15)
             slack = 0.5 * max(span - extent, 0.15 * extent)
             centre = middle + rng.uniform(-1, 1, 2) * slack * 0.9
@@ -229,7 +231,7 @@ def _cut(
     rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
     angle = (
-        rng.uniform(-math.pi, math.pi) if rng.random() < 0.4 else (rng.integers(4) * math.pi / 2)
+        rng.uniform(-math.pi, math.pi) if rng.random() < 0.25 else (rng.integers(4) * math.pi / 2)
     )
     stretch = math.exp(rng.uniform(-0.2, 0.2)) if rng.random() < 0.3 else 1.0
     flip = -1.0 if rng.random() < 0.5 else 1.0
@@ -299,21 +301,21 @@ def augment_intensity(image: Tensor, generator: torch.Generator) -> Tensor:
 
     weights = uniform(0.05, 1.0, 3)
     grey = (image * weights / weights.sum(1, keepdim=True)).sum(1, keepdim=True)
-    mix(grey.expand_as(image), 0.3)
+    mix(grey.expand_as(image), 0.25)
     order = torch.randperm(3, generator=generator, device=device)
     mix(image[:, order], 0.15)
     mix(image * uniform(0.6, 1.3, 3), 0.2)
-    mix(image.clamp(1e-4, 1) ** torch.exp(uniform(-0.8, 0.8)), 0.5)
-    mix((image - 0.5) * uniform(0.5, 1.5) + 0.5 + uniform(-0.2, 0.2), 0.4)
-    mix(1 - image, 0.2)
+    mix(image.clamp(1e-4, 1) ** torch.exp(uniform(-0.7, 0.7)), 0.4)
+    mix((image - 0.5) * uniform(0.5, 1.5) + 0.5 + uniform(-0.2, 0.2), 0.3)
+    mix(1 - image, 0.15)
     field = torch.randn(batch, 1, 4, 4, generator=generator, device=device)
     field = F.interpolate(field, image.shape[-2:], mode="bicubic", align_corners=False)
-    mix(image * (1 + 0.25 * field), 0.2)
+    mix(image * (1 + 0.25 * field), 0.12)
     small = F.avg_pool2d(F.pad(image, (2, 2, 2, 2), mode="replicate"), 5, 1)
     mix(torch.lerp(image, small, uniform(0.2, 1.0)), 0.2)
     noise = torch.randn(image.shape, generator=generator, device=device)
     mono = noise[:, :1].expand_as(noise)
-    mix(image + uniform(0.01, 0.08) * noise, 0.25)
-    mix(image + uniform(0.01, 0.08) * mono, 0.15)
-    mix(image * (1 + uniform(0.05, 0.35) * mono), 0.15)
+    mix(image + uniform(0.01, 0.08) * noise, 0.15)
+    mix(image + uniform(0.01, 0.08) * mono, 0.08)
+    mix(image * (1 + uniform(0.05, 0.35) * mono), 0.08)
     return image.clamp(0, 1)

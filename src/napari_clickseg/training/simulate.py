@@ -37,6 +37,14 @@ class ClickMaps:
         zeros = torch.zeros(batch, 1, size, size, device=device)
         return cls(zeros, zeros.clone(), radius)
 
+    def take(self, index: Tensor) -> ClickMaps:
+        """Copy the maps of some images, given by their index (n,)."""
+        return ClickMaps(self.positive[index], self.negative[index], self.radius)
+
+    def put(self, index: Tensor, part: ClickMaps) -> None:
+        """Put maps that `take` gave back to where they came from."""
+        self.positive[index], self.negative[index] = part.positive, part.negative
+
     def add(self, rows: Tensor, columns: Tensor, positive: Tensor, valid: Tensor) -> None:
         """Draw one click for each image (B,) where `valid`, as positive or negative."""
         size = self.positive.shape[-1]
