@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import SpinBox
 
 from napari_clickseg._napari.actions import Action
-from napari_clickseg._qt.parts import action_button, choice, form, note, row
+from napari_clickseg._qt.parts import action_button, choice, form, key_text, note, row
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.state import AnnotateState
@@ -35,7 +35,11 @@ class ObjectForm:
             max=2**31 - 1,
             tooltip="The id that this object gets in the annotation layer.",
         )
-        self.kind = choice("Class", "The class of this object.", self._classes)
+        self.kind = choice(
+            "Class",
+            f"The class of this object.\nKey for the next one: {key_text(Action.NEXT_CLASS)}",
+            self._classes,
+        )
         self.accept = action_button(Action.ACCEPT, do)
         self.skip = action_button(Action.SKIP, do)
         self.clear = action_button(Action.CLEAR, do)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 
+from napari_clickseg._napari.actions import Action
 from napari_clickseg._qt.class_list import ClassList
 from napari_clickseg._qt.layer_choice import LayerChoice
-from napari_clickseg._qt.parts import choice, form
+from napari_clickseg._qt.parts import choice, form, key_text
 
 if TYPE_CHECKING:
     from napari.layers.base import Layer
@@ -50,7 +51,7 @@ class RulesForm:
             Labels,
             "Regions",
             "The labels layer whose regions can be taken up as a start, for example from another "
-            "program.",
+            f"program.\nShift + click, or {key_text(Action.TAKE_UP)} over a region.",
             wanted=self._is_source,
             none="annotation layer",
         )
