@@ -233,10 +233,11 @@ def make_points(image: Image, channel_axis: int | None, *, positive: bool, size:
     layer = Points(
         ndim=image.ndim,
         name=f"{image.name} {'positive' if positive else 'negative'}",
-        face_color="#2ca02c" if positive else "#d62728",
-        border_color="white",
-        border_width=0.15,
-        symbol="disc" if positive else "cross",
+        # Told apart by shape as well as by colour; a wide border would swallow such small glyphs.
+        face_color="#2bd62b" if positive else "#ff3b30",
+        border_color="black",
+        border_width=0.05,
+        symbol="disc" if positive else "square",
         size=max(1.0, span / 100),
         canvas_size_limits=(size, size),
         **companion_transform(image, channel_axis),

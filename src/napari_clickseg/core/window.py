@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import scipy.sparse
 
 __all__ = ["Box", "Window", "first_window", "object_window", "resample", "resampling_matrix"]
 
@@ -239,6 +240,8 @@ def resampling_matrix(
     clamp : bool
         Beyond the ends: True repeats the end values, False gives zeros.
     """
+    import scipy.sparse  # costs a tenth of a second, which opening the widget needn't
+
     width = max(1.0, stride)
     centres = start + stride * np.arange(n_out)
     reach = math.ceil(width)

@@ -57,12 +57,12 @@ class DefaultModelSpec(BaseModel):
     options: dict[str, Any] = Field(
         default_factory=lambda: {"decoder_channels": [128, 64, 48, 32, 16]}
     )
-    samples: int = Field(34_000, ge=1)  # to be learned from, in all
+    samples: int = Field(40_000, ge=1)  # to be learned from, in all
     stages: tuple[Stage, ...] = (
-        Stage(size=128, batch=8, share=0.7),
-        Stage(size=192, batch=8, share=0.3),
+        Stage(size=128, batch=8, share=0.8),
+        Stage(size=192, batch=8, share=0.2),
     )
-    pixel_loss: PixelLoss = "cross_entropy"
+    pixel_loss: PixelLoss = "normalised_focal"
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     warm_up: float = Field(0.02, ge=0, lt=1)  # share of the samples
