@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 __all__ = ["DeviceError", "Prediction", "Segmenter", "Session", "Superseded", "load_segmenter"]
 
 FloatArray = npt.NDArray[np.float32]
+_GAPS = (
+    "Some pixels are NaN or infinite: they count as the darkest or brightest; replace them "
+    "(numpy.nan_to_num) if they should not."
+)
 _REMEMBERED = 2**26  # bytes of the network's answers
 
 
@@ -199,7 +203,10 @@ class Session:
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know about how the image is read, a line each."""
-        return self.source.notices
+        estimator = self._estimator
+        if estimator is None or not estimator.intensity.gaps:
+            return self.source.notices
+        return (*self.source.notices, _GAPS)
 
     @property
     def clicks(self) -> tuple[Click, ...]:

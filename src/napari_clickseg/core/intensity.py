@@ -30,10 +30,13 @@ class Intensity:
     ----------
     low, high : tuple of float
         For each channel, the intensities that become 0 and 1.
+    gaps : bool
+        Whether NaN or infinite pixels were seen when the limits were measured.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
+    gaps: bool = False
 
     @classmethod
     def from_limits(cls, limits: tuple[float, float], channels: int) -> Intensity:
@@ -91,7 +94,8 @@ def measure(source: ImageSource, *, trim: float = 0.001) -> Intensity:
     sample = source.sample()
     columns = [sample.ravel()] if source.rgb else list(sample.T)
     limits = [_limits(column, trim) for column in columns] * (source.channels if source.rgb else 1)
-    return Intensity(tuple(low for low, _ in limits), tuple(high for _, high in limits))
+    gaps = sample.dtype.kind == "f" and not bool(np.isfinite(sample).all())
+    return Intensity(tuple(low for low, _ in limits), tuple(high for _, high in limits), gaps)
 
 
 def _fits(low: npt.NDArray[np.float64], width: npt.NDArray[np.float64]) -> bool:
