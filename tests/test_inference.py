@@ -140,7 +140,9 @@ def test_a_click_outside_the_window_moves_it_where_nothing_was_found(
     estimator: Callable[..., Estimator],
 ) -> None:
     image = scene((1000, 1000))
-    estimate = answer(estimator(image, nothing), prompt((100, 100), (800, 850)))
+    look = estimator(image, nothing, smallest_span=16)
+    assert answer(look, prompt((100, 100))).window.span <= SIZE // 2
+    estimate = answer(look, prompt((100, 100), (800, 850)))
     assert estimate.window.box.contains(Box.of_pixels([(100, 100), (800, 850)]))
 
 
@@ -168,11 +170,11 @@ def test_a_stray_click_far_away_does_not_take_the_window_off_the_object(
 def test_specks_do_not_widen_the_window_unless_they_are_clicked(
     estimator: Callable[..., Estimator],
 ) -> None:
-    box, speck = Box(400, 400, 40, 40), Box(330, 330, 4, 4)
+    box, speck = Box(400, 400, 80, 80), Box(360, 340, 10, 10)
     image = scene((1000, 1000), box, speck)
-    plain = answer(estimator(image, bright), prompt((420, 420)))
+    plain = answer(estimator(image, bright), prompt((440, 440)))
     assert not plain.window.box.contains(speck)
-    asked = answer(estimator(image, bright), prompt((420, 420), (331, 331)))
+    asked = answer(estimator(image, bright), prompt((440, 440), (365, 345)))
     assert asked.window.box.contains(box.union(speck))
 
 
@@ -184,6 +186,15 @@ def test_what_the_network_sees_outside_the_image_is_no_object(
     estimate = answer(look, prompt((20, 100)))
     assert estimate.extent(0.01, (40, 200)) == Box(0, 0, 40, 200)
     assert estimate.window.span <= 1.4 * 200
+
+
+def test_what_is_found_outside_the_image_does_not_keep_the_window_wide(
+    estimator: Callable[..., Estimator],
+) -> None:
+    """Outside the image all is black; a network that finds what is dark finds that, too."""
+    image = 255 - scene((30, 400), Box(10, 100, 12, 12))
+    estimate = answer(estimator(image, lambda x: 1.0 - x[:1]), prompt((15, 105)))
+    assert estimate.window.span <= 60
 
 
 def test_the_window_stays_while_it_is_good_enough(estimator: Callable[..., Estimator]) -> None:

@@ -374,39 +374,58 @@ def test_an_object_that_is_taken_up_again_keeps_its_mask_until_the_next_click(
 # What changed
 
 
-@settings(max_examples=40)
-@given(
-    st.lists(
-        st.one_of(
-            CLICKS,
-            st.sampled_from(["undo", "redo", "reset", "commit", "mask", "refine", "look", "skip"]),
-        ),
-        min_size=1,
-        max_size=14,
-    )
+ACTIONS = st.one_of(
+    CLICKS, st.sampled_from(["undo", "redo", "reset", "commit", "mask", "refine", "look"])
 )
-def test_outside_the_box_nothing_changed(random_segmenter: Make, steps: list[Any]) -> None:
-    """So a viewer that writes only the box of each prediction shows the whole mask."""
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(ACTIONS, st.booleans()), min_size=1, max_size=14))
+def test_outside_the_box_nothing_changed(
+    random_segmenter: Make, steps: list[tuple[Any, bool]]
+) -> None:
+    """So a viewer that writes only the box of each prediction shows the whole mask.
+
+    However many steps lie between two predictions.
+    """
     session = random_segmenter().start(texture())
     canvas = np.zeros(SHAPE, bool)
-    for step in steps:
-        if isinstance(step, tuple):
-            session.click(*step)
-        elif step == "mask":
+    for action, drawn in [*steps, ("look", True)]:
+        if isinstance(action, tuple):
+            session.click(*action)
+        elif action == "mask":
             session.start_from(disk(SHAPE, (60, 90), 14))
-        elif step == "refine":
+        elif action == "refine":
             session.refinement = Refinement(threshold=0.2, keep_clicked=True)
-        elif step == "look":
+        elif action == "look":
             session.evaluate(Prompt((Click(1, 1),)))
-        elif step == "skip":
-            continue
         else:
-            getattr(session, step)()
-        if step == "commit":
-            continue  # the viewer draws at the next prediction
+            getattr(session, action)()
+        if drawn:
+            prediction = session.predict()
+            canvas[prediction.box.slices] = prediction.mask[prediction.box.slices]
+            np.testing.assert_array_equal(canvas, prediction.mask)
+
+
+def test_accepting_an_object_that_was_not_drawn_leaves_nothing_of_the_one_before(
+    make_card: Callable[..., ModelCard],
+) -> None:
+    image = (disk((300, 300), (50, 50), 20) | disk((300, 300), (250, 250), 20)) * np.uint8(200)
+    session = Segmenter(Counting(), make_card(), device="cpu").start(image)
+    canvas = np.zeros((300, 300), bool)
+
+    def draw() -> None:
         prediction = session.predict()
         canvas[prediction.box.slices] = prediction.mask[prediction.box.slices]
-        np.testing.assert_array_equal(canvas, prediction.mask)
+
+    session.click(50, 50)
+    draw()
+    assert canvas[50, 50]
+    session.reset()
+    session.click(250, 250)
+    session.commit()
+    draw()
+    assert not canvas.any()
 
 
 # Models of several classes, automatic ones, and coloured clicks
