@@ -230,7 +230,6 @@ class AnnotateController:
         there = [c for c in pairing.scene.prompt(plane).clicks if c.pixel == click.pixel]
         if there and there[-1].positive == click.positive:
             return  # the second half of a double click
-        self.propagation.cancel()
         mark = pairing.new_mark(plane.position(click.y, click.x), click.positive)
         pairing.step(pairing.scene.with_marks([*pairing.scene.marks, mark]), plane)
         self.state.message = ""

@@ -86,8 +86,6 @@ class Images:
 
     def _check(self, image: Image) -> None:
         """Raise ValueError if an image can't be annotated as it is shown."""
-        if image.ndim < 2:
-            raise ValueError("The image has one axis; open one with rows and columns.")
         axis = self._owner.state.channel_axis
         plane = displayed_plane(self._owner.viewer.dims, image, axis)
         if plane is None:

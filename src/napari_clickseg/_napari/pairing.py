@@ -48,9 +48,10 @@ class Reactions:
 
     Parameters
     ----------
-    before_edit, edited : callable
-        Called with the pairing before, and after, clicks that were changed with napari's own
-        tools are taken over.
+    before_edit : callable
+        Called with the pairing before anything that the user did becomes a step.
+    edited : callable
+        Called with the pairing when clicks were changed with napari's own tools.
     image_edited, contrast_changed, reshaped : callable
         Called with the pairing when the image's data became others; its contrast limits; its
         shape, so that the layers don't fit any more.
@@ -100,6 +101,7 @@ class Pairing:
         self._next_key = 0
         self._writing = False  # we change a layer of ours
         self._between = False  # napari is changing a points layer
+        self._news = False  # what the points layers show is newer than the scene
         for name in TRANSFORMS:
             getattr(image.events, name).connect(self._follow)
         image.events.data.connect(self._image_data_changed)
@@ -191,6 +193,7 @@ class Pairing:
         """Make `after` the scene, as a step that can be undone, and show its clicks."""
         if after == self.scene and not writes:
             return
+        self._reactions.before_edit(self)
         self.timeline.add(Entry(self.scene, after, plane, writes, end))
         self.set_scene(after)
 
@@ -224,6 +227,8 @@ class Pairing:
 
     def show_marks(self) -> None:
         """Bring the points layers into line with the scene."""
+        if self._news:
+            return
         for layer, positive in ((self.positive, True), (self.negative, False)):
             if layer is None:
                 continue
@@ -259,11 +264,11 @@ class Pairing:
             self._next_key = max([self._next_key, *(mark.key for mark in marks)])
         if self.scene.with_marks(marks) == self.scene:
             return
-        self._writing = True  # what the layers show is the news, nothing older
+        self._news = True
         try:
             self._reactions.before_edit(self)
         finally:
-            self._writing = False
+            self._news = False
         after = self.scene.with_marks(marks)
         self.timeline.add(Entry(self.scene, after, self.displayed()))
         self.scene = after

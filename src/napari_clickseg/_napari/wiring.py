@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from napari_clickseg._napari.actions import SHORTCUTS, Action
 from napari_clickseg._napari.pairing import Reactions
@@ -105,11 +106,12 @@ class Wiring:
 
     def _layer_removed(self, event: Any) -> None:
         owner, state, layer = self._owner, self._state, event.value
+        if owner.pairing is not None and layer in owner.pairing.layers():
+            owner.propagation.cancel()
         for image, pairing in list(owner.pairings.items()):
             if layer == image:
                 self._drop(pairing, "The image was removed; your labels are still there.")
             elif pairing.forget(layer) and pairing is owner.pairing:
-                owner.propagation.cancel()
                 owner.show_layers()
                 state.probability = pairing.display.probability is not None
                 if pairing.annotation is None or None in (pairing.positive, pairing.negative):
@@ -173,10 +175,23 @@ class Wiring:
             self._owner.adopt(pairing.image)
 
 
+# What a key did before a function of ours got it; so that of two widgets on one viewer neither
+# puts the other's functions back after it was closed.
+_replaced: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
 def _bind(viewer: Any, wanted: dict[str, Callable[[Any], None]]) -> dict[Any, tuple[Any, Any]]:
     """Bind keys, and return for each what it does now and what it did before."""
-    before = dict(viewer.keymap)
+    before: dict[Any, Any] = dict(viewer.keymap)
     for key, function in wanted.items():
         viewer.bind_key(key, function, overwrite=True)
     ours = list(wanted.values())
-    return {k: (f, before.get(k)) for k, f in viewer.keymap.items() if f in ours}
+    bound = {}
+    for key, function in viewer.keymap.items():
+        if function in ours:
+            theirs = before.get(key)
+            if theirs in _replaced:
+                theirs = _replaced[theirs]
+            _replaced[function] = theirs
+            bound[key] = function, theirs
+    return bound
