@@ -1,7 +1,7 @@
 """Make a trained model the bundled one, with its figures, and write its page.
 
 ``clickseg evaluate DATA/dev/* --model RUN/model.safetensors --json FIGURES.json``, then
-``python training/publish_default.py RUN/model.safetensors FIGURES.json``
+``python training/publish_default.py RUN/model.safetensors FIGURES.json --command "..."``
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("figures", type=Path, help="JSON of clickseg evaluate")
+    parser.add_argument("--command", required=True, help="what made the figures, for the page")
     parser.add_argument("--limits", help="what the card says about its limits")
     args = parser.parse_args()
     figures = json.loads(args.figures.read_text())
@@ -111,14 +112,13 @@ def main() -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout.strip()
-    clicks, seed = figures["spec"]["clicks"], figures["spec"]["seed"]
     card = card.model_copy(
         update={
             "limits": args.limits or card.limits,
             "training": {**card.training, "commit": commit},
             "metrics": {
-                "command": f"clickseg evaluate DATA/* --clicks {clicks} --seed {seed}",
-                "clicks": clicks,
+                "command": args.command,
+                "clicks": figures["spec"]["clicks"],
                 "mean": short(figures["mean"]),
                 "sets": {name: short(one) for name, one in figures["sets"].items()},
             },

@@ -173,6 +173,7 @@ class Trainer:
     def card(self) -> ModelCard:
         """Return the card of the model as it is now."""
         spec = self.spec
+        size = max(stage.size for stage in spec.stages)
         return ModelCard(
             name="default",
             description="Class-agnostic click model: outlines the object that is clicked on.",
@@ -181,8 +182,8 @@ class Trainer:
             options=spec.options,
             encoding="channels",
             image_channels=3,
-            disk_radius=spec.disk_radius,
-            window=WindowSpec(size=max(stage.size for stage in spec.stages)),
+            disk_radius=spec.disk_radius * size / 256,
+            window=WindowSpec(size=size),
             data=self.data,
             training={
                 "spec": spec.model_dump(mode="json"),
