@@ -292,5 +292,5 @@ class Editing(RuleBasedStateMachine):
 
 TestEditing = Editing.TestCase
 TestEditing.settings = settings(
-    max_examples=15, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=6, stateful_step_count=20, deadline=None, derandomize=True
 )
