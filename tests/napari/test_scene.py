@@ -292,5 +292,10 @@ class Editing(RuleBasedStateMachine):
 
 TestEditing = Editing.TestCase
 TestEditing.settings = settings(
-    max_examples=6, stateful_step_count=20, deadline=None, derandomize=True
+    max_examples=3, stateful_step_count=12, deadline=None, derandomize=True
 )
+
+
+@pytest.mark.slow
+class TestEditingForLong(Editing.TestCase):  # type: ignore[name-defined,misc]
+    settings = settings(max_examples=15, stateful_step_count=30, deadline=None, derandomize=True)
