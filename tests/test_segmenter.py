@@ -252,6 +252,20 @@ def test_every_click_is_obeyed_on_its_pixel(
         assert not mask.any()
 
 
+def test_a_positive_click_is_in_the_mask_of_a_network_that_finds_nothing(
+    make_card: Callable[..., ModelCard],
+) -> None:
+    class Blind(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return torch.full_like(inputs[:, :1], -20)
+
+    session = Segmenter(Blind(), make_card(), device="cpu").start(texture())
+    session.click(3, 4)
+    session.click(80, 120)
+    session.click(40, 50, positive=False)
+    assert np.argwhere(session.predict().mask).tolist() == [[3, 4], [80, 120]]
+
+
 def test_negative_clicks_alone_give_an_empty_mask(random_segmenter: Make) -> None:
     session = random_segmenter().start(texture())
     session.click(10, 10, positive=False)
@@ -410,9 +424,10 @@ def test_outside_the_box_nothing_changed(
 def test_accepting_an_object_that_was_not_drawn_leaves_nothing_of_the_one_before(
     make_card: Callable[..., ModelCard],
 ) -> None:
-    image = (disk((300, 300), (50, 50), 20) | disk((300, 300), (250, 250), 20)) * np.uint8(200)
+    shape = (900, 900)
+    image = (disk(shape, (50, 50), 20) | disk(shape, (800, 800), 20)) * np.uint8(200)
     session = Segmenter(Counting(), make_card(), device="cpu").start(image)
-    canvas = np.zeros((300, 300), bool)
+    canvas = np.zeros(shape, bool)
 
     def draw() -> None:
         prediction = session.predict()
@@ -422,7 +437,7 @@ def test_accepting_an_object_that_was_not_drawn_leaves_nothing_of_the_one_before
     draw()
     assert canvas[50, 50]
     session.reset()
-    session.click(250, 250)
+    session.click(800, 800)
     session.commit()
     draw()
     assert not canvas.any()
@@ -597,7 +612,7 @@ def test_the_default_model_outlines_what_is_clicked() -> None:
     session.click(100, 140)
     prediction = session.predict()
     overlap = (prediction.mask & truth).sum() / (prediction.mask | truth).sum()
-    assert overlap > 0.6
+    assert overlap > 0.8
     session.click(20, 300, positive=False)
     assert not session.predict().mask[20, 300]
 
