@@ -130,7 +130,7 @@ def test_a_fold_opens_by_its_title_and_grows_with_its_content(qtbot: Any) -> Non
 
 def test_a_long_note_wraps_even_within_a_path(qtbot: Any) -> None:
     text = note("")
-    text.value = breakable("The file /home/somebody/folder/of_models/that-is/deep.safetensors is")
+    text.value = breakable("The file /data/somebody/folder/of_models/that-is/deep.safetensors is")
     native = text.native
     assert isinstance(native, QLabel)
     qtbot.addWidget(native)
