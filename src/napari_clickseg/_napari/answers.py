@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.planes import plane_data
+from napari_clickseg.core.clicks import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.pairing import Pairing
     from napari_clickseg._napari.planes import Plane
     from napari_clickseg._napari.runner import Stop
-    from napari_clickseg.core.clicks import Prompt
     from napari_clickseg.segmenter import Prediction, Session
 
 __all__ = ["Answers"]
@@ -115,9 +115,11 @@ class Answers:
     def request(self) -> None:
         """Have the displayed plane's prompt answered; the latest request wins."""
         owner = self._owner
-        owner.show_counts()
-        if owner.pairing is not None:
-            self._ask(owner.pairing, owner.displayed())
+        pairing, plane = owner.pairing, owner.displayed()
+        prompt = Prompt() if pairing is None or plane is None else pairing.scene.prompt(plane)
+        owner.show_counts(plane, prompt)
+        if pairing is not None:
+            self._ask(pairing, plane, prompt)
         self.go_on()
 
     def opener(self, pairing: Pairing, plane: Plane) -> Callable[[], Session]:
@@ -139,9 +141,8 @@ class Answers:
 
         return lambda: sessions.get(plane, start)
 
-    def _ask(self, pairing: Pairing, plane: Plane | None) -> None:
+    def _ask(self, pairing: Pairing, plane: Plane | None, prompt: Prompt) -> None:
         owner, state = self._owner, self._owner.state
-        prompt = None if plane is None else pairing.scene.prompt(plane)
         if plane is None or not prompt:
             owner.runner.cancel("predict")
             pairing.display.show_nothing()

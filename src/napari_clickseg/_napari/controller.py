@@ -331,10 +331,9 @@ class AnnotateController:
         overlay = pairing.display.overlay if pairing else None
         state.prediction = overlay.layer if overlay else None
 
-    def show_counts(self) -> None:
-        """Bring the state's counts into line with the scene."""
-        state, pairing, plane = self.state, self.pairing, self.displayed()
-        clicks = self.prompt().clicks
+    def show_counts(self, plane: Plane | None, prompt: Prompt) -> None:
+        """Bring the state's counts into line with the scene, given what is displayed of it."""
+        state, pairing, clicks = self.state, self.pairing, prompt.clicks
         state.n_positive = sum(click.positive for click in clicks)
         state.n_negative = len(clicks) - state.n_positive
         state.n_objects = len(pairing.scene.objects) if pairing else 0
@@ -354,7 +353,7 @@ class AnnotateController:
         self.state.busy = False
         self.state.tool = False
         self.show_layers()
-        self.show_counts()
+        self.show_counts(None, Prompt())
         self.state.message = message
 
     def _tool_left(self) -> None:

@@ -69,7 +69,7 @@ class Identity:
                 pairing.scene = scene.with_draft(plane, draft, scene.on(plane))
             else:
                 pairing.scene = replace(scene, object_id=max(1, value))
-        owner.show_counts()
+        owner.show_counts(plane, owner.prompt())
 
     def choose_class(self, identifier: int) -> None:
         """Make the class of an id the current one, if there is one."""
@@ -180,8 +180,9 @@ class Identity:
             return
         pairing.scene = pairing.scene.numbered_from(least)
         pairing.timeline.revise(lambda scene: scene.numbered_from(least))
-        if pairing is self._owner.pairing:
-            self._owner.show_counts()
+        owner = self._owner
+        if pairing is owner.pairing:
+            owner.show_counts(owner.displayed(), owner.prompt())
 
 
 def _blocks(shape: tuple[int, ...], key: tuple[slice, ...] = ()) -> Iterator[tuple[slice, ...]]:

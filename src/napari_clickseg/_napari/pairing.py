@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from napari.layers.base import ActionType
 
 from napari_clickseg._napari.display import Display
@@ -237,9 +238,8 @@ class Pairing:
                 continue
             self._writing = True
             try:
-                data = np.array(wanted, float).reshape(-1, layer.ndim)
                 layer.selected_data = set()
-                layer.data = data
+                _assign(layer, np.array(wanted, float).reshape(-1, layer.ndim))
             finally:
                 self._writing = False
 
@@ -397,3 +397,19 @@ class Pairing:
             if layer is not None:
                 follow_transform(layer, self.image, self.channel_axis)
         self.display.follow()
+
+
+def _assign(layer: Points, data: npt.NDArray[np.float64]) -> None:
+    """Set the data of a points layer and tell others once.
+
+    napari tells them before and after, and every time the viewer works out all its ranges anew,
+    which takes longer than everything else that a click does.
+    """
+    with layer.events.data.blocker():
+        layer.data = data
+    layer.events.data(
+        value=layer.data,
+        action=ActionType.CHANGED,
+        data_indices=tuple(range(len(data))),
+        vertex_indices=((),),
+    )

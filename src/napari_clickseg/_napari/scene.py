@@ -96,8 +96,7 @@ class Scene:
 
     def on(self, plane: Plane) -> tuple[Mark, ...]:
         """Return the marks on a plane, in order."""
-        there = [mark for mark in self.marks if plane.locate(mark.position) is not None]
-        return tuple(sorted(there, key=lambda mark: mark.key))
+        return tuple(mark for mark in self.marks if plane.locate(mark.position) is not None)
 
     def prompt(self, plane: Plane) -> Prompt:
         """Return the clicks inside the image, and the start, on a plane."""
