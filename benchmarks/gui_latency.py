@@ -62,13 +62,13 @@ class Driver:
     """A viewer with the widget, clicked on as a hand would."""
 
     def __init__(self) -> None:
-        self.app = QApplication.instance()
         self.viewer = napari.Viewer(show=True)
+        self.app = QApplication.instance()
         began = time.perf_counter()
         _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
         self.app.processEvents()
         self.opened = time.perf_counter() - began
-        self.controller = self.widget.controller
+        self.controller = self.widget.desk.controller
         self.wait(lambda: self.controller.state.model_status == "ready", 180)
 
     def wait(self, done: Any, seconds: float = 60) -> None:
@@ -111,7 +111,7 @@ class Driver:
     def timed(self, y: float, x: float, button: Any = Qt.MouseButton.LeftButton) -> float:
         """Click, and return the seconds until the prediction layer is refreshed."""
         shown: list[float] = []
-        pairing = self.controller.pairing
+        pairing = self.controller.pairing.display
         original = pairing.show
 
         def show(*arguments: Any) -> None:
@@ -140,7 +140,6 @@ def measure(driver: Driver, side: int, objects: int) -> dict[str, float]:
         return out
 
     segmenter.forward = timed
-    driver.controller.pairing.sessions.clear()
     seconds, share = [], []
     rng = np.random.default_rng(1)
     for number in range(objects + 2):
@@ -245,10 +244,10 @@ def main() -> None:
             results[str(side)] = measure(driver, side, args.objects)
             results[str(side)]["memory_mib"] = memory() - before
             print(side, results[str(side)], file=sys.stderr)
-        driver.viewer.layers.clear()
-        driver.open(tile(512))
-        results["held"] = held(driver, slow=0.0)
-        results["held_slow_model"] = held(driver, slow=0.3)
+        for name, slow in (("held", 0.0), ("held_slow_model", 0.3)):
+            driver.viewer.layers.clear()
+            driver.open(tile(512))
+            results[name] = held(driver, slow=slow)
     print("| image | median | p95 | network's share | memory above before |")
     print("|---|---|---|---|---|")
     for side in (512, 4096, 30_000):
