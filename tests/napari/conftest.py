@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,3 +209,177 @@ def notifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
     monkeypatch.setattr("napari_clickseg._napari.controller.show_error", told.append)
     return told
+
+
+# ---- a real window
+
+SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
+
+
+class Window:
+    """A viewer that is shown, with the controller on it, a mouse and keys."""
+
+    def __init__(self, viewer: Any, qtbot: Any, load: Any, **options: Any) -> None:
+        from napari_clickseg._napari.controller import AnnotateController
+        from napari_clickseg._qt.wakeup import Wakeup
+
+        self.viewer, self.qtbot = viewer, qtbot
+        self.wakeup = Wakeup(lambda: self.controller.deliver())
+        self.controller: AnnotateController = AnnotateController(
+            viewer, notify=self.wakeup.ring, load=load, **options
+        )
+        self.state = self.controller.state
+
+    @property
+    def canvas(self) -> Any:
+        return self.viewer.window._qt_viewer.canvas.native
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The mask of the answer that is shown."""
+        pairing = self.controller.pairing
+        assert pairing is not None and pairing.display.prediction is not None
+        return pairing.display.prediction.mask
+
+    def open(self, image: np.ndarray, **options: Any) -> Image:
+        layer = self.viewer.add_image(image, **options)
+        self.controller.set_up(layer)
+        assert self.state.image == layer, self.state.message
+        self.viewer.reset_view()
+        self.qtbot.wait(50)
+        self.settle()
+        return layer
+
+    def settle(self) -> None:
+        self.qtbot.waitUntil(lambda: self.controller.runner.idle, timeout=120_000)
+
+    def at(self, y: float, x: float) -> Any:
+        """Return where on the canvas a pixel of the displayed plane is drawn."""
+        from qtpy.QtCore import QPoint
+
+        pairing = self.controller.pairing
+        assert pairing is not None and pairing.displayed() is not None
+        node = self.viewer.window._qt_viewer.canvas.layer_to_visual[pairing.image].node
+        rows, columns = self.viewer.dims.displayed
+        across, down = (x, y) if rows < columns else (y, x)
+        # vispy's pixels begin, ours have their middle, at whole numbers
+        at = node.get_transform("visual", "canvas").map([across + 0.5, down + 0.5])
+        return QPoint(round(at[0] / at[3]), round(at[1] / at[3]))
+
+    def click(
+        self,
+        y: float,
+        x: float,
+        *,
+        right: bool = False,
+        held: str = "No",
+        twice: bool = False,
+        wait: bool = True,
+    ) -> None:
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        button = Qt.MouseButton.RightButton if right else Qt.MouseButton.LeftButton
+        modifier = getattr(Qt.KeyboardModifier, f"{held}Modifier")
+        at = self.at(y, x)
+        QTest.mouseMove(self.canvas, at)
+        QTest.mouseClick(self.canvas, button, modifier, at)
+        if twice:
+            QTest.mouseDClick(self.canvas, button, modifier, at)
+        if wait:
+            self.settle()
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int], held: str = "No") -> None:
+        """Drag from one pixel to where another one was at the beginning."""
+        from qtpy.QtCore import QPoint, Qt
+        from qtpy.QtTest import QTest
+
+        modifier = getattr(Qt.KeyboardModifier, f"{held}Modifier")
+        button = Qt.MouseButton.LeftButton
+        a, b = self.at(*start), self.at(*end)
+        QTest.mousePress(self.canvas, button, modifier, a)
+        for part in (0.25, 0.5, 0.75, 1):
+            x, y = a.x() + part * (b.x() - a.x()), a.y() + part * (b.y() - a.y())
+            self._move(QPoint(round(x), round(y)), button, modifier)
+            self.qtbot.wait(15)
+        QTest.mouseRelease(self.canvas, button, modifier, b)
+        self.settle()
+
+    def _move(self, at: Any, button: Any, modifier: Any) -> None:
+        """Move the mouse with a button held, which QTest can't."""
+        from qtpy.QtCore import QEvent, QPointF
+        from qtpy.QtGui import QMouseEvent
+        from qtpy.QtWidgets import QApplication
+
+        everywhere = QPointF(self.canvas.mapToGlobal(at))
+        kind = QEvent.Type.MouseMove
+        event = QMouseEvent(kind, QPointF(at), everywhere, button, button, modifier)
+        QApplication.sendEvent(self.canvas, event)
+
+    def press(self, action: str) -> None:
+        """Press the key of an action."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        from napari_clickseg._napari.actions import SHORTCUTS, Action
+
+        *held, key = SHORTCUTS[Action(action)].key.split("-")
+        modifier = Qt.KeyboardModifier.NoModifier
+        for each in held:
+            modifier |= getattr(Qt.KeyboardModifier, f"{each}Modifier")
+        QTest.keyClick(self.canvas, key, modifier)
+        self.settle()
+
+    def camera(self) -> tuple[Any, ...]:
+        camera = self.viewer.scene.camera
+        return (*np.round(camera.center, 6), round(float(camera.zoom), 6))
+
+    def picture(self, name: str) -> np.ndarray:
+        """Keep a picture of the window; it shows something."""
+        SCREENSHOTS.mkdir(exist_ok=True)
+        self.qtbot.wait(50)
+        path = SCREENSHOTS / f"{name}.png"
+        picture = self.viewer.screenshot(str(path), canvas_only=False, flash=False)
+        assert path.stat().st_size > 10_000 and picture[..., :3].std() > 10
+        return np.asarray(self.viewer.screenshot(canvas_only=True, flash=False), int)
+
+
+@pytest.fixture
+def make_window(make_napari_viewer: Any, qtbot: Any) -> Iterator[Callable[..., Window]]:
+    """Open windows; at the end everything is closed and no thread is left."""
+    made: list[Window] = []
+
+    def make(load: Any, viewer: Any = None, **options: Any) -> Window:
+        viewer = viewer if viewer is not None else make_napari_viewer(show=True)
+        made.append(Window(viewer, qtbot, load, **options))
+        return made[-1]
+
+    yield make
+    for window in made:
+        window.controller.close()
+        window.wakeup.silence()
+        assert window.controller.runner.join(PATIENCE)
+
+
+@pytest.fixture
+def keep_real(real_segmenter: Segmenter) -> Callable[..., Any]:
+    """Load the bundled model; closing it is left to the end of all tests."""
+
+    class Kept:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real_segmenter, name)
+
+        def close(self) -> None:
+            pass
+
+    return lambda *_: Kept()
+
+
+@pytest.fixture
+def coins(make_window: Callable[..., Window], keep_real: Any) -> Window:
+    """The coins of scikit-image and the bundled model."""
+    from skimage import data
+
+    window = make_window(keep_real)
+    window.open(data.coins(), name="coins")
+    return window
