@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.gui
 
-LONGEST = 0.020  # seconds that anything of ours may hold the window
+LONGEST = 0.020  # seconds that anything of ours may hold the window on a usual machine
 
 
 class Stopwatch:
@@ -70,6 +70,18 @@ def click_quickly(window: Any, times: int) -> None:
     gc.unfreeze()
 
 
+def napari_alone(viewer: Any, like: Any) -> float:
+    """Return the seconds that napari itself takes to add a point: how slow the machine is."""
+    points = viewer.add_points(like.data, size=like.size, features=like.features)
+    taken = []
+    for k in range(20):
+        start = time.thread_time()
+        points.add([k] * points.ndim)
+        taken.append(time.thread_time() - start)
+    viewer.layers.remove(points)
+    return float(np.median(taken))
+
+
 @pytest.mark.parametrize("case", ["slow", "failing", "stack", "large"])
 def test_two_hundred_quick_clicks_do_not_hold_the_window(
     make_window: Callable[..., Any],
@@ -105,4 +117,5 @@ def test_two_hundred_quick_clicks_do_not_hold_the_window(
         window.click(250, 250)
     with capsys.disabled():
         print(f"\n  {case}: {'; '.join(texts)}", end=" ")  # noqa: T201
-    assert longest <= LONGEST, where
+    alone = napari_alone(window.viewer, window.controller.pairing.positive)
+    assert longest <= max(LONGEST, 2 * alone), f"{where}; napari alone takes {1000 * alone:.1f} ms"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -233,13 +234,14 @@ class Pairing:
         for layer, positive in ((self.positive, True), (self.negative, False)):
             if layer is None:
                 continue
-            wanted = [mark.position for mark in self.scene.marks if mark.positive == positive]
-            if wanted == as_positions(layer.data):
+            marks = [mark.position for mark in self.scene.marks if mark.positive == positive]
+            wanted = np.array(marks, float).reshape(-1, layer.ndim)
+            if np.array_equal(wanted, layer.data):
                 continue
             self._writing = True
             try:
                 layer.selected_data = set()
-                _assign(layer, np.array(wanted, float).reshape(-1, layer.ndim))
+                _assign(layer, wanted, self)
             finally:
                 self._writing = False
 
@@ -399,17 +401,19 @@ class Pairing:
         self.display.follow()
 
 
-def _assign(layer: Points, data: npt.NDArray[np.float64]) -> None:
-    """Set the data of a points layer and tell others once.
+def _assign(layer: Points, data: npt.NDArray[np.float64], on: Pairing) -> None:
+    """Set the data of a points layer, and draw it once.
 
-    napari tells them before and after, and every time the viewer works out all its ranges anew,
-    which takes longer than everything else that a click does.
+    At every change of data napari draws the points four times, and the viewer works out the
+    ranges of its sliders anew, twice; that takes longer than everything else that a click does.
+    The ranges can't change where all points were and are within the image.
     """
-    with layer.events.data.blocker():
+    both = np.concatenate([layer.data, data])
+    ends = np.asarray(companion_shape(on.image, on.channel_axis)) - 0.5
+    inside = bool(((both >= -0.5) & (both <= ends)).all())
+    work_out = getattr(on.viewer, "_on_layers_change", None)
+    undrawn = getattr(layer, "_block_refresh", nullcontext)
+    unchanged = layer.events.data.blocker(work_out) if inside and work_out else nullcontext()
+    with undrawn(), unchanged:
         layer.data = data
-    layer.events.data(
-        value=layer.data,
-        action=ActionType.CHANGED,
-        data_indices=tuple(range(len(data))),
-        vertex_indices=((),),
-    )
+    layer.refresh()

@@ -89,6 +89,9 @@ class Scene:
     objects: tuple[Accepted, ...] = ()
     object_id: int = 1
     next_id: int = 1
+    _prompts: dict[Plane, Prompt] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def draft(self, plane: Plane) -> Draft:
         """Return the draft on a plane; an empty one if there is none."""
@@ -100,10 +103,12 @@ class Scene:
 
     def prompt(self, plane: Plane) -> Prompt:
         """Return the clicks inside the image, and the start, on a plane."""
-        marks, draft = self.on(plane), self.draft(plane)
-        settled = marks[: len(draft.settled)] == draft.settled
-        n = len(_clicks(draft.settled, plane)) if settled else 0
-        return Prompt(_clicks(marks, plane), draft.start, n)
+        if plane not in self._prompts:  # asked for several times at each click
+            marks, draft = self.on(plane), self.draft(plane)
+            settled = marks[: len(draft.settled)] == draft.settled
+            n = len(_clicks(draft.settled, plane)) if settled else 0
+            self._prompts[plane] = Prompt(_clicks(marks, plane), draft.start, n)
+        return self._prompts[plane]
 
     def value(self, plane: Plane) -> int:
         """Return the id that the object being made on a plane gets, where each gets its own."""
