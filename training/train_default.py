@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--spec", type=Path, help="JSON of a DefaultModelSpec")
     parser.add_argument("--samples", type=int, help="samples to learn from")
     parser.add_argument("--device", help="cpu or cuda")
+    parser.add_argument("--start", type=Path, help="a model's file to start from")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     spec = DefaultModelSpec()
@@ -55,7 +56,9 @@ def main() -> None:
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     ).stdout.strip()
     logging.info("%d sets, commit %s", len(folders), commit)
-    card = train_default_model(spec, folders, args.out, tuple(map(data_source, folders)))
+    card = train_default_model(
+        spec, folders, args.out, tuple(map(data_source, folders)), args.start
+    )
     logging.info("%s", card.training)
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from napari_clickseg.training.live import Lesson
+
 OPTIONS = {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}
 
 
@@ -36,7 +38,8 @@ def spec(samples: int, **fields: Any) -> DefaultModelSpec:
         "stages": [Stage(size=32, batch=4, share=1.0)],
         "generated": 4,
         "superpixel_images": 0,
-        "steps": 1,
+        "steps": 2,
+        "live": 8,
         "samples": samples,
     }
     return DefaultModelSpec.model_validate(known | fields)
@@ -134,11 +137,11 @@ def test_the_cards_of_a_run_say_what_it_was(tmp_path: Path) -> None:
 
 
 class Interrupted(Pool):
-    """A pool that is cut off after some batches, as by closing the computer."""
+    """A pool that is cut off after some images, as by closing the computer."""
 
-    def __init__(self, pool: Pool, batches: int) -> None:
+    def __init__(self, pool: Pool, images: int) -> None:
         self.names, self.weights, self.sets = pool.names, pool.weights, pool.sets
-        self.left = batches
+        self.left = images
 
     def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
         if self.left == 0:
@@ -150,11 +153,11 @@ class Interrupted(Pool):
 def test_an_interrupted_run_goes_on_where_it_was_last_saved(tmp_path: Path, pool: Pool) -> None:
     saving = spec(40, checkpoint_minutes=1e-9)
     with pytest.raises(KeyboardInterrupt):
-        Trainer(saving, Interrupted(pool, 5), tmp_path).run()
+        Trainer(saving, Interrupted(pool, 16), tmp_path).run()
     half = weights(tmp_path)
     resumed = Trainer(saving, pool, tmp_path)
-    assert 0 < resumed.iteration <= 5
-    assert 0 < resumed.samples <= 20
+    assert 0 < resumed.iteration < 10
+    assert 0 < resumed.samples < 40
     assert resumed.seconds > 0
     assert resumed.optimizer.state_dict()["state"]
     resumed.save()
@@ -168,18 +171,25 @@ def test_an_interrupted_run_goes_on_where_it_was_last_saved(tmp_path: Path, pool
 
 
 def test_windows_grow_and_the_rate_rises_and_falls_in_the_course_of_a_run(
-    tmp_path: Path, pool: Pool
+    tmp_path: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stages = [Stage(size=32, batch=8, share=0.5), Stage(size=64, batch=4, share=0.5)]
-    trainer = Trainer(spec(64, stages=stages, warm_up=0.3), Sizes(pool), tmp_path)
+    trainer = Trainer(spec(64, stages=stages, warm_up=0.3, decay=0.5), pool, tmp_path)
+    seen: list[tuple[int, ...]] = []
+    right = trainer._step
+
+    def step(lesson: Lesson) -> float:
+        seen.append(tuple(lesson.target.shape))
+        return right(lesson)
+
+    monkeypatch.setattr(trainer, "_step", step)
     rates: list[float] = []
     trainer.optimizer.register_step_post_hook(
         lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
     )
     trainer.run()
-    drawn = trainer.pool.drawn  # type: ignore[attr-defined]
-    assert drawn == sorted(drawn, reverse=True)
-    assert set(drawn) == {8, 4}
+    assert seen == sorted(seen, reverse=True)
+    assert set(seen) == {(8, 1, 32, 32), (4, 1, 64, 64)}
     peak = int(np.argmax(rates))
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
@@ -189,16 +199,14 @@ def test_windows_grow_and_the_rate_rises_and_falls_in_the_course_of_a_run(
     assert card.window.size == 64
 
 
-class Sizes(Pool):
-    """A pool that notes how many images were asked for at a time."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.names, self.weights, self.sets = pool.names, pool.weights, pool.sets
-        self.drawn: list[int] = []
-
-    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
-        self.drawn.append(n)
-        return super().draw(rng, n)
+def test_a_run_can_start_from_a_model_and_its_card_says_so(tmp_path: Path, pool: Pool) -> None:
+    Trainer(spec(24), pool, tmp_path / "first").run()
+    start = tmp_path / "first/model.safetensors"
+    trainer = Trainer(spec(8, seed=1), pool, tmp_path / "second", start=start)
+    assert same(trainer.network.state_dict(), weights(tmp_path / "first"))
+    card = trainer.run()
+    assert card.training["started_from"]["samples"] >= 24
+    assert not same(weights(tmp_path / "second"), weights(tmp_path / "first"))
 
 
 def test_one_loss_that_is_no_number_does_not_end_a_run(
@@ -223,6 +231,7 @@ def test_one_loss_that_is_no_number_does_not_end_a_run(
         {"stages": [{"size": 33, "batch": 4, "share": 1.0}]},
         {"stages": [{"size": 32, "batch": 1, "share": 1.0}]},
         {"ema": 1.0},
+        {"steps": 0},
         {"minuets": 3},
     ],
 )

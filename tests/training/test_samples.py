@@ -13,10 +13,11 @@ from napari_clickseg.training.generated import generated_sample, superpixels
 from napari_clickseg.training.samples import (
     Pool,
     Record,
+    Subject,
+    View,
     augment_intensity,
     load_folder,
     make_record,
-    window_batch,
 )
 
 if TYPE_CHECKING:
@@ -137,6 +138,19 @@ def test_a_pool_is_decided_by_its_seed(tmp_path: Path) -> None:
 # Windows
 
 
+def windows(
+    records: list[Record], size: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cut a window of any zoom from each image."""
+    images, targets = [], []
+    for record in records:
+        subject = Subject.draw(record, rng)
+        image, target = subject.cut(subject.placed(subject.any_view(rng), size, rng), size)
+        images.append(image)
+        targets.append(target)
+    return torch.cat(images), torch.cat(targets)
+
+
 @pytest.mark.parametrize(("shape", "size"), [((90, 120), 64), ((700, 500), 32), ((20, 33), 64)])
 def test_image_and_target_are_moved_together(shape: tuple[int, int], size: int) -> None:
     """Rotated, mirrored, stretched, reduced or enlarged: the object stays on its pixels."""
@@ -145,7 +159,7 @@ def test_image_and_target_are_moved_together(shape: tuple[int, int], size: int) 
     labels[h // 4 : h // 2, w // 3 : w // 2] = 1
     labels[h // 2 : h // 2 + h // 8, w // 3 : w // 3 + w // 4] = 1
     record = self_portrait(labels)
-    image, target = window_batch([record] * 40, size, np.random.default_rng(0))
+    image, target = windows([record] * 40, size, np.random.default_rng(0))
     assert image.shape == (40, 3, size, size)
     assert target.shape == (40, 1, size, size)
     assert set(target.unique().tolist()) == {0.0, 1.0}
@@ -157,7 +171,7 @@ def test_image_and_target_are_moved_together(shape: tuple[int, int], size: int) 
 def test_the_object_is_shown_at_many_zooms_but_never_lost_in_the_window() -> None:
     labels = np.zeros((400, 400), np.int32)
     labels[180:220, 190:230] = 1
-    _, target = window_batch([self_portrait(labels)] * 100, 64, np.random.default_rng(0))
+    _, target = windows([self_portrait(labels)] * 100, 64, np.random.default_rng(0))
     sides = target.sum((1, 2, 3)).sqrt() / 64
     assert sides.quantile(0.1) < 0.35
     assert sides.quantile(0.9) > 0.55
@@ -167,7 +181,7 @@ def test_beyond_the_image_is_black() -> None:
     labels = np.zeros((30, 300), np.int32)
     labels[10:20, 100:130] = 1
     record = Record(np.full((3, 30, 300), 255, np.uint8), labels, (1,))
-    image, target = window_batch([record] * 20, 64, np.random.default_rng(1))
+    image, target = windows([record] * 20, 64, np.random.default_rng(1))
     assert (image.amin((1, 2, 3)) == 0).float().mean() > 0.5
     assert (image[target.expand_as(image) > 0] > 0.99).all()
 
@@ -179,7 +193,7 @@ def test_targets_are_whole_objects_or_their_pieces() -> None:
     record = Record(np.zeros((3, 100, 100), np.uint8), labels, (1,))
     from scipy import ndimage
 
-    _, target = window_batch([record] * 80, 64, np.random.default_rng(0))
+    _, target = windows([record] * 80, 64, np.random.default_rng(0))
     pieces = [ndimage.label(t[0] > 0)[1] for t in target.numpy()]
     assert set(pieces) == {1, 2}
 
@@ -187,9 +201,28 @@ def test_targets_are_whole_objects_or_their_pieces() -> None:
 def test_windows_are_decided_by_the_seed() -> None:
     record = make_record(*disk_image(np.random.default_rng(0)))
     assert record is not None
-    first, again = (window_batch([record] * 6, 32, np.random.default_rng(9)) for _ in range(2))
+    first, again = (windows([record] * 6, 32, np.random.default_rng(9)) for _ in range(2))
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_moved_view_shows_the_same_pixels_where_it_says(seed: int) -> None:
+    """However the object is turned: `between` maps the new window onto the old one."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((200, 160), np.int32)
+    labels[60:140, 50:110] = 1
+    ramp = np.broadcast_to(np.mgrid[:200, :160].sum(0), (3, 200, 160)).astype(np.uint8)
+    subject = Subject.draw(Record(np.ascontiguousarray(ramp), labels, (1,)), rng)
+    old, new = View(np.array([100.0, 80.0]), 90.0), View(np.array([108.0, 74.0]), 40.0)
+    size = 64
+    factor, offset = subject.between(old, new)
+    theta = torch.tensor([[factor, 0, offset[0]], [0, factor, offset[1]]], dtype=torch.float32)
+    grid = torch.nn.functional.affine_grid(theta[None], [1, 3, size, size], align_corners=False)
+    before, now = subject.cut(old, size)[0], subject.cut(new, size)[0]
+    moved = torch.nn.functional.grid_sample(before, grid, align_corners=False)
+    assert (moved - now).abs().max() < 4 / 255
+    assert (before - now).abs().max() > 10 / 255
 
 
 def test_changing_intensities_keeps_the_range_and_changes_each_image_on_its_own() -> None:

@@ -1,7 +1,8 @@
 """Trains the class-agnostic default click model.
 
-Images are kept in memory as 8 bit, windows are cut on the fly, clicks are simulated from the
-network's own errors, and an exponential moving average of the weights is what is kept.
+Images are kept in memory as 8 bit, windows are cut on the fly, clicks are put on the network's
+own errors, and an exponential moving average of the weights is what is kept. The learning rate
+stays up until the last part of the run, so that a run can be made longer later on.
 """
 
 from __future__ import annotations
@@ -11,26 +12,25 @@ import json
 import logging
 import math
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_clickseg.core.guidance import input_channels
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
-from napari_clickseg.models.checkpoint import save_model
+from napari_clickseg.models.checkpoint import load_network, save_model
 from napari_clickseg.models.network import create
+from napari_clickseg.training.live import LiveAnnotations
 from napari_clickseg.training.losses import PixelLoss, click_loss
-from napari_clickseg.training.samples import Pool, augment_intensity, window_batch
-from napari_clickseg.training.simulate import ClickMaps, next_clicks, perturbed
+from napari_clickseg.training.samples import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from napari_clickseg.training.live import Lesson
 
 __all__ = ["DefaultModelSpec", "Stage", "Trainer", "train_default_model"]
 
@@ -67,7 +67,9 @@ class DefaultModelSpec(BaseModel):
     weight_decay: float = Field(1e-2, ge=0)
     warm_up: float = Field(0.02, ge=0, lt=1)  # share of the samples
     ema: float = Field(0.998, ge=0, lt=1)
-    steps: int = Field(3, ge=0)  # simulated clicks before the one that is learned from
+    decay: float = Field(0.3, gt=0, le=1)  # share of the samples, the last, with a falling rate
+    steps: int = Field(5, ge=1)  # predictions of an object, at the most; all are learned from
+    live: int = Field(48, ge=2)  # objects that are being annotated at a time, at the least
     generated: int = Field(400, ge=0)
     superpixel_images: int = Field(250, ge=0)
     shares: tuple[float, float] = (0.06, 0.06)
@@ -75,18 +77,6 @@ class DefaultModelSpec(BaseModel):
     seed: int = 0
     checkpoint_minutes: float = Field(2.0, gt=0)
     device: str = "cpu"
-
-
-def _shares_of_steps(most: int) -> npt.NDArray[np.float64]:
-    """Return how often an object is learned from after 0 … `most` predictions: early ones more."""
-    weights = np.arange(most + 1, 0, -1, dtype=np.float64)
-    return np.asarray(weights / weights.sum())
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    image: Tensor
-    target: Tensor
 
 
 class Trainer:
@@ -101,6 +91,8 @@ class Trainer:
         Of the run; a run that is there is resumed.
     data : tuple of DataSource
         What the card says about the images.
+    start : Path, optional
+        A model of the same architecture, whose weights are the start of a new run.
     """
 
     def __init__(
@@ -109,6 +101,7 @@ class Trainer:
         pool: Pool,
         folder: Path,
         data: tuple[DataSource, ...] = (),
+        start: Path | None = None,
     ) -> None:
         self.spec, self.pool, self.folder, self.data = spec, pool, folder, data
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,6 +115,11 @@ class Trainer:
             classes=1,
             options=spec.options,
         )
+        self.before: dict[str, Any] = {}
+        if start is not None:
+            known, card = load_network(start)
+            network.load_state_dict(known.state_dict())
+            self.before = card.training
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer = torch.optim.AdamW(
@@ -132,21 +130,22 @@ class Trainer:
         seed = spec.seed * 1_000_003 + self.iteration
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.live: LiveAnnotations | None = None
 
     def run(self) -> ModelCard:
         """Train until enough samples were seen; return the card of the model left on disk."""
         budget = self.spec.samples
         saved = self.seconds
         losses: list[float] = []
-        batches = self._batches()
+        self.overlaps: list[tuple[int, float]] = []
         while self.samples < budget:
             began = time.perf_counter()
             self._set_rate(self.samples / budget)
-            losses.append(self._step(next(batches)))
+            losses.append(self._step(self._lesson()))
             self.iteration += 1
             self.seconds += time.perf_counter() - began
             if self.iteration % 50 == 0:
-                self._event(loss=float(np.mean(losses)))
+                self._event(loss=float(np.mean(losses)), **self._mean_overlaps())
                 losses.clear()
             if self.seconds - saved > self.spec.checkpoint_minutes * 60:
                 saved = self.seconds
@@ -190,6 +189,7 @@ class Trainer:
                 "seconds": round(self.seconds),
                 "samples": self.samples,
                 "encoder_weights": "none (from scratch)",
+                **({"started_from": self.before} if self.before else {}),
             },
             limits="Thin vessels, cracks and roads: needs many clicks. Objects made of several "
             "parts: a click on each part. Objects longer than 4096 pixels: outline in parts.",
@@ -206,17 +206,20 @@ class Trainer:
         seconds, samples, iteration = state["progress"].tolist()
         self.seconds, self.samples, self.iteration = seconds, int(samples), int(iteration)
 
-    def _batches(self) -> Iterator[_Batch]:
-        while True:
-            stage = self._stage(self.samples / self.spec.samples)
-            records = self.pool.draw(self.rng, stage.batch)
-            image, target = window_batch(records, stage.size, self.rng)
-            # An object may have been shifted out: such a window teaches nothing.
-            keep = target.sum(dim=(1, 2, 3)) >= 9
-            if int(keep.sum()) < 2:
-                continue
-            image, target = image[keep].to(self.device), target[keep].to(self.device)
-            yield _Batch(augment_intensity(image, self.generator), target)
+    def _lesson(self) -> Lesson:
+        stage, spec = self._stage(self.samples / self.spec.samples), self.spec
+        if self.live is None or self.live.size != stage.size:
+            self.live = LiveAnnotations(
+                self.pool,
+                stage.size,
+                radius=spec.disk_radius * stage.size / 256,
+                steps=spec.steps,
+                count=max(spec.live, stage.batch),
+                rng=self.rng,
+                generator=self.generator,
+                device=self.device,
+            )
+        return self.live.lesson(stage.batch)
 
     def _stage(self, progress: float) -> Stage:
         total = 0.0
@@ -227,111 +230,47 @@ class Trainer:
         return self.spec.stages[-1]
 
     def _set_rate(self, progress: float) -> None:
-        warm = self.spec.warm_up
-        if progress < warm:
-            factor = max(progress / warm, 0.01)
-        else:
-            factor = 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warm) / (1 - warm))))
+        warm, decay = self.spec.warm_up, self.spec.decay
+        factor = min(1.0, max(progress / warm, 0.01)) if warm else 1.0
+        late = (progress - 1 + decay) / decay
+        if late > 0:
+            factor = min(factor, 0.5 * (1 + math.cos(math.pi * min(1.0, late))))
         for group in self.optimizer.param_groups:
             group["lr"] = self.spec.learning_rate * max(factor, 1e-3)
 
-    def _forward(
-        self, network: nn.Module, image: Tensor, maps: ClickMaps, previous: Tensor
-    ) -> Tensor:
-        inputs = torch.cat([image, maps.positive, maps.negative, previous], 1)
+    def _step(self, lesson: Lesson) -> float:
+        maps, target = lesson.maps, lesson.target
+        inputs = torch.cat([lesson.image, maps.positive, maps.negative, lesson.previous], 1)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
-            logits: Tensor = network(inputs)
-        return logits.float()
-
-    def _simulate(self, batch: _Batch) -> tuple[ClickMaps, Tensor, Tensor]:
-        """Click on each object until a random step of its own.
-
-        Steps are mixed within a batch, so that batch normalisation sees in every batch what it
-        will see at run time: first clicks and late ones.
-
-        Returns
-        -------
-        maps : ClickMaps
-        previous : Tensor (B, 1, N, N)
-            The prediction before the last click.
-        steps : Tensor (B,)
-            How many predictions each object has had.
-        """
-        spec, target = self.spec, batch.target
-        n, size = target.shape[0], target.shape[-1]
-        maps = ClickMaps.empty(n, size, spec.disk_radius * size / 256, self.device)
-        # Some begin with a mask that is there already, as a correction does.
-        begun = self._coin(n, 0.15)
-        start = torch.zeros_like(target)
-        previous = torch.where(begun, perturbed(target, self.generator), start)
-        self._click(maps, previous, target)
-        drawn = self.rng.choice(spec.steps + 1, n, p=_shares_of_steps(spec.steps))
-        steps = torch.from_numpy(drawn).to(self.device)
-        self.network.eval()
-        with torch.no_grad():
-            for step in range(spec.steps):
-                chosen = (steps > step).nonzero().flatten()
-                if chosen.numel() == 0:
-                    break
-                part = maps.take(chosen)
-                answer = torch.sigmoid(
-                    self._forward(self.network, batch.image[chosen], part, previous[chosen])
-                )
-                self._click(part, answer, target[chosen])
-                if self.rng.random() < 0.25:  # several clicks before the next look
-                    self._click(part, answer, target[chosen])
-                previous[chosen] = answer
-                maps.put(chosen, part)
-        self.network.train()
-        return maps, self._degraded(previous), steps
-
-    def _degraded(self, previous: Tensor) -> Tensor:
-        """Make the previous prediction coarser, as one at another zoom was, or lose it."""
-        if self.rng.random() < 0.3:
-            size, factor = previous.shape[-1], int(self.rng.integers(2, 5))
-            small = torch.nn.functional.avg_pool2d(previous, factor)
-            coarse = torch.nn.functional.interpolate(
-                small, (size, size), mode="bilinear", align_corners=False
-            )
-            previous = torch.where(self._coin(previous.shape[0], 0.5), coarse, previous)
-        lost = self._coin(previous.shape[0], 0.1)
-        return torch.where(lost, torch.zeros_like(previous), previous)
-
-    def _click(self, maps: ClickMaps, previous: Tensor, target: Tensor) -> None:
-        found = (previous > 0.5).float()
-        clicked = torch.clamp(maps.positive + maps.negative, max=1.0)
-        wrong = torch.cat([target * (1 - found), (1 - target) * found], 1) * (1 - clicked)
-        # The very first click of an object is always positive.
-        fresh = (maps.positive.sum(dim=(1, 2, 3)) == 0) & (found.sum(dim=(1, 2, 3)) == 0)
-        wrong[fresh, 0:1] = target[fresh]
-        rows, columns, positive, valid = next_clicks(wrong, self.generator)
-        jitter = torch.randn(2, rows.shape[0], generator=self.generator, device=self.device)
-        jitter = (jitter * maps.radius * 0.4).round().long()
-        size = target.shape[-1]
-        y, x = (rows + jitter[0]).clamp(0, size - 1), (columns + jitter[1]).clamp(0, size - 1)
-        index = torch.arange(rows.shape[0], device=self.device)
-        right = (target[index, 0, y, x] > 0.5) == positive
-        maps.add(torch.where(right, y, rows), torch.where(right, x, columns), positive, valid)
-
-    def _coin(self, n: int, p: float) -> Tensor:
-        return torch.rand(n, 1, 1, 1, generator=self.generator, device=self.device) < p
-
-    def _step(self, batch: _Batch) -> float:
-        maps, previous, steps = self._simulate(batch)
-        logits = self._forward(self.network, batch.image, maps, previous)
+            logits = self.network(inputs).float()
         losses = click_loss(
-            logits, batch.target, maps.positive, maps.negative, pixel=self.spec.pixel_loss
+            logits, target, maps.positive, maps.negative, pixel=self.spec.pixel_loss
         )
-        weighted = (losses * (0.75 + 0.25 * steps.clamp(max=2))).mean()
+        weighted = (losses * (0.75 + 0.25 * lesson.steps.clamp(max=2))).mean()
         self.optimizer.zero_grad(set_to_none=True)
         weighted.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 3.0)
         if torch.isfinite(norm):  # one step with NaN would end the run
             self.optimizer.step()
             self._update_average()
-        self.samples += batch.target.shape[0]
+        self._note(logits.detach() > 0, target > 0.5, lesson.steps)
+        assert self.live is not None
+        self.live.advance(lesson, torch.sigmoid(logits.detach()))
+        self.samples += target.shape[0]
         return float(losses.detach().mean())
+
+    def _note(self, found: Tensor, truth: Tensor, steps: Tensor) -> None:
+        both = (found & truth).sum(dim=(1, 2, 3)) / (found | truth).sum(dim=(1, 2, 3))
+        self.overlaps += zip(steps.tolist(), both.tolist(), strict=True)
+
+    def _mean_overlaps(self) -> dict[str, float]:
+        """Return the mean IoU at the first prediction, and from the fourth on, since last time."""
+        first = [iou for step, iou in self.overlaps if step == 0]
+        late = [iou for step, iou in self.overlaps if step >= 3]
+        self.overlaps = []
+        named = {"iou_first": first, "iou_late": late}
+        return {name: float(np.mean(values)) for name, values in named.items() if values}
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -357,7 +296,11 @@ class Trainer:
 
 
 def train_default_model(
-    spec: DefaultModelSpec, folders: list[Path], out: Path, data: tuple[DataSource, ...] = ()
+    spec: DefaultModelSpec,
+    folders: list[Path],
+    out: Path,
+    data: tuple[DataSource, ...] = (),
+    start: Path | None = None,
 ) -> ModelCard:
     """Train on project folders; the model lies in ``out/model.safetensors``.
 
@@ -371,6 +314,8 @@ def train_default_model(
         The run's folder; a run that is there is resumed.
     data : tuple of DataSource
         What the card says about the images.
+    start : Path, optional
+        A model of the same architecture to start from.
     """
     pool = Pool(
         folders,
@@ -379,4 +324,4 @@ def train_default_model(
         superpixel_images=spec.superpixel_images,
         shares=spec.shares,
     )
-    return Trainer(spec, pool, out, data).run()
+    return Trainer(spec, pool, out, data, start).run()

@@ -19,10 +19,10 @@ from napari_clickseg.core.source import ImageSource
 from napari_clickseg.training.generated import generated_sample, superpixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Pool", "Record", "augment_intensity", "load_folder", "window_batch"]
+__all__ = ["Pool", "Record", "Subject", "View", "augment_intensity", "load_folder"]
 
 _SMALLEST = 40  # pixels of an object that is worth a sample
 
@@ -161,6 +161,149 @@ _ZOOMS = ((1.15, 2.2), (2.2, 5.0), (0.5, 1.15))  # window's side over the object
 _ZOOM_SHARES = (0.66, 0.22, 0.12)
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A square of the image that the network is shown.
+
+    Parameters
+    ----------
+    centre : float64 (2,)
+        y, x in pixels.
+    span : float
+        Its side in pixels.
+    """
+
+    centre: npt.NDArray[np.float64]
+    span: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Subject:
+    """An object of an image, and how its windows are turned.
+
+    Parameters
+    ----------
+    record : Record
+    mask : bool (Y, X)
+    middle : float64 (2,)
+        Of its box: y, x in pixels.
+    extent : float
+        The longer side of its box, in pixels.
+    turn : float64 (2, 2)
+        Maps a window's x, y (-1 … 1) to the image's, for a window of two pixels.
+    """
+
+    record: Record
+    mask: npt.NDArray[np.bool_]
+    middle: npt.NDArray[np.float64]
+    extent: float
+    turn: npt.NDArray[np.float64]
+
+    @classmethod
+    def draw(cls, record: Record, rng: np.random.Generator) -> Subject:
+        """Choose an object of an image; rotation, mirroring and stretching are drawn."""
+        mask = _object_mask(record, rng)
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+        middle = np.array([(rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2])
+        angle = (
+            rng.uniform(-math.pi, math.pi)
+            if rng.random() < 0.25
+            else (rng.integers(4) * math.pi / 2)
+        )
+        stretch = math.exp(rng.uniform(-0.2, 0.2)) if rng.random() < 0.3 else 1.0
+        flip = -1.0 if rng.random() < 0.5 else 1.0
+        cos, sin = math.cos(angle), math.sin(angle)
+        turn = np.array([[cos, -sin], [sin, cos]]) * np.array([flip * stretch, 1 / stretch])
+        return cls(record, mask, middle, float(extent), turn)
+
+    def whole(self, rng: np.random.Generator) -> View:
+        """Return a view of the whole image, as the first look at a photograph is."""
+        height, width = self.mask.shape
+        span = max(height, width) * rng.uniform(0.95, 1.15)
+        return View(np.array([height / 2, width / 2]), span)
+
+    def zoomed(self, rng: np.random.Generator, low: float, high: float) -> View:
+        """Return a view whose side is the object's longer one times `low` … `high`."""
+        factor = math.exp(rng.uniform(math.log(low), math.log(high)))
+        span = min(self.extent * factor, max(self.mask.shape) * 1.15)
+        slack = 0.5 * max(span - self.extent, 0.15 * self.extent)
+        return View(self.middle + rng.uniform(-1, 1, 2) * slack * 0.9, span)
+
+    def any_view(self, rng: np.random.Generator, whole: float = 0.12) -> View:
+        """Return a view of any zoom.
+
+        Close, far, and now and then closer than the object is large: the mask then has to
+        reach the border, which is how the window is found to be too small.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Decides the zoom and the place.
+        whole : float
+            Share of the views that show all of the image.
+        """
+        if rng.random() < whole:
+            return self.whole(rng)
+        return self.zoomed(rng, *_ZOOMS[int(rng.choice(len(_ZOOMS), p=_ZOOM_SHARES))])
+
+    def placed(self, view: View, size: int, rng: np.random.Generator) -> View:
+        """Limit a view's zoom, and move it into the image where it fits, mostly."""
+        span, centre = max(view.span, size / 5, 24.0), view.centre
+        if rng.random() < 0.85:
+            shape = np.array(self.mask.shape, np.float64)
+            low, high = np.minimum(span / 2, shape / 2), np.maximum(shape - span / 2, shape / 2)
+            centre = np.clip(centre, low, high)
+        return View(centre, span)
+
+    def cut(self, view: View, size: int) -> tuple[Tensor, Tensor]:
+        """Return what the network sees in a view; zero outside the image.
+
+        Returns
+        -------
+        image : float32 Tensor (1, 3, size, size)
+        target : float32 Tensor (1, 1, size, size)
+        """
+        half, centre = view.span / 2, view.centre
+        # The smallest box that holds the turned window, so that only this is converted.
+        reach = math.ceil(half * float(np.abs(self.turn).sum(1).max())) + 2
+        height, width = self.mask.shape
+        top, left = max(0, int(centre[0]) - reach), max(0, int(centre[1]) - reach)
+        bottom, right = min(height, int(centre[0]) + reach), min(width, int(centre[1]) + reach)
+        pixels = np.ascontiguousarray(self.record.image[:, top:bottom, left:right])
+        part = torch.from_numpy(pixels).float()[None]
+        truth = torch.from_numpy(self.mask[top:bottom, left:right].astype(np.float32))[None, None]
+        shrink = int(view.span // (size * 1.5))
+        scale = 1.0
+        if shrink >= 1:
+            scale = 1 / (shrink + 1)
+            both = F.avg_pool2d(
+                torch.cat([part, truth], 1), shrink + 1, ceil_mode=True, count_include_pad=False
+            )
+            part, truth = both[:, :3], both[:, 3:]
+        h, w = part.shape[-2:]
+        ys, xs = (centre[0] - top) * scale, (centre[1] - left) * scale
+        (a, b), (c, d) = half * scale * self.turn
+        # theta maps the window's -1 … 1 to the part's -1 … 1.
+        theta = torch.tensor(
+            [
+                [2 * a / w, 2 * b / w, 2 * xs / w - 1],
+                [2 * c / h, 2 * d / h, 2 * ys / h - 1],
+            ],
+            dtype=torch.float32,
+        )[None]
+        grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
+        seen = F.grid_sample(part / 255, grid, mode="bilinear", align_corners=False)
+        target = F.grid_sample(truth, grid, mode="bilinear", align_corners=False)
+        return seen, (target > 0.5).float()
+
+    def between(self, old: View, new: View) -> tuple[float, npt.NDArray[np.float64]]:
+        """Return factor and offset (x, y) that map the new view's -1 … 1 to the old one's."""
+        way = (new.centre - old.centre)[::-1]
+        offset = np.asarray(np.linalg.solve(self.turn, way) / (old.span / 2))
+        return new.span / old.span, offset
+
+
 def _object_mask(record: Record, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     from scipy import ndimage
 
@@ -179,95 +322,6 @@ def _object_mask(record: Record, rng: np.random.Generator) -> npt.NDArray[np.boo
         other = record.identifiers[int(rng.integers(len(record.identifiers)))]
         mask = mask | (record.labels == other)
     return mask
-
-
-def window_batch(
-    records: Iterable[Record], size: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Cut one object's window from each image, as `core.window` will at run time.
-
-    Zoom, place, rotation and mirroring are drawn; what lies outside the image is zero.
-
-    Returns
-    -------
-    image : float32 Tensor (B, 3, size, size)
-    target : float32 Tensor (B, 1, size, size)
-    """
-    images, targets = [], []
-    for record in records:
-        mask = _object_mask(record, rng)
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        height, width = mask.shape
-        extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-        middle = np.array([(rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2])
-        whole = max(height, width)
-        if rng.random() < 0.12:
-            span, centre = whole * rng.uniform(0.95, 1.15), np.array([height / 2, width / 2])
-        else:
-            # Close, far, and now and then closer than the object is large: the mask then has to
-            # reach the border, which is how the window is found to be too small.
-            low, high = _ZOOMS[int(rng.choice(len(_ZOOMS), p=_ZOOM_SHARES))]
-            factor = math.exp(rng.uniform(math.log(low), math.log(high)))
-            span = min(extent * factor, whole * 1.15)
-            slack = 0.5 * max(span - extent, 0.15 * extent)
-            centre = middle + rng.uniform(-1, 1, 2) * slack * 0.9
-        span = max(span, size / 5, 24.0)
-        if rng.random() < 0.85:  # at run time a window is moved into the image where it fits
-            shape = np.array([height, width])
-            low, high = np.minimum(span / 2, shape / 2), np.maximum(shape - span / 2, shape / 2)
-            centre = np.clip(centre, low, high)
-        image, target = _cut(record.image, mask, centre, span, size, rng)
-        images.append(image)
-        targets.append(target)
-    return torch.cat(images), torch.cat(targets)
-
-
-def _cut(
-    image: npt.NDArray[np.uint8],
-    mask: npt.NDArray[np.bool_],
-    centre: npt.NDArray[np.float64],
-    span: float,
-    size: int,
-    rng: np.random.Generator,
-) -> tuple[Tensor, Tensor]:
-    angle = (
-        rng.uniform(-math.pi, math.pi) if rng.random() < 0.25 else (rng.integers(4) * math.pi / 2)
-    )
-    stretch = math.exp(rng.uniform(-0.2, 0.2)) if rng.random() < 0.3 else 1.0
-    flip = -1.0 if rng.random() < 0.5 else 1.0
-    cos, sin = math.cos(angle), math.sin(angle)
-    half = span / 2
-    # The smallest box that holds the rotated window, so that only this is converted.
-    reach = math.ceil(half * (abs(cos) + abs(sin)) * max(stretch, 1 / stretch)) + 2
-    height, width = mask.shape
-    top, left = max(0, int(centre[0]) - reach), max(0, int(centre[1]) - reach)
-    bottom, right = min(height, int(centre[0]) + reach), min(width, int(centre[1]) + reach)
-    part = torch.from_numpy(np.ascontiguousarray(image[:, top:bottom, left:right])).float()[None]
-    truth = torch.from_numpy(mask[top:bottom, left:right].astype(np.float32))[None, None]
-    shrink = int(span // (size * 1.5))
-    scale = 1.0
-    if shrink >= 1:
-        scale = 1 / (shrink + 1)
-        both = F.avg_pool2d(
-            torch.cat([part, truth], 1), shrink + 1, ceil_mode=True, count_include_pad=False
-        )
-        part, truth = both[:, :3], both[:, 3:]
-    h, w = part.shape[-2:]
-    ys = (centre[0] - top) * scale
-    xs = (centre[1] - left) * scale
-    half *= scale
-    # theta maps the window's -1 … 1 to the part's -1 … 1.
-    theta = torch.tensor(
-        [
-            [2 * half * cos * flip * stretch / w, -2 * half * sin / stretch / w, 2 * xs / w - 1],
-            [2 * half * sin * flip * stretch / h, 2 * half * cos / stretch / h, 2 * ys / h - 1],
-        ],
-        dtype=torch.float32,
-    )[None]
-    grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
-    seen = F.grid_sample(part / 255, grid, mode="bilinear", align_corners=False)
-    target = F.grid_sample(truth, grid, mode="bilinear", align_corners=False)
-    return seen, (target > 0.5).float()
 
 
 def augment_intensity(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_clickseg.training.live import LiveAnnotations
+from napari_clickseg.training.samples import Pool, Record
+
+SIZE = 48
+
+
+class Squares(Pool):
+    """Images whose one object is as bright as nothing else."""
+
+    def __init__(self) -> None:
+        self.names, self.weights, self.sets = ["squares"], [1.0], [[]]
+        rng = np.random.default_rng(0)
+        for _ in range(6):
+            labels = np.zeros((120, 150), np.int32)
+            y, x = rng.integers(5, 70, 2)
+            labels[y : y + 30, x : x + 40] = 1
+            image = np.repeat((labels * 255).astype(np.uint8)[None], 3, 0)
+            self.sets[0].append(Record(image, labels, (1,)))
+
+
+def live(seed: int = 0, **options: Any) -> LiveAnnotations:
+    known: dict[str, Any] = {"radius": 1.5, "steps": 4, "count": 12}
+    return LiveAnnotations(
+        Squares(),
+        SIZE,
+        **(known | options),
+        rng=np.random.default_rng(seed),
+        generator=torch.Generator().manual_seed(seed),
+        device=torch.device("cpu"),
+    )
+
+
+def noisy(target: torch.Tensor, seed: int) -> torch.Tensor:
+    """What a network that is often wrong may answer."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(*target.shape[:2], 6, 6, generator=generator)
+    fine = torch.nn.functional.interpolate(coarse, (SIZE, SIZE), mode="nearest")
+    return (target + 1.2 * (fine - 0.5)).clamp(0, 1)
+
+
+def test_a_lesson_is_a_batch_of_what_is_going_on() -> None:
+    lesson = live().lesson(5)
+    assert len(set(lesson.chosen)) == 5
+    assert lesson.image.shape == (5, 3, SIZE, SIZE)
+    assert lesson.target.shape == lesson.previous.shape == (5, 1, SIZE, SIZE)
+    assert lesson.maps.positive.shape == lesson.maps.negative.shape == (5, 1, SIZE, SIZE)
+    assert (lesson.steps == 0).all()
+    assert (lesson.target.sum(dim=(1, 2, 3)) >= 9).all()
+
+
+def test_annotations_begin_with_a_positive_click_on_the_object_or_a_mask() -> None:
+    lesson = live(count=60).lesson(60)
+    begun = lesson.previous.amax(dim=(1, 2, 3)) > 0
+    assert 0.02 < begun.float().mean() < 0.4
+    positive, negative = lesson.maps.positive[~begun], lesson.maps.negative[~begun]
+    assert (negative == 0).all()
+    assert ((positive * lesson.target[~begun]).sum(dim=(1, 2, 3)) > 0).all()
+
+
+def test_every_new_click_lies_in_what_was_wrong_and_has_its_sign() -> None:
+    annotations = live()
+    checked = 0
+    for k in range(40):
+        lesson = annotations.lesson(6)
+        answer = noisy(lesson.target, k)
+        before = {
+            i: (annotations.going_on[i], len(annotations.going_on[i].clicks)) for i in lesson.chosen
+        }
+        views = {i: annotations.going_on[i].view for i in lesson.chosen}
+        annotations.advance(lesson, answer)
+        for row, i in enumerate(lesson.chosen):
+            one, count = before[i]
+            if annotations.going_on[i] is not one or one.view is not views[i]:
+                continue  # over, or seen through another window now
+            for y, x, positive in one.clicks[count:]:
+                found = answer[row, 0, round(y), round(x)] > 0.5
+                truth = lesson.target[row, 0, round(y), round(x)] > 0.5
+                assert bool(truth) == positive
+                assert bool(found) != positive or not (found ^ truth)
+                checked += 1
+    assert checked > 60
+
+
+def test_annotations_end_after_their_steps_and_others_begin() -> None:
+    annotations, steps = live(steps=3), []
+    for k in range(60):
+        lesson = annotations.lesson(6)
+        steps += lesson.steps.tolist()
+        annotations.advance(lesson, noisy(lesson.target, k))
+    shares = np.bincount(steps, minlength=3) / len(steps)
+    assert len(shares) == 3, "none goes on for longer"
+    assert shares[0] > shares[1] > shares[2] > 0.05  # 3 : 2 : 1
+
+
+def test_windows_follow_the_object_and_clicks_and_mask_move_with_it() -> None:
+    """A first look at a whole image is followed by closer ones, on the same spot."""
+    annotations = live(steps=6, count=30)
+    moved = closer = 0
+    for _ in range(40):
+        lesson = annotations.lesson(10)
+        ones = [annotations.going_on[i] for i in lesson.chosen]
+        spans = [one.view.span for one in ones]
+        annotations.advance(lesson, lesson.target)
+        for one, span in zip(ones, spans, strict=True):
+            if not any(one is other for other in annotations.going_on) or one.view.span == span:
+                continue
+            moved += 1
+            closer += one.view.span < span
+            found = (one.previous > 0.5).float()
+            if found.sum() > 30:  # all of it is the object; of which the old window saw a part
+                assert (found * one.target).sum() / found.sum() > 0.7
+            for y, x, positive in one.clicks:
+                inside = 0 <= y < SIZE - 1 and 0 <= x < SIZE - 1
+                if positive and inside:
+                    near = one.target[
+                        0, max(0, int(y) - 2) : int(y) + 4, max(0, int(x) - 2) : int(x) + 4
+                    ]
+                    assert near.max() == 1
+    assert moved > 20
+    assert closer > moved / 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_everything_is_decided_by_the_seed(seed: int) -> None:
+    runs = [live(seed), live(seed), live(seed + 5)]
+    lessons = []
+    for run in runs:
+        for k in range(5):
+            lesson = run.lesson(4)
+            run.advance(lesson, noisy(lesson.target, k))
+        lessons.append(run.lesson(4))
+    first, again, other = lessons
+    assert first.chosen == again.chosen
+    assert torch.equal(first.image, again.image)
+    assert torch.equal(first.maps.positive, again.maps.positive)
+    assert torch.equal(first.previous, again.previous)
+    assert not torch.equal(first.image, other.image)
