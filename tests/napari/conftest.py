@@ -231,8 +231,12 @@ class Window:
         self.state = self.controller.state
 
     @property
+    def vispy(self) -> Any:
+        return getattr(self.viewer, "__wrapped__", self.viewer).window._qt_viewer.canvas
+
+    @property
     def canvas(self) -> Any:
-        return self.viewer.window._qt_viewer.canvas.native
+        return self.vispy.native
 
     @property
     def mask(self) -> np.ndarray:
@@ -246,9 +250,17 @@ class Window:
         self.controller.set_up(layer)
         assert self.state.image == layer, self.state.message
         self.viewer.reset_view()
-        self.qtbot.wait(50)
+        self.steady()
         self.settle()
         return layer
+
+    def steady(self) -> None:
+        """Wait until the window's parts have found their places."""
+        before, same = None, 0
+        while same < 3:
+            self.qtbot.wait(30)
+            now = (self.canvas.width(), self.canvas.height(), self.camera())
+            before, same = now, same + 1 if now == before else 0
 
     def settle(self) -> None:
         self.qtbot.waitUntil(lambda: self.controller.runner.idle, timeout=120_000)
@@ -259,7 +271,7 @@ class Window:
 
         pairing = self.controller.pairing
         assert pairing is not None and pairing.displayed() is not None
-        node = self.viewer.window._qt_viewer.canvas.layer_to_visual[pairing.image].node
+        node = self.vispy.layer_to_visual[pairing.image].node
         rows, columns = self.viewer.dims.displayed
         across, down = (x, y) if rows < columns else (y, x)
         # vispy's pixels begin, ours have their middle, at whole numbers

@@ -115,7 +115,7 @@ def test_a_click_lands_on_its_pixel_in_a_turned_stack(
     window.viewer.dims.order = (1, 2, 0)
     window.viewer.dims.set_point(1, 18)
     window.viewer.reset_view()
-    window.qtbot.wait(50)
+    window.steady()
     window.click(20, 70)
     (click,) = window.controller.prompt().clicks
     assert (click.y, click.x) == pytest.approx((20, 70), abs=1.5)

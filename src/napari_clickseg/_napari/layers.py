@@ -36,6 +36,7 @@ __all__ = [
     "make_points",
     "set_transform",
     "step_to",
+    "unwrapped",
 ]
 
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -253,7 +254,7 @@ def check_companion(layer: Layer, image: Image, channel_axis: int | None) -> Non
             f"The layer '{layer.name}' has {layer.ndim} dimensions, the image '{image.name}' "
             f"{image.ndim}; choose another layer or have a new one made."
         )
-    if getattr(layer, "_type_string", "") != "labels":
+    if getattr(unwrapped(layer), "_type_string", "") != "labels":
         return
     data: Any = layer.data
     have = tuple((data[0] if getattr(layer, "multiscale", False) else data).shape)
@@ -263,6 +264,11 @@ def check_companion(layer: Layer, image: Image, channel_axis: int | None) -> Non
             f"{companion_shape(image, channel_axis)}; choose another layer or have a new one "
             "made."
         )
+
+
+def unwrapped(thing: Any) -> Any:
+    """Return what is behind the proxy that napari gives to plugins."""
+    return getattr(thing, "__wrapped__", thing)
 
 
 def as_positions(data: Sequence[Sequence[float]] | npt.NDArray[Any]) -> list[tuple[float, ...]]:

@@ -21,6 +21,7 @@ from napari_clickseg._napari.layers import (
     follow_transform,
     make_annotation,
     make_points,
+    unwrapped,
 )
 from napari_clickseg._napari.planes import displayed_plane
 from napari_clickseg._napari.scene import Entry, Mark, Scene, Timeline, changed_marks
@@ -411,8 +412,9 @@ def _assign(layer: Points, data: npt.NDArray[np.float64], on: Pairing) -> None:
     both = np.concatenate([layer.data, data])
     ends = np.asarray(companion_shape(on.image, on.channel_axis)) - 0.5
     inside = bool(((both >= -0.5) & (both <= ends)).all())
-    work_out = getattr(on.viewer, "_on_layers_change", None)
-    undrawn = getattr(layer, "_block_refresh", nullcontext)
+    # Neither can be had by public means; where a napari has them no more, it just takes longer.
+    work_out = getattr(unwrapped(on.viewer), "_on_layers_change", None)
+    undrawn = getattr(unwrapped(layer), "_block_refresh", nullcontext)
     unchanged = layer.events.data.blocker(work_out) if inside and work_out else nullcontext()
     with undrawn(), unchanged:
         layer.data = data

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from qtpy.QtCore import QTimer
 
 from napari_clickseg._napari.controller import AnnotateController
+from napari_clickseg._napari.layers import unwrapped
 from napari_clickseg._napari.settings import new_state, remember
 from napari_clickseg._qt.wakeup import Wakeup
 
@@ -89,7 +90,7 @@ def lease(viewer: Any) -> Lease:
     viewer : Viewer
         Or napari's proxy of it.
     """
-    key = getattr(viewer, "__wrapped__", viewer)  # a proxy is made anew for every widget
+    key = unwrapped(viewer)  # a proxy is made anew for every widget
     shared = _open.get(key)
     if shared is None or shared.closed:
         shared = _open[key] = _Shared(viewer)
