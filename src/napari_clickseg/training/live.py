@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Annotation", "Lesson", "LiveAnnotations"]
 
 _LEAST = 9  # network pixels of an object that is worth a look
-_WHOLE = 0.3  # share of the annotations that begin with a look at the whole image
+_WHOLE = 0.15  # share of the annotations that begin with a look at the whole image
+_SCOUT = 0.4  # share of those that begin with a look around a click, from near or far
 _FAR, _NEAR = 2.2, 1.15  # window's side over the object's: the window is moved beyond these
 _FOLLOW, _WANDER = 0.6, 0.1  # share of the windows moved: where they should be, where not
 _BEGUN = 0.15  # share of the annotations that begin with a mask
@@ -168,7 +169,9 @@ class LiveAnnotations:
         while len(begun) < n:
             record = self.pool.draw(self.rng, 1)[0]
             subject = Subject.draw(record, self.rng)
-            annotation = self._look(subject, subject.any_view(self.rng, _WHOLE))
+            scouting = self.rng.random() < _SCOUT
+            view = subject.scouting(self.rng) if scouting else subject.any_view(self.rng, _WHOLE)
+            annotation = self._look(subject, view)
             if annotation is not None:  # an object may have been shifted out
                 begun.append(annotation)
         for annotation in begun:

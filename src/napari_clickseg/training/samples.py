@@ -159,6 +159,7 @@ class Pool:
 
 _ZOOMS = ((1.15, 2.2), (2.2, 5.0), (0.5, 1.15))  # window's side over the object's
 _ZOOM_SHARES = (0.66, 0.22, 0.12)
+_CLOSEST = 40.0  # pixels of the image in a first look, at the least
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,25 @@ class Subject:
         if rng.random() < whole:
             return self.whole(rng)
         return self.zoomed(rng, *_ZOOMS[int(rng.choice(len(_ZOOMS), p=_ZOOM_SHARES))])
+
+    def scouting(self, rng: np.random.Generator) -> View:
+        """Return a view around a click on the object, of any zoom that a first look may have.
+
+        Of a large object it may show the inside alone. So the network learns that a window does
+        not tell how large the object is, and looks at several zooms can be compared.
+        """
+        from scipy import ndimage
+
+        step = max(1, max(self.mask.shape) // 128)
+        inner = ndimage.distance_transform_edt(np.pad(self.mask[::step, ::step], 1))[1:-1, 1:-1]
+        if inner.max() > 0:
+            where = np.argwhere(inner >= inner.max() * rng.choice([0.99, 0.5]))
+            centre = step * where[int(rng.integers(len(where)))].astype(np.float64)
+        else:
+            centre = self.middle
+        whole = max(self.mask.shape)
+        least = min(max(_CLOSEST, self.extent / 5), whole)
+        return View(centre, math.exp(rng.uniform(math.log(least), math.log(whole * 1.05))))
 
     def placed(self, view: View, size: int, rng: np.random.Generator) -> View:
         """Limit a view's zoom, and move it into the image where it fits, mostly."""
