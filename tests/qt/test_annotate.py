@@ -238,8 +238,8 @@ CHOICES = {
     "object_id": 9, "contrast_from_layer": True, "click_size": 22,
     "classes": (ClassSpec(1, "cell", PALETTE[0]), ClassSpec(2, "bud", PALETTE[1])),
     "n_positive": 3, "n_objects": 12, "message": "Something happened.", "busy": True,
-    "model_text": "mine on cuda", "can_undo": True, "editing": True, "plane": 1, "planes": 9,
-    "progress": (2, 5),
+    "model_text": "mine on cuda", "can_undo": True, "begun": True, "editing": True, "plane": 1,
+    "planes": 9, "progress": (2, 5),
 }  # fmt: skip
 
 
@@ -267,6 +267,17 @@ def test_showing_a_change_is_quick_and_changes_nothing_else(
             times.append(perf_counter() - start)
     assert others == []
     assert median(times) < 0.020
+
+
+def test_what_there_is_nothing_to_do_with_is_greyed_out(annotating: Open) -> None:
+    _, widget = annotating()
+    state, form = widget.desk.state, widget.objects
+    buttons = (form.accept, form.skip, form.clear)
+    assert not any(button.enabled for button in buttons)
+    widget.desk.controller._clicked((4.0, 4.0), True)
+    assert state.begun and all(button.enabled for button in buttons)
+    form.clear.changed.emit(True)
+    assert not state.begun and not any(button.enabled for button in buttons)
 
 
 def test_dragging_a_slider_ends_at_its_last_value(annotating: Open, qtbot: Any) -> None:

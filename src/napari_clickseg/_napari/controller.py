@@ -337,6 +337,7 @@ class AnnotateController:
         state.n_positive = sum(click.positive for click in clicks)
         state.n_negative = len(clicks) - state.n_positive
         state.n_objects = len(pairing.scene.objects) if pairing else 0
+        state.begun = bool(prompt)
         state.can_undo = bool(pairing and pairing.timeline.can_undo)
         state.can_redo = bool(pairing and pairing.timeline.can_redo)
         draft = pairing.scene.draft(plane) if pairing and plane else None

@@ -45,6 +45,7 @@ class Display:
         self.probability: Overlay | None = None
         self.prediction: Prediction | None = None
         self.answered: tuple[Plane, Prompt] | None = None
+        self._several = False  # classes in one prediction
 
     def layers(self) -> list[Layer]:
         """Return the layers that are there."""
@@ -68,7 +69,12 @@ class Display:
     def show(self, state: AnnotateState, plane: Plane, prompt: Prompt, found: Prediction) -> None:
         """Show the answer to a prompt."""
         self.prediction, self.answered = found, (plane, prompt)
-        self.make(state).show(plane, found.extent, found.class_part)
+        overlay = self.make(state)
+        several = bool((found.class_part > 1).any())
+        if several != self._several:
+            self._several = several
+            self.look(state)
+        overlay.show(plane, found.extent, found.class_part)
         if self.probability is not None:
             self.probability.show(plane, found.extent, found.part)
 
@@ -86,7 +92,7 @@ class Display:
         layer.visible = state.shown != "hidden"
         layer.opacity = state.opacity
         layer.contour = 2 if state.shown == "contour" else 0
-        layer.colormap = _colours(state)
+        layer.colormap = self._colours(state)
 
     def make(self, state: AnnotateState) -> Overlay:
         """Return the mask's overlay; it is made if there is none."""
@@ -94,7 +100,7 @@ class Display:
 
             def make(data: npt.NDArray[Any], transform: dict[str, Any]) -> Labels:
                 name = f"{self._image.name} prediction"
-                layer = Labels(data, name=name, colormap=_colours(state), **transform)
+                layer = Labels(data, name=name, colormap=self._colours(state), **transform)
                 self._put(layer, None)
                 return layer
 
@@ -132,16 +138,18 @@ class Display:
     def _overlays(self) -> list[Overlay]:
         return [one for one in (self.overlay, self.probability) if one is not None]
 
+    def _colours(self, state: AnnotateState) -> CyclicLabelColormap:
+        """Return the current class's colour for a mask; for several classes, a colour for each.
 
-def _colours(state: AnnotateState) -> CyclicLabelColormap:
-    """Return the current class's colour for a mask; for several classes, a colour for each.
-
-    A DirectLabelColormap would do, but has numba compile for seconds while the window is frozen.
-    """
-    spec = state.classes[min(state.class_index, len(state.classes) - 1)]
-    colours = ["transparent", spec.colour]
-    if state.scheme == "classes":
-        known = {one.identifier: one.colour for one in state.classes}
-        last = min(255, max(known))
-        colours += [known.get(i, PALETTE[(i - 1) % len(PALETTE)]) for i in range(2, last + 1)]
-    return CyclicLabelColormap(colors=colours)
+        A DirectLabelColormap would do, but has numba compile for seconds while the window is
+        frozen.
+        """
+        spec = state.classes[min(state.class_index, len(state.classes) - 1)]
+        colours = ["transparent", spec.colour]
+        if self._several or state.scheme == "classes":
+            known = {one.identifier: one.colour for one in state.classes}
+            last = min(255, max(*known, len(PALETTE)))
+            colours += [known.get(i, PALETTE[(i - 1) % len(PALETTE)]) for i in range(2, last + 1)]
+        if self._several:
+            colours[1] = known.get(1, PALETTE[0])
+        return CyclicLabelColormap(colors=colours)

@@ -82,6 +82,8 @@ class AnnotateState:
         The current object was accepted before and is being corrected.
     n_positive, n_negative, n_objects : int
         Clicks on the current object; objects accepted in this pairing.
+    begun : bool
+        There are clicks or a starting mask on the displayed plane: something to accept or clear.
     can_undo, can_redo : bool
     rule : {"overwrite", "keep", "background"}
         Choice of the user: what happens where the object overlaps with labels.
@@ -136,6 +138,7 @@ class AnnotateState:
     n_positive: int = 0
     n_negative: int = 0
     n_objects: int = 0
+    begun: bool = False
     can_undo: bool = False
     can_redo: bool = False
     rule: OverlapRule = "keep"

@@ -64,6 +64,7 @@ class ObjectForm:
         ties.show(self._show_kind, "classes", "class_index", "scheme")
         self.kind.changed.connect(self._choose_kind)
         ties.show(self._show_undo, "can_undo", "can_redo")
+        ties.show(self._show_begun, "begun")
         ties.show(
             self._show_counts,
             *("object_id", "editing", "n_positive", "n_negative", "n_objects", "image"),
@@ -89,6 +90,10 @@ class ObjectForm:
     def _show_undo(self) -> None:
         self.undo.enabled = self._state.can_undo
         self.redo.enabled = self._state.can_redo
+
+    def _show_begun(self) -> None:
+        for button in (self.accept, self.skip, self.clear):
+            button.enabled = self._state.begun
 
     def _show_counts(self) -> None:
         state = self._state

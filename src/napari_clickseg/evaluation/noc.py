@@ -1,4 +1,4 @@
-"""How many clicks an object costs: the field's spec.
+"""How many clicks an object costs: the field's protocol.
 
 A simulated annotator clicks where the current mask is most wrong (`core.oracle`), up to 20
 times, and the IoU after each click is kept. It drives anything that has the shape of
@@ -79,7 +79,7 @@ class ClickPredictor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NocSpec:
-    """How objects are chosen and clicked on; the defaults are the field's spec.
+    """How objects are chosen and clicked on; the defaults are the field's protocol.
 
     Parameters
     ----------
