@@ -3,9 +3,12 @@
 import json
 import math
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 
 from napari_clickseg.evaluation.noc import NocSpec, ObjectResult
+from napari_clickseg.evaluation.plots import PlotError, plot_clicks
 from napari_clickseg.evaluation.report import by_set, mean_figures, report, table
 from napari_clickseg.evaluation.sweep import ImageResult
 
@@ -69,3 +72,25 @@ def test_table_has_a_row_for_each_set_and_one_for_their_mean():
     assert len({len(line) for line in lines}) == 1
     assert "IoU@2" in lines[0] and "IoU@3" not in lines[0]
     assert len(table([SINGLE]).splitlines()) == 3
+
+
+@pytest.mark.parametrize("results", [[SINGLE], [CROWD, SINGLE]])
+def test_plot_shows_a_line_for_each_set(results, tmp_path):
+    path = tmp_path / "plot.png"
+    plot_clicks(results, path, title="here")
+    picture = iio.imread(path)[..., :3].astype(int)
+    assert picture.shape[1] > picture.shape[0] > 400
+    blue, orange = (31, 119, 180), (255, 127, 14)
+
+    def drawn(colour):
+        return (np.abs(picture - colour).sum(-1) < 90).sum() > 100
+
+    assert drawn(blue)
+    assert drawn(orange) == (len(results) > 1)
+
+
+@pytest.mark.parametrize(("name", "results"), [("plot.doc", [SINGLE]), ("plot.png", [image("n")])])
+def test_plot_that_cannot_be_drawn_is_refused(name, results, tmp_path):
+    with pytest.raises(PlotError):
+        plot_clicks(results, tmp_path / name)
+    assert not list(tmp_path.iterdir())

@@ -37,7 +37,8 @@ def add(verbs: Any) -> None:
     option = parser.add_argument
     option("datasets", nargs="+", type=Path, metavar="DATASET", help="folder of images and masks")
     option("--json", type=Path, metavar="F", help="write all figures to this file")
-    option("--overwrite", action="store_true", help="replace that file if it is there")
+    option("--plot", type=Path, metavar="F.png", help="draw the IoU after each click")
+    option("--overwrite", action="store_true", help="replace those files if they are there")
     option("--resume", type=Path, metavar="F", help="keep results in this file, and go on from it")
     option("--limit", type=count, default=0, metavar="N", help="the first N images of each set")
     number: dict[str, Any] = {"type": count, "metavar": "N"}
@@ -61,6 +62,7 @@ def add(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     from napari_clickseg.data.masks import check_free
+    from napari_clickseg.evaluation.plots import check_plot, plot_clicks
     from napari_clickseg.evaluation.report import report, table
     from napari_clickseg.evaluation.sweep import SweepError
     from napari_clickseg.models.checkpoint import read_card, sha256
@@ -68,6 +70,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.json is not None:
         check_free(args.json, overwrite=args.overwrite)
+    if args.plot is not None:
+        check_free(args.plot, overwrite=args.overwrite)
+        check_plot(args.plot)
     path = find_model(args.model).path
     read_card(path)  # says what is wrong with a file that is no model
     checksum = sha256(path)
@@ -82,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         figures = report(results, spec, model=args.model, sha256=checksum, device=args.device)
         args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if args.plot is not None:
+        plot_clicks(results, args.plot, title=f"model {args.model}")
     return 0
 
 
