@@ -33,6 +33,23 @@ def short(figures: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+def samples(training: dict[str, Any]) -> int:
+    """Count what was learned from, also by the models that it started from."""
+    before = training.get("started_from")
+    return int(training["samples"]) + (samples(before) if before else 0)
+
+
+def scouting(card: ModelCard) -> str:
+    """Say how the first look's distance is found."""
+    spec = card.scouting
+    if spec is None:
+        return "the whole view, then closer"
+    return (
+        f"up to {spec.looks} distances at {spec.size} px, each {spec.factor:g} times nearer; "
+        "which answer is taken was fitted on the training images (`training/fit_scouting.py`)"
+    )
+
+
 def page(card: ModelCard, size: int) -> str:
     """Write the model's page in Markdown."""
     options = ", ".join(f"{k} {v}" for k, v in card.options.items())
@@ -50,7 +67,8 @@ def page(card: ModelCard, size: int) -> str:
         f"- Input: {card.image_channels} image channels, positive clicks, negative clicks (disks "
         f"of radius {card.disk_radius:g}), previous probability; windows of {card.window.size} "
         "pixels",
-        f"- Trained on {card.training['samples']:,} samples from scratch (no weights of others), "
+        f"- The first click is looked at from {scouting(card)}",
+        f"- Trained on {samples(card.training):,} samples from scratch (no weights of others), "
         f"seed {spec['seed']}, with windows of "
         + ", ".join(f"{s['size']} px ({s['share']:.0%})" for s in spec["stages"])
         + f"; {spec['shares'][0]:.0%} of the samples are generated images, {spec['shares'][1]:.0%} "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from scipy import ndimage
 from napari_clickseg.core.guidance import encode, input_channels
 from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.core.window import Box, Window, first_window, object_window, resample
+from napari_clickseg.scouting import FEATURES, describe, scouting_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from napari_clickseg.core.clicks import Click, Prompt
     from napari_clickseg.core.intensity import Intensity
     from napari_clickseg.core.source import ImageSource
-    from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.models.card import ModelCard, ScoutingSpec
 
 __all__ = ["DeviceError", "Estimate", "Estimator", "anchors", "choose_device", "prepare"]
 
@@ -39,6 +40,7 @@ _EIGHT = np.ones((3, 3), bool)
 _NOTHING = Box(0, 0, 0, 0)
 _TINY = 1e-6  # pixels: what floats may be off
 _FIRST_LOOKS = 4  # at the first click
+_AFTER_SCOUTING = 3  # which counts as one
 _LATER_LOOKS = 2  # at later ones
 _WIDER = 1.6  # more margin where the mask touches the window's border
 _STRAY = 0.02  # parts smaller than this share of the largest don't widen the window
@@ -142,9 +144,9 @@ class Estimator:
         if previous is None:
             if not prompt.has_positive and not self.card.automatic:
                 return None
-            estimate = self._look(self._first_window(clicks), clicks, None)
+            estimate = self._scout(clicks)
             previous = estimate  # or closer looks would forget what the first one found
-            most = _FIRST_LOOKS
+            most = _FIRST_LOOKS if self.card.scouting is None else _AFTER_SCOUTING
         else:
             beyond = self._beyond(previous, clicks[-1]) if clicks else _NOTHING
             window = self._window_around(previous, clicks, beyond)
@@ -152,11 +154,47 @@ class Estimator:
             most = _LATER_LOOKS
         for _ in range(1, most):
             window = self._window_around(estimate, clicks)
+            window = replace(window, size=self.card.window.size)  # after scouting, look closely
             closer = window.span <= estimate.window.span
             if window == estimate.window or (closer and most == _LATER_LOOKS):
                 break  # later clicks look again only where the object runs out of the window
             estimate = self._look(window, clicks, previous)
         return estimate
+
+    def _scout(self, clicks: tuple[Click, ...]) -> Estimate:
+        """Look for the object of the first clicks, from several distances if the card says so."""
+        spec, window = self.card.scouting, self._first_window(clicks)
+        positive = [click for click in clicks if click.positive]
+        if spec is None or len(positive) != 1 or len(spec.weights) != len(FEATURES):
+            return self._look(window, clicks, None)
+        estimates, described = self.scouted(clicks, spec)
+        return estimates[int((described @ np.asarray(spec.weights)).argmax())]
+
+    def scouted(
+        self, clicks: tuple[Click, ...], spec: ScoutingSpec
+    ) -> tuple[list[Estimate], npt.NDArray[np.float64]]:
+        """Look at the only positive click from several distances, and describe what was found.
+
+        Parameters
+        ----------
+        clicks : tuple of Click
+            One of them positive.
+        spec : ScoutingSpec
+            Its weights are not used.
+
+        Returns
+        -------
+        estimates : list of Estimate
+            From far to near.
+        described : float64 (looks, features)
+            See `scouting.describe`.
+        """
+        at = next((click.y, click.x) for click in clicks if click.positive)
+        span = self.card.window.first_span
+        windows = scouting_windows(self.source.shape, at, spec.size, span, spec.looks, spec.factor)
+        estimates = [self._look(window, clicks, None) for window in windows]
+        looks = [(e.window, e.foreground, *self._found(e, clicks)) for e in estimates]
+        return estimates, describe(looks, at)
 
     def _beyond(self, previous: Estimate, click: Click) -> Box:
         """Return where a new click says that the object goes on, as a box; empty if it doesn't.
@@ -293,7 +331,7 @@ class Estimator:
             [position for position, positive in positions if not positive],
             None if previous is None else _moved(previous, window),
             encoding=card.encoding,
-            radius=card.disk_radius,
+            radius=card.disk_radius * window.size / card.window.size,
         )
         return Estimate(window, self.forward(inputs))
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["SCHEMA_VERSION", "CardError", "DataSource", "ModelCard", "WindowSpec"]
+__all__ = ["SCHEMA_VERSION", "CardError", "DataSource", "ModelCard", "ScoutingSpec", "WindowSpec"]
 
 SCHEMA_VERSION = 1
 
@@ -38,6 +38,17 @@ class WindowSpec(BaseModel):
     largest_span: int = Field(4096, ge=32)  # image pixels: limits how far it zooms out
 
 
+class ScoutingSpec(BaseModel):
+    """From which distances the first click's object is looked for, see `scouting`."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    size: int = Field(128, ge=32, le=4096, multiple_of=32)  # side in network pixels
+    looks: int = Field(5, ge=1, le=16)
+    factor: float = Field(1.7, gt=1.0, le=8.0)  # by which each look is nearer
+    weights: tuple[float, ...]  # of `scouting.FEATURES`
+
+
 class ModelCard(BaseModel):
     """Card of a model; saved as JSON in the model's file.
 
@@ -59,6 +70,7 @@ class ModelCard(BaseModel):
     classes: tuple[str, ...] = ("object",)  # foreground classes, in the order of their ids
     automatic: bool = False  # predicts without any click
     window: WindowSpec = WindowSpec()
+    scouting: ScoutingSpec | None = None  # without it the first look is at the whole view
     intensity_trim: float = Field(0.001, ge=0, lt=0.5)  # share of pixels beyond each limit
     licence: str = "BSD-3-Clause"
     data: tuple[DataSource, ...] = ()

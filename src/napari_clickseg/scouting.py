@@ -1,0 +1,140 @@
+"""Choosing the distance of the first look: several are tried, the most plausible one is kept.
+
+After one click nobody knows how large the object is. A network shown the whole image misses what
+is small; shown the click's surroundings alone, it takes a part for the object. So it looks from
+several distances, and each answer is described by a few numbers: how sure it is, whether it
+runs out of the window, how far it agrees with the answers from nearer and farther. Their
+weights, kept in the model's card, were fitted to the overlap with the truth on training images.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clickseg.core.window import first_window, resample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_clickseg.core.window import Box, Window
+
+__all__ = ["FEATURES", "Scouted", "describe", "scouting_windows"]
+
+FloatArray = npt.NDArray[np.float32]
+_NEAREST = 40  # pixels of the image that a look shows at the least
+FEATURES = (
+    "expected overlap",
+    "touches the border",
+    "extent",
+    "extent squared",
+    "agrees with the next farther",
+    "is the farthest",
+    "agrees with the next nearer",
+    "is the nearest",
+    "agrees with the second farther",
+    "agrees with the second nearer",
+    "probability at the click",
+    "area",
+    "is empty",
+    "number",
+    "decidedness",
+    "distance",
+)
+
+Scouted = tuple["Window", FloatArray, "Box", bool]
+"""Window, foreground (size, size), the object's box in the image, and whether it touches."""
+
+
+def scouting_windows(
+    shape: tuple[int, int],
+    position: tuple[float, float],
+    size: int,
+    span: int,
+    looks: int,
+    factor: float,
+) -> list[Window]:
+    """Return windows around a position, from far to near.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        The image's height and width.
+    position : (float, float)
+        Of the click: y, x in pixels.
+    size : int
+        The windows' side in network pixels.
+    span : int
+        The most image pixels to look at.
+    looks : int
+        Windows at the most.
+    factor : float
+        By how much each is nearer than the one before.
+    """
+    farthest = first_window(shape, position, size, span)
+    out, side = [farthest], farthest.span / factor
+    while len(out) < looks and side >= _NEAREST:
+        out.append(first_window(shape, position, size, int(side)))
+        side /= factor
+    return out
+
+
+def describe(looks: Sequence[Scouted], position: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """Describe what was found from each distance.
+
+    Parameters
+    ----------
+    looks : sequence of Scouted
+        From far to near.
+    position : (float, float)
+        Of the click: y, x in pixels.
+
+    Returns
+    -------
+    float64 (looks, len(FEATURES))
+    """
+    return np.array([_features(looks, i, position) for i in range(len(looks))])
+
+
+def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -> list[float]:
+    window, p, found, touches = looks[i]
+    mask, last = p > 0.5, len(looks) - 1
+    inside = float(p[mask].sum())
+    expected = inside / (float(mask.sum()) + float(p[~mask].sum()) + 1.0)
+    extent = math.log2(max(*found.shape, 1) / window.span) if found else -6.0
+    y, x = (min(max(round(v), 0), window.size - 1) for v in window.to_network(*position))
+
+    def agreement(far: int, near: int) -> float:
+        return _agreement(looks[far], looks[near]) if 0 <= far and near <= last else 0.0
+
+    return [
+        expected,
+        float(touches),
+        extent,
+        extent**2,
+        agreement(i - 1, i),
+        float(i == 0),
+        agreement(i, i + 1),
+        float(i == last),
+        agreement(i - 2, i),
+        agreement(i, i + 2),
+        float(p[y, x]),
+        float(mask.mean()),
+        float(not found),
+        float(i),
+        float(np.abs(p - 0.5).mean() * 2),
+        math.log2(window.span / looks[0][0].span),
+    ]
+
+
+def _agreement(far: Scouted, near: Scouted) -> float:
+    """Return the soft overlap of two answers in the farther one's window."""
+    old, new = near[0], far[0]
+    start = old.to_network(*new.to_image(0.0, 0.0))
+    stride = old.zoom / new.zoom
+    moved = resample(near[1], (new.size, new.size), start, (stride, stride))
+    either = float(np.maximum(far[1], moved).sum())
+    return float(np.minimum(far[1], moved).sum()) / (either + 1e-3)
