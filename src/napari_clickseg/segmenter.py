@@ -24,6 +24,7 @@ from napari_clickseg.inference import (
     anchors,
     choose_device,
     prepare,
+    quick_dtype,
 )
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.models.checkpoint import load_network
@@ -65,7 +66,7 @@ class Segmenter:
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"`` or one of torch's names.
     half : bool
-        Half precision on CUDA.
+        Half precision where the device is quick at it: CUDA, and processors with bfloat16.
 
     Raises
     ------
@@ -78,9 +79,14 @@ class Segmenter:
     ) -> None:
         self.card = card
         self.device: torch.device = choose_device(device)
-        self.half = half and self.device.type == "cuda"
         self._network: nn.Module | None
         self._network, self.device = prepare(network, card, self.device)
+        self._quick = quick_dtype(self.device) if half else None
+
+    @property
+    def half(self) -> bool:
+        """Whether the network runs in half precision."""
+        return self._quick is not None
 
     def start(
         self,
@@ -142,10 +148,10 @@ class Segmenter:
         with torch.inference_mode():
             tensor = torch.from_numpy(inputs)[None].to(self.device)
             tensor = tensor.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(self.device.type, torch.float16, enabled=self.half):
+            with torch.autocast(self.device.type, self._quick, enabled=self.half):
                 logits = network(tensor).float()
             if self.half and not torch.isfinite(logits).all():
-                self.half = False  # this network needs the range of full precision
+                self._quick = None  # this network needs the range of full precision
                 logits = network(tensor)
             single = logits.shape[1] == 1
             probability = torch.sigmoid(logits) if single else torch.softmax(logits, dim=1)
@@ -389,7 +395,7 @@ def load_segmenter(
     device : str
         ``"auto"`` takes a GPU where there is one; or ``"cpu"``, ``"cuda"``, ``"mps"``.
     half : bool
-        Half precision on CUDA.
+        Half precision where the device is quick at it: CUDA, and processors with bfloat16.
 
     Raises
     ------

@@ -53,7 +53,7 @@ class AnnotateState:
     model, device : str
         Choices of the user: name or path of the model; auto, cpu, cuda or mps.
     half : bool
-        Choice of the user: half precision on CUDA.
+        Choice of the user: half precision where the device is quick at it.
     model_status : {"none", "loading", "ready", "failed"}
     model_text : str
         One line on the model: its name and the device it runs on, or what went wrong.

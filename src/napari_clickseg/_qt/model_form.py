@@ -66,8 +66,9 @@ class ModelForm:
             [(name, name) for name in ("auto", "cpu", "cuda", "mps")],
         )
         self.half = CheckBox(
-            text="Half precision on CUDA",
-            tooltip="Faster, with half of the memory; has no effect on other devices.",
+            text="Half precision",
+            tooltip="About twice as fast on graphics cards (CUDA) and newer processors; has no "
+            "effect on other devices.",
         )
         self.contrast = CheckBox(
             text="Contrast as displayed",
