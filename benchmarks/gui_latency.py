@@ -21,7 +21,7 @@ from typing import Any
 import napari
 import numpy as np
 import zarr
-from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtCore import QEventLoop, QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -111,18 +111,24 @@ class Driver:
     def timed(self, y: float, x: float, button: Any = Qt.MouseButton.LeftButton) -> float:
         """Click, and return the seconds until the prediction layer is refreshed."""
         shown: list[float] = []
+        loop = QEventLoop()  # sleeps until something happens, as napari does; asking would not
         pairing = self.controller.pairing.display
         original = pairing.show
 
         def show(*arguments: Any) -> None:
             original(*arguments)
             shown.append(time.perf_counter())
+            loop.quit()
 
         pairing.show = show
         began = time.perf_counter()
         self.click(y, x, button)
-        self.wait(lambda: shown)
+        if not shown:
+            QTimer.singleShot(60_000, loop.quit)
+            loop.exec()
         pairing.show = original
+        if not shown:
+            raise TimeoutError
         self.wait(lambda: not self.controller.state.busy)
         return shown[-1] - began
 

@@ -48,8 +48,7 @@ _EIGHT = np.ones((3, 3), bool)
 _NOTHING = Box(0, 0, 0, 0)
 _TINY = 1e-6  # pixels: what floats may be off
 _FIRST_LOOKS = 4  # at the first click
-_AFTER_SCOUTING = 3  # which counts as one
-_LATER_LOOKS = 2  # at later ones
+_LATER_LOOKS = 2  # at later ones, and after scouting, which counts as one
 _WIDER = 1.6  # more margin where the mask touches the window's border
 _STRAY = 0.02  # parts smaller than this share of the largest don't widen the window
 
@@ -154,7 +153,7 @@ class Estimator:
                 return None
             estimate = self._scout(clicks)
             previous = estimate  # or closer looks would forget what the first one found
-            most = _FIRST_LOOKS if self.card.scouting is None else _AFTER_SCOUTING
+            most = _FIRST_LOOKS if self.card.scouting is None else _LATER_LOOKS
         else:
             beyond = self._beyond(previous, clicks[-1]) if clicks else _NOTHING
             window = self._window_around(previous, clicks, beyond)
@@ -165,7 +164,7 @@ class Estimator:
             window = replace(window, size=self.card.window.size)  # after scouting, look closely
             closer = window.span <= estimate.window.span
             if window == estimate.window or (closer and most == _LATER_LOOKS):
-                break  # later clicks look again only where the object runs out of the window
+                break  # they look again only where the object runs out of the window
             estimate = self._look(window, clicks, previous)
         return estimate
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.sessions import SessionMemory
@@ -18,10 +19,18 @@ __all__ = ["Loading", "load"]
 
 
 def load(model: str, device: str, half: bool) -> Segmenter:
-    """Load a model; runs on the worker thread, where torch is imported."""
+    """Load a model; runs on the worker thread, where torch is imported.
+
+    That thread leaves one of the processor's cores to the window: on two cores a click takes
+    longer where the network and what draws the window wait for each other.
+    """
     from napari_clickseg.segmenter import load_segmenter
 
-    return load_segmenter(model, device, half=half)
+    segmenter = load_segmenter(model, device, half=half)
+    import torch
+
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1)))
+    return segmenter
 
 
 class Loading:

@@ -10,6 +10,7 @@ from qtpy.QtCore import QTimer
 
 from napari_clickseg._napari.controller import AnnotateController
 from napari_clickseg._napari.layers import unwrapped
+from napari_clickseg._napari.loading import load
 from napari_clickseg._napari.settings import new_state, remember
 from napari_clickseg._qt.wakeup import Wakeup
 
@@ -71,9 +72,7 @@ class _Shared:
         first load waits until there is something to look at.
         """
         self._seen.wait()
-        from napari_clickseg.segmenter import load_segmenter
-
-        return load_segmenter(model, device, half=half)
+        return load(model, device, half)
 
     def _deliver(self) -> None:
         self.controller.deliver()
