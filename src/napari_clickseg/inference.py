@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from napari_clickseg.core.guidance import encode, input_channels
 from napari_clickseg.core.intensity import to_channels
@@ -295,6 +294,8 @@ class Estimator:
 
     def _found(self, estimate: Estimate, clicks: tuple[Click, ...]) -> tuple[Box, bool]:
         """Return the object's box in the image, and whether it runs out of the window."""
+        from scipy import ndimage
+
         window, visible = estimate.window, estimate.window.visible(self.source.shape)
         mask = estimate.foreground > 0.5
         mask &= window.covers(self.source.shape)

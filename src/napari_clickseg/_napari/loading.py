@@ -24,6 +24,8 @@ def load(model: str, device: str, half: bool) -> Segmenter:
     That thread leaves one of the processor's cores to the window: on two cores a click takes
     longer where the network and what draws the window wait for each other.
     """
+    import scipy.ndimage  # noqa: F401  # here, or the first click would hold the window for it
+
     from napari_clickseg.segmenter import load_segmenter
 
     segmenter = load_segmenter(model, device, half=half)

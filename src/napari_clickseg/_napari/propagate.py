@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 from napari_clickseg._napari.planes import Plane, walking_axis
 from napari_clickseg._napari.scene import Draft, Mark, Scene
@@ -28,6 +27,8 @@ _LOOKED_AT = 256 * 256  # pixels, so that the window is not held up
 
 def innermost(patch: Patch) -> tuple[int, int]:
     """Return the pixel (row, column) of a mask that is farthest from its edge, or nearly so."""
+    from scipy import ndimage
+
     coarse = max(1, math.ceil(math.sqrt(patch.mask.size / _LOOKED_AT)))
     mask = patch.mask[::coarse, ::coarse]
     if not mask.any():  # thinner than what was looked at

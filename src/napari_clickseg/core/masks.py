@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from napari_clickseg.core.window import Box
 
@@ -127,6 +126,8 @@ def refine(
     -------
     bool (box.height, box.width)
     """
+    from scipy import ndimage  # slow to import: not when the widget opens
+
     if not box:
         return np.zeros(box.shape, bool)
     if refinement.smooth > 0:
@@ -156,6 +157,8 @@ def _enforce(mask: BoolArray, pixels: dict[tuple[int, int], bool]) -> None:
 
 
 def _clicked_parts(mask: BoolArray, pixels: dict[tuple[int, int], bool]) -> BoolArray:
+    from scipy import ndimage  # slow to import: not when the widget opens
+
     positive = [pixel for pixel, inside in pixels.items() if inside]
     if not positive:
         return mask
@@ -165,6 +168,8 @@ def _clicked_parts(mask: BoolArray, pixels: dict[tuple[int, int], bool]) -> Bool
 
 
 def _filled(mask: BoolArray, pixels: dict[tuple[int, int], bool]) -> BoolArray:
+    from scipy import ndimage  # slow to import: not when the widget opens
+
     filled = np.asarray(ndimage.binary_fill_holes(mask), bool)
     negative = [pixel for pixel, inside in pixels.items() if not inside]
     if negative:
@@ -250,6 +255,8 @@ def region_of(
     Patch or None
         None where the pixel is background or outside.
     """
+    from scipy import ndimage  # slow to import: not when the widget opens
+
     row, column = pixel
     if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
         return None
