@@ -64,6 +64,9 @@ class Driver:
     def __init__(self) -> None:
         self.viewer = napari.Viewer(show=True)
         self.app = QApplication.instance()
+        for _ in range(50):  # napari's own first painting is not ours
+            self.app.processEvents()
+            time.sleep(0.02)
         began = time.perf_counter()
         _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
         self.app.processEvents()
