@@ -5,8 +5,7 @@
 GrabCut (OpenCV) and the random walker (scikit-image) get what our model gets: the same simulated
 annotator, the same objects, and a window that follows the object (`core.window`), so that they
 are neither slow nor led astray by the rest of the image. Flood fill (scikit-image) grows from each
-positive click. Prints a Markdown table for each method; published figures of others are in
-docs/model.md, marked as published.
+positive click. Prints a Markdown table for each method.
 """
 
 from __future__ import annotations

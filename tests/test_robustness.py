@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from skimage import data
 
-from napari_clickseg.core.oracle import next_click
+from napari_clickseg.evaluation.metrics import iou
+from napari_clickseg.evaluation.noc import NocSpec, click_object
 from napari_clickseg.segmenter import Segmenter, load_segmenter
 from napari_clickseg.training.generated import generated_sample
 
@@ -29,10 +31,6 @@ def segmenter() -> Segmenter:
     return load_segmenter("default", "cpu")
 
 
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum() / max(1, (a | b).sum()))
-
-
 def segmented(image: np.ndarray, clicks: Clicks) -> np.ndarray:
     session = segmenter().start(image)
     for y, x, positive in clicks:
@@ -49,16 +47,9 @@ def cases() -> list[Case]:
         image, labels = generated_sample(rng)
         sizes = np.bincount(labels.ravel())[1:]
         truth = labels == int(sizes.argmax()) + 1
-        session, clicks = segmenter().start(image), []
-        mask = np.zeros(truth.shape, bool)
-        for _ in range(CLICKS):
-            click = next_click(mask, truth, clicks)
-            if click is None:
-                break
-            clicks.append(click)
-            session.click(click.y, click.x, click.positive)
-            mask = session.predict().mask
-        made.append((image, mask, tuple((c.y, c.x, c.positive) for c in clicks)))
+        session = segmenter().start(image)
+        *_, clicks = click_object(session, truth, NocSpec(clicks=CLICKS), rng)
+        made.append((image, session.predict().mask, clicks))
     coins = data.coins()
     for y, x in COINS:
         clicks = ((float(y), float(x), True),)
@@ -110,21 +101,12 @@ def test_more_clicks_are_seldom_worse(capsys: pytest.CaptureFixture[str]) -> Non
     for seed in range(2000, 2012):
         image, labels = generated_sample(np.random.default_rng(seed))
         truth = labels == int(np.bincount(labels.ravel())[1:].argmax()) + 1
-        session, clicks, before = segmenter().start(image), [], 0.0
-        mask = np.zeros(truth.shape, bool)
-        best = 0.0
-        for _ in range(10):
-            click = next_click(mask, truth, clicks)
-            if click is None:
-                break
-            clicks.append(click)
-            session.click(click.y, click.x, click.positive)
-            mask = session.predict().mask
-            now = iou(mask, truth)
-            falls += now < before - 0.05
-            steps += 1
-            before, best = now, max(best, now)
-        ends.append(best - before)
+        spec = NocSpec(clicks=10)
+        _, ious, _, clicks = click_object(segmenter().start(image), truth, spec, spec.rng())
+        made = ious[: len(clicks)]
+        falls += sum(now < before - 0.05 for before, now in pairwise((0.0, *made)))
+        steps += len(made)
+        ends.append(max(made) - made[-1])
     with capsys.disabled():
         print(f"\n  {falls} of {steps} clicks lose more than 0.05", end=" ")  # noqa: T201
     assert falls <= 0.12 * steps

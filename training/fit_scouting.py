@@ -1,7 +1,6 @@
 """Fit how a model chooses its first look: ``python training/fit_scouting.py DATA MODEL --out M2``.
 
 DATA is the folder of project folders that the model was trained on.
-
 """
 
 from __future__ import annotations
@@ -30,9 +29,7 @@ def images(folders: list[Path], limit: int, seed: int) -> Iterator[tuple[str, An
         tasks = list_tasks([folder])
         for index in rng.permutation(len(tasks))[:limit]:
             record = tasks[int(index)].record
-            plane = read_plane(record.image)
-            finest = np.asarray(plane.data[0] if isinstance(plane.data, list) else plane.data)
-            yield record.name, finest[..., :3] if plane.rgb else finest, read_labels(record.mask)
+            yield record.name, read_plane(record.image).read_all(), read_labels(record.mask)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from napari_clickseg.core.guidance import encode, input_channels
 from napari_clickseg.core.intensity import to_channels
-from napari_clickseg.core.window import Box, Window, first_window, object_window, resample
+from napari_clickseg.core.window import Box, Window, first_window, object_window
 from napari_clickseg.scouting import FEATURES, describe, scouting_windows
 
 if TYPE_CHECKING:
@@ -152,27 +152,27 @@ class Estimator:
                 return None
             estimate = self._scout(clicks)
             previous = estimate  # or closer looks would forget what the first one found
-            most = _FIRST_LOOKS if self.card.scouting is None else _LATER_LOOKS
+            closer_too = self.card.scouting is None
         else:
             beyond = self._beyond(previous, clicks[-1]) if clicks else _NOTHING
             window = self._window_around(previous, clicks, beyond)
             estimate = self._look(window, clicks, previous)
-            most = _LATER_LOOKS
-        for _ in range(1, most):
+            closer_too = False  # later clicks look again only where the object runs out
+        for _ in range(1, _FIRST_LOOKS if closer_too else _LATER_LOOKS):
             window = self._window_around(estimate, clicks)
-            window = replace(window, size=self.card.window.size)  # after scouting, look closely
-            closer = window.span <= estimate.window.span
-            if window == estimate.window or (closer and most == _LATER_LOOKS):
-                break  # they look again only where the object runs out of the window
+            window = replace(window, size=self.card.window.size)  # scouting has its own
+            wider = window.span > estimate.window.span
+            if window == estimate.window or not (wider or closer_too):
+                break
             estimate = self._look(window, clicks, previous)
         return estimate
 
     def _scout(self, clicks: tuple[Click, ...]) -> Estimate:
         """Look for the object of the first clicks, from several distances if the card says so."""
-        spec, window = self.card.scouting, self._first_window(clicks)
+        spec = self.card.scouting
         positive = [click for click in clicks if click.positive]
         if spec is None or len(positive) != 1 or len(spec.weights) != len(FEATURES):
-            return self._look(window, clicks, None)
+            return self._look(self._first_window(clicks), clicks, None)
         estimates, described = self.scouted(clicks, spec)
         return estimates[int((described @ np.asarray(spec.weights)).argmax())]
 
@@ -337,7 +337,7 @@ class Estimator:
             self._pixels(window),
             [position for position, positive in positions if positive],
             [position for position, positive in positions if not positive],
-            None if previous is None else _moved(previous, window),
+            None if previous is None else previous.window.moved_to(window, previous.foreground),
             encoding=card.encoding,
             radius=card.disk_radius * window.size / card.window.size,
         )
@@ -370,16 +370,6 @@ def anchors(settled: int, n: int) -> list[int]:
     """
     middle = [k for k in range(settled + 1, n) if k <= settled + 20 or (k - settled) % 10 == 0]
     return [settled, *middle, n] if n > settled else [n]
-
-
-def _moved(estimate: Estimate, window: Window) -> FloatArray:
-    """Resample an estimate's foreground to another window; zero where it does not reach."""
-    old = estimate.window
-    if old == window:
-        return estimate.foreground
-    y, x = old.to_network(*window.to_image(0.0, 0.0))
-    stride = old.zoom / window.zoom
-    return resample(estimate.foreground, (window.size, window.size), (y, x), (stride, stride))
 
 
 def choose_device(name: str) -> torch.device:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg.core.window import first_window, resample
+from napari_clickseg.core.window import first_window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,9 +132,6 @@ def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -
 
 def _agreement(far: Scouted, near: Scouted) -> float:
     """Return the soft overlap of two answers in the farther one's window."""
-    old, new = near[0], far[0]
-    start = old.to_network(*new.to_image(0.0, 0.0))
-    stride = old.zoom / new.zoom
-    moved = resample(near[1], (new.size, new.size), start, (stride, stride))
+    moved = near[0].moved_to(far[0], near[1])
     either = float(np.maximum(far[1], moved).sum())
     return float(np.minimum(far[1], moved).sum()) / (either + 1e-3)

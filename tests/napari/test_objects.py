@@ -29,6 +29,14 @@ def make(bench: Any, *places: tuple[int, int]) -> None:
 # ---- accepting
 
 
+def accept_early(bench: Any, grey: np.ndarray, fake_model: Any) -> None:
+    """Click and accept before there is an answer; none comes until the gate is opened."""
+    bench.open(grey)
+    fake_model.gate.clear()
+    bench.click(*A, wait=False)
+    bench.do("accept", wait=False)
+
+
 def test_accepting_writes_the_mask_and_begins_the_next_object(bench: Any, grey: Any) -> None:
     bench.open(grey)
     bench.click(*A)
@@ -79,10 +87,7 @@ def test_undo_and_redo_go_through_many_objects_without_limit(bench: Any, grey: A
 def test_accepting_waits_for_the_answer_to_all_clicks(
     bench: Any, grey: Any, fake_model: Any
 ) -> None:
-    bench.open(grey)
-    fake_model.gate.clear()
-    bench.click(*A, wait=False)
-    bench.do("accept", wait=False)
+    accept_early(bench, grey, fake_model)
     assert not bench.labels.any()
     fake_model.gate.set()
     bench.settle()
@@ -116,10 +121,7 @@ def test_a_quick_user_makes_the_same_objects_as_a_patient_one(
 
 
 def test_undo_takes_back_what_still_waits_first(bench: Any, grey: Any, fake_model: Any) -> None:
-    bench.open(grey)
-    fake_model.gate.clear()
-    bench.click(*A, wait=False)
-    bench.do("accept", wait=False)
+    accept_early(bench, grey, fake_model)
     bench.click(*B, wait=False)
     bench.do("undo", wait=False)  # the click on B
     bench.do("undo", wait=False)  # the accept
@@ -148,10 +150,7 @@ def test_nothing_is_accepted_elsewhere_than_asked_for(bench: Any, fake_model: An
 def test_a_failing_model_accepts_nothing_but_keeps_the_clicks_after_it(
     bench: Any, grey: Any, fake_model: Any, notifications: list[str]
 ) -> None:
-    bench.open(grey)
-    fake_model.gate.clear()
-    bench.click(*A, wait=False)
-    bench.do("accept", wait=False)
+    accept_early(bench, grey, fake_model)
     bench.click(*B, wait=False)
     fake_model.error = RuntimeError("boom")
     fake_model.gate.set()
@@ -421,10 +420,7 @@ def test_clearing_begins_the_object_anew(bench: Any, grey: Any) -> None:
 def test_clearing_forgets_an_answer_that_is_on_its_way(
     bench: Any, grey: Any, fake_model: Any
 ) -> None:
-    bench.open(grey)
-    fake_model.gate.clear()
-    bench.click(*A, wait=False)
-    bench.do("accept", wait=False)
+    accept_early(bench, grey, fake_model)
     bench.do("clear", wait=False)
     fake_model.gate.set()
     bench.settle()

@@ -12,6 +12,13 @@ from napari_clickseg.core.masks import Patch
 from napari_clickseg.core.window import Box
 
 
+def set_off(bench: Any, fake_model: Any) -> None:
+    """Begin a run over five planes, and wait until it has done two."""
+    fake_model.delay = 0.01
+    bench.controller.propagate(5)
+    bench.wait(lambda: bench.state.progress[0] >= 2)
+
+
 @pytest.fixture
 def stack() -> np.ndarray:
     return np.random.default_rng(0).random((6, 60, 70))
@@ -156,9 +163,7 @@ def test_a_run_can_be_stopped_and_is_one_step_then_too(
     bench.open(stack)
     at(bench, 0)
     bench.click(30, 30)
-    fake_model.delay = 0.01
-    bench.controller.propagate(5)
-    bench.wait(lambda: bench.state.progress[0] >= 2)
+    set_off(bench, fake_model)
     bench.controller.cancel()
     done = sum(area > 0 for area in areas(bench.labels))
     bench.settle()
@@ -185,9 +190,7 @@ def test_whatever_the_user_does_meanwhile_ends_the_run_and_nothing_is_lost(
     beginning = bench.pairing.scene
     bench.click(30, 30)
     clicked = bench.pairing.scene
-    fake_model.delay = 0.01
-    bench.controller.propagate(5)
-    bench.wait(lambda: bench.state.progress[0] >= 2)
+    set_off(bench, fake_model)
     pairing = bench.pairing
     if what == "click":
         bench.click(50, 60, wait=False)
@@ -249,9 +252,7 @@ def test_a_run_that_fails_keeps_what_it_did(
     bench.open(stack)
     at(bench, 0)
     bench.click(30, 30)
-    fake_model.delay = 0.01
-    bench.controller.propagate(5)
-    bench.wait(lambda: bench.state.progress[0] >= 2)
+    set_off(bench, fake_model)
     fake_model.error = RuntimeError("boom")
     bench.settle()
     done = sum(area > 0 for area in areas(bench.labels))
@@ -278,9 +279,7 @@ def test_choosing_another_id_or_class_meanwhile_does_not_touch_the_run(
     bench.open(stack)
     at(bench, 0)
     bench.click(30, 30)
-    fake_model.delay = 0.01
-    bench.controller.propagate(5)
-    bench.wait(lambda: bench.state.progress[0] >= 2)
+    set_off(bench, fake_model)
     bench.state.scheme = "classes"
     bench.controller.add_class("bud")
     at(bench, 4)

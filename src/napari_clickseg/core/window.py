@@ -212,6 +212,14 @@ class Window:
         )
         return np.logical_and.outer(rows, columns)
 
+    def moved_to(self, window: Window, values: FloatArray) -> FloatArray:
+        """Resample this window's pixels (size, size) to another's; zero where it does not reach."""
+        if window == self:
+            return values
+        start = self.to_network(*window.to_image(0.0, 0.0))
+        stride = self.zoom / window.zoom
+        return resample(values, (window.size, window.size), start, (stride, stride))
+
     def to_box(self, values: FloatArray, box: Box) -> FloatArray:
         """Resample network pixels (size, size) to the pixels of `box` in the image.
 

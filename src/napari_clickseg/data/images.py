@@ -40,6 +40,11 @@ class Plane:
     data: Any
     rgb: bool
 
+    def read_all(self) -> np.ndarray[Any, np.dtype[Any]]:
+        """Read the finest level whole: (Y, X) or (Y, X, C), without alpha."""
+        pixels = np.asarray(self.data[0] if isinstance(self.data, list) else self.data)
+        return pixels[..., :3] if self.rgb else pixels
+
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:

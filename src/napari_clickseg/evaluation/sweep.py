@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.masks import read_labels
@@ -155,10 +153,7 @@ def evaluate_task(
     """Evaluate one image; runs on a worker thread or in a process of its own."""
     plane = read_plane(task.record.image)
     truth = read_labels(task.record.mask)
-    finest = plane.data[0] if isinstance(plane.data, list) else plane.data
-    image = np.asarray(finest)  # whole: the seconds are the clicks' and not the disk's
-    if plane.rgb:
-        image = image[..., :3]
+    image = plane.read_all()  # the seconds are the clicks' and not the disk's
     try:
         results = evaluate_image(make_predictor(), image, truth, spec, task.key)
     except ValueError as error:

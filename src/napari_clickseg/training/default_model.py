@@ -131,13 +131,13 @@ class Trainer:
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.live: LiveAnnotations | None = None
+        self.overlaps: list[tuple[int, float]] = []  # of predictions, with their step
 
     def run(self) -> ModelCard:
         """Train until enough samples were seen; return the card of the model left on disk."""
         budget = self.spec.samples
         saved = self.seconds
         losses: list[float] = []
-        self.overlaps: list[tuple[int, float]] = []
         while self.samples < budget:
             began = time.perf_counter()
             self._set_rate(self.samples / budget)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_clickseg.training.samples import Subject, View, augment_intensity
+from napari_clickseg.training.samples import Subject, View, augment_intensity, least_span
 from napari_clickseg.training.simulate import ClickMaps, next_clicks, perturbed
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Annotation", "Lesson", "LiveAnnotations"]
 
 _LEAST = 9  # network pixels of an object that is worth a look
-_WHOLE = 0.15  # share of the annotations that begin with a look at the whole image
-_SCOUT = 0.4  # share of those that begin with a look around a click, from near or far
+_SCOUT = 0.4  # share of the annotations that begin with a look around a click, near or far
+_WHOLE = 0.15  # share of the others that begin with a look at the whole image
 _FAR, _NEAR = 2.2, 1.15  # window's side over the object's: the window is moved beyond these
 _FOLLOW, _WANDER = 0.6, 0.1  # share of the windows moved: where they should be, where not
 _BEGUN = 0.15  # share of the annotations that begin with a mask
@@ -192,7 +192,7 @@ class LiveAnnotations:
     def _restlessness(self, annotation: Annotation) -> float:
         """Return how often the window should be moved now."""
         ratio = annotation.view.span / annotation.subject.extent
-        could = annotation.view.span > max(24.0, self.size / 5) * 1.2
+        could = annotation.view.span > least_span(self.size) * 1.2
         return _FOLLOW if ratio < _NEAR or (ratio > _FAR and could) else _WANDER
 
     def _move(self, annotation: Annotation) -> bool:

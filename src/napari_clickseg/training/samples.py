@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Pool", "Record", "Subject", "View", "augment_intensity", "load_folder"]
+__all__ = ["Pool", "Record", "Subject", "View", "augment_intensity", "least_span", "load_folder"]
 
 _SMALLEST = 40  # pixels of an object that is worth a sample
 
@@ -162,6 +162,11 @@ _ZOOM_SHARES = (0.66, 0.22, 0.12)
 _CLOSEST = 40.0  # pixels of the image in a first look, at the least
 
 
+def least_span(size: int) -> float:
+    """Return the side in image pixels of the nearest view that a window of `size` shows."""
+    return max(size / 5, 24.0)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A square of the image that the network is shown.
@@ -269,7 +274,7 @@ class Subject:
 
     def placed(self, view: View, size: int, rng: np.random.Generator) -> View:
         """Limit a view's zoom, and move it into the image where it fits, mostly."""
-        span, centre = max(view.span, size / 5, 24.0), view.centre
+        span, centre = max(view.span, least_span(size)), view.centre
         if rng.random() < 0.85:
             shape = np.array(self.mask.shape, np.float64)
             low, high = np.minimum(span / 2, shape / 2), np.maximum(shape - span / 2, shape / 2)
