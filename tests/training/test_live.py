@@ -65,6 +65,18 @@ def test_annotations_begin_with_a_positive_click_on_the_object_or_a_mask() -> No
     assert ((positive * lesson.target[~begun]).sum(dim=(1, 2, 3)) > 0).all()
 
 
+def test_some_begin_with_the_object_around_the_object_and_a_negative_click_on_it() -> None:
+    lesson = live(count=100).lesson(100)
+    negative = lesson.maps.negative.amax(dim=(1, 2, 3)) > 0
+    positive = lesson.maps.positive.amax(dim=(1, 2, 3)) > 0
+    mistaken = negative & positive
+    assert 0.03 < mistaken.float().mean() < 0.25
+    for i in torch.nonzero(mistaken).flatten().tolist():
+        found, target = lesson.previous[i] > 0.5, lesson.target[i] > 0.5
+        assert (found | ~target).float().mean() > 0.97
+        assert (found & ~target & (lesson.maps.negative[i] > 0)).any()
+
+
 def test_every_new_click_lies_in_what_was_wrong_and_has_its_sign() -> None:
     annotations = live()
     checked = 0

@@ -8,6 +8,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from napari_clickseg.training.generated import generated_sample, superpixels
 from napari_clickseg.training.samples import (
@@ -255,6 +256,16 @@ def test_a_generated_image_has_objects_on_its_pixels(seed: int) -> None:
 def test_most_generated_images_are_of_use() -> None:
     samples = (generated_sample(np.random.default_rng(seed), 96) for seed in range(20))
     assert sum(make_record(*sample) is not None for sample in samples) >= 16
+
+
+def test_some_generated_objects_are_thin_and_long() -> None:
+    thin = 0
+    for seed in range(40):
+        _, labels = generated_sample(np.random.default_rng(seed), 96)
+        deepest = ndimage.distance_transform_edt(labels == 1).max()
+        rows, columns = np.nonzero(labels == 1)
+        thin += bool(rows.size and deepest <= 5 and max(np.ptp(rows), np.ptp(columns)) > 30)
+    assert 5 <= thin <= 25
 
 
 def test_superpixels_cover_the_image_and_follow_its_edges() -> None:

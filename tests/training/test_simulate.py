@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
 
-from napari_clickseg.training.simulate import ClickMaps, depth, next_clicks, perturbed
+from napari_clickseg.training.simulate import (
+    ClickMaps,
+    depth,
+    next_clicks,
+    perturbed,
+    surroundings,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -121,3 +127,16 @@ def test_a_perturbed_mask_is_wrong_but_plausible() -> None:
     assert 0.5 < overlap.mean() < 0.99
     assert overlap.std() > 0.01
     assert torch.equal(wrong, perturbed(target, generator(3)))
+
+
+@given(st.integers(0, 100))
+def test_surroundings_hold_the_object_and_what_looks_like_its_own_surroundings(seed: int) -> None:
+    object_, host = square(96, at=(40, 40), side=14), square(96, at=(24, 24), side=48)
+    image = (0.1 + 0.6 * host + 0.2 * object_).expand(3, 96, 96)
+    mistaken = surroundings(image, object_[None], generator(seed))
+    assert mistaken.shape == (1, 96, 96)
+    assert 0 < float(mistaken.min()) < 0.05 < 0.9 < float(mistaken.max()) < 1
+    found = mistaken[0] > 0.5
+    assert found[object_ > 0].all()
+    assert found.sum() > 1.5 * object_.sum()
+    assert not found[host == 0][:200].any()  # far away, and of another colour

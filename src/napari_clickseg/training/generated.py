@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage.draw import ellipse, polygon
+from skimage.draw import ellipse, line, polygon
 from skimage.segmentation import felzenszwalb
 
 __all__ = ["generated_sample", "superpixels"]
@@ -34,9 +34,17 @@ def generated_sample(rng: np.random.Generator, size: int = 192) -> tuple[Image, 
     labels : int32 (size, size)
         0 is background, each object has an id of its own.
     """
-    labels = _noise_regions(rng, size) if rng.random() < 0.4 else _shapes(rng, size)
     coloured = rng.random() < 0.5
     image = _texture(rng, size, coloured)
+    kind = rng.random()
+    if kind < 0.3:
+        labels = _curves(rng, size)
+    elif kind < 0.5:
+        return _finished(rng, *_nested(rng, image, coloured))
+    elif kind < 0.7:
+        labels = _noise_regions(rng, size)
+    else:
+        labels = _shapes(rng, size)
     if rng.random() < 0.6:  # objects of one kind look alike
         look = _texture(rng, size, coloured)
         image[labels > 0] = look[labels > 0]
@@ -47,6 +55,13 @@ def generated_sample(rng: np.random.Generator, size: int = 192) -> tuple[Image, 
     if rng.random() < 0.3:  # outlined, as membranes are
         edge = ndimage.grey_dilation(labels, (3, 3)) != ndimage.grey_erosion(labels, (3, 3))
         image[edge] = rng.random(3) if coloured else rng.random()
+    return _finished(rng, image, labels)
+
+
+def _finished(
+    rng: np.random.Generator, image: npt.NDArray[np.float64], labels: Labels
+) -> tuple[Image, Labels]:
+    """Blur and add noise, as optics and sensors do."""
     sigma = rng.uniform(0, 1.5)
     image = ndimage.gaussian_filter(image, (sigma, sigma, 0))
     image += rng.normal(0, rng.uniform(0, 0.08), image.shape)
@@ -125,3 +140,61 @@ def _shapes(rng: np.random.Generator, size: int) -> Labels:
             )
         labels[rows, columns] = identifier
     return labels
+
+
+def _curves(rng: np.random.Generator, size: int) -> Labels:
+    """Return thin, winding, branching structures: cracks, roads, vessels, stems; one id for all."""
+    drawn = np.zeros((size, size), bool)
+    bend, step = rng.uniform(0.02, 0.6), 4.0
+    starts = [_start(rng, size) for _ in range(int(rng.integers(1, 4)))]
+    for _ in range(int(rng.integers(1, 10))):
+        y, x, angle = starts.pop(int(rng.integers(len(starts))))
+        for _ in range(int(rng.integers(10, 70))):
+            angle += rng.normal(0, bend)
+            to_y, to_x = y + step * np.sin(angle), x + step * np.cos(angle)
+            if not (0 <= to_y < size - 1 and 0 <= to_x < size - 1):
+                break
+            rows, columns = line(round(y), round(x), round(to_y), round(to_x))
+            drawn[rows, columns] = True
+            y, x = to_y, to_x
+            if rng.random() < 0.12:
+                starts.append((y, x, angle + rng.choice([-1, 1]) * rng.uniform(0.4, 1.6)))
+        starts = starts or [_start(rng, size)]
+    width = rng.uniform(0.6, 4.0) * np.exp(0.3 * _noise(rng, size, int(rng.integers(2, 12))))
+    return np.asarray(ndimage.distance_transform_edt(~drawn) <= width, np.int32)
+
+
+def _start(rng: np.random.Generator, size: int) -> tuple[float, float, float]:
+    """Return y, x and a direction in radians."""
+    y, x = rng.uniform(0, size - 1, 2)
+    return float(y), float(x), float(rng.uniform(0, 2 * np.pi))
+
+
+def _nested(
+    rng: np.random.Generator, image: npt.NDArray[np.float64], coloured: bool
+) -> tuple[npt.NDArray[np.float64], Labels]:
+    """Return objects inside a larger, clearer thing that is not an object: tumours in a brain."""
+    size = image.shape[0]
+    host = _blob(rng, size, rng.uniform(0.3, 0.7, 2) * size, rng.uniform(0.2, 0.45) * size)
+    image[host] = _texture(rng, size, coloured)[host]
+    labels = np.zeros((size, size), np.int32)
+    for identifier in range(1, int(rng.integers(2, 4))):
+        places = np.argwhere(host)
+        if not places.size:
+            break
+        centre = places[int(rng.integers(len(places)))]
+        inner = host & _blob(rng, size, centre, rng.uniform(0.05, 0.16) * size)
+        labels[inner] = identifier
+        if rng.random() < 0.5:  # a little brighter or darker than its surroundings
+            image[inner] += rng.uniform(0.06, 0.3) * rng.choice([-1, 1])
+        else:
+            image[inner] = _texture(rng, size, coloured)[inner]
+    return image, labels
+
+
+def _blob(
+    rng: np.random.Generator, size: int, centre: npt.NDArray[np.generic], radius: float
+) -> npt.NDArray[np.bool_]:
+    y, x = np.mgrid[:size, :size]
+    away = np.hypot(y - centre[0], x - centre[1]) / radius
+    return np.asarray(away + 0.2 * _noise(rng, size, int(rng.integers(2, 10))) < 1)

@@ -16,7 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_clickseg.training.samples import Subject, View, augment_intensity, least_span
-from napari_clickseg.training.simulate import ClickMaps, next_clicks, perturbed
+from napari_clickseg.training.simulate import (
+    ClickMaps,
+    next_clicks,
+    perturbed,
+    surroundings,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +36,7 @@ _WHOLE = 0.15  # share of the others that begin with a look at the whole image
 _FAR, _NEAR = 2.2, 1.15  # window's side over the object's: the window is moved beyond these
 _FOLLOW, _WANDER = 0.6, 0.1  # share of the windows moved: where they should be, where not
 _BEGUN = 0.15  # share of the annotations that begin with a mask
+_AROUND = 0.1  # share of those that begin with a mask of the thing around the object
 
 
 @dataclass
@@ -179,6 +185,11 @@ class LiveAnnotations:
             if self.rng.random() < _BEGUN:
                 annotation.previous = perturbed(annotation.target[None], self.generator)[0]
         self._click(begun)
+        mistaken = [annotation for annotation in begun if self.rng.random() < _AROUND]
+        for annotation in mistaken:
+            image, target = annotation.image, annotation.target
+            annotation.previous = surroundings(image, target, self.generator)
+        self._click(mistaken)
         return begun
 
     def _look(self, subject: Subject, view: View) -> Annotation | None:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["ClickMaps", "depth", "next_clicks", "perturbed"]
+__all__ = ["ClickMaps", "depth", "next_clicks", "perturbed", "surroundings"]
 
 
 @dataclass
@@ -157,3 +157,41 @@ def perturbed(target: Tensor, generator: torch.Generator) -> Tensor:
     soft = F.avg_pool2d(target, kernel, 1, kernel // 2, count_include_pad=False)
     bias = 0.12 * torch.randn(batch, 1, 1, 1, generator=generator, device=device)
     return torch.sigmoid(12 * (soft + 0.18 * noise + bias - 0.5))
+
+
+def surroundings(image: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
+    """Make the mask of a prediction that took the thing around the object for the object.
+
+    Parameters
+    ----------
+    image : Tensor (C, N, N)
+        0 … 1.
+    target : Tensor (1, N, N)
+        0 or 1.
+    generator : torch.Generator
+        On the device of `target`; decides everything.
+
+    Returns
+    -------
+    Tensor (1, N, N)
+        Probabilities: the object, what is near it, and what looks like its near surroundings.
+    """
+    size, device = target.shape[-1], target.device
+
+    def uniform(low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand(1, generator=generator, device=device))
+
+    def grown(mask: Tensor, radius: float) -> Tensor:
+        kernel = 2 * max(1, round(radius)) + 1
+        # Squares of two sizes after a blur: rounder than one square.
+        wide = F.max_pool2d(mask[None], kernel, 1, kernel // 2)
+        return (F.avg_pool2d(wide, kernel, 1, kernel // 2)[0] > 0.3).float()
+
+    near = grown(target, uniform(0.02, 0.08) * size)
+    far = grown(near, uniform(0.1, 0.4) * size)
+    smooth = F.avg_pool2d(image[None], 5, 1, 2, count_include_pad=False)[0]
+    ring = near * (1 - target)
+    colour = (smooth * ring).sum((1, 2), keepdim=True) / ring.sum().clamp(min=1)
+    spread = ((smooth - colour) ** 2).mean(0, keepdim=True).sqrt()
+    alike = (spread < uniform(0.05, 0.2)).float() * far
+    return 0.02 + 0.95 * torch.maximum(alike, near)
