@@ -261,10 +261,11 @@ def test_most_generated_images_are_of_use() -> None:
 def test_some_generated_objects_are_thin_and_long() -> None:
     thin = 0
     for seed in range(40):
-        _, labels = generated_sample(np.random.default_rng(seed), 96)
-        deepest = ndimage.distance_transform_edt(labels == 1).max()
+        _, labels = generated_sample(np.random.default_rng(seed))
+        inside = ndimage.distance_transform_edt(labels == 1)[labels == 1]
         rows, columns = np.nonzero(labels == 1)
-        thin += bool(rows.size and deepest <= 5 and max(np.ptp(rows), np.ptp(columns)) > 30)
+        wide = max(np.ptp(rows), np.ptp(columns)) if rows.size else 0
+        thin += bool(wide > 50 and 20 * inside.mean() < wide)
     assert 5 <= thin <= 25
 
 
