@@ -2,7 +2,7 @@
 
 import pytest
 
-from napari_clickseg.data.project import ProjectError, read_records
+from napari_clickseg.data.project import ProjectError, read_project, read_records
 
 
 def touch(*paths):
@@ -51,3 +51,76 @@ def test_what_is_no_project_says_what_is_missing(tmp_path):
     (tmp_path / "index.csv").write_text("image,mask\n")
     with pytest.raises(ProjectError, match="no image with a mask"):
         read_records(tmp_path)
+
+
+def table(folder, text, name="index.csv", encoding="utf-8"):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(text.encode(encoding))
+    return folder / name
+
+
+def test_images_without_a_mask_are_listed_apart(tmp_path):
+    table(tmp_path, "image,mask,group,split\nimages/a.png,m.png,p,Train\nimages/b.png,,,test\n")
+    project = read_project(tmp_path)
+    assert [record.name for record in project.records] == ["images/a.png"]
+    assert project.records[0].split == "training"
+    (rest,) = project.unannotated
+    assert (rest.image, rest.name, rest.group, rest.split) == (
+        tmp_path / "images/b.png",
+        "images/b.png",
+        "images/b.png",
+        "test",
+    )
+    assert project.ungrouped == {"images/b.png"}
+    assert project.classes is None
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_counts_from_where_it_lies(tmp_path, separator):
+    text = "Image, Mask ,group\r\na\\1.png,b/1.png,p\r\n".replace(",", separator)
+    path = table(tmp_path / "sub", text, "mine.csv", "utf-8-sig")
+    (record,) = read_project(path).records
+    assert record.image == tmp_path / "sub/a/1.png"
+    assert record.mask == tmp_path / "sub/b/1.png"
+    assert record.name == "a/1.png"
+
+
+def test_clicks_lie_under_the_image_s_name(tmp_path):
+    table(tmp_path, "image,mask\nimages/x/a.tif,m\nimages/b.tif,m\nother/c.tif,m\n")
+    touch(tmp_path / "clicks/x/a.json", tmp_path / "clicks/other/c.json")
+    clicks = [record.clicks for record in read_project(tmp_path).records]
+    assert clicks == [tmp_path / "clicks/x/a.json", None, tmp_path / "clicks/other/c.json"]
+
+
+def test_a_pair_of_folders_is_a_project_even_without_masks(tmp_path):
+    touch(*(tmp_path / "images" / name for name in ("b.png", "a.png", "Thumbs.db", ".hidden")))
+    project = read_project(str(tmp_path))
+    assert [rest.name for rest in project.unannotated] == ["images/a.png", "images/b.png"]
+    assert [rest.group for rest in project.unannotated] == ["a", "b"]
+    assert project.ungrouped == {"images/a.png", "images/b.png"}
+    with pytest.raises(ProjectError, match="no image with a mask"):
+        read_records(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lacks the column image and mask"),
+        ("image,mask\n", "holds no image"),
+        ("image,mask\na,b\na,c\n", r"names a twice \(again in line 3\)"),
+        ("image,mask,split\na,b,sometimes\n", "line 2: the split is 'sometimes'"),
+    ],
+)
+def test_what_a_table_lacks_is_said_in_one_line(tmp_path, text, message):
+    table(tmp_path, text)
+    with pytest.raises(ProjectError, match=message) as caught:
+        read_project(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "index.csv").write_bytes(b"image,mask\n\xff\xfe,b\n")
+    with pytest.raises(ProjectError, match="save it as CSV UTF-8"):
+        read_project(tmp_path)
+    with pytest.raises(ProjectError, match="There is no file"):
+        read_project(tmp_path / "none.csv")

@@ -1,0 +1,72 @@
+"""What is known of an image's objects beyond their pixels: `clicks/NAME.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_clickseg.data.errors import ProjectError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["SCHEMA_VERSION", "Annotations", "ProjectClick", "read_clicks"]
+
+SCHEMA_VERSION = 1
+
+
+class ProjectClick(BaseModel):
+    """A click that an object was made with: y and x in data pixels, and the object's id."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    y: float
+    x: float
+    positive: bool = True
+    object: int | None = Field(None, ge=1)
+
+
+class Annotations(BaseModel):
+    """The clicks on an image, in order, and the class of each object whose class is known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    clicks: tuple[ProjectClick, ...] = ()
+    classes: Mapping[int, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.clicks or self.classes)
+
+    def to_json(self) -> str:
+        """Return the text of the file."""
+        return self.model_dump_json(exclude_none=True) + "\n"
+
+
+def read_clicks(path: Path) -> Annotations:
+    """Read a file of clicks.
+
+    Raises
+    ------
+    ProjectError
+        If it holds none, or is of a newer version of this program.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8-sig"))
+        version = int(raw.get("schema_version", SCHEMA_VERSION))
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise ProjectError(f"{path} cannot be read as clicks; mend it or delete it.") from error
+    if version > SCHEMA_VERSION:
+        raise ProjectError(
+            f"{path} has version {version}, this program knows up to {SCHEMA_VERSION}; update "
+            "napari-clickseg."
+        )
+    try:
+        return Annotations.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ProjectError(f"{path} is not valid ({where}: {first['msg']}); mend it.") from error
