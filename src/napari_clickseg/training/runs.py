@@ -1,0 +1,273 @@
+"""A run's folder: what was asked for, what happened, and the models.
+
+`spec.json` is the completed spec, `events.jsonl` has a line for each event, `last.ckpt` is where
+a run is resumed, `best.safetensors` is the model. Needs no torch, so that napari can look at a
+run that goes on in another process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_clickseg.training.spec import SpecError, TrainingSpec, read_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["RunError", "RunFolder", "State", "alive", "write_whole"]
+
+State = Literal["new", "running", "stopped", "finished", "failed"]
+_SECOND = 1.0
+
+
+class RunError(ValueError):
+    """A run that can't begin or go on; the message says why."""
+
+
+class RunFolder:
+    """The folder of a run.
+
+    Parameters
+    ----------
+    path : Path
+        Need not be there yet.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.events_path = self.path / "events.jsonl"
+        self.checkpoint = self.path / "last.ckpt"
+        self.model = self.path / "best.safetensors"
+        self.previews = self.path / "previews"
+        self._last_batch = 0.0
+
+    def create(self, spec: TrainingSpec) -> None:
+        """Make the folder for a new run.
+
+        Raises
+        ------
+        RunError
+            If there is a run already, or nothing can be written there.
+        """
+        if self.events_path.exists() or self.checkpoint.exists():
+            raise RunError(f"{self.path} holds a run already; resume it, or choose another folder.")
+        try:
+            self.previews.mkdir(parents=True, exist_ok=True)
+            self.write_spec(spec)
+        except OSError as error:
+            raise RunError(
+                f"Nothing can be written to {self.path} ({error.strerror or error}); choose "
+                "another folder."
+            ) from error
+
+    @property
+    def spec(self) -> TrainingSpec:
+        """The run's spec.
+
+        Raises
+        ------
+        RunError
+            If this is no run.
+        """
+        path = self.path / "spec.json"
+        if not path.exists():
+            raise RunError(f"{self.path} is no run: it has no spec.json.")
+        try:
+            return read_spec(path)
+        except SpecError as error:
+            raise RunError(f"{path}: {error}") from error
+
+    def write_spec(self, spec: TrainingSpec) -> None:
+        """Keep the spec, once it is completed."""
+        text = spec.model_dump_json(indent=2) + "\n"
+        write_whole(self.path / "spec.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+    def add(self, event: str, **values: Any) -> None:
+        """Write an event; batches at most once a second.
+
+        Raises
+        ------
+        OSError
+            If the disk is full, and the like.
+        """
+        now = time.time()
+        if event == "batch":
+            if now - self._last_batch < _SECOND:
+                return
+            self._last_batch = now
+        line = json.dumps({"event": event, "time": round(now, 3)} | _plain(values)) + "\n"
+        with self.events_path.open("ab") as file:
+            if file.tell() and not self._ends_whole():
+                file.write(b"\n")  # after a line that was cut off
+            file.write(line.encode())
+
+    def events(self, after: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Read the events after an offset in bytes.
+
+        Returns
+        -------
+        events : list of dict
+            A half-written last line is left for the next time; broken lines are left out.
+        offset : int
+            Where to go on.
+        """
+        try:
+            with self.events_path.open("rb") as file:
+                file.seek(after)
+                text = file.read()
+        except FileNotFoundError:
+            return [], after
+        whole = text[: text.rfind(b"\n") + 1]
+        found = (_event(line) for line in whole.splitlines())
+        return [event for event in found if event is not None], after + len(whole)
+
+    @property
+    def state(self) -> State:
+        """How far the run is. One that was killed counts as stopped: it can be resumed."""
+        state: State = "new"
+        for event in self.events()[0]:
+            match event.get("event"):
+                case "started":
+                    state = "running" if alive(int(event.get("pid", 0))) else "stopped"
+                case "finished":
+                    state = "stopped" if event.get("reason") == "stopped" else "finished"
+                case "failed":
+                    state = "failed"
+        return state
+
+    def request_stop(self) -> None:
+        """Ask the run to end after the batch it is at."""
+        (self.path / "stop").touch()
+
+    def stop_requested(self) -> bool:
+        """Whether the run was asked to end."""
+        return (self.path / "stop").exists()
+
+    def clear_stop(self) -> None:
+        """Forget that it was asked; a resumed run begins so."""
+        (self.path / "stop").unlink(missing_ok=True)
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Keep what the run is resumed from: whole, or the one before stays.
+
+        Raises
+        ------
+        OSError
+            If the disk is full, and the like.
+        """
+        import torch
+
+        def save(path: Path) -> None:
+            try:
+                torch.save(state, path)
+            except RuntimeError as error:  # how torch says that the disk is full
+                raise OSError(
+                    errno.ENOSPC, f"the run's state can't be written ({error})"
+                ) from error
+
+        write_whole(self.checkpoint, save)
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """Return what `save_checkpoint` kept; None where there is nothing.
+
+        Raises
+        ------
+        RunError
+            If the file is broken.
+        """
+        if not self.checkpoint.exists():
+            return None
+        import pickle
+
+        import torch
+
+        try:
+            state: dict[str, Any] = torch.load(
+                self.checkpoint, map_location="cpu", weights_only=True
+            )
+        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            raise RunError(
+                f"{self.checkpoint} is broken, so the run can't be resumed; start another one."
+            ) from error
+        return state
+
+    def _ends_whole(self) -> bool:
+        with self.events_path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) == b"\n"
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file so that it appears complete or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it is there.
+    write : callable
+        Writes to the path it is given, which has the same ending.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".partial{path.suffix}")
+    os.close(handle)
+    partial = Path(name)
+    try:
+        write(partial)
+        partial.chmod(0o644)
+        partial.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this number runs."""
+    if pid <= 0:
+        return False
+    if os.name == "nt":
+        return _alive_on_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
+def _alive_on_windows(pid: int) -> bool:
+    import ctypes
+
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009  # there on Windows alone
+    handle = kernel.OpenProcess(0x1000, False, pid)  # may query
+    if not handle:
+        return False
+    code = ctypes.c_ulong()
+    kernel.GetExitCodeProcess(handle, ctypes.byref(code))
+    kernel.CloseHandle(handle)
+    return code.value == 259  # still active
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _plain(value: Any) -> Any:
+    """Return values that JSON knows: no NaN, no infinities, few digits."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if abs(value) < float("inf") else None
+    return value

@@ -1,0 +1,280 @@
+"""All that a training run needs to know, as JSON.
+
+The same spec is filled in by the form in napari, read by `clickseg train` and kept in the run's
+folder. What is left at 0, "" or "auto" is chosen from the data, see `TrainingSpec.completed`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from napari_clickseg.training.defaults import chosen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Facts", "LossTerm", "SpecError", "Task", "TrainingSpec", "read_spec", "schema"]
+
+Task = Literal["click", "binary", "multiclass", "multilabel"]
+_SIDE = 32  # windows are a multiple of it, so that every encoder can halve them five times
+
+
+class SpecError(ValueError):
+    """A spec that can't be used; the message says which field, and why."""
+
+
+class Facts(Protocol):
+    """What the spec is completed from; see `training.facts.DataFacts`."""
+
+    @property
+    def images(self) -> int:
+        """Annotated images to train on."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of a usual image, in pixels."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images, the most that one has."""
+        ...
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The ids of the masks, rising, without background and ignored pixels."""
+        ...
+
+    @property
+    def extent(self) -> float:
+        """The longer side of a usual object, in pixels; 0 where it is not known."""
+        ...
+
+    @property
+    def scheme(self) -> Literal["instances", "classes"]:
+        """What the ids are."""
+        ...
+
+
+class LossTerm(BaseModel):
+    """One of the losses that are summed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        description="A loss of segmentation_models_pytorch, such as DiceLoss or FocalLoss."
+    )
+    weight: float = Field(1.0, gt=0, description="What it is multiplied with before the sum.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Its further arguments, such as gamma or smooth."
+    )
+
+
+class TrainingSpec(BaseModel):
+    """All that a training run needs to know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    project: str = Field(
+        description="A project folder, a folder with images/ and masks/, or a CSV file with the "
+        "columns image, mask and group."
+    )
+    name: str = Field("model", min_length=1, description="What the model will be called.")
+    task: Task = Field(
+        "click",
+        description="click: outlines the object that is clicked on. binary, multiclass, "
+        "multilabel: finds the classes without any click.",
+    )
+    scheme: Literal["auto", "instances", "classes"] = Field(
+        "auto",
+        description="What the ids of the masks are: objects, or classes. auto: as the project "
+        "says, or as the masks look.",
+    )
+    classes: tuple[int, ...] = Field((), description="The ids to learn; none: all there are.")
+    start: str = Field(
+        "default",
+        min_length=1,
+        description="Weights to start from: 'default', the name or file of a model, 'imagenet' "
+        "(downloaded), or 'scratch'.",
+    )
+    start_parts: Literal["all", "encoder"] = Field(
+        "all", description="Whether all weights of the start are taken, or its encoder's only."
+    )
+    architecture: str = Field(
+        "", description="Architecture of segmentation_models_pytorch; empty: the start's."
+    )
+    encoder: str = Field(
+        "", description="Encoder, with the prefix tu- where it is timm's; empty: the start's."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Further arguments of the architecture."
+    )
+    encoding: Literal["channels", "colour"] = Field(
+        "channels",
+        description="How a click model is shown the clicks: in channels beside the image's, or as "
+        "colours of a monochrome image. Other tasks have no clicks.",
+    )
+    image_channels: int = Field(
+        0, ge=0, le=32, description="Channels of the image that the network takes; 0: from data."
+    )
+    freeze_encoder: bool = Field(
+        False, description="Leave the encoder as it is: quick, and safe with very few images."
+    )
+    encoder_rate: float = Field(
+        0.1,
+        gt=0,
+        le=10,
+        description="The encoder's learning rate over the decoder's, where it starts trained.",
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of the last features left out at random in training."
+    )
+    losses: tuple[LossTerm, ...] = Field(
+        (), description="Losses that are summed; none: those that suit the task."
+    )
+    class_weights: tuple[float, ...] | Literal["balanced"] | None = Field(
+        None,
+        description="Weight of background and each class in the losses (of each class alone where "
+        "classes are learned one by one); balanced: rare ones count more.",
+    )
+    learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="Learning rate at its highest, of AdamW."
+    )
+    weight_decay: float = Field(1e-2, ge=0, le=1, description="Weight decay of AdamW.")
+    schedule: Literal["cosine", "plateau", "constant"] = Field(
+        "cosine",
+        description="How the learning rate falls: along a cosine, whenever validation gets no "
+        "better, or not at all.",
+    )
+    warm_up: float = Field(
+        0.05, ge=0, lt=1, description="Share of the training in which the learning rate rises."
+    )
+    epochs: int = Field(0, ge=0, description="Rounds, at the most; 0: from data.")
+    windows: int = Field(
+        0, ge=0, description="Windows cut from the images in a round; 0: from data."
+    )
+    size: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        multiple_of=_SIDE,
+        description="Side of the windows in pixels, a multiple of 32; 0: from data.",
+    )
+    batch: int = Field(0, ge=0, description="Windows learned from at a time; 0: from data.")
+    accumulate: int = Field(
+        1, ge=1, description="Batches whose gradients are added up before the weights change."
+    )
+    clip: float = Field(1.0, ge=0, description="Longest gradient; 0 does not limit it.")
+    ema: float = Field(
+        0.98,
+        ge=0,
+        lt=1,
+        description="Memory of the moving average of the weights, which is what is kept; 0 keeps "
+        "the weights themselves.",
+    )
+    amp: bool = Field(
+        True, description="Half precision where the processor or graphics card is quick at it."
+    )
+    patience: int = Field(
+        15, ge=0, description="Rounds without getting better after which it ends; 0: never."
+    )
+    metric: str = Field(
+        "auto", description="Figure on the validation images by which the best weights are chosen."
+    )
+    augmentation: Literal["none", "light", "strong", "auto"] = Field(
+        "auto", description="How much the windows are turned, stretched, blurred and shaded."
+    )
+    click_probability: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="Share of a click model's windows with clicks, if it is to answer without "
+        "any as well.",
+    )
+    validation_share: float = Field(
+        0.2, gt=0, lt=1, description="Share of the images that are kept for validation."
+    )
+    folds: int = Field(
+        0, ge=0, description="Cut into so many folds, of which one validates; 0: one split."
+    )
+    fold: int = Field(0, ge=0, description="Which fold validates, from 0.")
+    split_by: Literal["group", "image"] = Field(
+        "group",
+        description="Whether images of one group (patient, specimen, field) stay together; if not, "
+        "the figures flatter.",
+    )
+    seed: int = Field(0, ge=0, description="Decides all that is drawn at random.")
+    device: str = Field("auto", description="auto, cpu, cuda or mps.")
+    corrupt: Literal["refuse", "skip"] = Field(
+        "refuse", description="What happens where an image can't be read: refuse, or leave it out."
+    )
+    cache_mib: int = Field(
+        2048, ge=0, description="Memory for the images in MiB; what does not fit is read again."
+    )
+
+    @field_validator("size")
+    @classmethod
+    def _large_enough(cls, value: int) -> int:
+        if 0 < value < 2 * _SIDE:
+            raise ValueError("windows have a side of 64 pixels or more")
+        return value
+
+    @field_validator("batch")
+    @classmethod
+    def _at_least_two(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("batch normalisation needs two windows or more")
+        return value
+
+    def completed(self, facts: Facts) -> TrainingSpec:
+        """Return the spec with all that was left open chosen from the data."""
+        return self.model_copy(update=chosen(self, facts))
+
+    def changed(self, **fields: Any) -> TrainingSpec:
+        """Return a copy with other values, which are checked.
+
+        Raises
+        ------
+        SpecError
+            If a field is unknown, or a value makes no sense.
+        """
+        return _checked(self.model_dump() | fields)
+
+
+def read_spec(path: Path | None, **fields: Any) -> TrainingSpec:
+    """Read a spec's JSON file, with other values for some fields.
+
+    Raises
+    ------
+    SpecError
+        If the file can't be read, a field is unknown, or a value makes no sense.
+    """
+    raw: Any = {}
+    if path is not None:
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SpecError(f"{path} cannot be read: {error.strerror or error}.") from error
+        except ValueError as error:
+            raise SpecError(f"{path} is no JSON; see clickseg train --schema.") from error
+        if not isinstance(raw, dict):
+            raise SpecError(f"{path} holds no spec; see clickseg train --schema.")
+    return _checked(raw | fields)
+
+
+def _checked(raw: dict[str, Any]) -> TrainingSpec:
+    try:
+        return TrainingSpec.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "spec"
+        raise SpecError(f"{where}: {first['msg']}; see clickseg train --schema.") from error
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a spec."""
+    return TrainingSpec.model_json_schema()

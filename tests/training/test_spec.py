@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_clickseg.training.spec import LossTerm, SpecError, TrainingSpec, read_spec, schema
+
+
+@dataclass(frozen=True)
+class Known:
+    images: int = 9
+    shape: tuple[int, int] = (450, 540)
+    channels: int = 1
+    classes: tuple[int, ...] = (1, 2)
+    extent: float = 50.0
+    scheme: Literal["instances", "classes"] = "classes"
+
+
+def test_every_field_is_described() -> None:
+    """The descriptions are the form's tooltips."""
+    for name, field in [*TrainingSpec.model_fields.items(), *LossTerm.model_fields.items()]:
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+def test_nothing_but_the_project_has_to_be_said() -> None:
+    spec = TrainingSpec(project="p").completed(Known())
+    assert spec.epochs > 0
+    assert spec.windows > 0
+    assert spec.batch >= 2
+    assert spec.scheme == "classes"
+    assert spec.classes == (1, 2)
+    assert spec.metric == "iou_clicks"
+    assert spec.augmentation == "strong"
+    assert spec.image_channels == 3
+
+
+def test_what_was_said_stays() -> None:
+    fields: dict[str, Any] = {
+        "task": "binary", "epochs": 3, "windows": 5, "size": 96, "batch": 2, "image_channels": 4,
+        "metric": "recall", "augmentation": "none", "scheme": "instances", "classes": (7,),
+    }  # fmt: skip
+    spec = TrainingSpec(project="p", **fields)
+    assert spec.completed(Known()) == spec
+
+
+@given(
+    images=st.integers(1, 10_000),
+    side=st.integers(1, 50_000),
+    channels=st.integers(1, 32),
+    task=st.sampled_from(["click", "binary", "multiclass", "multilabel"]),
+)
+def test_what_is_chosen_is_a_spec_again(images: int, side: int, channels: int, task: Any) -> None:
+    known = Known(images=images, shape=(side, max(1, side // 3)), channels=channels)
+    spec = TrainingSpec(project="p", task=task).completed(known)
+    assert TrainingSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert spec.size % 32 == 0
+    assert spec.size >= 64
+    assert spec.completed(known) == spec
+    assert spec.epochs * spec.windows <= 60_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"size": 33}, "size"),
+        ({"size": 32}, "64 pixels"),
+        ({"batch": 1}, "two windows"),
+        ({"epochs": -1}, "epochs"),
+        ({"minuets": 3}, "minuets"),
+        ({"losses": [{"name": "DiceLoss", "weight": 0}]}, "losses.0.weight"),
+        ({"class_weights": "even"}, "class_weights"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+    ],
+)
+def test_a_spec_that_makes_no_sense_is_refused_in_one_line(
+    fields: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(SpecError, match=says) as caught:
+        read_spec(None, project="p", **fields)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_read_and_some_fields_are_changed(tmp_path: Path) -> None:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps({"project": "p", "epochs": 3, "losses": [{"name": "DiceLoss"}]}))
+    spec = read_spec(path, epochs=5)
+    assert (spec.epochs, spec.losses) == (5, (LossTerm(name="DiceLoss"),))
+    assert spec.changed(seed=4).seed == 4
+    with pytest.raises(SpecError, match="seed"):
+        spec.changed(seed=-1)
+    for text in ("{", "[]"):
+        path.write_text(text)
+        with pytest.raises(SpecError, match="schema"):
+            read_spec(path)
+    with pytest.raises(SpecError, match="cannot be read"):
+        read_spec(tmp_path / "none.json")
+
+
+def test_the_schema_in_the_documentation_is_current() -> None:
+    """Written by `clickseg train --schema > docs/training-spec.schema.json`."""
+    path = Path(__file__).parents[2] / "docs/training-spec.schema.json"
+    assert json.loads(path.read_text()) == json.loads(json.dumps(schema()))
