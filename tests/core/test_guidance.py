@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_clickseg.core.guidance import GuidanceError, encode, input_channels, stamp
+from napari_clickseg.core.guidance import (
+    LIKENESS,
+    GuidanceError,
+    encode,
+    input_channels,
+    likeness,
+    stamp,
+)
 
 SHAPES = st.tuples(st.integers(1, 20), st.integers(1, 20))
 RADII = st.floats(0, 6)
@@ -78,7 +85,7 @@ def test_colour_is_image_in_blue_and_clicks_as_squares_of_three_in_green_and_red
     np.testing.assert_array_equal(out, [red, green, image[0]])
 
 
-@pytest.mark.parametrize("encoding", ["channels", "colour"])
+@pytest.mark.parametrize("encoding", ["channels", "likeness", "colour"])
 @pytest.mark.parametrize("far", [(-3, 5), (5, -3), (-40, -40), (14, 5), (5, 90)])
 def test_a_click_outside_the_window_leaves_no_mark_in_it(
     encoding: str, far: tuple[float, float]
@@ -86,6 +93,34 @@ def test_a_click_outside_the_window_leaves_no_mark_in_it(
     image = np.zeros((1, 12, 12), np.float32)
     out = encode(image, [far], [far], None, encoding=encoding, radius=1.0)  # type: ignore[arg-type]
     assert out.max() == 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_likeness_comes_after_what_channels_give(channels: int) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.random((channels, 16, 16), np.float32)
+    previous = rng.random((16, 16), np.float32)
+    clicks = [(0.0, 0.0), (8.0, 9.0)], [(15.0, 3.0)]
+    out = encode(image, *clicks, previous, encoding="likeness", radius=2.5)
+    plain = encode(image, *clicks, previous, encoding="channels", radius=2.5)
+    assert out.shape == (input_channels("likeness", channels), 16, 16)
+    np.testing.assert_array_equal(out[: channels + 3], plain)
+    assert out.shape[0] == channels + 3 + LIKENESS
+    np.testing.assert_array_equal(out[channels + 3 : channels + 5], likeness(image, clicks[0]))
+    np.testing.assert_array_equal(out[channels + 5 :], likeness(image, clicks[1]))
+
+
+def test_likeness_tells_the_clicked_colours_from_others() -> None:
+    image = np.full((3, 40, 60), 0.2, np.float32)
+    image[0, :, 20:40], image[1, :, 40:] = 0.8, 0.9
+    one, two = likeness(image, [(20, 30)]), likeness(image, [(20, 30), (3, 55)])
+    for found in (one, two):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found[:, :, 26:34], 1, atol=1e-6)
+        assert found[:, :, :14].max() < 0.2
+        assert ((found >= 0) & (found <= 1)).all()
+    assert one[:, :, 46:].max() < 0.2
+    np.testing.assert_allclose(two[:, :, 46:54], 1, atol=1e-6)
 
 
 def test_the_colour_encoding_has_room_for_one_image_channel() -> None:

@@ -136,6 +136,18 @@ def test_the_cards_of_a_run_say_what_it_was(tmp_path: Path) -> None:
     assert DefaultModelSpec.model_validate_json((tmp_path / "spec.json").read_text()) == asked
 
 
+def test_a_run_may_start_from_a_model_that_has_fewer_inputs(tmp_path: Path, pool: Pool) -> None:
+    Trainer(spec(8, encoding="channels"), pool, tmp_path / "old").run()
+    start = tmp_path / "old/model.safetensors"
+    Trainer(spec(8), pool, tmp_path / "new", start=start).save()
+    (old, old_card), (new, new_card) = (
+        load_network(tmp_path / name / "model.safetensors") for name in ("old", "new")
+    )
+    assert (old_card.encoding, new_card.encoding) == ("channels", "likeness")
+    inputs = torch.rand(2, 10, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(new(inputs), old(inputs[:, :6]))
+
+
 class Interrupted(Pool):
     """A pool that is cut off after some images, as by closing the computer."""
 

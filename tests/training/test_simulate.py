@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
 
+from napari_clickseg.core.guidance import likeness
 from napari_clickseg.training.simulate import (
     ClickMaps,
     depth,
+    likeness_maps,
     next_clicks,
     perturbed,
     surroundings,
@@ -140,3 +142,23 @@ def test_surroundings_hold_the_object_and_what_looks_like_its_own_surroundings(s
     assert found[object_ > 0].all()
     assert found.sum() > 1.5 * object_.sum()
     assert not found[host == 0][:200].any()  # far away, and of another colour
+
+
+place = st.floats(-3, 34, allow_nan=False)
+
+
+@given(
+    st.integers(0, 100),
+    st.lists(st.lists(st.tuples(place, place, st.booleans()), max_size=5), min_size=2, max_size=2),
+)
+def test_training_sees_the_likeness_that_a_click_in_napari_gives(
+    seed: int, clicks: list[list[tuple[float, float, bool]]]
+) -> None:
+    image = torch.rand(2, 3, 32, 32, generator=generator(seed))
+    maps = likeness_maps(image, clicks).numpy()
+    for i, some in enumerate(clicks):
+        for first, kind in ((0, True), (2, False)):
+            there = [(y, x) for y, x, positive in some if positive == kind]
+            np.testing.assert_allclose(
+                maps[i, first : first + 2], likeness(image[i].numpy(), there), atol=1e-4
+            )

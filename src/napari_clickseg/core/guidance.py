@@ -1,9 +1,11 @@
-"""Clicks and a previous mask become input channels of the network; both encodings live here.
+"""Clicks and a previous mask become input channels of the network; all encodings live here.
 
 **channels**: the image's channels, then positive clicks, negative clicks (disks of value 1) and
-the previous probability. **colour**: a monochrome image in blue, positive clicks in green and
-negative clicks in red, as squares of 3 × 3 pixels at full value, so that an unmodified network
-for colour images can be used (FlorinAndrei/segmentation_click_train).
+the previous probability. **likeness**: the same, and how much each pixel looks like what was
+clicked on, which a small network could hardly find out across the window. **colour**: a
+monochrome image in blue, positive clicks in green and negative clicks in red, as squares of
+3 × 3 pixels at full value, so that an unmodified network for colour images can be used
+(FlorinAndrei/segmentation_click_train).
 """
 
 from __future__ import annotations
@@ -17,12 +19,25 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Encoding", "GuidanceError", "encode", "input_channels", "stamp"]
+__all__ = [
+    "LIKENESS",
+    "LIKENESS_SCALES",
+    "LIKENESS_TOLERANCE",
+    "Encoding",
+    "GuidanceError",
+    "encode",
+    "input_channels",
+    "likeness",
+    "stamp",
+]
 
-Encoding = Literal["channels", "colour"]
+Encoding = Literal["channels", "likeness", "colour"]
 FloatArray = npt.NDArray[np.float32]
 Position = tuple[float, float]
 _SQUARE = 1.5  # a disk of this radius is a square of 3 × 3 pixels
+LIKENESS_SCALES = (3, 9)  # network pixels: colours are averaged over squares of these sides
+LIKENESS_TOLERANCE = 0.15  # difference of colours, 0 … 1, at which the likeness is 1/e
+LIKENESS = 2 * len(LIKENESS_SCALES)  # channels: of positive clicks, then of negative ones
 
 
 class GuidanceError(ValueError):
@@ -31,8 +46,8 @@ class GuidanceError(ValueError):
 
 def input_channels(encoding: Encoding, image_channels: int) -> int:
     """Return how many input channels a network of this encoding has."""
-    if encoding == "channels":
-        return image_channels + 3
+    if encoding != "colour":
+        return image_channels + 3 + (LIKENESS if encoding == "likeness" else 0)
     if image_channels != 1:
         raise GuidanceError(
             f"The colour encoding takes one image channel, not {image_channels}; "
@@ -66,6 +81,39 @@ def stamp(canvas: npt.NDArray[np.generic], positions: Sequence[Position], radius
         canvas[top:bottom, left:right][disk] = 1
 
 
+def likeness(image: FloatArray, positions: Sequence[Position]) -> FloatArray:
+    """Return how much each pixel's colour is like that at the most similar of some positions.
+
+    Parameters
+    ----------
+    image : float32 (C, N, N)
+        0 … 1.
+    positions : sequence of (float, float)
+        y, x in pixels; those outside the image don't count.
+
+    Returns
+    -------
+    float32 (len(LIKENESS_SCALES), N, N)
+        0 … 1 for each scale; 0 without a position.
+    """
+    from scipy import ndimage
+
+    out = np.zeros((len(LIKENESS_SCALES), *image.shape[1:]), np.float32)
+    pixels = [(math.floor(y + 0.5), math.floor(x + 0.5)) for y, x in positions]
+    height, width = image.shape[1:]
+    inside = [(y, x) for y, x in pixels if 0 <= y < height and 0 <= x < width]
+    if not inside:
+        return out
+    rows, columns = np.array(inside).T
+    for plane, side in zip(out, LIKENESS_SCALES, strict=True):
+        smooth = ndimage.uniform_filter(image, (1, side, side), mode="nearest")
+        least = np.full((height, width), np.inf, np.float32)
+        for colour in np.unique(smooth[:, rows, columns], axis=1).T:
+            np.minimum(least, ((smooth - colour[:, None, None]) ** 2).mean(0), out=least)
+        plane[:] = np.exp(-np.sqrt(least) / LIKENESS_TOLERANCE)
+    return out
+
+
 def encode(
     image: FloatArray,
     positive: Sequence[Position],
@@ -86,15 +134,15 @@ def encode(
     previous : float32 (N, N), optional
         The previous probability in 0 … 1; None counts as zero. The colour encoding has no
         room for it and leaves it out.
-    encoding : {"channels", "colour"}
+    encoding : {"channels", "likeness", "colour"}
         See the module's text.
     radius : float
-        Radius of the disks in network pixels (channels only).
+        Radius of the disks in network pixels (not for colour).
 
     Returns
     -------
     float32 (K, N, N)
-        K = C + 3 for channels, 3 for colour (red, green, blue).
+        K = C + 3 for channels, C + 7 for likeness, 3 for colour (red, green, blue).
 
     Raises
     ------
@@ -109,9 +157,14 @@ def encode(
         stamp(green, positive, _SQUARE)
         stamp(red, negative, _SQUARE)
         return out
-    out[: image.shape[0]] = image
-    stamp(out[-3], positive, radius)
-    stamp(out[-2], negative, radius)
+    n = image.shape[0]
+    out[:n] = image
+    stamp(out[n], positive, radius)
+    stamp(out[n + 1], negative, radius)
     if previous is not None:
-        out[-1] = previous
+        out[n + 2] = previous
+    if encoding == "likeness":
+        half = n + 3 + LIKENESS // 2
+        out[n + 3 : half] = likeness(image, positive)
+        out[half:] = likeness(image, negative)
     return out

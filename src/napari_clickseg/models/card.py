@@ -64,7 +64,7 @@ class ModelCard(BaseModel):
     architecture: str
     encoder: str
     options: dict[str, Any] = Field(default_factory=dict)
-    encoding: Literal["channels", "colour"] = "channels"
+    encoding: Literal["channels", "likeness", "colour"] = "channels"
     image_channels: int = Field(3, ge=1, le=32)
     disk_radius: float = Field(4.0, ge=0)  # network pixels
     classes: tuple[str, ...] = ("object",)  # foreground classes, in the order of their ids

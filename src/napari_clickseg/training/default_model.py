@@ -12,10 +12,11 @@ import json
 import logging
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
@@ -57,6 +58,7 @@ class DefaultModelSpec(BaseModel):
     options: dict[str, Any] = Field(
         default_factory=lambda: {"decoder_channels": [128, 64, 48, 32, 16]}
     )
+    encoding: Literal["channels", "likeness"] = "likeness"
     samples: int = Field(40_000, ge=1)  # to be learned from, in all
     stages: tuple[Stage, ...] = (
         Stage(size=128, batch=8, share=0.8),
@@ -92,7 +94,8 @@ class Trainer:
     data : tuple of DataSource
         What the card says about the images.
     start : Path, optional
-        A model of the same architecture, whose weights are the start of a new run.
+        A model of the same architecture, whose weights are the start of a new run; inputs that
+        it lacks are added.
     """
 
     def __init__(
@@ -111,14 +114,14 @@ class Trainer:
         network = create(
             spec.architecture,
             spec.encoder,
-            channels=input_channels("channels", 3),
+            channels=input_channels(spec.encoding, 3),
             classes=1,
             options=spec.options,
         )
         self.before: dict[str, Any] = {}
         if start is not None:
             known, card = load_network(start)
-            network.load_state_dict(known.state_dict())
+            network.load_state_dict(_with_more_inputs(known.state_dict(), network.state_dict()))
             self.before = card.training
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
@@ -179,7 +182,7 @@ class Trainer:
             architecture=spec.architecture,
             encoder=spec.encoder,
             options=spec.options,
-            encoding="channels",
+            encoding=spec.encoding,
             image_channels=3,
             disk_radius=spec.disk_radius * size / 256,
             window=WindowSpec(size=size),
@@ -218,6 +221,7 @@ class Trainer:
                 rng=self.rng,
                 generator=self.generator,
                 device=self.device,
+                likeness=spec.encoding == "likeness",
             )
         return self.live.lesson(stage.batch)
 
@@ -240,8 +244,7 @@ class Trainer:
 
     def _step(self, lesson: Lesson) -> float:
         maps, target = lesson.maps, lesson.target
-        inputs = torch.cat([lesson.image, maps.positive, maps.negative, lesson.previous], 1)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = lesson.inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
             logits = self.network(inputs).float()
         losses = click_loss(
@@ -293,6 +296,15 @@ class Trainer:
         logger.info("%s", event)
         with (self.folder / "events.jsonl").open("a") as file:
             file.write(json.dumps(event) + "\n")
+
+
+def _with_more_inputs(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the first convolution of known weights the inputs that it lacks, with zeros."""
+    out = {}
+    for name, value in state.items():
+        missing = wanted[name].shape[1] - value.shape[1] if value.ndim == 4 else 0
+        out[name] = F.pad(value, (0, 0, 0, 0, 0, missing)) if missing > 0 else value
+    return out
 
 
 def train_default_model(

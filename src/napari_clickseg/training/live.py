@@ -18,6 +18,7 @@ from torch import Tensor
 from napari_clickseg.training.samples import Subject, View, augment_intensity, least_span
 from napari_clickseg.training.simulate import (
     ClickMaps,
+    likeness_maps,
     next_clicks,
     perturbed,
     surroundings,
@@ -77,6 +78,8 @@ class Lesson:
         Which annotations these are.
     image, target, previous : Tensor (B, C, N, N), (B, 1, N, N), (B, 1, N, N)
     maps : ClickMaps
+    likeness : Tensor (B, 4, N, N), or (B, 0, N, N)
+        See `core.guidance.likeness`; empty where the encoding has no room for it.
     steps : Tensor (B,)
         How many predictions each has had.
     """
@@ -86,7 +89,14 @@ class Lesson:
     target: Tensor
     previous: Tensor
     maps: ClickMaps
+    likeness: Tensor
     steps: Tensor
+
+    @property
+    def inputs(self) -> Tensor:
+        """What the network takes, as `core.guidance.encode` orders it: (B, K, N, N)."""
+        parts = (self.image, self.maps.positive, self.maps.negative, self.previous, self.likeness)
+        return torch.cat(parts, 1)
 
 
 class LiveAnnotations:
@@ -108,6 +118,8 @@ class LiveAnnotations:
         Decide everything.
     device : torch.device
         Where the network is.
+    likeness : bool
+        Whether the network is told how much pixels look like what was clicked on.
     """
 
     def __init__(
@@ -121,7 +133,9 @@ class LiveAnnotations:
         rng: np.random.Generator,
         generator: torch.Generator,
         device: torch.device,
+        likeness: bool = False,
     ) -> None:
+        self.likeness = likeness
         self.pool, self.size, self.radius, self.steps, self.count = pool, size, radius, steps, count
         self.rng, self.generator, self.device = rng, generator, device
         self.going_on: list[Annotation] = []
@@ -133,12 +147,14 @@ class LiveAnnotations:
             self.going_on += self._begin(missing)
         chosen = tuple(int(i) for i in self.rng.choice(self.count, n, replace=False))
         some = [self.going_on[i] for i in chosen]
+        image = torch.stack([a.image for a in some])
         return Lesson(
             chosen,
-            torch.stack([a.image for a in some]),
+            image,
             torch.stack([a.target for a in some]),
             torch.stack([a.previous for a in some]),
             self._maps(some),
+            likeness_maps(image, [a.clicks for a in some]) if self.likeness else image[:, :0],
             torch.tensor([a.step for a in some], device=self.device),
         )
 

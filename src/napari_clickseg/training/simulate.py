@@ -6,13 +6,16 @@ second, so here distances to the edge come from repeated erosion at half resolut
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["ClickMaps", "depth", "next_clicks", "perturbed", "surroundings"]
+from napari_clickseg.core.guidance import LIKENESS_SCALES, LIKENESS_TOLERANCE
+
+__all__ = ["ClickMaps", "depth", "likeness_maps", "next_clicks", "perturbed", "surroundings"]
 
 
 @dataclass
@@ -195,3 +198,40 @@ def surroundings(image: Tensor, target: Tensor, generator: torch.Generator) -> T
     spread = ((smooth - colour) ** 2).mean(0, keepdim=True).sqrt()
     alike = (spread < uniform(0.05, 0.2)).float() * far
     return 0.02 + 0.95 * torch.maximum(alike, near)
+
+
+def likeness_maps(image: Tensor, clicks: list[list[tuple[float, float, bool]]]) -> Tensor:
+    """Return what `core.guidance.likeness` gives for positive and negative clicks of a batch.
+
+    Parameters
+    ----------
+    image : Tensor (B, C, N, N)
+        0 … 1.
+    clicks : list of lists of (float, float, bool)
+        Of each image: y, x in pixels; True for positive ones.
+
+    Returns
+    -------
+    Tensor (B, 4, N, N)
+        As `core.guidance.encode` orders it.
+    """
+    scales, size = len(LIKENESS_SCALES), image.shape[-1]
+    out = image.new_zeros(image.shape[0], 2 * scales, size, size)
+    for scale, side in enumerate(LIKENESS_SCALES):
+        reach = side // 2
+        padded = F.pad(image, (reach, reach, reach, reach), mode="replicate")
+        smooth = F.avg_pool2d(padded, side, 1)
+        for i, some in enumerate(clicks):
+            for kind in (True, False):
+                at = [
+                    (math.floor(y + 0.5), math.floor(x + 0.5))
+                    for y, x, positive in some
+                    if positive == kind
+                ]
+                inside = [p for p in at if 0 <= min(p) <= max(p) < size]
+                if inside:
+                    colours = torch.stack([smooth[i, :, y, x] for y, x in inside])
+                    apart = (smooth[i] - colours[:, :, None, None]).square().mean(1).amin(0)
+                    plane = scale + (0 if kind else scales)
+                    out[i, plane] = torch.exp(-apart.sqrt() / LIKENESS_TOLERANCE)
+    return out
