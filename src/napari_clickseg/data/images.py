@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import weakref
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["Plane", "StoredImage", "open_image", "read_plane"]
 
 TIFF = (".tif", ".tiff", ".lsm", ".svs", ".ndpi", ".qptiff", ".scn", ".stk")
+# What readers raise on files that are broken; RuntimeError is imagecodecs'.
+_BROKEN = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    SyntaxError,
+    RuntimeError,
+    zlib.error,
+)
 _LAZY = 512 * 1024**2  # bytes from which a TIFF is read window by window
 _CHANNEL_AXES = "CS"  # S: the samples of a pixel, such as red, green and blue
 
@@ -143,7 +155,7 @@ def open_image(path: Path) -> StoredImage:
         image = reader(path)
     except ImageError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, SyntaxError) as error:
+    except _BROKEN as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ImageError(f"{path} cannot be read as an image: {reason}") from error
     if "Y" not in image.axes or "X" not in image.axes:
