@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from napari_clickseg.core.guidance import encode, input_channels
 from napari_clickseg.core.intensity import to_channels
+from napari_clickseg.core.mosaic import predict_mosaic, whole_window
 from napari_clickseg.core.window import Box, Window, first_window, object_window
 from napari_clickseg.scouting import FEATURES, describe, scouting_windows
 
@@ -39,6 +40,7 @@ __all__ = [
     "choose_device",
     "prepare",
     "quick_dtype",
+    "with_background",
 ]
 
 FloatArray = npt.NDArray[np.float32]
@@ -143,6 +145,8 @@ class Estimator:
             None where there is nothing to go by: no mask and no positive click.
         """
         clicks = prompt.clicks
+        if self.card.encoding == "image" and not self._settled(prompt):
+            return previous or self.whole()  # clicks tell it nothing
         if prompt.start is not None and previous is None:
             if len(clicks) == prompt.settled:
                 return None  # the mask that is there is the answer
@@ -150,12 +154,16 @@ class Estimator:
         if previous is None:
             if not prompt.has_positive and not self.card.automatic:
                 return None
+            if not clicks and self.card.window.zoom is not None:
+                return self.whole()
             estimate = self._scout(clicks)
             previous = estimate  # or closer looks would forget what the first one found
             closer_too = self.card.scouting is None
         else:
             beyond = self._beyond(previous, clicks[-1]) if clicks else _NOTHING
             window = self._window_around(previous, clicks, beyond)
+            if window.size > self.card.window.size:  # all of it was looked at, window by window
+                window = replace(window, size=self.card.window.size)
             estimate = self._look(window, clicks, previous)
             closer_too = False  # later clicks look again only where the object runs out
         for _ in range(1, _FIRST_LOOKS if closer_too else _LATER_LOOKS):
@@ -166,6 +174,27 @@ class Estimator:
                 break
             estimate = self._look(window, clicks, previous)
         return estimate
+
+    def whole(self) -> Estimate:
+        """Predict all of the image without any click, window by window."""
+        card, shape = self.card, self.source.shape
+        zoom = card.window.zoom or card.window.size / max(shape)
+        window = whole_window(shape, zoom, card.window.size)
+        inputs = encode(
+            self._pixels(window),
+            [],
+            [],
+            None,
+            encoding=card.encoding,
+            radius=card.disk_radius,
+        )
+        inside = window.covers(shape)
+        return Estimate(window, predict_mosaic(self.forward, inputs, card.window.size, inside))
+
+    @staticmethod
+    def _settled(prompt: Prompt) -> bool:
+        """Whether a starting mask is the answer, without anything to add."""
+        return prompt.start is not None and len(prompt.clicks) == prompt.settled
 
     def _scout(self, clicks: tuple[Click, ...]) -> Estimate:
         """Look for the object of the first clicks, from several distances if the card says so."""
@@ -356,10 +385,19 @@ class Estimator:
         values = to_channels(values, count)
         seen = window.from_image(values, sample.origin, sample.step, self.source.shape)
         out = np.ascontiguousarray(seen.transpose(2, 0, 1))
+        if window.size > self.card.window.size:
+            return out  # a whole image is looked at once
         self._seen[window] = out
         if len(self._seen) > 8:
             self._seen.popitem(last=False)
         return out
+
+
+def with_background(probabilities: FloatArray) -> FloatArray:
+    """Put a background before classes (K, N, N) that overlap: what is left of the likeliest."""
+    if len(probabilities) == 1:
+        return probabilities
+    return np.concatenate([1 - probabilities.max(axis=0, keepdims=True), probabilities])
 
 
 def anchors(settled: int, n: int) -> list[int]:

@@ -25,6 +25,7 @@ from napari_clickseg.inference import (
     choose_device,
     prepare,
     quick_dtype,
+    with_background,
 )
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.models.checkpoint import load_network
@@ -153,10 +154,10 @@ class Segmenter:
             if self.half and not torch.isfinite(logits).all():
                 self._quick = None  # this network needs the range of full precision
                 logits = network(tensor)
-            single = logits.shape[1] == 1
-            probability = torch.sigmoid(logits) if single else torch.softmax(logits, dim=1)
+            each = logits.shape[1] == 1 or self.card.overlapping
+            probability = torch.sigmoid(logits) if each else torch.softmax(logits, dim=1)
             out: FloatArray = probability[0].cpu().contiguous().numpy()
-        return out
+        return with_background(out) if self.card.overlapping else out
 
     def close(self) -> None:
         """Give the network's memory back; the segmenter can't be used afterwards."""

@@ -129,3 +129,10 @@ def test_the_colour_encoding_has_room_for_one_image_channel() -> None:
         input_channels("colour", 3)
     with pytest.raises(GuidanceError, match="takes one image channel"):
         encode(np.zeros((2, 8, 8), np.float32), [], [], None, encoding="colour", radius=1)
+
+
+def test_a_task_model_is_shown_the_image_alone() -> None:
+    image = np.random.default_rng(0).random((2, 8, 8), np.float32)
+    assert input_channels("image", 2) == 2
+    shown = encode(image, [(3, 3)], [(1, 1)], image[0], encoding="image", radius=2)
+    np.testing.assert_array_equal(shown, image)

@@ -5,7 +5,8 @@ the previous probability. **likeness**: the same, and how much each pixel looks 
 clicked on, which a small network could hardly find out across the window. **colour**: a
 monochrome image in blue, positive clicks in green and negative clicks in red, as squares of
 3 × 3 pixels at full value, so that an unmodified network for colour images can be used
-(FlorinAndrei/segmentation_click_train).
+(FlorinAndrei/segmentation_click_train). **image**: the image's channels alone, for networks that
+know a task and take no clicks.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ __all__ = [
     "stamp",
 ]
 
-Encoding = Literal["channels", "likeness", "colour"]
+Encoding = Literal["channels", "likeness", "colour", "image"]
 FloatArray = npt.NDArray[np.float32]
 Position = tuple[float, float]
 _SQUARE = 1.5  # a disk of this radius is a square of 3 × 3 pixels
@@ -46,6 +47,8 @@ class GuidanceError(ValueError):
 
 def input_channels(encoding: Encoding, image_channels: int) -> int:
     """Return how many input channels a network of this encoding has."""
+    if encoding == "image":
+        return image_channels
     if encoding != "colour":
         return image_channels + 3 + (LIKENESS if encoding == "likeness" else 0)
     if image_channels != 1:
@@ -134,15 +137,15 @@ def encode(
     previous : float32 (N, N), optional
         The previous probability in 0 … 1; None counts as zero. The colour encoding has no
         room for it and leaves it out.
-    encoding : {"channels", "likeness", "colour"}
+    encoding : {"channels", "likeness", "colour", "image"}
         See the module's text.
     radius : float
-        Radius of the disks in network pixels (not for colour).
+        Radius of the disks in network pixels (for channels and likeness).
 
     Returns
     -------
     float32 (K, N, N)
-        K = C + 3 for channels, C + 7 for likeness, 3 for colour (red, green, blue).
+        K = C + 3 for channels, C + 7 for likeness, 3 for colour (red, green, blue), C for image.
 
     Raises
     ------
@@ -159,6 +162,8 @@ def encode(
         return out
     n = image.shape[0]
     out[:n] = image
+    if encoding == "image":
+        return out
     stamp(out[n], positive, radius)
     stamp(out[n + 1], negative, radius)
     if previous is not None:

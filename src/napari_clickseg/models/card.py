@@ -36,6 +36,9 @@ class WindowSpec(BaseModel):
     first_span: int = Field(1024, ge=32)  # image pixels of the first look, at the most
     smallest_span: int = Field(48, ge=8)  # image pixels: limits how far it zooms in
     largest_span: int = Field(4096, ge=32)  # image pixels: limits how far it zooms out
+    # Network pixels for an image pixel where the whole image is predicted, window by window,
+    # without any click; None shows all of it in one window.
+    zoom: float | None = Field(None, gt=0.01, le=16.0)
 
 
 class ScoutingSpec(BaseModel):
@@ -64,10 +67,12 @@ class ModelCard(BaseModel):
     architecture: str
     encoder: str
     options: dict[str, Any] = Field(default_factory=dict)
-    encoding: Literal["channels", "likeness", "colour"] = "channels"
+    encoding: Literal["channels", "likeness", "colour", "image"] = "channels"
     image_channels: int = Field(3, ge=1, le=32)
     disk_radius: float = Field(4.0, ge=0)  # network pixels
     classes: tuple[str, ...] = ("object",)  # foreground classes, in the order of their ids
+    class_ids: tuple[int, ...] = ()  # their ids in the masks it was trained on; none: from 1 on
+    overlapping: bool = False  # a pixel may belong to several classes (multilabel)
     automatic: bool = False  # predicts without any click
     window: WindowSpec = WindowSpec()
     scouting: ScoutingSpec | None = None  # without it the first look is at the whole view
@@ -82,14 +87,22 @@ class ModelCard(BaseModel):
     def _consistent(self) -> ModelCard:
         if self.encoding == "colour" and self.image_channels != 1:
             raise ValueError("the colour encoding takes one image channel")
+        if self.encoding == "image" and not self.automatic:
+            raise ValueError("a model that takes no clicks has to predict without them")
+        if self.class_ids and len(self.class_ids) != len(self.classes):
+            raise ValueError("there are not as many ids as classes")
         if not 1 <= len(self.classes) <= 255:
             raise ValueError("a model has 1 to 255 classes")
         return self
 
     @property
     def outputs(self) -> int:
-        """Output channels: one for a single class (sigmoid), else background and classes."""
-        return 1 if len(self.classes) == 1 else len(self.classes) + 1
+        """Output channels: one for each class (sigmoid), or background and classes (softmax).
+
+        There is no background where there is one class, or where classes overlap.
+        """
+        several = len(self.classes) > 1 and not self.overlapping
+        return len(self.classes) + 1 if several else len(self.classes)
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
