@@ -1,0 +1,153 @@
+"""Runs on disk: where they live, how one is started and followed. Knows neither layers nor Qt."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from napari_clickseg._napari.training_progress import RunProgress, follow
+from napari_clickseg._napari.training_state import RunEntry
+from napari_clickseg.training.runs import RunFolder, alive
+
+__all__ = ["Launch", "RunReader", "default_home", "launch", "list_runs", "new_run", "plain_name"]
+
+_LOG = "log.txt"
+_NOT_PLAIN = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A process that was started for a run: its number, and when it was started."""
+
+    pid: int
+    time: float
+
+
+def default_home() -> Path:
+    """Return the folder for projects made of layers and for runs; CLICKSEG_HOME moves it."""
+    chosen = os.environ.get("CLICKSEG_HOME")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_data_path
+
+    return user_data_path("napari-clickseg")
+
+
+def plain_name(text: str) -> str:
+    """Return a name that every file system takes, as much like a text as possible."""
+    return _NOT_PLAIN.sub("-", text).strip("-. ")[:60] or "model"
+
+
+def new_run(home: Path, name: str) -> Path:
+    """Return the path of a folder for a new run; it is not there yet."""
+    stem = f"{plain_name(name)}-{time.strftime('%Y-%m-%d-%H%M')}"
+    path, number = home / "runs" / stem, 1
+    while path.exists():
+        number += 1
+        path = home / "runs" / f"{stem}-{number}"
+    return path
+
+
+def list_runs(home: Path) -> tuple[RunEntry, ...]:
+    """List the runs of a folder, the one that was begun last first; reads their events."""
+    try:
+        folders = [path for path in (home / "runs").iterdir() if (path / "spec.json").is_file()]
+    except OSError:
+        return ()
+    folders.sort(key=lambda path: (path / "spec.json").stat().st_mtime, reverse=True)
+    return tuple(RunEntry(path, path.name, RunReader(path).look().status) for path in folders)
+
+
+def launch(arguments: list[str], folder: Path) -> Launch:
+    """Start `clickseg` with arguments as a process that outlives this one.
+
+    Runs on a worker thread: starting a process from one as large as napari takes a while.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Of the command.
+    folder : Path
+        The process works there, and what it says is added to the file log.txt in it.
+
+    Raises
+    ------
+    OSError
+        If it can't be started.
+    """
+    own = (
+        {"creationflags": 0x00000200 | 0x08000000}  # a group of its own, without a console
+        if os.name == "nt"
+        else {"start_new_session": True}  # Ctrl + C in napari's terminal is not meant for it
+    )
+    began = time.time()
+    with (folder / _LOG).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "napari_clickseg.cli", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            **own,
+        )
+    # One that has ended must not stay in the list of processes as if it were alive.
+    threading.Thread(target=process.wait, name="napari-clickseg-run", daemon=True).start()
+    return Launch(process.pid, began)
+
+
+class RunReader:
+    """Reads a run's events as they come. Used by one worker thread.
+
+    Parameters
+    ----------
+    path : Path
+        The run's folder.
+    launched : Launch, optional
+        The process that was just started for it.
+    """
+
+    def __init__(self, path: Path, launched: Launch | None = None) -> None:
+        self._folder, self._launched = RunFolder(path), launched
+        self._known = RunProgress(path, path.name)
+        self._offset = 0
+
+    def look(self) -> RunProgress:
+        """Read what is new and return what is known now."""
+        events, self._offset = self._folder.events(self._offset)
+        self._known = follow(self._known, events)
+        known, launched = self._known, self._launched
+        if launched is not None and known.since < launched.time - 1:
+            return self._before_the_start(known, launched)
+        if known.status == "running" and not alive(known.pid):
+            events, self._offset = self._folder.events(self._offset)  # its last words
+            known = self._known = follow(known, events)
+            if known.status == "running":
+                return replace(known, status="stopped", reason="ended", seconds_left=None)
+        if known.status == "running" and self._folder.stop_requested():
+            return replace(known, status="stopping")
+        if known.status == "none":
+            return replace(known, status="stopped", reason="ended")
+        return known
+
+    def _before_the_start(self, known: RunProgress, launched: Launch) -> RunProgress:
+        if alive(launched.pid):
+            return replace(known, status="starting", error="")
+        events, self._offset = self._folder.events(self._offset)
+        self._known = known = follow(known, events)
+        if known.since >= launched.time - 1:
+            return known
+        return replace(known, status="failed", error=self._last_words())
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self._folder.path / _LOG).read_text("utf-8", "replace").splitlines()
+        except OSError:
+            lines = []
+        said = [line.strip() for line in lines[-40:] if line.strip()]
+        return (said[-1] if said else "The training did not start.").removeprefix("clickseg: ")

@@ -1,0 +1,84 @@
+"""A run in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_clickseg._napari.training_progress import RunProgress
+
+__all__ = ["figure_text", "metric_text", "shown_metrics", "status_text", "time_text"]
+
+_MOST_METRICS = 3
+_NAMES = {"iou": "IoU", "dice": "Dice", "noc": "NoC"}
+
+
+def time_text(seconds: float) -> str:
+    """Return a length of time, as exact as anybody wants to know it."""
+    if seconds < 50:
+        return f"{max(1, round(seconds / 5) * 5)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def status_text(run: RunProgress) -> str:
+    """Return where a run is, in a line or two."""
+    match run.status:
+        case "none":
+            return "No training yet."
+        case "preparing":
+            return "Preparing the images …"
+        case "starting":
+            return "Starting; the first seconds go into loading the network …"
+        case "running" | "stopping":
+            return _going(run)
+        case "finished":
+            kept = f" Epoch {run.curves.best} is kept." if run.curves.best else ""
+            early = "It got no better" if run.reason == "early" else "Done"
+            return f"{early} after {_epochs(run)}.{kept}"
+        case "failed":
+            return f"Failed: {run.error}"
+        case "stopped":
+            kept = " The best model so far is kept." if run.model else ""
+            end = "Ended unexpectedly" if run.reason == "ended" else "Stopped"
+            return f"{end} after {_epochs(run)}.{kept}"
+
+
+def _going(run: RunProgress) -> str:
+    parts = [f"Epoch {run.epoch} of {run.epochs}" if run.epochs else f"Epoch {run.epoch}"]
+    if run.status == "stopping":
+        parts.append("stopping after this batch")
+    elif run.seconds_left is not None:
+        parts.append(f"about {time_text(run.seconds_left)} left")
+    if run.device:
+        parts.append(f"on {run.device}")
+    if run.training:
+        parts.append(f"{run.training} images for training, {run.validation} for validation")
+    return " · ".join(parts)
+
+
+def _epochs(run: RunProgress) -> str:
+    count = max(run.curves.loss, default=0)
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
+def metric_text(name: str) -> str:
+    """Return a metric's name as people write it."""
+    first, _, rest = name.partition("_")
+    rest = {"macro": "", "clicks": ""}.get(rest, rest)
+    return f"{_NAMES.get(first, first)} {rest.replace('_', ' ')}".strip()
+
+
+def shown_metrics(names: list[str]) -> list[str]:
+    """Return the metrics that are drawn: few, the ones over all classes first."""
+    whole = [name for name in names if name.endswith(("_macro", "_clicks"))]
+    return [*whole, *(name for name in names if name not in whole)][:_MOST_METRICS]
+
+
+def figure_text(value: float | None) -> str:
+    """Return a figure of the table; a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value >= 1.5 else f"{value:.3f}"
