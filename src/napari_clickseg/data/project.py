@@ -7,30 +7,26 @@ together; where there is none, a mask in `masks/` belongs to the image of the sa
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from napari_clickseg.data.classes import ProjectClasses, read_classes
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.index import INDEX, Row, Table, read_table
 
 __all__ = [
-    "INDEX",
-    "SPLITS",
     "Project",
     "ProjectError",
     "Record",
-    "Row",
     "Unannotated",
     "clicks_path",
+    "entry_of",
+    "is_project",
+    "read_folder",
     "read_project",
     "read_records",
-    "read_rows",
 ]
 
-INDEX = "index.csv"
-SPLITS = ("", "training", "validation", "test")
-_ALIASES = {"train": "training", "val": "validation", "valid": "validation"}
 _LITTER = ("thumbs.db", "desktop.ini")  # left by file managers
 
 
@@ -93,21 +89,6 @@ class Project:
     ungrouped: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of `index.csv`: paths with slashes, relative to the folder; "" where there is none.
-
-    `own` is the group of an image that has none; `line` is where the row stands in the table.
-    """
-
-    image: str
-    mask: str = ""
-    group: str = ""
-    split: str = ""
-    own: str = ""
-    line: int = 0
-
-
 def read_project(source: Path | str) -> Project:
     """Read a project folder, a pair of folders images/ and masks/, or a table.
 
@@ -125,14 +106,14 @@ def read_project(source: Path | str) -> Project:
     source = Path(source)
     table = source.suffix.lower() in (".csv", ".tsv", ".txt") and not source.is_dir()
     folder = source.parent if table else source
-    rows = _from_table(source) if table else read_rows(source)
+    rows = (read_table(source) if table else read_folder(source)).rows
     if not rows:
         raise ProjectError(f"{source} holds no image.")
-    _check_rows(rows, source)
+    entries = [entry_of(folder, row) for row in rows]
     return Project(
         folder,
-        tuple(_record(folder, row) for row in rows if row.mask),
-        tuple(_unannotated(folder, row) for row in rows if not row.mask),
+        tuple(entry for entry in entries if isinstance(entry, Record)),
+        tuple(entry for entry in entries if isinstance(entry, Unannotated)),
         read_classes(folder),
         frozenset(row.image for row in rows if not row.group),
     )
@@ -146,14 +127,20 @@ def read_records(folder: Path) -> list[Record]:
     ProjectError
         If the folder is neither, or holds no image with a mask.
     """
-    records = [_record(folder, row) for row in read_rows(folder) if row.mask]
+    entries = [entry_of(folder, row) for row in read_folder(folder).rows]
+    records = [entry for entry in entries if isinstance(entry, Record)]
     if not records:
         raise ProjectError(f"{folder} holds no image with a mask.")
     return records
 
 
-def read_rows(folder: Path) -> list[Row]:
-    """List what a project folder's `index.csv` says, or would say if there were one.
+def is_project(folder: Path) -> bool:
+    """Whether a folder looks like a project; nothing in it is read."""
+    return (folder / INDEX).is_file() or (folder / "images").is_dir()
+
+
+def read_folder(folder: Path) -> Table:
+    """Return what a project folder's `index.csv` says, or would say if there were one.
 
     Raises
     ------
@@ -163,9 +150,9 @@ def read_rows(folder: Path) -> list[Row]:
     if not folder.is_dir():
         raise ProjectError(f"There is no folder {folder}.")
     if (folder / INDEX).is_file():
-        return _from_table(folder / INDEX)
+        return read_table(folder / INDEX)
     if (folder / "images").is_dir():
-        return _from_pair(folder)
+        return Table(_from_pair(folder))
     raise ProjectError(
         f"{folder} has neither an index.csv nor the folders images and masks; give the folder of "
         "a project."
@@ -182,88 +169,31 @@ def clicks_path(folder: Path, image: str) -> Path:
     return folder / "clicks" / inside.with_suffix(".json")
 
 
-def _record(folder: Path, row: Row) -> Record:
+def entry_of(folder: Path, row: Row) -> Record | Unannotated:
+    """Return what a row of the index stands for."""
+    image, group = folder / row.image, row.group or row.own
+    if not row.mask:
+        return Unannotated(image, group, row.image, row.split)
     clicks = clicks_path(folder, row.image)
-    return Record(
-        folder / row.image,
-        folder / row.mask,
-        row.group or row.own,
-        row.image,
-        row.split,
-        clicks if clicks.is_file() else None,
-    )
+    there = clicks if clicks.is_file() else None
+    return Record(image, folder / row.mask, group, row.image, row.split, there)
 
 
-def _unannotated(folder: Path, row: Row) -> Unannotated:
-    return Unannotated(folder / row.image, row.group or row.own, row.image, row.split)
-
-
-def _from_table(path: Path) -> list[Row]:
-    lines = _lines(path)
-    head = lines[0] if lines else ""
-    reader = csv.reader(lines, delimiter=max(",;\t", key=head.count))
-    columns = [name.strip().lower() for name in next(reader, [])]
-    missing = {"image", "mask"} - set(columns)
-    if missing:
-        raise ProjectError(f"{path} lacks the column {' and '.join(sorted(missing))}.")
-    rows = []
-    for values in reader:
-        cells = dict(zip(columns, (value.strip() for value in values), strict=False))
-        image = cells["image"].replace("\\", "/")
-        if not image:
-            continue
-        mask = cells.get("mask", "").replace("\\", "/")
-        split = _split(cells.get("split", ""), path, reader.line_num)
-        rows.append(Row(image, mask, cells.get("group", ""), split, image, reader.line_num))
-    return rows
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise ProjectError(f"There is no file {path}.") from None
-    except UnicodeDecodeError as error:
-        raise ProjectError(f"{path} is not UTF-8 text; save it as CSV UTF-8.") from error
-    except OSError as error:
-        raise ProjectError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _split(text: str, path: Path, line: int) -> str:
-    split = _ALIASES.get(text.lower(), text.lower())
-    if split not in SPLITS:
-        raise ProjectError(
-            f"{path}, line {line}: the split is '{text}'; write training, validation, test or "
-            "nothing."
-        )
-    return split
-
-
-def _check_rows(rows: list[Row], source: Path) -> None:
-    seen: set[str] = set()
-    for row in rows:
-        if row.image in seen:
-            raise ProjectError(
-                f"{source} names {row.image} twice (again in line {row.line}); keep one row of it."
-            )
-        seen.add(row.image)
-
-
-def _from_pair(folder: Path) -> list[Row]:
+def _from_pair(folder: Path) -> tuple[Row, ...]:
     masks = _by_stem(folder / "masks") if (folder / "masks").is_dir() else {}
-    return [
-        Row(
-            f"images/{path.name}",
-            f"masks/{masks[stem].name}" if stem in masks else "",
-            own=stem,
-        )
+    return tuple(
+        Row(f"images/{path.name}", f"masks/{masks[stem].name}" if stem in masks else "", own=stem)
         for stem, path in sorted(_by_stem(folder / "images").items())
-    ]
+    )
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise ProjectError(f"{folder} cannot be read: {error.strerror}.") from error
+    for path in paths:
         if path.name.startswith(".") or path.name.lower() in _LITTER:
             continue
         if path.stem in found:

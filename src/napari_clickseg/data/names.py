@@ -1,0 +1,31 @@
+"""Names of images that are names of files on every system."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from napari_clickseg.data.errors import ProjectError
+
+__all__ = ["VERSION_MARK", "check_name", "safe_name"]
+
+VERSION_MARK = "~"  # between a name and a number, where a file of that name is in use
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|~]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_LONGEST = 120  # bytes; systems take 255, suffixes and partial files need some
+
+
+def safe_name(text: str) -> str:
+    """Return a name like `text` that can be the name of a file; different texts may coincide."""
+    name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text)).strip(" .")
+    name = name.encode("utf-8", "ignore")[:_LONGEST].decode("utf-8", "ignore").strip(" .")
+    return f"_{name}" if _RESERVED.fullmatch(name) else name or "image"
+
+
+def check_name(name: str) -> None:
+    """Raise ProjectError if a name can't be the name of a file."""
+    if name != safe_name(name):
+        raise ProjectError(
+            f"'{name}' can't be the name of a file everywhere; call the image "
+            f"'{safe_name(name)}', for example."
+        )

@@ -1,0 +1,255 @@
+"""Writing a project folder, one record at a time; each is there as a whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg.core.source import ImageError
+from napari_clickseg.data.annotations import Annotations, ProjectClick
+from napari_clickseg.data.classes import CLASSES_FILE, ProjectClasses, read_classes
+from napari_clickseg.data.encode import (
+    image_suffix,
+    mask_suffix,
+    palette,
+    storable_image,
+    storable_mask,
+    write_image,
+    write_labels,
+)
+from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.index import INDEX, SPLITS, Row, Table
+from napari_clickseg.data.names import VERSION_MARK, check_name
+from napari_clickseg.data.project import (
+    Record,
+    Unannotated,
+    clicks_path,
+    entry_of,
+    is_project,
+    read_folder,
+)
+from napari_clickseg.data.staging import staging, sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+__all__ = ["ProjectWriter"]
+
+
+class ProjectWriter:
+    """Adds records to a project folder, which is made if it is not there.
+
+    May be used on any thread. What else is in the folder is left as it is.
+
+    Parameters
+    ----------
+    folder : Path or str
+
+    Raises
+    ------
+    ProjectError
+        If the folder holds other things, or a project that can't be understood.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self._table()
+        self._classes = read_classes(self.folder)
+        for name in ("", "images", "masks", "clicks"):
+            sweep(self.folder / name)
+
+    @property
+    def classes(self) -> ProjectClasses | None:
+        """The project's classes, if it says any."""
+        return self._classes
+
+    def set_classes(self, classes: ProjectClasses) -> None:
+        """Write `classes.json`."""
+        if classes != self._classes:
+            with staging(self.folder) as staged:
+                staged.put(
+                    CLASSES_FILE, lambda path: path.write_text(classes.to_json(), encoding="utf-8")
+                )
+        self._classes = classes
+
+    def find(self, name: str) -> Record | Unannotated | None:
+        """Return the record of that name, if there is one."""
+        row = self._find(self._table(), name)
+        return entry_of(self.folder, row) if row is not None else None
+
+    def holds(self, name: str, image: Any, *, rgb: bool | None = None) -> bool:
+        """Whether there is a record of that name with exactly this image."""
+        row = self._find(self._table(), name)
+        return row is not None and self._same(row, *storable_image(name, image, rgb))
+
+    def add(
+        self,
+        name: str,
+        image: Any,
+        labels: Any = None,
+        *,
+        group: str = "",
+        split: str = "",
+        clicks: Sequence[ProjectClick] = (),
+        object_classes: Mapping[int, int] | None = None,
+        really_empty: bool = False,
+        rgb: bool | None = None,
+    ) -> Record | Unannotated:
+        """Add an image with its mask, or put them in place of the record of that name.
+
+        Parameters
+        ----------
+        name : str
+            Of the files, without suffix.
+        image : array (Y, X) or (Y, X, C)
+            Of any real dtype, which it keeps (but for bool, which becomes uint8).
+        labels : bool or int (Y, X), optional
+            Ids; None, or nothing but 0, says that the image is not annotated yet.
+        group, split : str
+            As in `Record`; the group is the image's own if empty.
+        clicks : sequence of ProjectClick
+            In data pixels, in order.
+        object_classes : mapping of int to int, optional
+            The class of each object, where the project's scheme is "instances".
+        really_empty : bool
+            Labels without any id say that there is really nothing in the image.
+        rgb : bool, optional
+            Whether channels are colours; by default 8-bit images with three or four are.
+
+        Raises
+        ------
+        ProjectError
+            If this is no image with its mask, or they can't be written; nothing is changed then.
+        """
+        check_name(name)
+        if split not in SPLITS:
+            raise ProjectError(f"'{split}' is no split; give training, validation, test or ''.")
+        values, colours = storable_image(name, image, rgb)
+        mask = self._mask(name, labels, values.shape[:2], really_empty)
+        notes = Annotations(clicks=tuple(clicks), classes=dict(object_classes or {}))
+        table = self._table()
+        old = self._find(table, name)
+        row = Row("", "", " ".join(group.split()), split)
+        with staging(self.folder) as staged:
+            if old is not None and self._same(old, values, colours):
+                row = replace(row, image=old.image)
+            else:
+                row = replace(row, image=self._free("images", name, image_suffix(values, colours)))
+                staged.put(row.image, lambda path: write_image(path, values, colours))
+            if mask is not None:
+                row = replace(row, mask=self._mask_name(table, old, row.image, mask_suffix(mask)))
+                staged.put(row.mask, lambda path: write_labels(path, mask, self._palette()))
+            if notes:
+                beside = clicks_path(self.folder, row.image).relative_to(self.folder).as_posix()
+                staged.put(beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8"))
+            row = replace(row, own=row.image)
+            after = table.with_row(row) if old is None else table.exchanged(old, row)
+            staged.put(INDEX, lambda path: path.write_text(after.text(), encoding="utf-8"))
+        if old is not None:
+            self._clear_away(old, row, after, clicks=bool(notes))
+        return entry_of(self.folder, row)
+
+    def _table(self) -> Table:
+        """Read the index anew: another writer, or the user, may have changed it."""
+        if is_project(self.folder):
+            return read_folder(self.folder)
+        try:
+            there = [path.name for path in self.folder.iterdir() if not path.name.startswith(".")]
+        except FileNotFoundError:
+            return Table(())
+        except OSError as error:
+            raise ProjectError(f"{self.folder} cannot be read: {error.strerror}.") from error
+        if set(there) - {CLASSES_FILE}:
+            raise ProjectError(
+                f"{self.folder} holds other things than a project; choose an empty folder, or "
+                "that of a project."
+            )
+        return Table(())
+
+    def _find(self, table: Table, name: str) -> Row | None:
+        found = None
+        for row in table.rows:
+            inside = PurePosixPath(row.image)
+            if inside.parent != PurePosixPath("images"):
+                continue
+            stem, mark, number = inside.stem.rpartition(VERSION_MARK)
+            stem = stem if mark and number.isdigit() else inside.stem
+            if name in (stem, inside.stem):
+                found = row
+            elif stem.lower() == name.lower():
+                raise ProjectError(
+                    f"'{name}' and '{stem}', which is in {self.folder}, differ in upper and lower "
+                    "case only; choose another name."
+                )
+        return found
+
+    def _mask(
+        self, name: str, labels: Any, shape: tuple[int, ...], really_empty: bool
+    ) -> npt.NDArray[Any] | None:
+        plane = shape[0], shape[1]
+        if labels is None:
+            return np.zeros(plane, np.uint8) if really_empty else None
+        mask = storable_mask(name, labels, plane)
+        return mask if really_empty or mask.any() else None
+
+    def _palette(self) -> bytes:
+        classes = self._classes
+        by_class = classes is not None and classes.scheme == "classes"
+        return palette({c.id: c.colour for c in classes.classes} if classes and by_class else {})
+
+    def _same(self, row: Row, values: npt.NDArray[Any], rgb: bool) -> bool:
+        """Whether the file of a row holds these pixels."""
+        try:
+            plane = read_plane(self.folder / row.image)
+        except ImageError:
+            return False
+        data = plane.data[0] if isinstance(plane.data, list) else plane.data
+        if tuple(data.shape) != values.shape or np.dtype(data.dtype) != values.dtype:
+            return False
+        floats = values.dtype.kind == "f"
+        return plane.rgb == rgb and np.array_equal(np.asarray(data), values, equal_nan=floats)
+
+    def _free(self, folder: str, stem: str, suffix: str, given_up: str = "") -> str:
+        """Return a name in a folder that no file has, but perhaps one that is given up."""
+        name, number = f"{folder}/{stem}{suffix}", 1
+        there = (path.name for path in (self.folder / folder).glob("*"))
+        taken = {PurePosixPath(n).stem.lower() for n in there if f"{folder}/{n}" != given_up}
+        while PurePosixPath(name).stem.lower() in taken:
+            number += 1
+            name = f"{folder}/{stem}{VERSION_MARK}{number}{suffix}"
+        return name
+
+    def _mask_name(self, table: Table, old: Row | None, image: str, suffix: str) -> str:
+        """Return where the mask goes: in place of the old one, if that is this image's alone."""
+        stem = PurePosixPath(image).stem
+        if old is None or old.image != image:
+            return self._free("masks", stem, suffix)
+        others = {name for row in table.rows if row is not old for name in self._files(row)}
+        mask = PurePosixPath(old.mask)
+        if old.mask in others or mask.parent != PurePosixPath("masks"):
+            return self._free("masks", stem, suffix)
+        return old.mask if mask.suffix == suffix else self._free("masks", stem, suffix, old.mask)
+
+    def _files(self, row: Row) -> tuple[str, ...]:
+        return row.image, row.mask, self._clicks(row)
+
+    def _clicks(self, row: Row) -> str:
+        path = clicks_path(self.folder, row.image)
+        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else ""
+
+    def _clear_away(self, old: Row, new: Row, table: Table, *, clicks: bool) -> None:
+        """Remove the files of a row that was replaced, but for those that are still needed."""
+        needed = {name for row in table.rows for name in (row.image, row.mask, "")}
+        needed |= {self._clicks(row) for row in table.rows if clicks or row.image != new.image}
+        for name in self._files(old):
+            inside = PurePosixPath(name)
+            if name not in needed and not inside.is_absolute() and ".." not in inside.parts:
+                with contextlib.suppress(OSError):
+                    (self.folder / name).unlink()
