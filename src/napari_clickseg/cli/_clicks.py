@@ -1,0 +1,123 @@
+"""`clickseg clicks`: place the clicks that would correct predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_clickseg.cli._common import add_verb, count, positive_count, progress, say
+
+if TYPE_CHECKING:
+    import argparse
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_clickseg.core.regions import ClickSpec, RegionClick
+    from napari_clickseg.data.project import Record
+
+COLUMNS = ("image", "y", "x", "kind", "region")
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    parser = add_verb(
+        verbs,
+        "clicks",
+        run,
+        "Place the clicks that would correct predictions.",
+        "PROJECT is a folder with index.csv, or with the folders images and masks; PREDICTIONS "
+        "holds a mask with the name of each image. All that is not 0 is foreground. The kinds "
+        "are fn and tp, where clicks are positive, and fp, where they are negative.",
+    )
+    option = parser.add_argument
+    option("project", type=Path, metavar="PROJECT", help="images with the masks that are wanted")
+    option("predictions", type=Path, metavar="PREDICTIONS", help="folder of predicted masks")
+    option("--out", type=Path, required=True, metavar="F.csv", help=",".join(COLUMNS))
+    option("--class", dest="id", type=positive_count, metavar="ID", help="only this id")
+    option("--anchors", action="store_true", help="click on what was found as well")
+    option("--method", choices=("lloyd", "anneal"), default="lloyd", help="how they are spread")
+    option("--seed", type=count, default=0, metavar="N", help="decides what is drawn at random")
+    option("--overwrite", action="store_true", help="replace the file if it is there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb."""
+    from napari_clickseg.core.regions import ClickSpec
+    from napari_clickseg.data.masks import check_free
+    from napari_clickseg.data.project import read_project
+
+    check_free(args.out, overwrite=args.overwrite)
+    project = read_project(args.project)
+    pairs = _pairs(project.records, args.predictions)
+    ignore = project.classes.ignore if project.classes else None
+    spec = ClickSpec(anchors=args.anchors, method=args.method)
+    found = {}
+    with progress(len(pairs), "image") as bar:
+        for record, path in pairs:
+            found[record.name] = _clicks(record, path, ignore, args.id, spec, args.seed)
+            bar.update()
+    args.out.write_text(_table(found), encoding="utf-8")
+    placed, images = sum(map(len, found.values())), sum(map(bool, found.values()))
+    say(f"{args.out}: {placed} clicks on {images} of {len(found)} images")
+    return 0
+
+
+def _pairs(records: tuple[Record, ...], folder: Path) -> list[tuple[Record, Path]]:
+    """Find the prediction of each image: the one file of its name, whatever its suffix."""
+    from napari_clickseg.data.errors import ProjectError
+
+    if not folder.is_dir():
+        raise ProjectError(f"There is no folder {folder}.")
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        files.setdefault(path.stem, []).append(path)
+    named: dict[str, str] = {}
+    for record in records:
+        stem = record.image.stem
+        if stem in named:
+            raise ProjectError(
+                f"{named[stem]} and {record.name} would have one prediction, {stem}; rename one."
+            )
+        named[stem] = record.name
+        if len(found := files.get(stem, [])) != 1:
+            raise ProjectError(
+                f"{folder} has {len(found) or 'no'} predictions for {record.name}; put one there, "
+                f"{stem}.png or {stem}.tif."
+            )
+    return [(record, files[record.image.stem][0]) for record in records]
+
+
+def _clicks(
+    record: Record, path: Path, ignore: int | None, wanted: int | None, spec: ClickSpec, seed: int
+) -> tuple[RegionClick, ...]:
+    from napari_clickseg.core.regions import RegionError, place_clicks
+    from napari_clickseg.data.masks import read_labels
+
+    prediction, truth = read_labels(path), read_labels(record.mask)
+    try:
+        return place_clicks(
+            _foreground(prediction, wanted),
+            _foreground(truth, wanted),
+            ignore=None if ignore is None else truth == ignore,
+            spec=spec,
+            seed=seed,
+        )
+    except RegionError as error:
+        raise RegionError(f"{record.name}: {error}") from error
+
+
+def _foreground(labels: npt.NDArray[Any], wanted: int | None) -> npt.NDArray[np.bool_]:
+    mask: npt.NDArray[np.bool_] = labels != 0 if wanted is None else labels == wanted
+    return mask
+
+
+def _table(found: dict[str, tuple[RegionClick, ...]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for name, clicks in found.items():
+        writer.writerows([name, one.y, one.x, one.kind, one.region] for one in clicks)
+    return text.getvalue()
