@@ -26,6 +26,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 CELL = 128  # pixels from one generated object to the next
+PAUSE = 0.2  # seconds from an answer to the next click: hands are not quicker
 
 
 def tile(size: int) -> np.ndarray:
@@ -124,6 +125,8 @@ class Driver:
             loop.quit()
 
         pairing.show = show
+        rested = time.perf_counter() + PAUSE  # the answer before is painted meanwhile
+        self.wait(lambda: time.perf_counter() > rested)
         began = time.perf_counter()
         self.click(y, x, button)
         if not shown:

@@ -17,6 +17,7 @@ from napari_clickseg._qt.parts import Fold, align_labels, breakable, note
 from napari_clickseg._qt.rules_form import RulesForm
 from napari_clickseg._qt.shared import lease
 from napari_clickseg._qt.stack_form import StackForm
+from napari_clickseg._qt.stillness import Stillness
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -43,6 +44,8 @@ class AnnotateWidget(QWidget):
         self.desk = Desk(napari_viewer, self._lease.controller, self._ties)
         self._make_forms()
         self._lay_out()
+        self._stillness = Stillness(self, self.desk)
+        self._stillness.watch(self._ties)
         self._ties.show(self._show_ready, "image")
         self._ties.show(
             self._show_message,
@@ -138,7 +141,8 @@ class AnnotateWidget(QWidget):
 
     def _end_with_the_widget(self) -> None:
         """Have everything end with the widget, whichever way that happens."""
-        ends = [self.images.release, self.layers.release, self.rules.release]
+        forms = (self.images, self.layers, self.rules)
+        ends = [self._stillness.end, *(form.release for form in forms)]
         ties, right = self._ties, self._lease
 
         def end() -> None:

@@ -1,0 +1,65 @@
+"""A click and its answer are painted together where the answer is quick."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QMainWindow, QWidget
+
+from napari_clickseg._qt.parts import timer
+
+if TYPE_CHECKING:
+    from napari_clickseg._qt.binding import Ties
+    from napari_clickseg._qt.desk import Desk
+
+__all__ = ["Stillness"]
+
+_MOMENT = 100  # milliseconds: what comes so late still seems to come at once
+
+
+class Stillness:
+    """Holds the painting of the viewer for a moment after a click.
+
+    Without a graphics card painting takes the processor from the network, which then takes three
+    times as long; and what is painted is painted again a moment later.
+
+    Parameters
+    ----------
+    widget : QWidget
+        Within napari's window.
+    desk : Desk
+    """
+
+    def __init__(self, widget: QWidget, desk: Desk) -> None:
+        self._widget, self._state = widget, desk.state
+        self._held: QWidget | None = None
+        self._timer = timer(widget, self.end, _MOMENT, once=True)
+
+    def watch(self, ties: Ties) -> None:
+        """Begin to follow the state, as long as the ties last."""
+        ties.show(self._follow, "busy")
+
+    def end(self) -> None:
+        """Paint again; safe to call at any time."""
+        held, self._held = self._held, None
+        with suppress(RuntimeError):  # Qt is gone already: the window was closed
+            if held is not None:
+                held.setUpdatesEnabled(True)
+
+    def _follow(self) -> None:
+        if not self._state.busy:
+            self._timer.stop()
+            self.end()
+        elif self._held is None and not self._timer.isActive():
+            self._held = self._view()
+            if self._held is not None:
+                self._held.setUpdatesEnabled(False)
+            self._timer.start()
+
+    def _view(self) -> QWidget | None:
+        """Return what lies in the middle of napari's window."""
+        widget: QWidget | None = self._widget
+        while widget is not None and not isinstance(widget, QMainWindow):
+            widget = widget.parentWidget()
+        return None if widget is None else widget.centralWidget()
