@@ -31,6 +31,7 @@ def make(viewer: Any, image: Any, channel_axis: int | None = None) -> Overlay:
 def cut_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat every image as a large one."""
     monkeypatch.setattr(module, "_WHOLE_PLANE", 0)
+    monkeypatch.setattr(module, "_STAGE", 8)
 
 
 def drawn(layer: Any, viewer: Any) -> dict[tuple[float, ...], int]:
@@ -163,4 +164,4 @@ def test_large_images_cost_no_memory_of_their_size() -> None:
     plane = displayed_plane(viewer.dims, image)
     assert plane is not None
     overlay.show(plane, Box(2000, 5, 10, 12), np.ones((10, 12), np.uint8))
-    assert overlay.layer.data.size == 120
+    assert overlay.layer.data.size <= 512**2

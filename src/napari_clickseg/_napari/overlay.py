@@ -1,7 +1,8 @@
 """Showing a small part of a plane as a layer, quickly and without flicker.
 
 On images of usual size the layer is as large as the image and changed in place. On large ones it
-holds only the part itself and is moved to where it belongs, so a click costs the same there.
+holds the part and its surroundings only, so a click costs the same there; it is moved when a part
+lies beyond them, which napari answers by working out anew how far all layers reach.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ __all__ = ["Overlay"]
 
 _WHOLE_PLANE = 2048 * 2048  # pixels of a plane that is shown whole
 _WHOLE = 1 << 28  # pixels of a stack that is shown whole
+_STAGE = 512  # pixels: side of the surroundings, at the least
+_ROOM = 1.5  # and over the part's
 
 
 class Overlay:
@@ -58,6 +61,7 @@ class Overlay:
         plane_area = int(np.prod(sorted(shape)[-2:]))
         self._whole = plane_area <= _WHOLE_PLANE and int(np.prod(shape)) <= _WHOLE
         self._shown: tuple[Plane, Box] | None = None
+        self._stage: tuple[Plane, Box] | None = None  # what the layer covers of a large image
         data = np.zeros(shape if self._whole else (1,) * len(shape), dtype)
         self.layer = make(data, companion_transform(image, channel_axis))
         self.layer.editable = False
@@ -71,51 +75,65 @@ class Overlay:
         """Show `part` (box.height, box.width) at `box` of a plane, and nothing else."""
         if not box:
             self.clear()
-        elif self._whole:
-            data = self.layer.data
-            self._wipe(data)
-            data[plane.key(*box.slices)] = part
-            self._shown = plane, box
-            self.layer.refresh(extent=False)
-        else:
-            self._move(plane, box, part)
+            return
+        if not self._whole and not self._on_stage(plane, box):
+            self._move(plane, box)
+        data = self.layer.data
+        self._wipe(data)
+        data[self._key(plane, box)] = part
+        self._shown = plane, box
+        self.layer.refresh(extent=False)
 
     def clear(self) -> None:
         """Show nothing."""
-        if self._shown is None:
-            return
-        if self._whole:
+        if self._shown is not None:
             self._wipe(self.layer.data)
             self._shown = None
             self.layer.refresh(extent=False)
-        else:
-            plane, box = self._shown
-            corner = Box(box.top, box.left, 1, 1)
-            self._move(plane, corner, np.zeros((1, 1), self.layer.data.dtype))
-            self._shown = None
 
     def follow(self) -> None:
         """Take over a changed transform of the image."""
         transform = companion_transform(self._image, self._channel_axis)
-        if not self._whole and self._shown is not None:
-            transform["translate"] = self._translate(*self._shown)
+        if self._stage is not None:
+            transform["translate"] = self._translate(*self._stage)
         set_transform(self.layer, transform)
 
     def _wipe(self, data: npt.NDArray[Any]) -> None:
         if self._shown is not None:
-            plane, box = self._shown
-            data[plane.key(*box.slices)] = 0
+            data[self._key(*self._shown)] = 0
 
-    def _move(self, plane: Plane, box: Box, part: npt.NDArray[Any]) -> None:
+    def _key(self, plane: Plane, box: Box) -> tuple[Any, ...]:
+        """Return where a box of a plane lies in the layer's data."""
+        if self._stage is None:
+            return plane.key(*box.slices)
+        corner = self._stage[1]
+        out: list[Any] = [0] * len(plane.index)
+        rows, columns = box.shift(-corner.top, -corner.left).slices
+        out[plane.axes[0]], out[plane.axes[1]] = rows, columns
+        return tuple(out)
+
+    def _on_stage(self, plane: Plane, box: Box) -> bool:
+        return self._stage is not None and (
+            self._stage[0] == plane and self._stage[1].contains(box)
+        )
+
+    def _move(self, plane: Plane, box: Box) -> None:
+        """Have the layer cover a box with its surroundings, empty."""
+        corner, sides = [], []
+        for start, length, limit in zip((box.top, box.left), box.shape, plane.shape, strict=True):
+            side = min(max(_STAGE, round(length * _ROOM)), limit)
+            corner.append(min(max(0, start - (side - length) // 2), limit - side))
+            sides.append(side)
+        stage = Box(*corner, *sides)
         shape = [1] * len(plane.index)
-        shape[plane.axes[0]], shape[plane.axes[1]] = box.shape
-        data = np.ascontiguousarray(part, dtype=self.layer.data.dtype).reshape(shape)
+        shape[plane.axes[0]], shape[plane.axes[1]] = stage.shape
+        data = np.zeros(shape, self.layer.data.dtype)
         with self.layer._block_refresh():  # else it is drawn once at the old place
-            self.layer.translate = self._translate(plane, box)
+            self.layer.translate = self._translate(plane, stage)
             self.layer.data = data
         self.layer.editable = False  # setting data turns it on again
         self.layer.refresh()
-        self._shown = plane, box
+        self._stage, self._shown = (plane, stage), None
 
     def _translate(self, plane: Plane, box: Box) -> npt.NDArray[np.float64]:
         base = companion_transform(self._image, self._channel_axis)["translate"]
