@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "src" / "napari_clickseg" / "models" / "bundled"
+NOTES = ROOT / "training" / "model_notes.md"  # what is not in the card, each with its command
 LIMIT = 16 * 2**20  # bytes
 CLICKS = ("1", "2", "3", "5", "10", "20")
 
@@ -58,7 +59,8 @@ def page(card: ModelCard, size: int) -> str:
     lines = [
         "# The default click model",
         "",
-        "Written by `training/publish_default.py` from the model's own card; don't edit.",
+        "Written by `training/publish_default.py` from the model's own card and "
+        "`training/model_notes.md`; don't edit.",
         "",
         card.description,
         "",
@@ -96,6 +98,8 @@ def page(card: ModelCard, size: int) -> str:
     lines += [
         "",
         f"NoC counts an object that never gets there with {card.metrics['clicks']} clicks.",
+        "",
+        NOTES.read_text().strip(),
         "",
         "## Limits",
         "",
