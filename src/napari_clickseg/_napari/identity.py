@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_clickseg._napari.keeping import CLASSES_KEY
 from napari_clickseg._napari.state import PALETTE, ClassSpec
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Identity"]
 
-_KEY = "napari-clickseg"  # in the annotation layer's metadata
 _BLOCK = 1 << 24  # pixels looked through at a time; clicks are answered between
 
 
@@ -115,7 +115,7 @@ class Identity:
         if layer is None:
             return
         known = {str(one.value): one.class_id for one in pairing.scene.objects}
-        layer.metadata[_KEY] = {
+        layer.metadata[CLASSES_KEY] = {
             "scheme": state.scheme,
             "classes": [
                 {"id": c.identifier, "name": c.name, "colour": c.colour} for c in state.classes
@@ -126,7 +126,7 @@ class Identity:
     def restore(self, pairing: Pairing) -> None:
         """Take over what an annotation layer was saved with, if it was."""
         state, layer = self._owner.state, pairing.annotation
-        saved = layer.metadata.get(_KEY) if layer is not None else None
+        saved = layer.metadata.get(CLASSES_KEY) if layer is not None else None
         if not isinstance(saved, dict):
             return
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +86,8 @@ class Pairing:
     reactions : Reactions
     """
 
+    alive: ClassVar[weakref.WeakSet[Pairing]] = weakref.WeakSet()  # not closed yet
+
     def __init__(
         self, viewer: ViewerModel, image: Image, channel_axis: int | None, reactions: Reactions
     ) -> None:
@@ -109,6 +112,7 @@ class Pairing:
             getattr(image.events, name).connect(self._follow)
         image.events.data.connect(self._image_data_changed)
         image.events.contrast_limits.connect(self._image_contrast_changed)
+        self.alive.add(self)
 
     def complete(
         self,
@@ -158,6 +162,7 @@ class Pairing:
 
     def close(self) -> None:
         """Let go of all layers; they stay in the viewer."""
+        self.alive.discard(self)
         events = self.image.events
         for name in TRANSFORMS:
             getattr(events, name).disconnect(self._follow)

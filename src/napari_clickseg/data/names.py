@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import PurePosixPath
 
 from napari_clickseg.data.errors import ProjectError
 
-__all__ = ["VERSION_MARK", "check_name", "safe_name"]
+__all__ = ["VERSION_MARK", "check_name", "record_name", "safe_name"]
 
 VERSION_MARK = "~"  # between a name and a number, where a file of that name is in use
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|~]')
@@ -29,3 +30,10 @@ def check_name(name: str) -> None:
             f"'{name}' can't be the name of a file everywhere; call the image "
             f"'{safe_name(name)}', for example."
         )
+
+
+def record_name(image: str) -> str:
+    """Return the name of a record, given its image's path within the project."""
+    stem = PurePosixPath(image).stem
+    name, mark, number = stem.rpartition(VERSION_MARK)
+    return name if mark and number.isdigit() else stem

@@ -24,7 +24,7 @@ from napari_clickseg.data.encode import (
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.index import INDEX, SPLITS, Row, Table
-from napari_clickseg.data.names import VERSION_MARK, check_name
+from napari_clickseg.data.names import VERSION_MARK, check_name, record_name
 from napari_clickseg.data.project import (
     Record,
     Unannotated,
@@ -33,10 +33,10 @@ from napari_clickseg.data.project import (
     is_project,
     read_folder,
 )
-from napari_clickseg.data.staging import staging, sweep
+from napari_clickseg.data.staging import Staged, staging, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -72,12 +72,14 @@ class ProjectWriter:
 
     def set_classes(self, classes: ProjectClasses) -> None:
         """Write `classes.json`."""
-        if classes != self._classes:
-            with staging(self.folder) as staged:
-                staged.put(
-                    CLASSES_FILE, lambda path: path.write_text(classes.to_json(), encoding="utf-8")
-                )
+        with staging(self.folder) as staged:
+            self._put_classes(staged, classes)
         self._classes = classes
+
+    def _put_classes(self, staged: Staged, classes: ProjectClasses) -> None:
+        if classes != self._classes:
+            text = classes.to_json()
+            staged.put(CLASSES_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
     def find(self, name: str) -> Record | Unannotated | None:
         """Return the record of that name, if there is one."""
@@ -101,6 +103,7 @@ class ProjectWriter:
         object_classes: Mapping[int, int] | None = None,
         really_empty: bool = False,
         rgb: bool | None = None,
+        classes: ProjectClasses | None = None,
     ) -> Record | Unannotated:
         """Add an image with its mask, or put them in place of the record of that name.
 
@@ -122,6 +125,8 @@ class ProjectWriter:
             Labels without any id say that there is really nothing in the image.
         rgb : bool, optional
             Whether channels are colours; by default 8-bit images with three or four are.
+        classes : ProjectClasses, optional
+            The project's from now on.
 
         Raises
         ------
@@ -145,16 +150,32 @@ class ProjectWriter:
                 staged.put(row.image, lambda path: write_image(path, values, colours))
             if mask is not None:
                 row = replace(row, mask=self._mask_name(table, old, row.image, mask_suffix(mask)))
-                staged.put(row.mask, lambda path: write_labels(path, mask, self._palette()))
+                colour_of = _palette(classes or self._classes)
+                staged.put(row.mask, lambda path: write_labels(path, mask, colour_of))
+            if classes is not None:
+                self._put_classes(staged, classes)
             if notes:
                 beside = clicks_path(self.folder, row.image).relative_to(self.folder).as_posix()
                 staged.put(beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8"))
             row = replace(row, own=row.image)
             after = table.with_row(row) if old is None else table.exchanged(old, row)
             staged.put(INDEX, lambda path: path.write_text(after.text(), encoding="utf-8"))
+        self._classes = classes or self._classes
         if old is not None:
             self._clear_away(old, row, after, clicks=bool(notes))
         return entry_of(self.folder, row)
+
+    def keep_only(self, images: Collection[str]) -> None:
+        """Remove all records, and their files, but those of these images (`Record.name`)."""
+        table = self._table()
+        gone = [row for row in table.rows if row.image not in images]
+        if not gone:
+            return
+        after = replace(table, rows=tuple(row for row in table.rows if row.image in images))
+        with staging(self.folder) as staged:
+            staged.put(INDEX, lambda path: path.write_text(after.text(), encoding="utf-8"))
+        for row in gone:
+            self._clear_away(row, None, after, clicks=False)
 
     def _table(self) -> Table:
         """Read the index anew: another writer, or the user, may have changed it."""
@@ -179,8 +200,7 @@ class ProjectWriter:
             inside = PurePosixPath(row.image)
             if inside.parent != PurePosixPath("images"):
                 continue
-            stem, mark, number = inside.stem.rpartition(VERSION_MARK)
-            stem = stem if mark and number.isdigit() else inside.stem
+            stem = record_name(row.image)
             if name in (stem, inside.stem):
                 found = row
             elif stem.lower() == name.lower():
@@ -198,11 +218,6 @@ class ProjectWriter:
             return np.zeros(plane, np.uint8) if really_empty else None
         mask = storable_mask(name, labels, plane)
         return mask if really_empty or mask.any() else None
-
-    def _palette(self) -> bytes:
-        classes = self._classes
-        by_class = classes is not None and classes.scheme == "classes"
-        return palette({c.id: c.colour for c in classes.classes} if classes and by_class else {})
 
     def _same(self, row: Row, values: npt.NDArray[Any], rgb: bool) -> bool:
         """Whether the file of a row holds these pixels."""
@@ -244,12 +259,21 @@ class ProjectWriter:
         path = clicks_path(self.folder, row.image)
         return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else ""
 
-    def _clear_away(self, old: Row, new: Row, table: Table, *, clicks: bool) -> None:
+    def _clear_away(self, old: Row, new: Row | None, table: Table, *, clicks: bool) -> None:
         """Remove the files of a row that was replaced, but for those that are still needed."""
-        needed = {name for row in table.rows for name in (row.image, row.mask, "")}
-        needed |= {self._clicks(row) for row in table.rows if clicks or row.image != new.image}
+        own = new.image if new is not None and not clicks else ""
+        needed = {name for row in table.rows for name in (row.image, row.mask)}
+        needed |= {self._clicks(row) for row in table.rows if row.image != own}
+        needed.add("")
         for name in self._files(old):
             inside = PurePosixPath(name)
             if name not in needed and not inside.is_absolute() and ".." not in inside.parts:
                 with contextlib.suppress(OSError):
                     (self.folder / name).unlink()
+
+
+def _palette(classes: ProjectClasses | None) -> bytes:
+    """Return the colours of masks: those of the classes, where ids are classes."""
+    if classes is None or classes.scheme != "classes":
+        return palette({})
+    return palette({one.id: one.colour for one in classes.classes})
