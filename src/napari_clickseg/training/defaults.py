@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_clickseg.training.spec import Facts, TrainingSpec
+    from napari_clickseg.data.facts import Findings
+    from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["AUTO_METRIC", "chosen"]
+__all__ = ["AUTO_METRIC", "automatic", "chosen", "zoom"]
 
 AUTO_METRIC = {
     "click": "iou_clicks",
@@ -24,48 +25,65 @@ _CLICK_SIZE = 160  # of the default model: its windows follow the object
 _SIZE, _SMALLEST = 256, 64
 _WINDOWS = 24  # for each image, in a round
 _FEWEST, _MOST = 96, 960  # windows in a round
-_ALL = 4000  # windows in a training, about: ten minutes on two cores
+_ALL = 4000  # windows in a training, about
 _ROUNDS = (12, 60)
+_FEW_IMAGES = 200
+_IN_WINDOW = 0.6  # share of a window's side that an object takes, at the most
 
 
-def chosen(spec: TrainingSpec, facts: Facts) -> dict[str, Any]:
+def chosen(spec: TrainingSpec, findings: Findings) -> dict[str, Any]:
     """Return values for the fields of a spec that are open."""
-    size = spec.size or _size(spec, facts)
-    windows = spec.windows or min(max(_WINDOWS * facts.images, _FEWEST), _MOST)
+    training = [image for image in findings.images if image.split not in ("validation", "test")]
+    size = spec.size or _size(spec, findings)
+    windows = spec.windows or min(max(_WINDOWS * len(training), _FEWEST), _MOST)
     epochs = spec.epochs or min(max(round(_ALL / windows), _ROUNDS[0]), _ROUNDS[1])
-    channels = spec.image_channels or _channels(spec, facts)
+    scheme = findings.scheme if spec.scheme == "auto" else spec.scheme
+    strong = len(training) < _FEW_IMAGES
     return {
-        "scheme": facts.scheme if spec.scheme == "auto" else spec.scheme,
-        "classes": spec.classes or (facts.classes if _by_class(spec, facts) else ()),
+        "scheme": scheme,
+        "classes": spec.classes or (findings.ids if scheme == "classes" else ()),
         "size": size,
         "batch": spec.batch or (8 if size <= _SIZE else 4),
         "windows": windows,
         "epochs": epochs,
-        "image_channels": channels,
+        "image_channels": spec.image_channels or _channels(spec, findings),
         "metric": AUTO_METRIC[spec.task] if spec.metric == "auto" else spec.metric,
-        "augmentation": _augmentation(spec, facts),
+        "augmentation": ("strong" if strong else "light")
+        if spec.augmentation == "auto"
+        else spec.augmentation,
     }
 
 
-def _by_class(spec: TrainingSpec, facts: Facts) -> bool:
-    scheme = facts.scheme if spec.scheme == "auto" else spec.scheme
-    return scheme == "classes"
+def automatic(spec: TrainingSpec) -> bool:
+    """Whether the model of a completed spec predicts without any click.
+
+    A click model does where there is one class: it then finds all of it, and clicks correct
+    that. Of several objects, or classes, none can be meant before the first click.
+    """
+    one_class = spec.scheme == "classes" and len(spec.classes) == 1
+    return spec.task != "click" or spec.whole or one_class
 
 
-def _size(spec: TrainingSpec, facts: Facts) -> int:
+def zoom(spec: TrainingSpec, findings: Findings) -> float:
+    """Return network pixels for an image pixel, where no click says where to look.
+
+    One, unless usual objects would not fit into a window.
+    """
+    if not findings.spans:
+        return 1.0
+    usual = findings.spans[len(findings.spans) * 3 // 4]
+    return min(1.0, max(1 / 16, _IN_WINDOW * spec.size / max(1, usual)))
+
+
+def _size(spec: TrainingSpec, findings: Findings) -> int:
     if spec.task == "click":
         return _CLICK_SIZE
-    side = -(-max(facts.shape) // _SIDE) * _SIDE
-    return min(_SIZE, max(_SMALLEST, side))
+    longest = max((max(shape) for shape in findings.shapes), default=_SIZE)
+    return min(_SIZE, max(_SMALLEST, -(-longest // _SIDE) * _SIDE))
 
 
-def _channels(spec: TrainingSpec, facts: Facts) -> int:
-    if spec.task == "click":
-        return 1 if spec.encoding == "colour" else 3
-    return max(3, facts.channels)  # grey is shown to all three, so that trained filters fit
-
-
-def _augmentation(spec: TrainingSpec, facts: Facts) -> str:
-    if spec.augmentation != "auto":
-        return spec.augmentation
-    return "strong" if facts.images < 200 else "light"
+def _channels(spec: TrainingSpec, findings: Findings) -> int:
+    if spec.task == "click" and spec.encoding == "colour":
+        return 1
+    # Grey is shown to all three colours, so that trained filters fit.
+    return max(3, *findings.channels) if findings.channels else 3

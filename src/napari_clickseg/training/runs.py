@@ -46,6 +46,7 @@ class RunFolder:
         self.checkpoint = self.path / "last.ckpt"
         self.model = self.path / "best.safetensors"
         self.previews = self.path / "previews"
+        self.listener: Callable[[dict[str, Any]], object] | None = None  # is told each event
         self._last_batch = 0.0
 
     def create(self, spec: TrainingSpec) -> None:
@@ -102,11 +103,14 @@ class RunFolder:
             if now - self._last_batch < _SECOND:
                 return
             self._last_batch = now
-        line = json.dumps({"event": event, "time": round(now, 3)} | _plain(values)) + "\n"
+        known = {"event": event, "time": round(now, 3)} | _plain(values)
+        line = json.dumps(known) + "\n"
         with self.events_path.open("ab") as file:
             if file.tell() and not self._ends_whole():
                 file.write(b"\n")  # after a line that was cut off
             file.write(line.encode())
+        if self.listener is not None:
+            self.listener(known)
 
     def events(self, after: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Read the events after an offset in bytes.

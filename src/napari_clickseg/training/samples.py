@@ -39,11 +39,14 @@ class Record:
         0 background.
     identifiers : tuple of int
         The labels that are large enough.
+    whole : bool
+        All pixels of a label are always wanted together, never one piece of them.
     """
 
     image: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int32]
     identifiers: tuple[int, ...]
+    whole: bool = False
 
 
 def make_record(image: npt.NDArray[np.generic], labels: npt.NDArray[np.generic]) -> Record | None:
@@ -305,7 +308,7 @@ class Subject:
             both = F.avg_pool2d(
                 torch.cat([part, truth], 1), shrink + 1, ceil_mode=True, count_include_pad=False
             )
-            part, truth = both[:, :3], both[:, 3:]
+            part, truth = both[:, :-1], both[:, -1:]
         h, w = part.shape[-2:]
         ys, xs = (centre[0] - top) * scale, (centre[1] - left) * scale
         (a, b), (c, d) = half * scale * self.turn
@@ -334,6 +337,8 @@ def _object_mask(record: Record, rng: np.random.Generator) -> npt.NDArray[np.boo
 
     identifier = record.identifiers[int(rng.integers(len(record.identifiers)))]
     mask: npt.NDArray[np.bool_] = record.labels == identifier
+    if record.whole:
+        return mask
     if rng.random() < 0.5:
         # Of a class, or of an object in pieces, sometimes one piece alone.
         parts, count = ndimage.label(mask, np.ones((3, 3)))
@@ -354,17 +359,17 @@ def augment_intensity(image: Tensor, generator: torch.Generator) -> Tensor:
 
     Parameters
     ----------
-    image : Tensor (B, 3, N, N)
+    image : Tensor (B, C, N, N)
         0 … 1.
     generator : torch.Generator
         On the device of `image`; decides everything.
 
     Returns
     -------
-    Tensor (B, 3, N, N)
+    Tensor (B, C, N, N)
         0 … 1.
     """
-    batch = image.shape[0]
+    batch, count = image.shape[:2]
     device = image.device
 
     def chance(p: float) -> Tensor:
@@ -378,12 +383,12 @@ def augment_intensity(image: Tensor, generator: torch.Generator) -> Tensor:
         nonlocal image
         image = torch.lerp(image, new, chance(p))
 
-    weights = uniform(0.05, 1.0, 3)
+    weights = uniform(0.05, 1.0, count)
     grey = (image * weights / weights.sum(1, keepdim=True)).sum(1, keepdim=True)
     mix(grey.expand_as(image), 0.25)
-    order = torch.randperm(3, generator=generator, device=device)
+    order = torch.randperm(count, generator=generator, device=device)
     mix(image[:, order], 0.15)
-    mix(image * uniform(0.6, 1.3, 3), 0.2)
+    mix(image * uniform(0.6, 1.3, count), 0.2)
     mix(image.clamp(1e-4, 1) ** torch.exp(uniform(-0.7, 0.7)), 0.4)
     mix((image - 0.5) * uniform(0.5, 1.5) + 0.5 + uniform(-0.2, 0.2), 0.3)
     mix(1 - image, 0.15)

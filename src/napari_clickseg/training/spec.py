@@ -7,7 +7,7 @@ folder. What is left at 0, "" or "auto" is chosen from the data, see `TrainingSp
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -16,7 +16,9 @@ from napari_clickseg.training.defaults import chosen
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Facts", "LossTerm", "SpecError", "Task", "TrainingSpec", "read_spec", "schema"]
+    from napari_clickseg.data.facts import Findings
+
+__all__ = ["LossTerm", "SpecError", "Task", "TrainingSpec", "read_spec", "schema"]
 
 Task = Literal["click", "binary", "multiclass", "multilabel"]
 _SIDE = 32  # windows are a multiple of it, so that every encoder can halve them five times
@@ -24,40 +26,6 @@ _SIDE = 32  # windows are a multiple of it, so that every encoder can halve them
 
 class SpecError(ValueError):
     """A spec that can't be used; the message says which field, and why."""
-
-
-class Facts(Protocol):
-    """What the spec is completed from; see `training.facts.DataFacts`."""
-
-    @property
-    def images(self) -> int:
-        """Annotated images to train on."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of a usual image, in pixels."""
-        ...
-
-    @property
-    def channels(self) -> int:
-        """Channels of the images, the most that one has."""
-        ...
-
-    @property
-    def classes(self) -> tuple[int, ...]:
-        """The ids of the masks, rising, without background and ignored pixels."""
-        ...
-
-    @property
-    def extent(self) -> float:
-        """The longer side of a usual object, in pixels; 0 where it is not known."""
-        ...
-
-    @property
-    def scheme(self) -> Literal["instances", "classes"]:
-        """What the ids are."""
-        ...
 
 
 class LossTerm(BaseModel):
@@ -195,6 +163,22 @@ class TrainingSpec(BaseModel):
         description="Share of a click model's windows with clicks, if it is to answer without "
         "any as well.",
     )
+    clicks: Literal["simulated", "fixed", "both"] = Field(
+        "simulated",
+        description="Clicks that a click model learns from: on its own errors as it learns, those "
+        "of a table (from clickseg crossfit), or both.",
+    )
+    clicks_from: str = Field("", description="The table of clicks, for clicks=fixed and both.")
+    whole: bool = Field(
+        False,
+        description="A click model finds all that is labelled as one thing, without any click, "
+        "and clicks correct that.",
+    )
+    learn_all: bool = Field(
+        False,
+        description="Learn from the validation images as well, and keep the last round: for a "
+        "final model, once its settings were measured. Its figures flatter.",
+    )
     validation_share: float = Field(
         0.2, gt=0, lt=1, description="Share of the images that are kept for validation."
     )
@@ -230,9 +214,9 @@ class TrainingSpec(BaseModel):
             raise ValueError("batch normalisation needs two windows or more")
         return value
 
-    def completed(self, facts: Facts) -> TrainingSpec:
+    def completed(self, findings: Findings) -> TrainingSpec:
         """Return the spec with all that was left open chosen from the data."""
-        return self.model_copy(update=chosen(self, facts))
+        return self.model_copy(update=chosen(self, findings))
 
     def changed(self, **fields: Any) -> TrainingSpec:
         """Return a copy with other values, which are checked.

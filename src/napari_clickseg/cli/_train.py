@@ -1,0 +1,164 @@
+"""`clickseg train`: fine-tune a model on a project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_clickseg.cli._common import add_verb, note, progress, say, say_json
+
+if TYPE_CHECKING:
+    import argparse
+
+    from tqdm import tqdm
+
+    from napari_clickseg.training.spec import TrainingSpec
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    parser = add_verb(
+        verbs,
+        "train",
+        run,
+        "Fine-tune a model on annotated images.",
+        "PROJECT is a folder with index.csv (columns image, mask, group), with the folders images "
+        "and masks, or such a table. What the spec leaves open is chosen from the data; the model "
+        "is best.safetensors in the run's folder. A run that was stopped goes on with --resume.",
+    )
+    option = parser.add_argument
+    option("project", nargs="?", metavar="PROJECT", help="folder or table of images and masks")
+    option("--spec", type=Path, metavar="F", help="JSON file with settings, see --schema")
+    option(
+        "--set",
+        action="append",
+        default=[],
+        dest="fields",
+        metavar="KEY=VALUE",
+        help="a setting, e.g. task=multiclass; may be given several times",
+    )
+    option("--out", type=Path, metavar="RUN", help="folder of the run; default run-1, run-2, ...")
+    option("--resume", type=Path, metavar="RUN", help="go on with a run")
+    option("--samples", type=Path, metavar="F.png", help="only draw sixteen windows as learned")
+    option("--schema", action="store_true", help="print the JSON schema of a spec")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb."""
+    from napari_clickseg.training.spec import schema
+
+    if args.schema:
+        say_json(schema())
+        return 0
+    if args.resume is not None:
+        return _resume(args)
+    spec = _spec(args)
+    if args.samples is not None:
+        return _samples(args, spec)
+    from napari_clickseg.finetune import finetune  # torch, only once all was understood
+
+    folder = args.out or _free_folder()
+    with _Bar() as bar:
+        outcome = finetune(spec, folder, on_event=bar.show)
+    return _done(folder, outcome.reason)
+
+
+def _resume(args: argparse.Namespace) -> int:
+    from napari_clickseg.training.spec import SpecError
+
+    if args.project or args.spec or args.fields or args.out:
+        raise SpecError("--resume goes on with the run's own settings; leave all others out.")
+    from napari_clickseg.finetune import resume
+
+    with _Bar() as bar:
+        outcome = resume(args.resume, on_event=bar.show)
+    return _done(args.resume, outcome.reason)
+
+
+def _samples(args: argparse.Namespace, spec: TrainingSpec) -> int:
+    import imageio.v3 as iio
+
+    from napari_clickseg.data.masks import check_free
+    from napari_clickseg.finetune import sample_sheet
+
+    check_free(args.samples)
+    iio.imwrite(args.samples, sample_sheet(spec))
+    say(f"{args.samples}")
+    return 0
+
+
+def _spec(args: argparse.Namespace) -> TrainingSpec:
+    from napari_clickseg.training.spec import SpecError, read_spec
+
+    fields: dict[str, Any] = {}
+    for text in args.fields:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SpecError(f"--set {text}: write key=value, e.g. task=binary.")
+        fields[key.strip()] = _value(value)
+    if args.project:
+        fields["project"] = args.project
+    if "project" not in fields and args.spec is None:
+        raise SpecError("Give the folder of a project; see clickseg train --help.")
+    return read_spec(args.spec, **fields)
+
+
+def _value(text: str) -> Any:
+    """Read a value: JSON, else plain text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        words = {"true": True, "True": True, "false": False, "False": False, "none": None}
+        return words.get(text, text)
+
+
+def _free_folder() -> Path:
+    n = 1
+    while (folder := Path(f"run-{n}")).exists():
+        n += 1
+    return folder
+
+
+def _done(folder: Path, reason: str) -> int:
+    from napari_clickseg.training.runs import RunFolder
+
+    run = RunFolder(folder)
+    for event in run.events()[0]:
+        if event["event"] == "help":
+            for row in event["table"]:
+                before, after = (
+                    "-" if row[k] is None else f"{row[k]:.3f}" for k in ("before", "after")
+                )
+                say(f"{row['metric']}: {before} -> {after}")
+    if reason == "stopped":
+        say(f"Stopped; go on with: clickseg train --resume {folder}")
+    say(f"Model: {run.model}")
+    return 0
+
+
+class _Bar:
+    """Shows a run's events as a progress bar and notes."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Show an event."""
+        match event["event"]:
+            case "started":
+                self._bar = progress(event["epochs"], "round")
+            case "message":
+                note(event["text"])
+            case "epoch" if self._bar is not None:
+                figures = event["metrics"]
+                shown = {k: figures[k] for k in list(figures)[:2]}
+                self._bar.set_postfix({"loss": event["loss"], **shown}, refresh=False)
+                self._bar.update(event["epoch"] - self._bar.n)

@@ -1,0 +1,157 @@
+"""Images with their masks in memory, as the network will see them at run time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clickseg.core.intensity import measure
+from napari_clickseg.core.source import ImageError, ImageSource
+from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.masks import read_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_clickseg.data.project import Record
+
+__all__ = ["IGNORED", "ClassMap", "Dataset", "Sample", "read_sample"]
+
+IGNORED = 255  # index of pixels that count neither way
+_MIB = 1 << 20
+_KEPT = 2  # images that are kept even where the memory is used up
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sample:
+    """An image with its mask.
+
+    Parameters
+    ----------
+    record : Record
+    pixels : uint8 or float16 (C, Y, X)
+        Normalised as at run time; 0 … 255, or 0 … 1 where the image has more than 8 bits.
+    labels : int (Y, X)
+        Ids, as in the mask.
+    """
+
+    record: Record
+    pixels: npt.NDArray[Any]
+    labels: npt.NDArray[Any]
+
+    @property
+    def scale(self) -> float:
+        """The value of white."""
+        return 255.0 if self.pixels.dtype == np.uint8 else 1.0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return int(self.pixels.nbytes + self.labels.nbytes)
+
+
+def read_sample(record: Record) -> Sample:
+    """Read an image with its mask.
+
+    Raises
+    ------
+    ImageError
+        If one of them can't be read, or their sizes differ; the message names the file.
+    """
+    plane = read_plane(record.image)
+    labels = read_labels(record.mask)
+    source = ImageSource(plane.data, rgb=plane.rgb)
+    if labels.shape != source.shape:
+        raise ImageError(
+            f"{record.name}: the mask's shape {labels.shape} is not the image's {source.shape}; "
+            "give a mask of the same size."
+        )
+    values = measure(source).apply(source.read_all()).transpose(2, 0, 1)
+    few = source.dtype.kind == "b" or source.dtype.itemsize == 1
+    pixels = (values * 255).round().astype(np.uint8) if few else values.astype(np.float16)
+    kept = labels.astype(np.uint8) if labels.max(initial=0) < 256 else labels
+    return Sample(record, np.ascontiguousarray(pixels), kept)
+
+
+class Dataset:
+    """Images that are read when they are needed, and kept as far as there is room.
+
+    May be used from several threads.
+
+    Parameters
+    ----------
+    records : sequence of Record
+    mib : int
+        Memory for all images.
+    read : callable
+        Reads one.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        mib: int = 2048,
+        read: Callable[[Record], Sample] = read_sample,
+    ) -> None:
+        self.records, self.room, self.read = tuple(records), mib * _MIB, read
+        self._kept: OrderedDict[int, Sample] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Sample:
+        with self._lock:
+            if index in self._kept:
+                self._kept.move_to_end(index)
+                return self._kept[index]
+        sample = self.read(self.records[index])
+        with self._lock:
+            self._kept[index] = sample
+            self._kept.move_to_end(index)
+            while len(self._kept) > _KEPT and self.nbytes > self.room:
+                self._kept.popitem(last=False)
+        return sample
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the images take now."""
+        return sum(sample.nbytes for sample in self._kept.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """Which ids belong to which class.
+
+    Parameters
+    ----------
+    ids : tuple of tuples of int
+        Of each class, in their order; an empty tuple takes all that is labelled.
+    names : tuple of str
+        Of each class.
+    ignore : int or None
+        Id of pixels that count neither way.
+    """
+
+    ids: tuple[tuple[int, ...], ...]
+    names: tuple[str, ...]
+    ignore: int | None = None
+
+    def indices(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Return 0 for background, 1 for the first class and so on; `IGNORED` for what is."""
+        out = np.zeros(labels.shape, np.uint8)
+        for index, ids in enumerate(self.ids, 1):
+            out[np.isin(labels, ids) if ids else labels != 0] = index
+        if self.ignore is not None:
+            out[labels == self.ignore] = IGNORED
+        return out
+
+    @property
+    def output_ids(self) -> tuple[int, ...]:
+        """The id that a mask of each class is written with."""
+        return tuple(ids[0] if len(ids) == 1 else n for n, ids in enumerate(self.ids, 1))

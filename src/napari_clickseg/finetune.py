@@ -1,0 +1,359 @@
+"""Fine-tuning from beginning to end: prepare, train, measure what it was good for, report.
+
+This lies above training and evaluation, which know nothing of each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.masks import read_labels
+from napari_clickseg.evaluation.noc import JITTER_SIGMA, NocSpec, evaluate_image
+from napari_clickseg.inference import choose_device
+from napari_clickseg.models._torch import keep_triton_out
+from napari_clickseg.models.checkpoint import read_card
+from napari_clickseg.models.registry import find_model
+from napari_clickseg.segmenter import Segmenter, load_segmenter
+from napari_clickseg.training.prepare import Prepared, prepare
+from napari_clickseg.training.runs import RunError, RunFolder
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy.typing as npt
+    import torch
+
+    from napari_clickseg.data.project import Record
+    from napari_clickseg.evaluation.noc import ObjectResult
+    from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.training.loop import Outcome
+    from napari_clickseg.training.spec import TrainingSpec
+    from napari_clickseg.training.start import Start
+    from napari_clickseg.training.work import Work
+
+__all__ = ["did_it_help", "finetune", "resume", "sample_sheet"]
+
+_CLICKED = 12  # validation images that are clicked on, at the most
+_THRESHOLDS = (85, 90)
+
+
+def finetune(
+    spec: TrainingSpec,
+    folder: os.PathLike[str] | str,
+    *,
+    on_event: Callable[[dict[str, Any]], object] | None = None,
+    compare: bool = True,
+) -> Outcome:
+    """Train a model on a project.
+
+    Parameters
+    ----------
+    spec : TrainingSpec
+        What is left open is chosen from the data.
+    folder : path
+        The run's, which must not hold one yet; the model is `best.safetensors` in it.
+    on_event : callable, optional
+        Is told each event as it is written.
+    compare : bool
+        Measure at the end what the training was good for, see `did_it_help`.
+
+    Raises
+    ------
+    ValueError, OSError
+        If something is wrong that the user can mend: the message says what, in one line. It is
+        in the run's events as well.
+    """
+    run = RunFolder(Path(folder))
+    run.create(spec)
+    return _carry_out(spec, run, on_event, resumed=False, compare=compare)
+
+
+def resume(
+    folder: os.PathLike[str] | str,
+    *,
+    on_event: Callable[[dict[str, Any]], object] | None = None,
+    compare: bool = True,
+    alone: bool = False,
+) -> Outcome:
+    """Go on with a run that was stopped or killed, to the same result as if it never had been.
+
+    Parameters
+    ----------
+    folder : path
+        The run's.
+    on_event : callable, optional
+        Is told each event as it is written.
+    compare : bool
+        As for `finetune`.
+    alone : bool
+        The caller knows that no other process is at it.
+
+    Raises
+    ------
+    RunError
+        If there is no run, or it goes on in another process.
+    ValueError, OSError
+        As `finetune`.
+    """
+    run = RunFolder(Path(folder))
+    spec = run.spec
+    if run.state == "running" and not alone:
+        raise RunError(f"The run in {run.path} is going on; stop it first.")
+    return _carry_out(spec, run, on_event, resumed=True, compare=compare)
+
+
+def _carry_out(
+    spec: TrainingSpec,
+    run: RunFolder,
+    on_event: Callable[[dict[str, Any]], object] | None,
+    *,
+    resumed: bool,
+    compare: bool,
+) -> Outcome:
+    run.listener = on_event
+    try:
+        return _trained(spec, run, resumed=resumed, compare=compare)
+    except (ValueError, OSError, MemoryError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        with contextlib.suppress(OSError):  # where the disk is full, this may not fit either
+            run.add("failed", message=text)
+        raise
+
+
+def _trained(spec: TrainingSpec, run: RunFolder, *, resumed: bool, compare: bool) -> Outcome:
+    from napari_clickseg.training.loop import Loop
+
+    keep_triton_out()
+    device = choose_device(spec.device)
+    run.clear_stop()
+    with _stopping(run) as stop:
+        prepared = prepare(spec)
+        spec = prepared.spec
+        run.write_spec(spec)
+        run.add(
+            "started",
+            pid=_pid(),
+            epochs=spec.epochs,
+            training=len(prepared.training),
+            validation=len(prepared.validation),
+            device=str(device),
+            resumed=resumed,
+        )
+        for text in () if resumed else prepared.warnings:
+            run.add("message", level="warning", text=text)
+        start = _start(prepared, run)
+        network = start.network.to(device).to(memory_format=_channels_last())
+        work = _work(prepared, start.card, device)
+        loop = Loop(
+            spec, run, work, network, start.card, trained_encoder=start.trained_encoder, stop=stop
+        )
+        if resumed:
+            loop.resume()
+        outcome = loop.run()
+        if compare and outcome.reason != "stopped":
+            table = did_it_help(prepared, start.before, run, device=str(device), stop=stop)
+            run.add("help", table=table)
+    _report(run, start.card)
+    run.add("finished", reason=outcome.reason, best_epoch=outcome.best_epoch, model=run.model.name)
+    if outcome.reason != "stopped":
+        _report(run, start.card)
+    return outcome
+
+
+def _report(run: RunFolder, card: ModelCard) -> None:
+    from napari_clickseg.training.report import write_report
+
+    write_report(run, card.classes)
+
+
+def _pid() -> int:
+    import os
+
+    return os.getpid()
+
+
+def _channels_last() -> torch.memory_format:
+    import torch
+
+    return torch.channels_last
+
+
+def _start(prepared: Prepared, run: RunFolder | None = None) -> Start:
+    from napari_clickseg.training.start import start_network
+
+    def warn(text: str) -> None:
+        if run is not None:
+            run.add("message", level="warning", text=text)
+
+    return start_network(
+        prepared.spec,
+        prepared.classes,
+        zoom=prepared.zoom,
+        images=len(prepared.training),
+        warn=warn,
+    )
+
+
+def _work(prepared: Prepared, card: ModelCard, device: torch.device) -> Work:
+    from napari_clickseg.training.clicking import ClickWork
+    from napari_clickseg.training.semantic import SemanticWork
+
+    spec, classes = prepared.spec, prepared.classes
+    if spec.task == "click":
+        return ClickWork(spec, card, prepared.training, prepared.validation, classes, device)
+    return SemanticWork(spec, card, prepared.training, prepared.validation, classes)
+
+
+@contextlib.contextmanager
+def _stopping(run: RunFolder) -> Iterator[Callable[[], bool]]:
+    """Let the file `stop`, SIGTERM and SIGINT end the training after a batch."""
+    asked = threading.Event()
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, lambda *_: asked.set())
+    try:
+        yield lambda: asked.is_set() or run.stop_requested()
+    finally:
+        for known, handler in before.items():
+            signal.signal(known, handler)
+
+
+def sample_sheet(spec: TrainingSpec, count: int = 16) -> npt.NDArray[np.uint8]:
+    """Draw windows as they will be learned from, with their masks, side by side.
+
+    Parameters
+    ----------
+    spec : TrainingSpec
+        What is left open is chosen from the data.
+    count : int
+        Windows.
+
+    Returns
+    -------
+    uint8 (H, W, 3)
+    """
+    import torch
+
+    from napari_clickseg.training.augment import sheet
+    from napari_clickseg.training.clicking import ClickWork
+    from napari_clickseg.training.semantic import SemanticWork, whole_windows
+
+    prepared = prepare(spec)
+    start = _start(prepared)
+    work = _work(prepared, start.card, torch.device("cpu"))
+    if isinstance(work, SemanticWork):
+        return sheet(whole_windows(work, count))
+    assert isinstance(work, ClickWork)
+    return sheet(work.first_windows(count))
+
+
+def did_it_help(
+    prepared: Prepared,
+    before: ModelCard | None,
+    run: RunFolder,
+    *,
+    device: str = "auto",
+    stop: Callable[[], bool] = lambda: False,
+) -> list[dict[str, Any]]:
+    """Compare the model before and after the training on the validation images.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        Which images and classes.
+    before : ModelCard or None
+        Of the model that was started from.
+    run : RunFolder
+        Has the model after.
+    device : str
+        Where both run.
+    stop : callable
+        Asked between images; True leaves the rest out.
+
+    Returns
+    -------
+    list of dict
+        Rows with "metric", "before" and "after"; None where a model can't do it. Of a model that
+        takes clicks, "NoC@85" is the number of clicks to an IoU of 0.85.
+    """
+    table: list[dict[str, Any]] = []
+    after = read_card(run.model)
+    figures = after.metrics.get("validation", {})
+    for name, key in (("IoU", "iou_macro"), ("Dice", "dice_macro")):
+        if key in figures:
+            table.append({"metric": name, "before": None, "after": figures[key]})
+    if prepared.spec.task != "click":
+        return table
+    start = prepared.spec.start if before is not None else None
+    models = {"before": _segmenter(start, device), "after": load_segmenter(run.model, device)}
+    for suffix, jitter in (("", 0.0), (", jittered clicks", JITTER_SIGMA)):
+        spec = NocSpec(ignore=prepared.classes.ignore, jitter=jitter, seed=prepared.spec.seed)
+        found = {
+            name: None if model is None else _clicked(model, prepared, spec, stop)
+            for name, model in models.items()
+        }
+        for percent in _THRESHOLDS:
+            row = {name: _noc(results, percent / 100) for name, results in found.items()}
+            table.append({"metric": f"NoC@{percent}{suffix}", **row})
+        row = {name: _after_click(results, 1) for name, results in found.items()}
+        table.append({"metric": f"IoU after a click{suffix}", **row})
+    return table
+
+
+def _segmenter(start: str | None, device: str) -> Segmenter | None:
+    """Return the model that was started from, if it takes clicks."""
+    if start is None:
+        return None
+    name = "default" if start == "imagenet" else start
+    return (
+        None
+        if read_card(find_model(name).path).encoding == "image"
+        else load_segmenter(name, device)
+    )
+
+
+def _clicked(
+    segmenter: Segmenter, prepared: Prepared, spec: NocSpec, stop: Callable[[], bool]
+) -> list[ObjectResult]:
+    results: list[ObjectResult] = []
+    for record in _spread(prepared.validation.records):
+        if stop():
+            break
+        image = read_plane(record.image).read_all()
+        truth = _truth(record, prepared)
+        results += evaluate_image(segmenter, image, truth, spec, record.name)
+    return results
+
+
+def _truth(record: Record, prepared: Prepared) -> npt.NDArray[Any]:
+    """Return the ids that are clicked on: what is not learned is background."""
+    labels = read_labels(record.mask)
+    wanted = prepared.spec.classes
+    if not wanted:
+        return labels
+    kept = np.isin(labels, wanted)
+    if prepared.classes.ignore is not None:
+        kept |= labels == prepared.classes.ignore
+    return np.where(kept, labels, 0)
+
+
+def _spread(records: Sequence[Record]) -> list[Record]:
+    at = np.linspace(0, len(records) - 1, min(len(records), _CLICKED)).round()
+    return [records[i] for i in sorted({int(i) for i in at})]
+
+
+def _noc(results: Sequence[ObjectResult] | None, target: float) -> float | None:
+    return float(np.mean([r.noc(target) for r in results])) if results else None
+
+
+def _after_click(results: Sequence[ObjectResult] | None, n: int) -> float | None:
+    return float(np.mean([r.ious[n - 1] for r in results])) if results else None

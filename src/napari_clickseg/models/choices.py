@@ -1,0 +1,40 @@
+"""What can be chosen for a network: architectures and encoders, by their own registries."""
+
+from __future__ import annotations
+
+from functools import cache
+
+__all__ = ["TIMM", "architectures", "encoders"]
+
+TIMM = "tu-"  # how segmentation_models_pytorch marks timm's encoders
+
+
+@cache
+def architectures() -> tuple[str, ...]:
+    """Return the names of all architectures of segmentation_models_pytorch."""
+    import segmentation_models_pytorch as smp
+
+    known = getattr(smp, "MODEL_ARCHITECTURES_MAPPING", None)
+    if known is None:  # older versions keep a list of classes
+        known = [one.__name__.lower() for one in smp._MODEL_ARCHITECTURES]
+    return tuple(known)
+
+
+@cache
+def encoders(*, timm: bool = True) -> tuple[str, ...]:
+    """Return the names of all encoders: segmentation_models_pytorch's own, then timm's.
+
+    Parameters
+    ----------
+    timm : bool
+        Whether timm's are listed as well, more than a thousand. A few of them fit no
+        architecture; building such a network says so.
+    """
+    import segmentation_models_pytorch as smp
+
+    own = tuple(sorted(smp.encoders.get_encoder_names()))
+    if not timm:
+        return own
+    from timm import list_models
+
+    return own + tuple(TIMM + name for name in list_models())

@@ -1,0 +1,196 @@
+"""Objects of a project that are being annotated while a click model learns.
+
+As in `live`, which trains the default model; but the images are a project's, they are varied as
+the spec says, and where the model is to answer without any click, some annotations begin so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_clickseg.core.intensity import to_channels
+from napari_clickseg.training.augment import PRESETS, shaded
+from napari_clickseg.training.live import Annotation, LiveAnnotations
+from napari_clickseg.training.samples import Pool, Record, Subject, View, augment_intensity
+from napari_clickseg.training.simulate import perturbed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    import numpy.typing as npt
+
+    from napari_clickseg.data.dataset import ClassMap, Dataset
+
+__all__ = ["ProjectAnnotations", "ProjectPool", "records"]
+
+_SMALLEST = 40  # pixels of an object that is worth a sample
+_LEAST = 9  # network pixels of an object that is worth a look
+_SCOUT, _WHOLE, _BEGUN = 0.4, 0.15, 0.15  # as in `live`
+
+
+def records(
+    dataset: Dataset, classes: ClassMap, channels: int, *, by_class: bool, whole: bool
+) -> list[Record]:
+    """Make the images of a project into what live annotations take.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+    classes : ClassMap
+        The classes that are learned, or all.
+    channels : int
+        Of the network.
+    by_class : bool
+        Ids are classes: those that are not learned count as background.
+    whole : bool
+        The classes are one, and all of it is wanted.
+    """
+    out = []
+    for i in range(len(dataset)):
+        sample = dataset[i]
+        values = sample.pixels.astype(np.float32) / sample.scale
+        image = to_channels(np.ascontiguousarray(values.transpose(1, 2, 0)), channels)
+        pixels = np.ascontiguousarray((image * 255).round().astype(np.uint8).transpose(2, 0, 1))
+        labels = _labels(sample.labels, classes, by_class=by_class, whole=whole)
+        counts = np.bincount(labels.ravel())
+        large = tuple(int(k) for k in np.flatnonzero(counts >= _SMALLEST) if k)
+        out.append(Record(pixels, labels, large, whole))
+    return out
+
+
+def _labels(
+    labels: npt.NDArray[Any], classes: ClassMap, *, by_class: bool, whole: bool
+) -> npt.NDArray[np.int32]:
+    indices = classes.indices(labels)
+    known = (indices > 0) & (indices != 255)
+    if whole:
+        return np.asarray(known, np.int32)
+    if by_class:
+        return np.where(known, indices, 0).astype(np.int32)
+    kept = np.where(known, labels, 0)
+    _, compact = np.unique(kept, return_inverse=True)  # ids may be large numbers
+    return (compact.reshape(labels.shape) + int(kept.min() > 0)).astype(np.int32)
+
+
+class ProjectPool(Pool):
+    """The images of a project, each as often as the others.
+
+    Parameters
+    ----------
+    found : sequence of Record
+        Those without any object are kept for annotations that begin without a click.
+
+    Raises
+    ------
+    ValueError
+        If there is no object.
+    """
+
+    def __init__(self, found: Sequence[Record]) -> None:
+        some = [record for record in found if record.identifiers]
+        if not some:
+            raise ValueError("There is no object to learn from.")
+        self.names, self.weights, self.sets = ["project"], [1.0], [some]
+        self.everything = list(found)
+
+
+class ProjectAnnotations(LiveAnnotations):
+    """Annotations of a project's objects that are going on while a network learns.
+
+    Parameters
+    ----------
+    pool : ProjectPool
+        The images.
+    size : int
+        The network's window in pixels.
+    preset : str
+        How much the windows are varied, one of `augment.PRESETS`.
+    quiet : float
+        Share of the annotations that begin without any click.
+    zoom : float
+        Network pixels for an image pixel in those.
+    **options
+        As in `LiveAnnotations`.
+    """
+
+    def __init__(
+        self,
+        pool: ProjectPool,
+        size: int,
+        *,
+        preset: str = "strong",
+        quiet: float = 0.0,
+        zoom: float = 1.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(pool, size, **options)
+        self.project, self.preset, self.quiet, self.zoom = pool, preset, quiet, zoom
+
+    def _begin(self, n: int) -> list[Annotation]:
+        begun: list[Annotation] = []
+        clicked: list[Annotation] = []
+        while len(begun) < n:
+            is_quiet = self.quiet > 0 and self.rng.random() < self.quiet
+            annotation = self._without_click() if is_quiet else self._on_an_object()
+            if annotation is None:
+                continue
+            annotation.steps = int(self.rng.integers(1, self.steps + 1))
+            begun.append(annotation)
+            if is_quiet:
+                continue
+            if self.rng.random() < _BEGUN:
+                annotation.previous = perturbed(annotation.target[None], self.generator)[0]
+            clicked.append(annotation)
+        self._click(clicked)
+        return begun
+
+    def _on_an_object(self) -> Annotation | None:
+        record = self.pool.draw(self.rng, 1)[0]
+        subject = self._turned(Subject.draw(record, self.rng))
+        scouting = self.rng.random() < _SCOUT
+        view = subject.scouting(self.rng) if scouting else subject.any_view(self.rng, _WHOLE)
+        return self._look(subject, view)
+
+    def _without_click(self) -> Annotation | None:
+        """Begin with a look anywhere in any image, also where there is nothing."""
+        some = self.project.everything
+        record = some[int(self.rng.integers(len(some)))]
+        if record.identifiers:
+            subject = Subject.draw(record, self.rng)
+        else:
+            nothing = np.zeros(record.labels.shape, bool)
+            middle = np.array(record.labels.shape) / 2
+            subject = Subject(record, nothing, middle, float(max(nothing.shape)), np.eye(2))
+        span = self.size / self.zoom * math.exp(self.rng.uniform(-0.25, 0.25))
+        centre = self.rng.uniform(0, 1, 2) * np.array(record.labels.shape)
+        if record.identifiers and self.rng.random() < 0.5:
+            places = np.argwhere(subject.mask)
+            centre = places[int(self.rng.integers(len(places)))].astype(np.float64)
+        return self._seen(self._turned(subject), View(centre, span))
+
+    def _turned(self, subject: Subject) -> Subject:
+        if self.preset != "none":
+            return subject
+        return dataclasses.replace(subject, turn=np.eye(2))
+
+    def _look(self, subject: Subject, view: View) -> Annotation | None:
+        annotation = self._seen(subject, view)
+        empty = not subject.mask.any()
+        return annotation if empty or float(annotation.target.sum()) >= _LEAST else None
+
+    def _seen(self, subject: Subject, view: View) -> Annotation:
+        view = subject.placed(view, self.size, self.rng)
+        image, target = (part.to(self.device) for part in subject.cut(view, self.size))
+        if self.preset == "strong":
+            image = augment_intensity(image, self.generator)
+        elif self.preset != "none":
+            image = shaded(image[0].cpu(), PRESETS[self.preset], self.rng)[None].to(self.device)
+        nothing = torch.zeros_like(target[0])
+        return Annotation(subject, view, image[0], target[0], nothing, [], 0, 0)

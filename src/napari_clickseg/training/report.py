@@ -1,0 +1,159 @@
+"""A run's report: what was asked for, how it went, and how good the model is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_clickseg.training.runs import write_whole
+from napari_clickseg.training.tables import read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from napari_clickseg.training.runs import RunFolder
+
+__all__ = ["write_report"]
+
+_SHOWN = 20  # images in the report's table, the worst ones
+
+
+def write_report(run: RunFolder, classes: Sequence[str] = ()) -> Path:
+    """Write `report.md` and its plots, from what is in the run's folder.
+
+    Parameters
+    ----------
+    run : RunFolder
+        Of a training that has had a round at least.
+    classes : sequence of str
+        Names for the table of confusions, without the background.
+
+    Returns
+    -------
+    Path
+        Of the report.
+    """
+    events = run.events()[0]
+    rounds = read_table(run.path / "metrics.csv")
+    parts = [f"# {run.spec.name}", _summary(run, events, rounds)]
+    if rounds:
+        _plot(rounds, run.path / "curves.png", run.spec.metric)
+        parts.append("![Loss and figures in the course of the training](curves.png)")
+        parts.append(_best(rounds))
+    helped = [event for event in events if event["event"] == "help"]
+    if helped:
+        parts.append("## Did it help?\n\n" + _help(helped[-1]["table"]))
+    images = read_table(run.path / "images.csv")
+    if images:
+        parts.append(_worst(images))
+    confusion = read_table(run.path / "confusion.csv")
+    if len(confusion) > 1:
+        parts.append(_confusion(confusion, classes))
+    said = [event for event in events if event["event"] == "message"]
+    if said:
+        lines = dict.fromkeys(f"- {event['text']}" for event in said)
+        parts.append("## What was said\n\n" + "\n".join(lines))
+    parts.append("## Spec\n\n```json\n" + run.spec.model_dump_json(indent=2) + "\n```")
+    text = "\n\n".join(parts) + "\n"
+    path = run.path / "report.md"
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    return path
+
+
+def _summary(
+    run: RunFolder, events: Sequence[dict[str, Any]], rounds: Sequence[dict[str, str]]
+) -> str:
+    spec = run.spec
+    started = [event for event in events if event["event"] == "started"]
+    images = (
+        f"{started[-1]['training']} images trained on, {started[-1]['validation']} validated on"
+        if started
+        else ""
+    )
+    seconds = sum(float(one["seconds"]) for one in rounds)
+    waited = [float(one["waiting_share"]) for one in rounds]
+    share = sum(waited) / len(waited) if waited else 0.0
+    device = f" on {started[-1]['device']}" if started else ""
+    return (
+        f"Task: {spec.task}. {images}. {len(rounds)} rounds in {seconds / 60:.1f} minutes"
+        f"{device}; the network waited for windows in "
+        f"{share:.1%} of the time."
+    )
+
+
+def _best(rounds: Sequence[dict[str, str]]) -> str:
+    best = [one for one in rounds if one["best"] == "True"]
+    if not best:
+        return ""
+    skipped = {"loss", "learning_rate", "best", "seconds", "waiting_share", "epoch"}
+    lines = [f"## The best round: {best[-1]['epoch']}", "", "| figure | value |", "|---|--:|"]
+    lines += [f"| {k} | {v} |" for k, v in best[-1].items() if k not in skipped and v]
+    return "\n".join(lines)
+
+
+def _help(table: Sequence[dict[str, Any]]) -> str:
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    lines = ["| on the validation images | before | after |", "|---|--:|--:|"]
+    lines += [
+        f"| {row['metric']} | {shown(row['before'])} | {shown(row['after'])} |" for row in table
+    ]
+    return "\n".join(lines)
+
+
+def _worst(images: Sequence[dict[str, str]]) -> str:
+    last = list(images[0])[-1]
+    ordered = sorted(images, key=lambda row: float(row[last] or "nan"))[:_SHOWN]
+    names = list(images[0])
+    lines = [
+        f"## The validation images, the worst {len(ordered)} first",
+        "",
+        f"| {' | '.join(names)} |",
+        f"|---|{'--:|' * (len(names) - 1)}",
+    ]
+    lines += [f"| {' | '.join(row[name] for name in names)} |" for row in ordered]
+    return "\n".join(lines)
+
+
+def _confusion(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> str:
+    names = ["background", *classes]
+    names += [str(i) for i in range(len(names), len(rows))]
+    lines = [
+        "## Which class was taken for which",
+        "",
+        "Pixels of the validation images; a row for what they are, a column for the prediction.",
+        "",
+        f"| | {' | '.join(names)} |",
+        f"|---|{'--:|' * len(names)}",
+    ]
+    lines += [
+        f"| {name} | {' | '.join(row.values())} |" for name, row in zip(names, rows, strict=False)
+    ]
+    return "\n".join(lines)
+
+
+def _plot(rounds: Sequence[dict[str, str]], path: Path, metric: str) -> None:
+    from matplotlib.figure import Figure  # without pyplot: it would look for a window
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _lines(left, rounds, ["loss", "validation_loss"])
+    left.set(xlabel="round", ylabel="loss")
+    known = {"epoch", "loss", "validation_loss", "learning_rate", "best", "seconds"}
+    names = [name for name in rounds[0] if name not in known | {"waiting_share"}]
+    shown = [n for n in names if n.startswith(metric.split("_")[0] + "_")] or names
+    _lines(right, rounds, shown)
+    right.set(xlabel="round", ylim=(0, 1))
+    figure.savefig(path, dpi=120)
+
+
+def _lines(axes: Axes, rounds: Sequence[dict[str, str]], names: Sequence[str]) -> None:
+    for name in names:
+        at = [(int(one["epoch"]), float(one[name])) for one in rounds if one.get(name)]
+        if at:
+            axes.plot(*zip(*at, strict=True), label=name, linewidth=1.4)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="x-small")

@@ -1,0 +1,212 @@
+"""What a training starts from, and the card of the model that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
+from napari_clickseg.models.checkpoint import load_network
+from napari_clickseg.models.network import NetworkError, build_network, create
+from napari_clickseg.models.registry import find_model
+from napari_clickseg.models.transfer import Layout, transfer
+from napari_clickseg.training.defaults import automatic
+from napari_clickseg.training.work import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from napari_clickseg.core.guidance import Encoding
+    from napari_clickseg.data.dataset import ClassMap
+    from napari_clickseg.training.spec import TrainingSpec
+
+__all__ = ["Start", "start_network"]
+
+_IMAGENET, _SCRATCH, _DEFAULT = "imagenet", "scratch", "default"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On the CPU.
+    card : ModelCard
+        Of the model that will be made.
+    trained_encoder : bool
+        Whether the encoder starts trained.
+    before : ModelCard or None
+        Of the model that the weights are from.
+    """
+
+    network: nn.Module
+    card: ModelCard
+    trained_encoder: bool
+    before: ModelCard | None
+
+
+def start_network(
+    spec: TrainingSpec,
+    classes: ClassMap,
+    *,
+    zoom: float,
+    images: int,
+    warn: Callable[[str], object],
+) -> Start:
+    """Build the network and give it the weights it starts with.
+
+    Parameters
+    ----------
+    spec : TrainingSpec
+        Completed.
+    classes : ClassMap
+        What is learned.
+    zoom : float
+        Network pixels for an image pixel where no click says where to look.
+    images : int
+        Images that are trained on, for the card.
+    warn : callable
+        Is told what could not be had, in a line.
+
+    Raises
+    ------
+    NetworkError
+        If there is no such architecture or encoder, or the two don't go together.
+    ModelFileError
+        If there is no such model, or its file can't be used.
+    TrainingError
+        If the network does not fit the windows.
+    """
+    import torch
+
+    torch.manual_seed(spec.seed)
+    named = spec.start if spec.start not in (_IMAGENET, _SCRATCH) else _DEFAULT
+    known, before = load_network(find_model(named).path)
+    card = _card(spec, before, classes, zoom, images)
+    network = build_network(card)
+    _check(network, card)
+    taken = False
+    if spec.start == _IMAGENET:
+        taken = _from_imagenet(network, card, warn)
+    if spec.start != _SCRATCH and not taken:
+        source = Layout(before.encoding, before.image_channels)
+        target = Layout(card.encoding, card.image_channels)
+        done = transfer(network, known.state_dict(), source, target, spec.start_parts)
+        taken = done.encoder
+        if not done.copied:
+            warn(
+                f"The network differs from that of '{before.name}', so nothing of it could be "
+                "taken: training begins from scratch."
+            )
+        elif not done.encoder:
+            warn(f"Only a part of the weights of '{before.name}' fits this network.")
+    elif spec.start == _SCRATCH:
+        before = None  # type: ignore[assignment]
+    return Start(network, card, taken, before)
+
+
+def _from_imagenet(network: nn.Module, card: ModelCard, warn: Callable[[str], object]) -> bool:
+    """Give the encoder ImageNet's weights; False where they can't be had."""
+    try:
+        trained = create(
+            card.architecture, card.encoder, channels=3, classes=1, options=card.options,
+            weights=_IMAGENET,
+        )  # fmt: skip
+    except NetworkError as error:
+        warn(
+            f"ImageNet weights of {card.encoder} could not be had ({_short(error)}); training "
+            "goes on from the default model's weights as far as they fit."
+        )
+        return False
+    target = Layout(card.encoding, card.image_channels)
+    return transfer(network, trained.state_dict(), Layout("image", 3), target, "encoder").encoder
+
+
+def _short(error: Exception) -> str:
+    text = str(error)
+    return text[text.find("(") + 1 : text.rfind(")")][:160] if "(" in text else text[:160]
+
+
+def _card(
+    spec: TrainingSpec, before: ModelCard, classes: ClassMap, zoom: float, images: int
+) -> ModelCard:
+    alike = spec.architecture in ("", before.architecture) and spec.encoder in ("", before.encoder)
+    own = before.model_dump() if spec.start != _SCRATCH else {"data": ()}
+    from_clicks = before.encoding != "image" and spec.task == "click"
+    return ModelCard(
+        name=spec.name,
+        description=_description(spec, classes),
+        architecture=spec.architecture or before.architecture,
+        encoder=spec.encoder or before.encoder,
+        options=spec.options or (before.options if alike else {}),
+        encoding=_encoding(spec, before),
+        image_channels=spec.image_channels,
+        disk_radius=_disk_radius(spec, before),
+        classes=classes.names,
+        class_ids=classes.output_ids,
+        overlapping=spec.task == "multilabel",
+        automatic=automatic(spec),
+        window=_window(spec, before, zoom),
+        scouting=before.scouting if from_clicks and spec.start != _SCRATCH else None,
+        licence="not stated",
+        data=(*own["data"], DataSource(name=spec.project, images=images, licence="not stated")),
+        training={
+            "spec": spec.model_dump(mode="json"),
+            "started_from": spec.start if spec.start == _SCRATCH else before.name,
+        },
+    )
+
+
+def _description(spec: TrainingSpec, classes: ClassMap) -> str:
+    if spec.task == "click":
+        return "Outlines the object that is clicked on, in images like those it was trained on."
+    return f"Finds {', '.join(classes.names)} without any click."
+
+
+def _encoding(spec: TrainingSpec, before: ModelCard) -> Encoding:
+    if spec.task != "click":
+        return "image"
+    # A start that knows likeness as well goes on with it.
+    return (
+        "likeness"
+        if (spec.encoding, before.encoding) == ("channels", "likeness")
+        else spec.encoding
+    )
+
+
+def _disk_radius(spec: TrainingSpec, before: ModelCard) -> float:
+    if before.encoding in ("channels", "likeness"):
+        return before.disk_radius * spec.size / before.window.size
+    return 4.0 * spec.size / 256
+
+
+def _window(spec: TrainingSpec, before: ModelCard, zoom: float) -> WindowSpec:
+    known: dict[str, Any] = before.window.model_dump() if spec.task == "click" else {}
+    return WindowSpec(**known | {"size": spec.size, "zoom": zoom if automatic(spec) else None})
+
+
+def _check(network: nn.Module, card: ModelCard) -> None:
+    """See that the network takes the windows and answers with one value for each pixel."""
+    import torch
+
+    from napari_clickseg.core.guidance import input_channels
+
+    channels, size = input_channels(card.encoding, card.image_channels), card.window.size
+    try:
+        with torch.inference_mode():
+            shape = tuple(network.eval()(torch.zeros(1, channels, size, size)).shape)
+    except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TrainingError(
+            f"{card.architecture} with {card.encoder} does not take windows of {size} pixels "
+            f"({reason}); choose another size, encoder or architecture."
+        ) from error
+    if shape != (1, card.outputs, size, size):
+        raise TrainingError(
+            f"{card.architecture} with {card.encoder} answers {shape} for a window of {size} "
+            "pixels; choose another encoder or architecture."
+        )
