@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari.layers import Labels
     from napari.layers.base import Layer
@@ -23,6 +23,7 @@ __all__ = [
     "origin_of",
     "saved_classes",
     "with_classes",
+    "with_empty",
 ]
 
 CLASSES_KEY = "napari-clickseg"  # in the annotation layer's metadata
@@ -42,6 +43,8 @@ class Origin:
         Of each plane along the first axis, or of the one plane there is; names without suffix.
     stacked : bool
         Whether the first axis counts records.
+    channel_axis : int, optional
+        The data axis that holds channels.
     """
 
     folder: str
@@ -49,6 +52,7 @@ class Origin:
     groups: Sequence[str]
     splits: Sequence[str]
     stacked: bool
+    channel_axis: int | None = None
 
     def as_metadata(self) -> dict[str, Any]:
         """Return what goes into the image layer's metadata."""
@@ -123,4 +127,9 @@ def mark_empty(layer: Labels, index: Sequence[int], empty: bool = True) -> None:
     marked = set(empty_planes(layer)) - {tuple(index)}
     if empty:
         marked.add(tuple(index))
-    layer.metadata[_EMPTY_KEY] = sorted(list(each) for each in marked)
+    layer.metadata.update(with_empty(marked))
+
+
+def with_empty(indices: Iterable[tuple[int, ...]]) -> dict[str, Any]:
+    """Return what goes into the metadata of a labels layer to mark planes as really empty."""
+    return {_EMPTY_KEY: sorted(list(index) for index in indices)}

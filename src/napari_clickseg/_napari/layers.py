@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari.layers.base import Layer
 
 __all__ = [
+    "NEGATIVE",
+    "POSITIVE",
     "TRANSFORMS",
     "CompanionError",
     "as_positions",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+POSITIVE, NEGATIVE = "#2bd62b", "#ff3b30"  # colours of clicks
 _LARGE = 8192 * 8192  # pixels of a plane from which on the annotation is kept as a pyramid
 _LONG = 1 << 30  # pixels of a stack from which on it is not kept as a plain array
 _CHUNK = 1024
@@ -236,7 +239,7 @@ def make_points(image: Image, channel_axis: int | None, *, positive: bool, size:
         name=f"{image.name} {'positive' if positive else 'negative'}",
         # Told apart by shape as well as by colour. No border: on glyphs of limited size napari
         # draws it many times too wide.
-        face_color="#2bd62b" if positive else "#ff3b30",
+        face_color=POSITIVE if positive else NEGATIVE,
         border_width=0,
         symbol="disc" if positive else "square",
         size=max(1.0, span / 100),

@@ -143,12 +143,21 @@ def pairs_of(viewer: ViewerModel) -> tuple[LayerPair, ...]:
         fitting = [i for i in images if i not in found and _fits(i, labels)]
         if fitting:
             image = _nearest(fitting, labels, layers)
-            found[image] = LayerPair(image, labels)
+            found[image] = LayerPair(image, labels, _channel_axis(image))
     return tuple(found[image] for image in layers if image in found)
 
 
 def _fits(image: Image, labels: Labels) -> bool:
-    return image.ndim == labels.ndim and companion_shape(image, None) == _shape(labels)
+    return bool(
+        image.ndim == labels.ndim and companion_shape(image, _channel_axis(image)) == _shape(labels)
+    )
+
+
+def _channel_axis(image: Image) -> int | None:
+    """Return the axis of channels of an image that was opened from a project."""
+    origin = origin_of(image)
+    axis = origin.channel_axis if origin is not None else None
+    return axis if axis is None or axis < image.ndim else None
 
 
 def _shape(labels: Labels) -> tuple[int, ...]:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["Plane", "StoredImage", "open_image", "read_plane"]
+    import numpy.typing as npt
+
+__all__ = ["Layout", "Plane", "StoredImage", "open_image", "read_layout", "read_plane"]
 
 TIFF = (".tif", ".tiff", ".lsm", ".svs", ".ndpi", ".qptiff", ".scn", ".stk")
 # What readers raise on files that are broken; RuntimeError is imagecodecs'.
@@ -131,6 +133,34 @@ class StoredImage:
         return None, samples and n in (3, 4)
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What an image is like: its shape (Y, X) or (Y, X, C), dtype, and whether it is colour."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    rgb: bool
+
+
+def read_layout(path: Path) -> Layout:
+    """Find out what the one plane of an image is like, without reading it.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing, or holds no image, or more than a plane.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".png", ".jpg", ".jpeg", ".bmp"):
+        plane = _open(path, _sketch).plane()
+    elif suffix in TIFF:
+        plane = _open(path, lambda file: _open_tiff(file, lazy=0)).plane()
+    else:
+        plane = open_image(path).plane()
+    data = plane.data[0] if isinstance(plane.data, list) else plane.data
+    return Layout(tuple(int(n) for n in data.shape), np.dtype(data.dtype), plane.rgb)
+
+
 def open_image(path: Path) -> StoredImage:
     """Open an image; large ones, .npy and Zarr stay on disk.
 
@@ -139,18 +169,17 @@ def open_image(path: Path) -> StoredImage:
     ImageError
         If the file is missing, or can't be read as an image.
     """
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return _open(path, _open_zarr)
+    if suffix in TIFF:
+        return _open(path, _open_tiff)
+    return _open(path, _open_npy if suffix == ".npy" else _open_picture)
+
+
+def _open(path: Path, reader: Callable[[Path], StoredImage]) -> StoredImage:
     if not path.exists():
         raise ImageError(f"There is no file {path}.")
-    suffix = path.suffix.lower()
-    reader: Callable[[Path], StoredImage]
-    if path.is_dir():
-        reader = _open_zarr
-    elif suffix in TIFF:
-        reader = _open_tiff
-    elif suffix == ".npy":
-        reader = _open_npy
-    else:
-        reader = _open_picture
     try:
         image = reader(path)
     except ImageError:
@@ -270,20 +299,31 @@ def _open_npy(path: Path) -> StoredImage:
 def _open_picture(path: Path) -> StoredImage:
     import imageio.v3 as iio
 
-    array = iio.imread(path, plugin="pillow")
+    return _pictured(iio.imread(path, plugin="pillow"))
+
+
+def _sketch(path: Path) -> StoredImage:
+    """Return an image that is like the one in a file, but takes no memory and has no pixels."""
+    import imageio.v3 as iio
+
+    like = iio.improps(path, plugin="pillow")
+    return _pictured(np.broadcast_to(np.zeros((), like.dtype), like.shape))
+
+
+def _pictured(array: npt.NDArray[Any]) -> StoredImage:
     if array.ndim >= 3 and array.shape[-1] <= 4:
         return StoredImage((array,), "Q" * (array.ndim - 3) + "YXS")
     return StoredImage((array,), "Q" * (array.ndim - 2) + "YX")
 
 
-def _open_tiff(path: Path) -> StoredImage:
+def _open_tiff(path: Path, lazy: int = _LAZY) -> StoredImage:
     import tifffile
     import zarr
 
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
         axes, levels, size = series.axes, len(series.levels), series.nbytes
-        if size < _LAZY:
+        if size < lazy:
             try:
                 return StoredImage((series.asarray(),), axes)
             except ValueError as error:
