@@ -48,9 +48,10 @@ def _read_png(path: Path) -> npt.NDArray[Any]:
     import imageio.v3 as iio
 
     try:
-        indexed = iio.immeta(path, plugin="pillow").get("mode") == "P"
-        kept: dict[str, Any] = {"mode": "P"} if indexed else {}
-        return np.asarray(iio.imread(path, plugin="pillow", **kept))
+        with iio.imopen(path, "r", plugin="pillow") as file:
+            indexed = file.metadata().get("mode") == "P"
+            kept: dict[str, Any] = {"mode": "P"} if indexed else {}
+            return np.asarray(file.read(**kept))
     except (OSError, ValueError, SyntaxError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ImageError(f"{path} cannot be read as a mask: {reason}") from error
