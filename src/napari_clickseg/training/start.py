@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
-from napari_clickseg.models.checkpoint import load_network
+from napari_clickseg.models.checkpoint import load_network, read_card
 from napari_clickseg.models.network import NetworkError, build_network, create
 from napari_clickseg.models.registry import find_model
 from napari_clickseg.models.transfer import Layout, transfer
@@ -85,7 +85,8 @@ def start_network(
 
     torch.manual_seed(spec.seed)
     named = spec.start if spec.start not in (_IMAGENET, _SCRATCH) else _DEFAULT
-    known, before = load_network(find_model(named).path)
+    entry = find_model(named)
+    before = read_card(entry.path)
     card = _card(spec, before, classes, zoom, images)
     network = build_network(card)
     _check(network, card)
@@ -93,6 +94,7 @@ def start_network(
     if spec.start == _IMAGENET:
         taken = _from_imagenet(network, card, warn)
     if spec.start != _SCRATCH and not taken:
+        known, _ = load_network(entry.path, expected_sha256=entry.sha256)
         source = Layout(before.encoding, before.image_channels)
         target = Layout(card.encoding, card.image_channels)
         done = transfer(network, known.state_dict(), source, target, spec.start_parts)
@@ -104,9 +106,7 @@ def start_network(
             )
         elif not done.encoder:
             warn(f"Only a part of the weights of '{before.name}' fits this network.")
-    elif spec.start == _SCRATCH:
-        before = None  # type: ignore[assignment]
-    return Start(network, card, taken, before)
+    return Start(network, card, taken, None if spec.start == _SCRATCH else before)
 
 
 def _from_imagenet(network: nn.Module, card: ModelCard, warn: Callable[[str], object]) -> bool:
