@@ -1,12 +1,17 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.segmenter import Segmenter
@@ -80,5 +85,98 @@ def bright_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segme
 
     def make(**fields: object) -> Segmenter:
         return Segmenter(Bright(), make_card(**fields), device="cpu")
+
+    return make
+
+
+# ---- training
+
+
+# Does what a training does to its folder, an epoch for each file that a test puts there.
+TRAINING = """
+import os, sys, time
+from pathlib import Path
+from napari_clickseg.training.runs import RunFolder
+run = RunFolder(Path(sys.argv[1])); run.clear_stop()
+epoch = len(list(run.path.glob("done-*")))
+run.add("started", pid=os.getpid(), epochs=4, training=3, validation=1, device="cpu",
+        resumed=epoch > 0)
+end = time.time() + 60
+while epoch < 4 and time.time() < end:
+    if run.stop_requested():
+        run.model.write_bytes(b"model")
+        run.add("finished", reason="stopped", best_epoch=1, model="best.safetensors")
+        sys.exit()
+    if (run.path / "fail").exists():
+        run.add("failed", message="The loss is NaN; lower the learning rate.")
+        sys.exit(2)
+    if (run.path / f"do-{epoch + 1}").exists():
+        epoch += 1
+        (run.path / f"done-{epoch}").touch()
+        run.add("epoch", epoch=epoch, loss=1 / epoch, validation_loss=1.0, best=True,
+                metrics={"iou_macro": 0.5})
+        run.add("previews", epoch=epoch, files=[
+            {"image": "images/0.png", "prediction": "previews/0.png", "truth": "masks/0.png"}])
+    time.sleep(0.01)
+run.model.write_bytes(b"model")
+run.add("help", table=[{"metric": "IoU", "before": 0.4, "after": 0.8}])
+run.add("finished", reason="done", best_epoch=4, model="best.safetensors")
+"""
+
+
+class TrainingChild:
+    """Starts a process that pretends to train, and remembers with which arguments."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def launch(self, arguments: list[str], folder: Path) -> Any:
+        from napari_clickseg._napari.training_runs import Launch
+
+        self.asked.append(arguments)
+        began = time.time()
+        self.processes.append(subprocess.Popen([sys.executable, "-c", TRAINING, str(folder)]))
+        return Launch(self.processes[-1].pid, began)
+
+
+@pytest.fixture
+def training_child(monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainingChild]:
+    """Trainings started from napari only pretend to train."""
+    child = TrainingChild()
+    monkeypatch.setattr("napari_clickseg._napari.training_work.launch", child.launch)
+    yield child
+    for process in child.processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def training_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where runs and models of the test's own are kept."""
+    monkeypatch.setenv("CLICKSEG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CLICKSEG_MODELS", str(tmp_path / "home" / "models"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def make_project() -> Callable[..., Path]:
+    """Make project folders: bright squares on noise, with their masks."""
+
+    def make(folder: Path, count: int, side: int = 64) -> Path:
+        import imageio.v3 as iio
+
+        rng = np.random.default_rng(0)
+        for part in ("images", "masks"):
+            (folder / part).mkdir(parents=True)
+        for number in range(count):
+            mask = np.zeros((side, side), np.uint8)
+            for identifier in (1, 2):
+                y, x = rng.integers(4, side - 24, 2)
+                mask[y : y + 18, x : x + 18] = identifier
+            image = np.where(mask > 0, 180, 40) + rng.integers(0, 30, mask.shape)
+            iio.imwrite(folder / "images" / f"{number}.png", image.astype(np.uint8))
+            iio.imwrite(folder / "masks" / f"{number}.png", mask)
+        return folder
 
     return make

@@ -152,13 +152,17 @@ def test_every_state_is_said_in_words() -> None:
     assert status_text(stopped) == "Stopped after 1 epoch. The best model so far is kept."
     early = seen(STARTED, epoch(1), epoch(2), {"event": "finished", "reason": "early",
                  "best_epoch": 1, "model": "b"})  # fmt: skip
-    assert status_text(early) == "It got no better after 2 epochs. Epoch 1 is kept."
+    assert status_text(early) == (
+        "Done after 2 epochs, as it got no better. The model of epoch 1 is kept."
+    )
 
 
 def test_metrics_over_all_classes_come_first_and_few_are_drawn() -> None:
-    names = ["dice_bud", "dice_mother", "dice_macro", "iou_macro", "iou_bud"]
-    assert shown_metrics(names)[:2] == ["dice_macro", "iou_macro"]
-    assert len(shown_metrics(names)) == 3
+    names = ["dice_micro", "dice_macro", "dice_imagewise", "iou_macro", "precision"]
+    assert shown_metrics([*names, "dice_cell", "iou_cell"]) == ["dice_macro", "iou_macro"]
+    classes = [f"dice_{i}" for i in range(9)]
+    assert shown_metrics([*names, *classes]) == ["dice_macro", "iou_macro", *classes[:2]]
+    assert shown_metrics(["accuracy"]) == ["accuracy"]
     assert metric_text("dice_macro") == "Dice"
     assert metric_text("iou_mother_cell") == "IoU mother cell"
 

@@ -90,9 +90,12 @@ def test_a_resumed_run_is_starting_though_it_was_stopped(folder: RunFolder, dead
     folder.add("started", pid=dead, **STARTED)
     folder.add("epoch", epoch=1, loss=0.5, metrics={})
     folder.add("finished", reason="stopped", best_epoch=1, model="best.safetensors")
-    reader = RunReader(folder.path, Launch(os.getpid(), time.time() + 5))
+    time.sleep(0.005)
+    reader = RunReader(folder.path, Launch(os.getpid(), time.time()))
     run = reader.look()
     assert (run.status, run.curves.loss) == ("starting", {1: 0.5})
+    folder.add("started", pid=os.getpid(), **STARTED | {"resumed": True})
+    assert reader.look().status == "running"
 
 
 def test_a_run_that_can_not_start_says_why(folder: RunFolder, dead: int) -> None:
@@ -132,8 +135,11 @@ def test_two_runs_of_one_minute_get_folders_of_their_own(tmp_path: Path) -> None
     assert first.name.startswith("my-cells-β-20")
 
 
-@pytest.mark.parametrize(("text", "name"), [("a b", "a-b"), ("..", "model"), ("", "model"),
-                                            ("Zelle 1.tif", "Zelle-1.tif"), ("x" * 99, "x" * 60)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("a b", "a-b"), ("..", "model"), ("", "model"), ("Zelle 1.tif", "Zelle-1.tif"),
+     ("x" * 99, "x" * 60)],
+)  # fmt: skip
 def test_names_fit_every_file_system(text: str, name: str) -> None:
     assert plain_name(text) == name
 

@@ -7,11 +7,13 @@ them by itself.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from napari_clickseg._napari.state import AnnotateState
+from napari_clickseg._napari.training_state import TrainState
 
-__all__ = ["FIELDS", "new_state", "remember"]
+__all__ = ["FIELDS", "new_state", "new_train_state", "remember", "remember_train"]
 
 PLUGIN = "napari-clickseg"
 _log = logging.getLogger(__name__)
@@ -24,11 +26,17 @@ _GROUPS = {
     "look": ("shown", "opacity", "click_size"),
 }
 FIELDS = tuple(name for names in _GROUPS.values() for name in names)
+_TRAINING: dict[str, tuple[str, ...]] = {"training": ("home",)}
 
 
 def new_state() -> AnnotateState:
     """Make a state with the user's settings; with the defaults where they can't be read."""
-    return AnnotateState(**_read())
+    return AnnotateState(**_read(_GROUPS))
+
+
+def new_train_state() -> TrainState:
+    """Make a state of the Train widget with the user's settings."""
+    return TrainState(**_read(_TRAINING))
 
 
 def remember(state: AnnotateState) -> None:
@@ -39,17 +47,29 @@ def remember(state: AnnotateState) -> None:
     state : AnnotateState
         Its fields named in `FIELDS` are saved.
     """
+    _save(state, _GROUPS)
+
+
+def remember_train(state: TrainState) -> None:
+    """Write the choices in a state of the Train widget back to the settings."""
+    from napari_clickseg._napari.training_runs import default_home
+
+    usual = state.home == str(default_home())  # which may become another one
+    _save(replace(state, home="") if usual else state, _TRAINING)
+
+
+def _save(state: AnnotateState | TrainState, groups: dict[str, tuple[str, ...]]) -> None:
     settings = _plugin_settings()
-    for group, names in _GROUPS.items():
+    for group, names in groups.items():
         section = getattr(settings, group, None)
         for name in names:
             _write(section, name, getattr(state, name))
 
 
-def _read() -> dict[str, Any]:
+def _read(groups: dict[str, tuple[str, ...]]) -> dict[str, Any]:
     settings = _plugin_settings()
     values = {}
-    for group, names in _GROUPS.items():
+    for group, names in groups.items():
         section = getattr(settings, group, None)
         values.update({name: getattr(section, name) for name in names if hasattr(section, name)})
     return values

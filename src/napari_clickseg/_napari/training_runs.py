@@ -15,9 +15,19 @@ from napari_clickseg._napari.training_progress import RunProgress, follow
 from napari_clickseg._napari.training_state import RunEntry
 from napari_clickseg.training.runs import RunFolder, alive
 
-__all__ = ["Launch", "RunReader", "default_home", "launch", "list_runs", "new_run", "plain_name"]
+__all__ = [
+    "Launch",
+    "RunReader",
+    "default_home",
+    "last_words",
+    "launch",
+    "list_runs",
+    "new_run",
+    "plain_name",
+]
 
 _LOG = "log.txt"
+_ROUNDED = 0.002  # seconds by which an event may seem earlier than it was
 _NOT_PLAIN = re.compile(r"[^\w.-]+")
 
 
@@ -122,7 +132,7 @@ class RunReader:
         events, self._offset = self._folder.events(self._offset)
         self._known = follow(self._known, events)
         known, launched = self._known, self._launched
-        if launched is not None and known.since < launched.time - 1:
+        if launched is not None and known.since < launched.time - _ROUNDED:
             return self._before_the_start(known, launched)
         if known.status == "running" and not alive(known.pid):
             events, self._offset = self._folder.events(self._offset)  # its last words
@@ -140,14 +150,17 @@ class RunReader:
             return replace(known, status="starting", error="")
         events, self._offset = self._folder.events(self._offset)
         self._known = known = follow(known, events)
-        if known.since >= launched.time - 1:
+        if known.since >= launched.time - _ROUNDED:
             return known
-        return replace(known, status="failed", error=self._last_words())
+        error = last_words(self._folder.path) or "The training did not start."
+        return replace(known, status="failed", error=error)
 
-    def _last_words(self) -> str:
-        try:
-            lines = (self._folder.path / _LOG).read_text("utf-8", "replace").splitlines()
-        except OSError:
-            lines = []
-        said = [line.strip() for line in lines[-40:] if line.strip()]
-        return (said[-1] if said else "The training did not start.").removeprefix("clickseg: ")
+
+def last_words(folder: Path) -> str:
+    """Return the last thing that a launched process said; empty if it said nothing."""
+    try:
+        lines = (folder / _LOG).read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    said = [line.strip() for line in lines[-40:] if line.strip()]
+    return said[-1].removeprefix("clickseg: ") if said else ""

@@ -40,29 +40,28 @@ GROUPS: dict[str, tuple[str, ...]] = {
 NAMED = ("architecture", "encoder")  # fields whose names are listed in the state
 _SUGGESTED = {"device": ("auto", "cpu", "cuda", "mps")}
 _CHOICES = {
-    "click": "to outline what is clicked on",
-    "binary": "to find what is labelled, without clicks",
-    "multiclass": "to find the classes, without clicks",
-    "multilabel": "to find classes that may overlap, without clicks",
+    "click": "objects by clicks",
+    "binary": "one class, no clicks",
+    "multiclass": "classes, no clicks",
+    "multilabel": "overlapping classes",
     "instances": "objects",
 }
 _SHORT = {  # where the field's name does not say it to a biologist
-    "task": "Learn",
     "start": "Start from",
     "start_parts": "Take over",
     "scheme": "Ids are",
     "split_by": "Split by",
     "corrupt": "Broken images",
-    "cache_mib": "Memory (MiB)",
+    "cache_mib": "Memory, MiB",
     "click_probability": "Clicked share",
     "validation_share": "Validation",
     "encoder_rate": "Encoder's rate",
     "freeze_encoder": "Freeze encoder",
     "amp": "Half precision",
     "ema": "Averaging",
-    "clip": "Longest gradient",
+    "clip": "Clip at",
     "size": "Window side",
-    "encoding": "Clicks shown as",
+    "encoding": "Encoding",
     "image_channels": "Channels",
     "class_weights": "Class weights",
 }
@@ -131,8 +130,10 @@ def text_of(setting: Setting, value: Any) -> str:
     """Return a value as the user reads and edits it."""
     if setting.name == "losses":
         return _losses_text(value)
-    if value is None or value in ((), {}, "") or value == setting.default == 0:
+    if value is None or value in ((), {}, ""):
         return ""
+    if type(value) is int and value == setting.default:
+        return ""  # 0, which stands for what is chosen from the data
     if isinstance(value, str):
         return value
     if isinstance(value, (tuple, list)):

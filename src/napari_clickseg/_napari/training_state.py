@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.training_progress import RunStatus
 
-__all__ = ["Found", "Offer", "RunEntry", "Source", "TrainState"]
+__all__ = ["Found", "Offer", "RunEntry", "Source", "Together", "TrainState"]
 
 Source = Literal["layers", "project"]
+Together = Literal["layer", "image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,9 @@ class TrainState:
     ----------
     source : {"layers", "project"}
         Choice of the user: open layers, or a project folder or CSV file.
+    together : {"layer", "image"}
+        Choice of the user: all planes of a layer go to training, or to validation, together; or
+        each goes by itself.
     project : str
         Choice of the user: path of the project folder or CSV file.
     name : str
@@ -113,6 +117,7 @@ class TrainState:
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 
     source: Source = "layers"
+    together: Together = "layer"
     project: str = ""
     name: str = ""
     home: str = ""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["figure_text", "metric_text", "shown_metrics", "status_text", "time_text"]
 
-_MOST_METRICS = 3
+_MOST_METRICS = 4
 _NAMES = {"iou": "IoU", "dice": "Dice", "noc": "NoC"}
 
 
@@ -35,9 +35,9 @@ def status_text(run: RunProgress) -> str:
         case "running" | "stopping":
             return _going(run)
         case "finished":
-            kept = f" Epoch {run.curves.best} is kept." if run.curves.best else ""
-            early = "It got no better" if run.reason == "early" else "Done"
-            return f"{early} after {_epochs(run)}.{kept}"
+            kept = f" The model of epoch {run.curves.best} is kept." if run.curves.best else ""
+            early = ", as it got no better" if run.reason == "early" else ""
+            return f"Done after {_epochs(run)}{early}.{kept}"
         case "failed":
             return f"Failed: {run.error}"
         case "stopped":
@@ -74,7 +74,11 @@ def metric_text(name: str) -> str:
 def shown_metrics(names: list[str]) -> list[str]:
     """Return the metrics that are drawn: few, the ones over all classes first."""
     whole = [name for name in names if name.endswith(("_macro", "_clicks"))]
-    return [*whole, *(name for name in names if name not in whole)][:_MOST_METRICS]
+    sums = ("dice_micro", "dice_imagewise", *whole)
+    classes = [name for name in names if name.startswith("dice_") and name not in sums]
+    if len(classes) < 2:
+        classes = []  # the one class is what the mean is of
+    return [*whole, *classes][:_MOST_METRICS] or names[:_MOST_METRICS]
 
 
 def figure_text(value: float | None) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
     from napari_clickseg._napari.state import AnnotateState
+    from napari_clickseg._napari.training_state import TrainState
 
 __all__ = ["Ties", "throttled"]
 
@@ -24,10 +25,10 @@ class Ties:
 
     Parameters
     ----------
-    state : AnnotateState
+    state : AnnotateState or TrainState
     """
 
-    def __init__(self, state: AnnotateState) -> None:
+    def __init__(self, state: AnnotateState | TrainState) -> None:
         self._state = state
         self._shown: list[tuple[Any, Callable[[], None]]] = []
 

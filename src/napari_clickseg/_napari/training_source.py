@@ -1,0 +1,121 @@
+"""Open layers to learn from: which are offered, and gathering the ones that were chosen.
+
+All of this runs on the main thread, but for what `gatherer` returns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_clickseg._napari.gather import gather, pairs_of, snapshot
+from napari_clickseg._napari.keeping import empty_planes, mark_empty
+from napari_clickseg._napari.layers import unwrapped
+from napari_clickseg._napari.planes import displayed_plane
+from napari_clickseg._napari.training_state import Offer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from napari.layers.base import Layer
+
+    from napari_clickseg._napari.pairs import LayerPair
+    from napari_clickseg._napari.planes import Plane
+    from napari_clickseg._napari.training_state import Together
+    from napari_clickseg._napari.training_work import Gather, Steps
+
+__all__ = ["gatherer", "offers_of", "toggle_empty"]
+
+
+def offers_of(
+    viewer: ViewerModel, before: Sequence[Offer], hidden: Collection[Layer] = ()
+) -> tuple[Offer, ...]:
+    """Return the pairs of layers that are open; what the user chose before is kept.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where they are open.
+    before : sequence of Offer
+        What was offered until now.
+    hidden : collection of Layer
+        Layers that are no data, such as predictions.
+    """
+    chosen = {(offer.pair.image, offer.pair.labels): offer.chosen for offer in before}
+    out = [unwrapped(layer) for layer in hidden]
+    return tuple(
+        Offer(
+            pair,
+            f"{pair.image.name}  ·  {pair.labels.name}",
+            chosen.get((pair.image, pair.labels), True),
+        )
+        for pair in pairs_of(viewer)
+        if pair.image not in out and pair.labels not in out
+    )
+
+
+def gatherer(
+    viewer: ViewerModel, pairs: Sequence[LayerPair], together: Together, *, only: bool
+) -> Gather:
+    """Note what is in layers, and return what makes a project folder of it on any thread.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Its displayed axes are those of the planes.
+    pairs : sequence of LayerPair
+        What was chosen.
+    together : {"layer", "image"}
+        What must not be split.
+    only : bool
+        Nothing else stays in the folder.
+
+    Raises
+    ------
+    CompanionError
+        If a labels layer does not fit its image.
+    """
+    data = snapshot(pairs, viewer.dims)
+
+    def work(folder: Path, steps: Steps) -> Path:
+        return gather(data, folder, only=only, group_by=together, progress=steps).folder
+
+    return work
+
+
+def toggle_empty(viewer: ViewerModel, pairs: Sequence[LayerPair]) -> str:
+    """Say of the displayed plane that there is really nothing in it, or take that back.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Its selected layer says which pair is meant, where there are several.
+    pairs : sequence of LayerPair
+        What is open.
+
+    Returns
+    -------
+    str
+        What was done, or why not.
+    """
+    active = unwrapped(viewer.layers.selection.active)
+    meant = [pair for pair in pairs if active in (pair.image, pair.labels)] or list(pairs)
+    if len(meant) != 1:
+        return "Select the image, or its labels, in the layer list first."
+    pair = meant[0]
+    plane = displayed_plane(viewer.dims, pair.image, pair.channel_axis)
+    if plane is None:
+        return "This needs a 2D view of the image; leave 3D or move the sliders."
+    if _labelled(pair, plane):
+        return f"There are labels on this plane of {pair.labels.name}; it is not empty."
+    empty = plane.index not in empty_planes(pair.labels)
+    mark_empty(pair.labels, plane.index, empty)
+    said = "is learned from as really empty" if empty else "is left out again"
+    return f"This plane of {pair.image.name} {said}."
+
+
+def _labelled(pair: LayerPair, plane: Plane) -> bool:
+    data = pair.labels.data[0] if pair.labels.multiscale else pair.labels.data
+    part = data[plane.key(slice(None), slice(None))]
+    return bool((part != 0).any())

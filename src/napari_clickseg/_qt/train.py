@@ -1,0 +1,229 @@
+"""The Train widget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import LineEdit
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_clickseg._napari.settings import new_train_state, remember_train
+from napari_clickseg._napari.training_controller import TrainController
+from napari_clickseg._qt.binding import Ties
+from napari_clickseg._qt.parts import Fold, align_labels, breakable, button, form, note, timer
+from napari_clickseg._qt.picture import Picture
+from napari_clickseg._qt.run_form import CurvesForm, HelpTable, Messages, RunChoice, RunForm
+from napari_clickseg._qt.source_form import SourceForm
+from napari_clickseg._qt.spec_form import MainForm, SpecForm
+from napari_clickseg._qt.train_desk import TrainDesk
+from napari_clickseg._qt.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from qtpy.QtGui import QShowEvent
+
+__all__ = ["TrainWidget"]
+
+_PACE = 500  # milliseconds between two looks at a run
+_TIPS = {
+    "Images": "Which ids, how images are split, windows and augmentation.",
+    "Network": "Architecture, encoder, and what of the start is kept.",
+    "Learning": "Epochs, losses, learning rate and device.",
+}
+
+
+class TrainWidget(QWidget):
+    """Teaches a model: shows the state of a viewer's training and calls its controller.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer: Any = napari_viewer
+        self._wakeup = Wakeup(self._deliver)
+        self._controller = TrainController(
+            napari_viewer,
+            notify=self._wakeup.ring,
+            state=new_train_state(),
+            annotate=self._annotate,
+        )
+        self._ties = Ties(self._controller.state)
+        self.desk = TrainDesk(self._controller, self._ties)
+        self._polling = timer(self, self._controller.poll, _PACE, once=False)
+        # Later, once for many changes, and when it is known what a new layer is for.
+        self._offering = timer(self, self._controller.refresh_offers, 0, once=True)
+        events = napari_viewer.layers.events
+        self._watched = (events.inserted, events.removed, events.renamed, events.reordered)
+        for event in self._watched:
+            event.connect(self._layers_changed)
+        self._make_forms()
+        self._lay_out()
+        self._ties.show(self._show_message, "message")
+        self._ties.show(self._show_pace, "run")
+        self._ties.show(self._show_samples, "samples")
+        self._ties.show(self._show_parts, "run", "runs")
+        self._end_with_the_widget()
+
+    def event(self, a0: QEvent | None) -> bool:
+        """Notice when napari takes the widget out of its dock: there is no close event."""
+        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
+            QTimer.singleShot(0, self._end_if_taken_out)
+        return super().event(a0)
+
+    def showEvent(self, a0: QShowEvent | None) -> None:
+        """Fit to what could not be measured before the theme was known."""
+        super().showEvent(a0)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Line up all labels, and leave room for what can't be narrower."""
+        self.source.fit()
+        align_labels(self)
+        content, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
+        assert content is not None and bar is not None
+        self._scroll.setMinimumWidth(content.minimumSizeHint().width() + bar.sizeHint().width())
+
+    def sizeHint(self) -> QSize:
+        """Return a size that shows the form without scrolling, its groups folded."""
+        content = self._scroll.widget()
+        assert content is not None
+        return content.sizeHint().expandedTo(QSize(320, 500))
+
+    def _make_forms(self) -> None:
+        desk = self.desk
+        self.source = SourceForm(desk)
+        self.main = MainForm(desk)
+        self.specs = {name: SpecForm(desk, name, self._fit) for name in _TIPS}
+        self.run = RunForm(desk)
+        self.message = note("What to do next, or what went wrong.")
+        self.curves = CurvesForm(desk)
+        self.table = HelpTable(desk)
+        self.runs = RunChoice(desk)
+        self.messages = Messages(desk)
+        self.folds = {name: Fold(name, part, _TIPS[name]) for name, part in self.specs.items()}
+        for name, fold in self.folds.items():
+            fold.toggled.connect(self.specs[name].make)
+        self.folds["Messages"] = Fold("Messages", self.messages, "What the run said.")
+        self.folds["Folder"] = Fold("Folder", self._make_home(), "Where runs are kept.")
+
+    def _make_home(self) -> QWidget:
+        self.home = LineEdit(
+            label="Folder",
+            tooltip="Where the runs, and the projects that are made of layers, are kept.",
+        )
+        choose = button("Choose…", "Choose another folder.", self._ask_home)
+        reset = button(
+            "Reset all settings",
+            "Goes back to the defaults, which are chosen from your images.",
+            self._controller.reset_settings,
+        )
+        self.home.native.editingFinished.connect(
+            lambda: self._controller.choose_home(self.home.value)
+        )
+        self._ties.show(self._show_home, "home")
+        return form(form(self.home), choose, reset, labels=False).native  # type: ignore[no-any-return]
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setSpacing(8)
+        for part in (
+            self.source,
+            self.main.widget.native,
+            *(self.folds[name] for name in _TIPS),
+            self.run,
+            self.message.native,
+            self.curves,
+            self.table,
+            self.runs.widget.native,
+            self.folds["Messages"],
+            self.folds["Folder"],
+        ):
+            column.addWidget(part)
+        column.addStretch(1)
+        self._scroll = QScrollArea()
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setWidget(content)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._scroll)
+
+    def _show_message(self) -> None:
+        text = self.desk.state.message
+        self.message.value = breakable(text)
+        self.message.visible = bool(text)
+
+    def _show_parts(self) -> None:
+        """Leave out what there is nothing to see of yet."""
+        state = self.desk.state
+        self.curves.setVisible(state.run.status not in ("none", "preparing"))
+        for part in (self.runs.widget.native, self.folds["Messages"]):
+            part.setVisible(bool(state.runs) or state.run.path is not None)
+
+    def _show_samples(self) -> None:
+        if self.desk.state.samples is not None:
+            self.samples = Picture(
+                self.desk.state.samples, "Samples, as they are learned from", self
+            )
+            self.samples.show()
+
+    def _show_home(self) -> None:
+        self.home.value = self.desk.state.home
+
+    def _show_pace(self) -> None:
+        """Look at a run while it goes on, and not longer."""
+        if self.desk.state.run.alive != self._polling.isActive():
+            (self._polling.start if self.desk.state.run.alive else self._polling.stop)()
+
+    def _ask_home(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Where runs are kept", self.desk.state.home)
+        if path:
+            self._controller.choose_home(path)
+
+    def _annotate(self, model: str) -> None:
+        """Open the Annotate widget, if it is not, and have it load a model."""
+        from napari_clickseg._qt.shared import lease
+
+        self._viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
+        held = lease(self._viewer)
+        held.controller.state.model = model
+        held.controller.load_model()
+        held.end()
+
+    def _layers_changed(self, _: object = None) -> None:
+        self._offering.start()
+
+    def _deliver(self) -> None:
+        self._controller.deliver()
+
+    def _end_with_the_widget(self) -> None:
+        """Have everything end with the widget, whichever way that happens."""
+        ties, controller, wakeup = self._ties, self._controller, self._wakeup
+        watched, changed = self._watched, self._layers_changed
+        ended: list[bool] = []
+
+        def end() -> None:
+            if ended:
+                return
+            ended.append(True)
+            for event in watched:
+                event.disconnect(changed)
+            ties.cut()
+            wakeup.silence()
+            remember_train(controller.state)
+            controller.close()
+
+        self._end = end
+        self.destroyed.connect(end)
+
+    def _end_if_taken_out(self) -> None:
+        if self.parent() is None:
+            self._polling.stop()
+            self._end()
+            self.deleteLater()
