@@ -10,6 +10,7 @@ from napari_clickseg.cli._common import add_verb, note, progress, say, say_json
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from tqdm import tqdm
 
@@ -91,17 +92,31 @@ def _samples(args: argparse.Namespace, spec: TrainingSpec) -> int:
 def _spec(args: argparse.Namespace) -> TrainingSpec:
     from napari_clickseg.training.spec import SpecError, read_spec
 
-    fields: dict[str, Any] = {}
-    for text in args.fields:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise SpecError(f"--set {text}: write key=value, e.g. task=binary.")
-        fields[key.strip()] = _value(value)
+    fields = read_settings(args.fields)
     if args.project:
         fields["project"] = args.project
     if "project" not in fields and args.spec is None:
         raise SpecError("Give the folder of a project; see clickseg train --help.")
     return read_spec(args.spec, **fields)
+
+
+def read_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Read settings that are written key=value.
+
+    Raises
+    ------
+    SpecError
+        If one is not.
+    """
+    from napari_clickseg.training.spec import SpecError
+
+    fields: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SpecError(f"--set {text}: write key=value, e.g. epochs=20.")
+        fields[key.strip()] = _value(value)
+    return fields
 
 
 def _value(text: str) -> Any:

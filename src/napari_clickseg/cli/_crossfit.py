@@ -1,0 +1,179 @@
+"""`clickseg crossfit`: click-train a model by cross-fitting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_clickseg.cli._common import add_verb, note, positive_count, progress, say, say_json
+from napari_clickseg.cli._train import read_settings
+
+if TYPE_CHECKING:
+    import argparse
+
+    from tqdm import tqdm
+
+    from napari_clickseg.crossfit.folder import CrossfitFolder
+    from napari_clickseg.crossfit.run import Result
+    from napari_clickseg.crossfit.spec import CrossfitSpec
+
+STOPPED = 130
+
+
+def add(verbs: Any) -> None:
+    """Add the verb."""
+    parser = add_verb(
+        verbs,
+        "crossfit",
+        run,
+        "Train a model that predicts on its own and obeys clicks, from its own errors.",
+        "PROJECT is as for clickseg train, whose settings can be given as well. Models of each "
+        "fold find where they are wrong in images that they never saw; clicks are put there, and "
+        "new models learn to obey them. OUT/report.md says how good that is, OUT/model.safetensors "
+        "is the model. What was stopped goes on with --resume; what is done is not done again.",
+    )
+    option = parser.add_argument
+    option("project", nargs="?", metavar="PROJECT", help="folder or table of images and masks")
+    option("--out", type=Path, required=True, metavar="OUT", help="folder of the cross-fitting")
+    option("--folds", type=positive_count, metavar="N", help="default 5, or as there are groups")
+    option("--spec", type=Path, metavar="F", help="JSON file with settings, see --schema")
+    option(
+        "--set",
+        action="append",
+        default=[],
+        dest="fields",
+        metavar="KEY=VALUE",
+        help="a setting, e.g. clicks=fixed or epochs=20; may be given several times",
+    )
+    option("--scheduler", default="", metavar="ADDRESS", help="of a dask.distributed cluster")
+    option("--workers", type=positive_count, default=1, metavar="N", help="trainings at a time")
+    option(
+        "--until",
+        choices=("predict", "clicks", "report"),
+        default="report",
+        help="pause after this, e.g. clicks: they can then be edited in OUT/clicks.json",
+    )
+    option("--baselines", type=Path, metavar="OUT", help="take the baselines of another one")
+    option("--resume", action="store_true", help="go on in OUT")
+    option("--json", action="store_true", help="print the figures as JSON")
+    option("--schema", action="store_true", help="print the JSON schema of a spec")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb."""
+    from napari_clickseg.crossfit.folder import CrossfitFolder
+    from napari_clickseg.crossfit.spec import CrossfitSpec
+
+    if args.schema:
+        say_json(CrossfitSpec.model_json_schema())
+        return 0
+    given = {
+        "until": args.until,
+        "scheduler": args.scheduler,
+        "workers": args.workers,
+    }
+    spec = None if args.resume else _spec(args)
+    if args.resume:
+        _check_resume(args)
+    from napari_clickseg.crossfit.run import crossfit, go_on  # torch, once all was understood
+
+    with _Bar() as bar:
+        if spec is None:
+            result = go_on(args.out, on_event=bar.show, **given)
+        else:
+            baselines = args.baselines
+            result = crossfit(spec, args.out, baselines=baselines, on_event=bar.show, **given)
+    return _answer(CrossfitFolder(args.out), result, as_json=args.json)
+
+
+def _spec(args: argparse.Namespace) -> CrossfitSpec:
+    from napari_clickseg.crossfit.folder import CrossfitFolder
+    from napari_clickseg.crossfit.spec import changed, read_crossfit_spec
+    from napari_clickseg.training.spec import SpecError
+
+    fields = read_settings(args.fields)
+    if args.folds is not None:
+        fields["folds"] = args.folds
+    if args.baselines is not None:
+        if args.project or args.spec or "folds" in fields:
+            raise SpecError(
+                "--baselines says project and folds; leave PROJECT, --spec and both out."
+            )
+        return changed(CrossfitFolder(args.baselines).spec, **fields)
+    if args.project:
+        fields["project"] = args.project
+    if args.spec is None and "project" not in fields:
+        raise SpecError("Give the folder of a project; see clickseg crossfit --help.")
+    return read_crossfit_spec(args.spec, **fields)
+
+
+def _check_resume(args: argparse.Namespace) -> None:
+    from napari_clickseg.training.spec import SpecError
+
+    if args.spec or args.fields or args.folds or args.baselines:
+        raise SpecError("--resume goes on with the settings in OUT; leave all others out.")
+
+
+def _answer(folder: CrossfitFolder, result: Result, *, as_json: bool) -> int:
+    from napari_clickseg.crossfit.report import overview
+
+    for line in result.problems:
+        note(f"failed: {line}")
+    if result.reason != "done":
+        way = f"clickseg crossfit --resume --out {folder.path}"
+        say(f"{result.reason.capitalize()}; go on with: {way}")
+        return STOPPED if result.reason == "stopped" else 0
+    found = overview(folder)
+    if as_json:
+        model = None if result.model is None else str(result.model)
+        say_json({"model": model, "problems": result.problems, "figures": found})
+        return 0
+    if found is not None:
+        _say_figures(found)
+    say(f"Report: {folder.report}")
+    if result.model is not None:
+        say(f"Model: {result.model}")
+    return 0
+
+
+def _say_figures(found: dict[str, Any]) -> None:
+    from napari_clickseg.crossfit.figures import KINDS
+
+    for kind, name in KINDS.items():
+        values = found["all"][kind]
+        say(f"{name}: IoU {values['iou_imagewise']:.3f}, Dice {values['dice_imagewise']:.3f}")
+    obeyed = [row for row in found["obedience"] if row["clicks"] == "all"][-1]
+    if obeyed["count"]:
+        say(f"{obeyed['obeyed']:.0%} of {obeyed['count']} clicks obeyed")
+
+
+class _Bar:
+    """Shows the events as a progress bar of the stages, and notes."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Show an event; runs in a thread."""
+        match event["event"]:
+            case "started":
+                self._bar = progress(len(event["stages"]), "stage")
+                self._bar.update(sum(stage["done"] for stage in event["stages"]))
+            case "message":
+                note(event["text"])
+            case "stage" if self._bar is not None:
+                if event["state"] == "started":
+                    fold = f" {event['fold']}" if event["fold"] else ""
+                    self._bar.set_description(f"{event['stage']}{fold}", refresh=False)
+                elif event["state"] != "stopped":
+                    self._bar.update()
+            case "progress" if self._bar is not None:
+                done, total = event["done"], event["total"]
+                self._bar.set_postfix({event["unit"]: f"{done}/{total}"}, refresh=True)

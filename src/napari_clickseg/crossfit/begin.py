@@ -1,0 +1,239 @@
+"""The beginning of a cross-fitting: look through the project, complete the spec, cut the folds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_clickseg.core.source import ImageSource
+from napari_clickseg.crossfit.folder import CrossfitFolder, FoldRow
+from napari_clickseg.crossfit.spec import CrossfitError
+from napari_clickseg.data.findings import inspect_project
+from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.index import INDEX, Row, Table
+from napari_clickseg.data.project import read_project
+from napari_clickseg.data.splits import SplitError, folds, single_split
+from napari_clickseg.training.prepare import check_findings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_clickseg.crossfit.spec import CrossfitSpec
+    from napari_clickseg.data.facts import Findings
+    from napari_clickseg.data.project import Project, Record
+    from napari_clickseg.training.spec import TrainingSpec
+
+__all__ = ["begin", "begin_from"]
+
+_FEWEST = 3  # images: one to find errors in, one to train on, one to choose the best round by
+_CLASSES = "classes.json"
+
+
+def begin(spec: CrossfitSpec, folder: CrossfitFolder) -> list[str]:
+    """Make the folder of a new cross-fitting.
+
+    Parameters
+    ----------
+    spec : CrossfitSpec
+        What is left open is chosen from the data.
+    folder : CrossfitFolder
+        Must not hold one yet.
+
+    Returns
+    -------
+    list of str
+        What the user should know, a line each.
+
+    Raises
+    ------
+    CrossfitError, ProjectError, TrainingError, SplitError
+        If it can't be begun; the message says why.
+    """
+    _check_free(folder)
+    source = Path(spec.training.project).resolve()
+    project = read_project(source)
+    findings = inspect_project(project)
+    skipped = check_findings(findings, spec.training)
+    records = [r for r in project.records if r.split != "test" and r.name not in skipped]
+    training = _completed(spec.training, findings).changed(project=str(source))
+    if training.encoding == "colour":
+        _check_monochrome(records)
+    said = [problem.text for problem in findings.warnings]
+    if skipped:
+        said.append(f"Left out, since they can't be read: {', '.join(skipped)}.")
+    rows, more = _rows(records, spec, training)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.write_rows(folder.path / "folds.csv", rows)
+        said += more + _write_folds(folder, rows, project, training)
+        spec = spec.model_copy(update={"training": training})
+        folder.write(folder.path / "spec.json", spec.to_json())  # last: now it is one
+    except OSError as error:
+        raise CrossfitError(
+            f"Nothing can be written to {folder.path} ({error.strerror or error}); choose another "
+            "folder."
+        ) from error
+    return list(dict.fromkeys(said))
+
+
+def begin_from(
+    other: CrossfitFolder, spec: CrossfitSpec, folder: CrossfitFolder, *, check: bool = True
+) -> list[str]:
+    """Make the folder of a cross-fitting that begins with the baselines of another one.
+
+    Parameters
+    ----------
+    other : CrossfitFolder
+        All of its baselines and predictions are there.
+    spec : CrossfitSpec
+        The other's, with changes.
+    folder : CrossfitFolder
+        Must not hold one yet.
+    check : bool
+        Refuse folds without predictions.
+
+    Raises
+    ------
+    CrossfitError
+        If the other one has not come so far, or the folder is used already.
+    """
+    _check_free(folder)
+    rows = other.rows
+    missing = [row for row in rows if not (other.predictions / row.prediction).exists()]
+    if missing and check:
+        raise CrossfitError(
+            f"{other.path} has no prediction of {missing[0].image} yet; go on with it first."
+        )
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.write_rows(folder.path / "folds.csv", rows)
+    shutil.copytree(other.predictions, folder.predictions, dirs_exist_ok=True)
+    for fold in other.folds:
+        shutil.copytree(other.run(fold, "baseline").path, folder.run(fold, "baseline").path)
+    project = read_project(Path(spec.training.project))
+    said = _write_folds(folder, rows, project, spec.training)
+    folder.write(folder.path / "spec.json", spec.to_json())
+    return said
+
+
+def _check_free(folder: CrossfitFolder) -> None:
+    if folder.exists:
+        raise CrossfitError(
+            f"{folder.path} holds a cross-fitting already; go on with it (--resume), or choose "
+            "another folder."
+        )
+    if folder.path.is_file():
+        raise CrossfitError(f"{folder.path} is a file; choose another folder.")
+
+
+def _completed(spec: TrainingSpec, findings: Findings) -> TrainingSpec:
+    """Choose from the data what is left open; there is one thing to find, without clicks."""
+    if spec.task != "click":
+        raise CrossfitError(
+            f"task: cross-fitting trains click models, not {spec.task}; leave it out."
+        )
+    found = spec.completed(findings)
+    if found.scheme == "instances":
+        return found.changed(whole=True)
+    if spec.whole:
+        return found.changed(classes=spec.classes)  # a fold need not have all of them
+    if len(found.classes) > 1:
+        names = ", ".join(f"{i} ({findings.class_name(i)})" for i in found.classes[:8])
+        raise CrossfitError(
+            f"classes: the masks have several ({names}); say which one is found, as in "
+            f"classes=[{found.classes[0]}], or whole=true for all of them together."
+        )
+    return found
+
+
+def _check_monochrome(records: Sequence[Record]) -> None:
+    """Refuse colours: the colour encoding puts clicks where they would be."""
+    for record in records:
+        plane = read_plane(record.image)
+        source = ImageSource(plane.data, rgb=plane.rgb)
+        if source.channels != 1 and not source.is_grey():
+            raise CrossfitError(
+                f"encoding: {record.name} is not monochrome, and clicks are drawn as colours; "
+                "choose encoding=channels, or give images of one channel."
+            )
+
+
+def _rows(
+    records: Sequence[Record], spec: CrossfitSpec, training: TrainingSpec
+) -> tuple[list[FoldRow], list[str]]:
+    """Cut into folds; return them, and what to say about it."""
+    if len(records) < _FEWEST:
+        raise CrossfitError(
+            f"Cross-fitting needs {_FEWEST} annotated images or more, not {len(records)}; "
+            "annotate some."
+        )
+    groups = [record.group for record in records]
+    if training.split_by == "image":
+        groups = [record.name for record in records]
+    cut = folds(groups, spec.folds, seed=training.seed)
+    said = []
+    if len(cut) < spec.folds:
+        said.append(
+            f"There are {len(set(groups))} groups, so there are {len(cut)} folds instead of "
+            f"{spec.folds}."
+        )
+    if cut[0].leaks or (
+        training.split_by == "image" and len({r.group for r in records}) < len(records)
+    ):
+        said.append("Images of one group are in different folds, so the figures flatter.")
+    stems = Counter(record.image.stem for record in records)
+    number = {i: k for k, split in enumerate(cut, 1) for i in split.validation}
+    rows = [
+        FoldRow(r.name, r.group, number[i], _prediction(r, i, stems)) for i, r in enumerate(records)
+    ]
+    return rows, said
+
+
+def _prediction(record: Record, index: int, stems: Counter[str]) -> str:
+    stem = record.image.stem
+    return f"{stem}.tif" if stems[stem] == 1 else f"{stem}-{index + 1}.tif"
+
+
+def _write_folds(
+    folder: CrossfitFolder, rows: Sequence[FoldRow], project: Project, training: TrainingSpec
+) -> list[str]:
+    """Write a table of what each fold's models are trained on; return what to say about it."""
+    records = {record.name: record for record in project.records}
+    said = []
+    for fold in sorted({row.fold for row in rows}):
+        some = [records[row.image] for row in rows if row.fold != fold]
+        groups = [record.group for record in some]
+        if training.split_by == "image":
+            groups = [record.name for record in some]
+        try:
+            split = single_split(groups, share=training.validation_share, seed=training.seed)
+            held = set(split.validation)
+        except SplitError:
+            held = set()  # its training will say so, and the others go on
+        if len(set(groups)) == 1 and held:
+            said.append(
+                f"Fold {fold} has one group to train on, so its best round is chosen by images "
+                "of that group."
+            )
+        path = folder.fold(fold)
+        path.mkdir(parents=True, exist_ok=True)
+        table = Table(tuple(_row(r, path, i in held) for i, r in enumerate(some)))
+        folder.write(path / INDEX, table.text())
+        if (project.folder / _CLASSES).exists():
+            shutil.copyfile(project.folder / _CLASSES, path / _CLASSES)
+    return said
+
+
+def _row(record: Record, folder: Path, held: bool) -> Row:
+    image, mask = (relative(path, folder) for path in (record.image, record.mask))
+    return Row(image, mask, record.group, "validation" if held else "training")
+
+
+def relative(path: Path, folder: Path) -> str:
+    """Return a path as seen from a folder, with slashes; whole where there is no such way."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # on another drive
+        return path.resolve().as_posix()

@@ -1,0 +1,234 @@
+"""The folder of a cross-fitting: each stage's output, whole or not at all; needs no torch.
+
+spec.json, folds.csv, fold-1/ … with index.csv, baseline/ and clicked/ (runs as of
+`clickseg train`) and measured.json, predictions/ (probabilities times 255), regions.csv,
+clicks.json, final/ (a run), model.safetensors, report.md with plots, events.jsonl.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_clickseg.crossfit.spec import CrossfitError, CrossfitSpec, read_crossfit_spec
+from napari_clickseg.data.project import read_project
+from napari_clickseg.training.runs import RunFolder, alive, write_whole
+from napari_clickseg.training.spec import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_clickseg.data.project import Record
+
+__all__ = ["STAGES", "CrossfitFolder", "FoldRow", "RegionRow", "Stage", "State"]
+
+Stage = Literal["baseline", "predict", "clicks", "clicked", "measure", "final", "report"]
+STAGES: tuple[Stage, ...] = (
+    "baseline", "predict", "clicks", "clicked", "measure", "final", "report",
+)  # fmt: skip
+State = Literal["new", "running", "stopped", "finished", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldRow:
+    """Which fold an image is in, from 1, and the name of its prediction."""
+
+    image: str
+    group: str
+    fold: int
+    prediction: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRow:
+    """A region of a prediction that is right, or wrong: `core.regions.Region` as a row.
+
+    Parameters
+    ----------
+    image : str
+    fold : int
+    region : int
+        Its number within the image.
+    kind : {"tp", "fp", "fn"}
+    area : int
+        Pixels.
+    share : float
+        Of the image.
+    y, x, height, width : int
+        Its box in pixels.
+    confidence : float
+        Mean probability, in the region, of what was predicted there; 0.5 … 1.
+    clicks : int
+        Clicks that were placed in it.
+    """
+
+    image: str
+    fold: int
+    region: int
+    kind: Literal["tp", "fp", "fn"]
+    area: int
+    share: float
+    y: int
+    x: int
+    height: int
+    width: int
+    confidence: float
+    clicks: int
+
+
+class CrossfitFolder:
+    """The folder of a cross-fitting.
+
+    Parameters
+    ----------
+    path : Path
+        Need not be there yet.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.log = RunFolder(self.path)  # its events are written and read as a run's
+        self.predictions = self.path / "predictions"
+        self.regions = self.path / "regions.csv"
+        self.clicks = self.path / "clicks.json"
+        self.model = self.path / "model.safetensors"
+        self.report = self.path / "report.md"
+        self.final = RunFolder(self.path / "final")
+
+    def fold(self, fold: int) -> Path:
+        """Return the folder of a fold, from 1."""
+        return self.path / f"fold-{fold}"
+
+    def run(self, fold: int, kind: Literal["baseline", "clicked"]) -> RunFolder:
+        """Return the run of a fold's model."""
+        return RunFolder(self.fold(fold) / kind)
+
+    def measured(self, fold: int) -> Path:
+        """Return where a fold's figures are kept."""
+        return self.fold(fold) / "measured.json"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a cross-fitting was begun here."""
+        return (self.path / "spec.json").exists()
+
+    @property
+    def spec(self) -> CrossfitSpec:
+        """What was asked for, completed from the data.
+
+        Raises
+        ------
+        CrossfitError
+            If there is none, or it can't be read.
+        """
+        if not self.exists:
+            raise CrossfitError(f"{self.path} is no cross-fitting: it has no spec.json.")
+        try:
+            return read_crossfit_spec(self.path / "spec.json")
+        except SpecError as error:
+            raise CrossfitError(f"{self.path / 'spec.json'}: {error}") from error
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a file, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+    def write_rows(self, path: Path, rows: Sequence[FoldRow] | Sequence[RegionRow]) -> None:
+        """Write a table, whole or not at all."""
+        kind = FoldRow if path.name == "folds.csv" else RegionRow
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [f.name for f in fields(kind)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+        self.write(path, text.getvalue())
+
+    @property
+    def rows(self) -> list[FoldRow]:
+        """Which fold each image is in.
+
+        Raises
+        ------
+        CrossfitError
+            If the table is missing or broken.
+        """
+        path = self.path / "folds.csv"
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return [
+                    FoldRow(row["image"], row["group"], int(row["fold"]), row["prediction"])
+                    for row in csv.DictReader(file)
+                ]
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise CrossfitError(
+                f"{path} can't be read; begin another cross-fitting in another folder."
+            ) from error
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds' numbers, from 1."""
+        return sorted({row.fold for row in self.rows})
+
+    def region_rows(self) -> list[RegionRow]:
+        """Read the regions of all predictions; none where there is no table yet."""
+        if not self.regions.exists():
+            return []
+        known = {"int": int, "float": float}
+        kinds = {f.name: known.get(str(f.type), str) for f in fields(RegionRow)}
+        with self.regions.open(newline="", encoding="utf-8") as file:
+            return [
+                RegionRow(**{name: kind(row[name]) for name, kind in kinds.items()})
+                for row in csv.DictReader(file)
+            ]
+
+    def records(self) -> dict[str, Record]:
+        """Return the project's images that take part, by name.
+
+        Raises
+        ------
+        CrossfitError
+            If one is not there any more.
+        """
+        project = read_project(Path(self.spec.training.project))
+        known = {record.name: record for record in project.records}
+        missing = [row.image for row in self.rows if row.image not in known]
+        if missing:
+            raise CrossfitError(
+                f"{missing[0]} is not in the project any more; put it back, or begin another "
+                "cross-fitting."
+            )
+        return {row.image: known[row.image] for row in self.rows}
+
+    def read_measured(self, fold: int) -> dict[str, Any] | None:
+        """Return a fold's figures; None where there are none."""
+        path = self.measured(fold)
+        if not path.exists():
+            return None
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def state(self) -> State:
+        """How far it is. One that was killed counts as stopped: it can be gone on with."""
+        state: State = "new"
+        for event in self.log.events()[0]:
+            match event.get("event"):
+                case "started":
+                    state = "running" if alive(int(event.get("pid", 0))) else "stopped"
+                case "finished":
+                    state = "stopped" if event.get("reason") != "done" else "finished"
+                case "failed":
+                    state = "failed"
+        return state
+
+    def seconds(self) -> dict[Stage, float]:
+        """Return how long each stage took, all folds together, interruptions left out."""
+        found: dict[Stage, float] = {}
+        for event in self.log.events()[0]:
+            if event.get("event") == "stage" and event.get("seconds") is not None:
+                name = event["stage"]
+                found[name] = found.get(name, 0.0) + float(event["seconds"])
+        return found

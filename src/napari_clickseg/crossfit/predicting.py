@@ -1,0 +1,47 @@
+"""What a fold's baseline makes of the images that it never saw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_clickseg.crossfit.truth import read_image
+from napari_clickseg.data.masks import write_mask
+from napari_clickseg.segmenter import load_segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_clickseg.crossfit.folder import CrossfitFolder
+
+__all__ = ["predict_fold"]
+
+
+def predict_fold(
+    folder: CrossfitFolder, fold: int, tell: Callable[[int, int], object] = lambda *_: None
+) -> None:
+    """Write the out-of-fold predictions of a fold, those that are not there yet.
+
+    Parameters
+    ----------
+    folder : CrossfitFolder
+        With the fold's baseline.
+    fold : int
+        From 1.
+    tell : callable
+        Called with the number of images that are done, and how many there are.
+    """
+    rows = [row for row in folder.rows if row.fold == fold]
+    records = folder.records()
+    folder.predictions.mkdir(exist_ok=True)
+    model = folder.run(fold, "baseline").model
+    segmenter = load_segmenter(model, folder.spec.training.device)
+    for done, row in enumerate(rows):
+        tell(done, len(rows))
+        path = folder.predictions / row.prediction
+        if path.exists():
+            continue
+        found = segmenter.start(read_image(records[row.image])).predict().probability
+        write_mask(path, np.rint(found * 255).astype(np.uint8))
+    tell(len(rows), len(rows))

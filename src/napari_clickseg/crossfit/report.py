@@ -1,0 +1,215 @@
+"""The report of a cross-fitting, and the model that comes out of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_clickseg.crossfit import figures
+from napari_clickseg.crossfit.folder import STAGES
+from napari_clickseg.crossfit.plots import plot_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_clickseg.crossfit.folder import CrossfitFolder
+    from napari_clickseg.crossfit.stages import Done
+
+__all__ = ["finish", "overview", "write_report"]
+
+Images = list[dict[str, Any]]
+_STAGE_NAMES = {
+    "baseline": "training the baselines",
+    "predict": "out-of-fold predictions",
+    "clicks": "regions and clicks",
+    "clicked": "click training",
+    "measure": "measuring",
+    "final": "training the final model",
+}
+
+
+def finish(folder: CrossfitFolder, failed: Sequence[Done]) -> None:
+    """Write the report, and the final model with the figures in its card.
+
+    Parameters
+    ----------
+    folder : CrossfitFolder
+        With the measured folds.
+    failed : sequence of Done
+        Stages with a problem.
+    """
+    write_report(folder, failed)
+    if folder.final.model.exists():
+        _publish(folder)
+
+
+def overview(folder: CrossfitFolder) -> dict[str, Any] | None:
+    """Return all figures as values that JSON knows; None where no fold was measured."""
+    folds = _measured(folder)
+    images = [image for some in folds.values() for image in some]
+    if not images:
+        return None
+    return {
+        "images": len(images),
+        "folds": {str(fold): figures.summed_up(some) for fold, some in folds.items()},
+        "all": figures.summed_up(images),
+        "generated_clicks": sum(image["generated"] for image in images) / len(images),
+        "curve": figures.curve(images),
+        "noc": {str(target): value for target, value in figures.noc(images).items()},
+        "obedience": figures.obedience(images),
+        "seconds": folder.seconds(),
+    }
+
+
+def write_report(folder: CrossfitFolder, failed: Sequence[Done] = ()) -> None:
+    """Write report.md and its plots.
+
+    Parameters
+    ----------
+    folder : CrossfitFolder
+        With the measured folds.
+    failed : sequence of Done
+        Stages with a problem.
+    """
+    folds = _measured(folder)
+    images = [image for some in folds.values() for image in some]
+    found = overview(folder)
+    parts = [f"# Click training of {folder.spec.training.name} by cross-fitting", _summary(folder)]
+    if failed:
+        parts.append(_failures(failed))
+    if found is not None:
+        plot_all(folder.path, folds, found)
+        parts += [
+            "## All images",
+            _whole(found),
+            "## By fold",
+            "Image-wise: the mean over the fold's images (1 where mask and truth are empty).",
+            _by_fold(folds, "imagewise"),
+            "Pooled: the pixels of all of the fold's images together.",
+            _by_fold(folds, "pooled"),
+            "![Dice of each fold](folds.png)",
+            "## With the clicks of a simulated annotator",
+            _curve(found, images),
+            "![IoU after each click](clicks.png)",
+            "## Are clicks obeyed?",
+            _obedience(found["obedience"]),
+            "![Share of the clicks that are obeyed](obedience.png)",
+        ]
+    parts += ["## Time", _time(folder), *_said(folder)]
+    parts.append("## Spec\n\n```json\n" + folder.spec.to_json() + "```")
+    folder.write(folder.report, "\n\n".join(parts) + "\n")
+
+
+def _measured(folder: CrossfitFolder) -> dict[int, Images]:
+    found = {fold: folder.read_measured(fold) for fold in folder.folds}
+    return {fold: known["images"] for fold, known in found.items() if known is not None}
+
+
+def _summary(folder: CrossfitFolder) -> str:
+    spec, rows = folder.spec, folder.rows
+    training = spec.training
+    return (
+        f"{len(rows)} images of {len({row.group for row in rows})} groups in {len(folder.folds)} "
+        f"folds. {training.epochs} rounds of {training.windows} windows of {training.size} pixels "
+        f"each, started from {training.start}; the best round is chosen by images of the training "
+        "part, never by those that are reported. Clicks that were learned from: "
+        f"{spec.clicks}. All figures are of images that neither model was trained on."
+    )
+
+
+def _failures(failed: Sequence[Done]) -> str:
+    lines = ["## What failed", ""]
+    for done in failed:
+        where = f" of fold {done.fold}" if done.fold else ""
+        lines.append(f"- {done.stage}{where}: {done.problem}")
+    return "\n".join([*lines, "", "The figures below are without these."])
+
+
+def _whole(found: Mapping[str, Any]) -> str:
+    heads = (
+        "IoU image-wise", "Dice image-wise", "IoU pooled", "Dice pooled",
+        "images with IoU ≥ 0.9", "below 0.5",
+    )  # fmt: skip
+    keys = ("iou_imagewise", "dice_imagewise", "iou_pooled", "dice_pooled", "good", "bad")
+    rows = []
+    for kind, name in figures.KINDS.items():
+        values = found["all"][kind]
+        shown = [f"{values[k]:.1%}" if k in ("good", "bad") else f"{values[k]:.3f}" for k in keys]
+        rows.append([name, *shown])
+    clicks = f"Generated clicks: {found['generated_clicks']:.1f} an image on the average."
+    return f"{table(['', *heads], rows)}\n\n{clicks}"
+
+
+def _by_fold(folds: Mapping[int, Images], way: str) -> str:
+    heads = ["fold", "images"]
+    heads += [f"{figure}, {name}" for name in figures.KINDS.values() for figure in ("IoU", "Dice")]
+    rows = []
+    for fold, images in folds.items():
+        found = figures.summed_up(images)
+        values = [found[k][f"{f}_{way}"] for k in figures.KINDS for f in ("iou", "dice")]
+        rows.append([str(fold), str(len(images)), *(f"{v:.3f}" for v in values)])
+    return table(heads, rows)
+
+
+def _curve(found: Mapping[str, Any], images: Images) -> str:
+    most = len(found["curve"]) - 1
+    shown = [n for n in (0, 1, 2, 3, 5, 10, 15, 20, 50) if n <= most]
+    first = table(
+        ["clicks", *(str(n) for n in shown)],
+        [["mean IoU", *(f"{found['curve'][n]:.3f}" for n in shown)]],
+    )
+    needed = ", ".join(f"{value:.2f} to {target} %" for target, value in found["noc"].items())
+    return (
+        f"It clicks where the click-trained model is most wrong, up to {most} times on each of "
+        f"{len(images)} images, beginning with what is found without a click.\n\n{first}\n\n"
+        f"Clicks needed to an IoU (none counts 0, not enough {most}): {needed}."
+    )
+
+
+def _obedience(rows: Sequence[Mapping[str, Any]]) -> str:
+    heads = ["clicks", "baseline's confidence", "number", "obeyed", "of the region put right"]
+    lines = []
+    for row in rows:
+        whole = (row["low"], row["high"]) == (0.5, 1.0)
+        sure = "any" if whole else f"{row['low']} to {row['high']}"
+        shown = ["-" if row[k] is None else f"{row[k]:.1%}" for k in ("obeyed", "right")]
+        lines.append([row["clicks"], sure, str(row["count"]), *shown])
+    return (
+        "Of the generated clicks: a positive one is obeyed where at least half of the region that "
+        "was missed is found, a negative one where at least half of what was too much is gone.\n\n"
+        + table(heads, lines)
+    )
+
+
+def _time(folder: CrossfitFolder) -> str:
+    seconds = folder.seconds()
+    rows = [
+        [_STAGE_NAMES[stage], f"{seconds[stage] / 60:.1f}"]
+        for stage in STAGES
+        if stage in seconds and stage in _STAGE_NAMES
+    ]
+    return table(["stage, all folds together", "minutes"], rows)
+
+
+def _said(folder: CrossfitFolder) -> list[str]:
+    events = folder.log.events()[0]
+    lines = dict.fromkeys(f"- {event['text']}" for event in events if event["event"] == "message")
+    return ["## What was said", "\n".join(lines)] if lines else []
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are numbers."""
+    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _publish(folder: CrossfitFolder) -> None:
+    from napari_clickseg.models.checkpoint import load_network, save_model
+
+    network, card = load_network(folder.final.model)
+    found = overview(folder)
+    # Its own validation images were trained on.
+    metrics = {k: v for k, v in card.metrics.items() if k != "validation"}
+    if found is not None:
+        kept = ("images", "all", "curve", "noc", "generated_clicks")
+        metrics["crossfit"] = {name: found[name] for name in kept}
+    save_model(folder.model, network.state_dict(), card.model_copy(update={"metrics": metrics}))

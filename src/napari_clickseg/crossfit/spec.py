@@ -1,0 +1,104 @@
+"""All that a cross-fitting needs to know, as JSON; needs no torch."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_clickseg.training.spec import SpecError, TrainingSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["CrossfitError", "CrossfitSpec", "changed", "read_crossfit_spec"]
+
+
+class CrossfitError(ValueError):
+    """A cross-fitting that can't begin or go on; the message says why."""
+
+
+class CrossfitSpec(BaseModel):
+    """All that a cross-fitting needs to know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    training: TrainingSpec = Field(
+        description="How each of the networks is trained; baselines never see a click."
+    )
+    folds: int = Field(5, ge=2, le=100, description="Folds; fewer where there are fewer groups.")
+    clicks: Literal["fixed", "simulated", "both"] = Field(
+        "both",
+        description="Clicks that are learned from: one set that corrects the baselines' errors "
+        "(fixed), clicks on the network's own errors as it learns (simulated), or both.",
+    )
+    anchors: bool = Field(
+        False, description="Click on what the baselines found rightly as well, as the original."
+    )
+    final: bool = Field(
+        True, description="Train a model on all images at the end, which is what is used."
+    )
+    noc_clicks: int = Field(
+        10, ge=0, le=50, description="Clicks of the simulated annotator in the report, at the most."
+    )
+
+    def to_json(self) -> str:
+        """Return the text of the file."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+def read_crossfit_spec(path: Path | None, **fields: Any) -> CrossfitSpec:
+    """Read a spec's JSON file, with other values for some fields.
+
+    Fields of `CrossfitSpec` come first; all others are those of the training, in the file either
+    beside them or under "training".
+
+    Raises
+    ------
+    SpecError
+        If the file can't be read, a field is unknown, or a value makes no sense.
+    """
+    raw = _split(_read(path)) if path is not None else {"training": {}}
+    return _checked(raw, fields)
+
+
+def changed(spec: CrossfitSpec, **fields: Any) -> CrossfitSpec:
+    """Return a copy with other values, which are checked; see `read_crossfit_spec`.
+
+    Raises
+    ------
+    SpecError
+        If a field is unknown, or a value makes no sense.
+    """
+    return _checked(spec.model_dump(), fields)
+
+
+def _checked(raw: dict[str, Any], fields: dict[str, Any]) -> CrossfitSpec:
+    more = _split(fields)
+    raw = raw | more | {"training": raw["training"] | more["training"]}
+    try:
+        return CrossfitSpec.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "training") or "spec"
+        raise SpecError(f"{where}: {first['msg']}; see clickseg crossfit --schema.") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise SpecError(f"{path} is no JSON; see clickseg crossfit --schema.") from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("training", {}), dict):
+        raise SpecError(f"{path} holds no spec; see clickseg crossfit --schema.")
+    return raw
+
+
+def _split(fields: dict[str, Any]) -> dict[str, Any]:
+    """Put the training's fields under "training"."""
+    own = {k: v for k, v in fields.items() if k in CrossfitSpec.model_fields and k != "training"}
+    others = {k: v for k, v in fields.items() if k not in CrossfitSpec.model_fields}
+    return own | {"training": dict(fields.get("training", {})) | others}

@@ -1,0 +1,246 @@
+"""The stages of a cross-fitting. Each leaves its output on disk, and goes on where it was."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_clickseg.crossfit.folder import CrossfitFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_clickseg.crossfit.folder import Stage
+    from napari_clickseg.training.runs import RunFolder
+    from napari_clickseg.training.spec import TrainingSpec
+
+__all__ = ["Done", "Stopped", "is_done", "run_stage"]
+
+_ONE = threading.Lock()  # torch's generator is the process's: one stage at a time in each
+_SECOND = 1.0
+
+
+class Stopped(Exception):
+    """The cross-fitting was asked to stop, and can be gone on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a stage ended.
+
+    Parameters
+    ----------
+    stage : str
+    fold : int or None
+        From 1; None where it is about all folds.
+    problem : str
+        Why it failed; "" where it did not.
+    """
+
+    stage: Stage
+    fold: int | None = None
+    problem: str = ""
+
+
+def run_stage(path: str, stage: Stage, fold: int | None, before: Sequence[Done]) -> Done:
+    """Carry a stage out, if that was not done before; may run in another process.
+
+    Parameters
+    ----------
+    path : str
+        Of the cross-fitting's folder.
+    stage : str
+        Which one.
+    fold : int or None
+        From 1.
+    before : sequence of Done
+        The stages that it needs.
+
+    Returns
+    -------
+    Done
+        With a problem where it failed, so that the others go on.
+
+    Raises
+    ------
+    Stopped
+        If it was asked to stop.
+    """
+    folder = CrossfitFolder(path)
+    with _ONE:
+        _heed(folder)
+        reason = _hindrance(stage, before)
+        if reason:
+            folder.log.add("stage", stage=stage, fold=fold, state="skipped", message=reason)
+            return Done(stage, fold, reason)
+        if is_done(folder, stage, fold):
+            return Done(stage, fold)
+        return _timed(folder, stage, fold, before)
+
+
+def is_done(folder: CrossfitFolder, stage: Stage, fold: int | None) -> bool:
+    """Whether a stage's output is there; the report is always made anew."""
+    match stage:
+        case "baseline" | "clicked":
+            run = folder.run(fold or 0, stage)
+            return run.state == "finished" and run.model.exists()
+        case "predict":
+            rows = [row for row in folder.rows if row.fold == fold]
+            return all((folder.predictions / row.prediction).exists() for row in rows)
+        case "clicks":
+            return folder.clicks.exists()
+        case "measure":
+            return folder.measured(fold or 0).exists()
+        case "final":
+            return folder.final.state == "finished" and folder.final.model.exists()
+    return False
+
+
+def _hindrance(stage: Stage, before: Sequence[Done]) -> str:
+    """Return why a stage can't be carried out; "" where it can."""
+    failed = [done for done in before if done.problem]
+    needs_all = stage not in ("clicks", "report")
+    if failed and (needs_all or len(failed) == len(before)) and stage != "report":
+        where = f" of fold {failed[0].fold}" if failed[0].fold else ""
+        text = failed[0].problem
+        return (
+            text if text.startswith("since ") else f"since {failed[0].stage}{where} failed: {text}"
+        )
+    return ""
+
+
+def _timed(folder: CrossfitFolder, stage: Stage, fold: int | None, before: Sequence[Done]) -> Done:
+    since = time.perf_counter()
+
+    def tell(state: str, message: str = "") -> None:
+        seconds = None if state == "started" else time.perf_counter() - since
+        folder.log.add(
+            "stage", stage=stage, fold=fold, state=state, seconds=seconds, message=message
+        )
+
+    tell("started")
+    try:
+        _carry_out(folder, stage, fold, before)
+    except Stopped:
+        tell("stopped")
+        raise
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        tell("failed", text)
+        return Done(stage, fold, text)
+    tell("finished")
+    return Done(stage, fold)
+
+
+def _carry_out(
+    folder: CrossfitFolder, stage: Stage, fold: int | None, before: Sequence[Done]
+) -> None:
+    match stage:
+        case "baseline" | "clicked":
+            assert fold is not None
+            _train(folder, stage, fold, folder.run(fold, stage))
+        case "predict":
+            from napari_clickseg.crossfit.predicting import predict_fold
+
+            predict_fold(folder, fold or 0, _teller(folder, stage, fold))
+        case "clicks":
+            from napari_clickseg.crossfit.clicks import make_clicks
+
+            make_clicks(folder, _teller(folder, stage, fold))
+        case "measure":
+            from napari_clickseg.crossfit.measure import measure_fold
+
+            measure_fold(folder, fold or 0, _teller(folder, stage, fold))
+        case "final":
+            _train(folder, "final", None, folder.final)
+        case "report":
+            from napari_clickseg.crossfit.report import finish
+
+            finish(folder, [done for done in before if done.problem])
+
+
+def _train(
+    folder: CrossfitFolder,
+    stage: Literal["baseline", "clicked", "final"],
+    fold: int | None,
+    run: RunFolder,
+) -> None:
+    from napari_clickseg.finetune import finetune, resume
+
+    spec = training_spec(folder, stage, fold)
+    listen = _listener(folder, stage, fold, run)
+    if run.state == "new" and not run.checkpoint.exists():
+        outcome = finetune(spec, run.path, on_event=listen, compare=False)
+    else:
+        run.write_spec(spec)  # folders may have been moved
+        outcome = resume(run.path, on_event=listen, compare=False, alone=True)
+    if outcome.reason == "stopped":
+        raise Stopped
+    run.checkpoint.unlink(missing_ok=True)  # as large as several models, and not needed any more
+
+
+def training_spec(
+    folder: CrossfitFolder, stage: Literal["baseline", "clicked", "final"], fold: int | None
+) -> TrainingSpec:
+    """Return how one of the networks is trained."""
+    spec = folder.spec
+    training, name = spec.training, spec.training.name
+    table = "" if spec.clicks == "simulated" else str(folder.clicks.resolve())
+    if stage == "final":
+        return training.changed(clicks=spec.clicks, clicks_from=table, learn_all=True, patience=0)
+    project = str((folder.fold(fold or 0) / "index.csv").resolve())
+    if stage == "baseline":
+        return training.changed(
+            project=project, name=f"{name}, baseline {fold}", click_probability=0.0
+        )
+    return training.changed(
+        project=project, name=f"{name}, fold {fold}", clicks=spec.clicks, clicks_from=table
+    )
+
+
+def _listener(
+    folder: CrossfitFolder, stage: Stage, fold: int | None, run: RunFolder
+) -> Callable[[dict[str, Any]], None]:
+    """Pass on how a training goes, and that it is to be stopped."""
+    epochs = 0
+
+    def listen(event: dict[str, Any]) -> None:
+        nonlocal epochs
+        if folder.log.stop_requested():
+            run.request_stop()
+        match event["event"]:
+            case "started":
+                epochs = event["epochs"]
+            case "message":
+                where = f"{stage} of fold {fold}" if fold else stage
+                folder.log.add("message", level=event["level"], text=f"{where}: {event['text']}")
+            case "batch" | "epoch":
+                known = {k: event[k] for k in ("batch", "batches", "metrics") if k in event}
+                folder.log.add(
+                    "progress", stage=stage, fold=fold, done=event["epoch"], total=epochs,
+                    unit="round", **known,
+                )  # fmt: skip
+
+    return listen
+
+
+def _teller(folder: CrossfitFolder, stage: Stage, fold: int | None) -> Callable[[int, int], None]:
+    """Say how many images are done, about once a second; stop where that was asked."""
+    last = 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        _heed(folder)
+        now = time.monotonic()
+        if now - last >= _SECOND or done == total:
+            last = now
+            folder.log.add("progress", stage=stage, fold=fold, done=done, total=total, unit="image")
+
+    return tell
+
+
+def _heed(folder: CrossfitFolder) -> None:
+    if folder.log.stop_requested():
+        raise Stopped

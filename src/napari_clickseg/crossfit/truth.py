@@ -1,0 +1,84 @@
+"""What is to be found in an image, and what a baseline predicted there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clickseg.core.source import ImageError
+from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.project import read_project
+
+if TYPE_CHECKING:
+    from napari_clickseg.data.project import Record
+    from napari_clickseg.training.spec import TrainingSpec
+
+__all__ = ["Truth", "read_image", "read_prediction", "read_truth"]
+
+BoolArray = npt.NDArray[np.bool_]
+_HALF = 128  # of 255: probabilities from here on are the mask
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Truth:
+    """What is to be found.
+
+    Parameters
+    ----------
+    mask : bool (Y, X)
+    ignore : bool (Y, X) or None
+        Pixels that count neither way.
+    """
+
+    mask: BoolArray
+    ignore: BoolArray | None
+
+
+def ignored_id(spec: TrainingSpec) -> int | None:
+    """Return the id of pixels that count neither way, if the project has one."""
+    classes = read_project(Path(spec.project)).classes
+    return None if classes is None else classes.ignore
+
+
+def read_truth(record: Record, spec: TrainingSpec, ignore: int | None) -> Truth:
+    """Read the mask of an image.
+
+    Parameters
+    ----------
+    record : Record
+        The image.
+    spec : TrainingSpec
+        Completed; says which ids are to be found.
+    ignore : int or None
+        See `ignored_id`.
+    """
+    labels = read_labels(record.mask)
+    mask = np.isin(labels, spec.classes) if spec.classes else labels != 0
+    if ignore is None:
+        return Truth(mask, None)
+    ignored = np.asarray(labels == ignore)
+    return Truth(mask & ~ignored, ignored)
+
+
+def read_image(record: Record) -> npt.NDArray[Any]:
+    """Read an image (Y, X) or (Y, X, C)."""
+    return read_plane(record.image).read_all()
+
+
+def read_prediction(path: Path, shape: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], BoolArray]:
+    """Read a prediction: probabilities times 255 (Y, X), and the mask bool (Y, X).
+
+    Raises
+    ------
+    ImageError
+        If it is no prediction of an image of this shape.
+    """
+    values = read_plane(path).read_all()
+    if values.dtype != np.uint8 or values.shape != shape:
+        raise ImageError(f"{path} is no prediction of its image; delete it, and make it again.")
+    return values, values >= _HALF
