@@ -1,6 +1,8 @@
 """What the ids mean, and what is known of objects beyond their pixels."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +80,11 @@ def test_what_are_no_clicks_is_said_in_one_line(tmp_path, text, message):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ProjectError, match=message):
         read_clicks(tmp_path / "a.json")
+
+
+def test_the_documentation_s_examples_are_valid(tmp_path):
+    text = (Path(__file__).parents[2] / "docs/project-folder.md").read_text()
+    classes, clicks = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    assert ProjectClasses.from_json(classes).ignore == 255
+    (tmp_path / "a.json").write_text(clicks)
+    assert read_clicks(tmp_path / "a.json").classes == {3: 1}

@@ -75,6 +75,8 @@ def inspect_project(
 def _inspect(project: Project, record: Record, ignore: int | None) -> ImageFacts | Problem:
     try:
         plane = read_plane(record.image)
+        if record.mask.suffix.lower() in (".jpg", ".jpeg"):
+            raise ImageError(f"{record.mask} is a JPEG, which blurs ids; give a PNG or TIFF.")
         labels = read_labels(record.mask)
         if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
             raise ImageError(f"{record.mask} holds ids below 0; number them from 1.")
