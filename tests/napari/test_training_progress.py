@@ -128,7 +128,8 @@ def test_fewer_clicks_are_better_and_a_larger_iou_is() -> None:
     assert HelpRow("IoU", 0.5, 0.8).better is True
     assert HelpRow("Dice", 0.8, 0.5).better is False
     assert HelpRow("IoU", None, 0.8).better is None
-    assert HelpRow("IoU", 0.8, 0.8).better is None
+    assert HelpRow("IoU", 0.8, 0.805).better is None
+    assert HelpRow("NoC@85", 6.0, 5.9).better is None
 
 
 @pytest.mark.parametrize(

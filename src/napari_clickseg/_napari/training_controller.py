@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_clickseg._napari.runner import Stop
+    from napari_clickseg._napari.training_previews import Montage
     from napari_clickseg._napari.training_progress import Preview
     from napari_clickseg._napari.training_runs import Launch
     from napari_clickseg._napari.training_settings import Setting
@@ -102,6 +103,13 @@ class TrainController:
         """Learn from a pair of layers, or don't."""
         offers = list(self.state.offers)
         offers[index] = replace(offers[index], chosen=chosen)
+        self.state.offers = tuple(offers)
+        self._forget_found()
+
+    def set_group(self, index: int, group: str) -> None:
+        """Say which images belong together, such as those of one specimen."""
+        offers = list(self.state.offers)
+        offers[index] = replace(offers[index], group=group.strip())
         self.state.offers = tuple(offers)
         self._forget_found()
 
@@ -309,7 +317,7 @@ class TrainController:
         folder = Path(state.home) / "projects" / plain_name(name)
         if state.source == "layers":
             self.refresh_offers()
-            chosen = [offer.pair for offer in state.offers if offer.chosen]
+            chosen = [offer for offer in state.offers if offer.chosen]
             if not chosen:
                 state.message = (
                     "Choose at least one image with labels, or a project folder."
@@ -324,7 +332,7 @@ class TrainController:
                 state.message = _line(error)
                 return None
             if not name:
-                name = plain_name(chosen[0].image.name)
+                name = plain_name(chosen[0].pair.image.name)
                 folder = folder.with_name(f"{name}-{self._stamp}")
         elif not state.project:
             state.message = "Choose a project folder or a CSV file first."
@@ -368,6 +376,7 @@ class TrainController:
             self.list_runs(choose=True)
         else:
             self._stop_wanted = False
+            self.state.found = None  # its warnings are among the run's messages
             self.state.run = RunProgress(path, path.name, status="starting")
             self._watch(path, launched)
             self.list_runs()
@@ -439,18 +448,22 @@ class TrainController:
             self._shown = wanted
             path, previews = run.path, run.previews
             self.reader.submit(
-                "montage", lambda _: _montage(path, previews), self.previews.show, self._unreadable
+                "montage", lambda _: _montage(path, previews), self._show_montage, self._unreadable
             )
 
+    def _show_montage(self, found: Montage) -> None:
+        if self.state.show_previews and not self.previews.show(found):
+            self.reader.submit("montage", lambda _: found, self._show_montage, self._unreadable)
 
-def _montage(run: Path, previews: tuple[Preview, ...]) -> Any:
+
+def _montage(run: Path, previews: tuple[Preview, ...]) -> Montage:
     project = Path(RunFolder(run).spec.project)
     return montage(project if project.is_dir() else project.parent, run, previews)
 
 
 def _of(offer: Offer) -> tuple[Any, ...]:
     """Return what is seen and meant of an offer; pairs are made anew each time."""
-    return offer.pair.image, offer.pair.labels, offer.text, offer.chosen
+    return offer.pair.image, offer.pair.labels, offer.text, offer.chosen, offer.group
 
 
 def _line(error: Exception) -> str:

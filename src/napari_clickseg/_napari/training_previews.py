@@ -22,6 +22,7 @@ __all__ = ["Montage", "PreviewLayers", "montage"]
 
 _SIDE = 512  # pixels: larger images are shown smaller, so that refreshing stays quick
 _GAP = 8
+_NAMES = ("validation images", "validation truth", "validation predictions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class PreviewLayers:
         self._viewer = viewer
         self._layers: list[Layer] = []
         self._shape: tuple[int, ...] = ()
+        self._where: dict[str, Any] = {}
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -123,20 +125,25 @@ class PreviewLayers:
         """Whether the layers are there; the user may have removed some."""
         return bool(self._layers) and all(layer in self._viewer.layers for layer in self._layers)
 
-    def show(self, found: Montage) -> None:
-        """Show a montage: in the layers that are there, or in new ones beside what is open."""
-        if not self.there or found.truth.shape != self._shape:
+    def show(self, found: Montage) -> bool:
+        """Show a montage: in the layers that are there, or in new ones beside what is open.
+
+        Returns
+        -------
+        bool
+            Whether all is shown. If not, this is to be called again: napari takes a while for
+            each new layer, so one is added at a time.
+        """
+        if self._layers and (not self.there or found.truth.shape != self._shape):
             self.remove()
-            self._make(found)
-            return
-        image, truth, prediction = self._layers
-        for layer, data in (
-            (image, found.image),
-            (truth, found.truth),
-            (prediction, found.prediction),
-        ):
-            layer.data[...] = data
+        if len(self._layers) < len(_NAMES):
+            self._add(found)
+            return len(self._layers) == len(_NAMES)
+        data = (found.image, found.truth, found.prediction)
+        for layer, part in zip(self._layers, data, strict=True):
+            layer.data[...] = part
             layer.refresh()
+        return True
 
     def remove(self) -> None:
         """Take the layers away."""
@@ -145,23 +152,25 @@ class PreviewLayers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
-    def _make(self, found: Montage) -> None:
-        place = self._place(found.truth.shape)
-        self._shape = found.truth.shape
-        self._layers = [
-            Image(found.image.copy(), name="validation images", rgb=True, **place),
-            Labels(found.truth.copy(), name="validation truth", opacity=0.9, **place),
-            Labels(found.prediction.copy(), name="validation predictions", opacity=0.5, **place),
-        ]
-        truth = self._layers[1]
-        assert isinstance(truth, Labels)
-        truth.contour = 2
+    def _add(self, found: Montage) -> None:
+        """Add the next of the layers, without changing what is selected."""
+        if not self._layers:
+            self._shape, self._where = found.truth.shape, self._place(found.truth.shape)
+        name = _NAMES[len(self._layers)]
+        layer: Layer
+        if name == "validation images":
+            layer = Image(found.image.copy(), name=name, rgb=True, **self._where)
+        elif name == "validation truth":
+            layer = Labels(found.truth.copy(), name=name, opacity=0.9, **self._where)
+            layer.contour = 2
+        else:
+            layer = Labels(found.prediction.copy(), name=name, opacity=0.5, **self._where)
         selected = self._viewer.layers.selection.active
-        for layer in self._layers:
-            self._viewer.layers.append(layer)
-            if isinstance(layer, Labels):
-                layer.editable = False
+        self._viewer.layers.append(layer)
+        if isinstance(layer, Labels):
+            layer.editable = False
         self._viewer.layers.selection.active = selected
+        self._layers.append(layer)
 
     def _place(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Return scale and translation: right of what is open, and as high as that."""

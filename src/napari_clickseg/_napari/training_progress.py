@@ -31,6 +31,8 @@ RESUMABLE: tuple[RunStatus, ...] = ("stopped", "failed")
 _MESSAGES = 50  # are kept
 _BATCHES = 400  # losses of single batches that are kept at least: more than a curve can show
 
+_CLICKS, _OVERLAP = 0.25, 0.01  # differences that say something
+
 Event = Mapping[str, Any]
 
 
@@ -65,10 +67,13 @@ class HelpRow:
 
     @property
     def better(self) -> bool | None:
-        """Whether it became better; None if it can't be said. Fewer clicks are better."""
-        if self.before is None or self.after is None or self.before == self.after:
+        """Whether it became better, and not just by chance; fewer clicks are better."""
+        if self.before is None or self.after is None:
             return None
-        return (self.after < self.before) is self.metric.startswith("NoC")
+        clicks = self.metric.startswith("NoC")
+        if abs(self.after - self.before) < (_CLICKS if clicks else _OVERLAP):
+            return None
+        return (self.after < self.before) is clicks
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ All of this runs on the main thread, but for what `gatherer` returns.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.gather import gather, pairs_of, snapshot
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers.base import Layer
 
-    from napari_clickseg._napari.pairs import LayerPair
+    from napari_clickseg._napari.pairs import LayerPair, PairData
     from napari_clickseg._napari.planes import Plane
     from napari_clickseg._napari.training_state import Together
     from napari_clickseg._napari.training_work import Gather, Steps
@@ -42,21 +43,20 @@ def offers_of(
     hidden : collection of Layer
         Layers that are no data, such as predictions.
     """
-    chosen = {(offer.pair.image, offer.pair.labels): offer.chosen for offer in before}
+    known = {(offer.pair.image, offer.pair.labels): offer for offer in before}
     out = [unwrapped(layer) for layer in hidden]
-    return tuple(
-        Offer(
-            pair,
-            f"{pair.image.name}  ·  {pair.labels.name}",
-            chosen.get((pair.image, pair.labels), True),
-        )
-        for pair in pairs_of(viewer)
-        if pair.image not in out and pair.labels not in out
-    )
+    offers = []
+    for pair in pairs_of(viewer):
+        if pair.image in out or pair.labels in out:
+            continue
+        offer = known.get((pair.image, pair.labels), Offer(pair, ""))
+        text = f"{pair.image.name}  ·  {pair.labels.name}"
+        offers.append(replace(offer, pair=pair, text=text))
+    return tuple(offers)
 
 
 def gatherer(
-    viewer: ViewerModel, pairs: Sequence[LayerPair], together: Together, *, only: bool
+    viewer: ViewerModel, offers: Sequence[Offer], together: Together, *, only: bool
 ) -> Gather:
     """Note what is in layers, and return what makes a project folder of it on any thread.
 
@@ -64,10 +64,10 @@ def gatherer(
     ----------
     viewer : ViewerModel
         Its displayed axes are those of the planes.
-    pairs : sequence of LayerPair
+    offers : sequence of Offer
         What was chosen.
     together : {"layer", "image"}
-        What must not be split.
+        What must not be split, where an offer has no group.
     only : bool
         Nothing else stays in the folder.
 
@@ -76,10 +76,14 @@ def gatherer(
     CompanionError
         If a labels layer does not fit its image.
     """
-    data = snapshot(pairs, viewer.dims)
+    data = snapshot([offer.pair for offer in offers], viewer.dims)
+    groups = {offer.pair.image.name: offer.group for offer in offers}
+
+    def group_of(pair: PairData, _: Plane) -> str:
+        return groups.get(pair.name) or (pair.name if together == "layer" else "")
 
     def work(folder: Path, steps: Steps) -> Path:
-        return gather(data, folder, only=only, group_by=together, progress=steps).folder
+        return gather(data, folder, only=only, group_by=group_of, progress=steps).folder
 
     return work
 

@@ -37,11 +37,15 @@ class Offer:
         Names of the two layers.
     chosen : bool
         Whether they are learned from.
+    group : str
+        Images of one group are never split between training and validation; empty: this image
+        is a group of its own.
     """
 
     pair: Any
     text: str
     chosen: bool = True
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

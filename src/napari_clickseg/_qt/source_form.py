@@ -6,16 +6,25 @@ from typing import TYPE_CHECKING
 
 from magicgui.widgets import LineEdit
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHeaderView,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_clickseg._qt.parts import breakable, button, choice, form, note, row
 
 if TYPE_CHECKING:
+    from napari_clickseg._napari.training_state import Offer
     from napari_clickseg._qt.train_desk import TrainDesk
 
 __all__ = ["SourceForm"]
 
 _ROWS = 5  # pairs that are seen at a time
+_GROUP = 1  # column
 
 _SOURCES = [("open layers", "layers"), ("folder or CSV", "project")]
 
@@ -84,16 +93,27 @@ class SourceForm(QWidget):
         self._lay_out()
         self._connect()
 
-    def _make_list(self) -> QListWidget:
-        made = QListWidget()
+    def _make_list(self) -> QTreeWidget:
+        made = QTreeWidget()
+        made.setHeaderLabels(["Image · labels", "Group"])
+        made.setRootIsDecorated(False)
         made.setToolTip(
             "Images with the labels that go with them. What is ticked is learned from; planes "
-            "without any label are left out."
+            "without any label are left out.\nImages of one specimen, patient or field of view "
+            "should not be both learned from and validated on: double-click under Group to give "
+            "them the same name."
         )
-        made.setWordWrap(True)
         made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        made.itemChanged.connect(self._ticked)
+        made.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        made.setEditTriggers(QTreeWidget.EditTrigger.NoEditTriggers)
+        head = made.header()
+        assert head is not None
+        head.setStretchLastSection(False)
+        head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        head.setSectionResizeMode(1, QHeaderView.ResizeMode.Interactive)
+        head.resizeSection(1, 70)
+        made.itemChanged.connect(self._changed)
+        made.itemDoubleClicked.connect(self._edit)
         return made
 
     def _lay_out(self) -> None:
@@ -135,10 +155,10 @@ class SourceForm(QWidget):
 
     def fit(self) -> None:
         """Make the list as high as what is in it, up to a point; needs the theme's font."""
-        rows = min(self.pairs.count(), _ROWS)
-        if rows:
-            frame = 2 * self.pairs.frameWidth() + 4
-            self.pairs.setFixedHeight(self.pairs.sizeHintForRow(0) * rows + frame)
+        rows, head = min(self.pairs.topLevelItemCount(), _ROWS), self.pairs.header()
+        if rows and head is not None:
+            high = rows * self.pairs.sizeHintForRow(0) + head.sizeHint().height()
+            self.pairs.setFixedHeight(high + 2 * self.pairs.frameWidth() + 4)
 
     def _show_list(self) -> None:
         layers, some = self._state.source == "layers", bool(self._state.offers)
@@ -159,18 +179,14 @@ class SourceForm(QWidget):
     def _show_pairs(self) -> None:
         offers = self._state.offers
         self.pairs.blockSignals(True)
-        while self.pairs.count() > len(offers):
-            self.pairs.takeItem(self.pairs.count() - 1)
-        while self.pairs.count() < len(offers):
-            self.pairs.addItem(QListWidgetItem())
+        while self.pairs.topLevelItemCount() > len(offers):
+            self.pairs.takeTopLevelItem(self.pairs.topLevelItemCount() - 1)
+        while self.pairs.topLevelItemCount() < len(offers):
+            self.pairs.addTopLevelItem(_row())
         for index, offer in enumerate(offers):
-            item = self.pairs.item(index)
+            item = self.pairs.topLevelItem(index)
             assert item is not None
-            state = Qt.CheckState.Checked if offer.chosen else Qt.CheckState.Unchecked
-            if (item.text(), item.checkState()) != (offer.text, state):
-                item.setText(offer.text)
-                item.setToolTip(offer.text)
-                item.setCheckState(state)
+            _show(item, offer)
         self.pairs.blockSignals(False)
         self.fit()
         self._show_list()
@@ -203,9 +219,17 @@ class SourceForm(QWidget):
         else:
             self._desk.controller.check()
 
-    def _ticked(self, item: QListWidgetItem) -> None:
-        on = item.checkState() == Qt.CheckState.Checked
-        self._desk.controller.choose_pair(self.pairs.row(item), on)
+    def _changed(self, item: QTreeWidgetItem, column: int) -> None:
+        index = self.pairs.indexOfTopLevelItem(item)
+        if column == _GROUP:
+            self._desk.controller.set_group(index, item.text(_GROUP))
+        else:
+            on = item.checkState(0) == Qt.CheckState.Checked
+            self._desk.controller.choose_pair(index, on)
+
+    def _edit(self, item: QTreeWidgetItem, column: int) -> None:
+        if column == _GROUP:
+            self.pairs.editItem(item, column)
 
     def _typed(self) -> None:
         if self.path.value != self._state.project:
@@ -222,3 +246,21 @@ class SourceForm(QWidget):
         )
         if path:
             self._desk.controller.choose_project(path)
+
+
+def _row() -> QTreeWidgetItem:
+    item = QTreeWidgetItem()
+    item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable | Qt.ItemFlag.ItemIsUserCheckable)
+    return item
+
+
+def _show(item: QTreeWidgetItem, offer: Offer) -> None:
+    """Show an offer; only what differs is touched, as an editor may be open."""
+    state = Qt.CheckState.Checked if offer.chosen else Qt.CheckState.Unchecked
+    if item.checkState(0) != state or not item.text(0):
+        item.setCheckState(0, state)
+    if item.text(0) != offer.text:
+        item.setText(0, offer.text)
+        item.setToolTip(0, offer.text)
+    if item.text(_GROUP) != offer.group:
+        item.setText(_GROUP, offer.group)

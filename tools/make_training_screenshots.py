@@ -1,0 +1,148 @@
+"""Make the pictures of docs/tutorial-finetune.md: a real training on openly licensed images.
+
+    xvfb-run -a -s "-screen 0 1400x1000x24" .venv/bin/python tools/make_training_screenshots.py \\
+        PROJECT [--set epochs=6] [--keep FOLDER]
+
+PROJECT is a project folder; those in docs/ show yeast cells, see the tutorial for their source.
+With the default settings this takes as long as a training takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SIZE = (1280, 900)
+SHOWN = 9  # images that are opened
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("project", type=Path)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--keep", type=Path, help="keep the run here; a second call shows it again")
+    args = parser.parse_args()
+    settings = dict(text.split("=", 1) for text in args.set)
+    with tempfile.TemporaryDirectory() as folder:
+        # Settings and runs of whoever runs this stay as they are.
+        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
+        os.environ["CLICKSEG_HOME"] = str((args.keep or Path(folder)).absolute())
+        os.environ["CLICKSEG_MODELS"] = str(Path(folder) / "models")
+        for theme in ("dark", "light"):
+            picture_all(args.project, theme, {k: _value(v) for k, v in settings.items()})
+
+
+def picture_all(project: Path, theme: str, settings: dict[str, Any]) -> None:
+    """Go through a training; what was trained before is only shown."""
+    window = Window(project, theme)
+    state, controller = window.widget.desk.state, window.widget.desk.controller
+    state.settings = settings
+    window.press(window.widget.source.check)
+    window.wait(lambda: state.found is not None, 300)
+    window.picture(f"train-check-{theme}")
+    if not state.runs:
+        window.press(window.widget.run.train)
+        half = lambda: len(state.run.curves.loss) >= max(2, state.run.epochs // 2)  # noqa: E731
+        window.wait(lambda: half() or (not state.run.alive and state.run.path is not None), 7200)
+        window.picture(f"train-running-{theme}")
+        window.wait(lambda: not state.run.alive, 7200)
+    print(state.run.status, state.message, state.run.table)
+    window.press(window.widget.runs.previews)
+    window.wait(lambda: "validation predictions" in window.viewer.layers, 60)
+    window.look_at_predictions()
+    state.found = None
+    window.picture(f"train-done-{theme}")
+    controller.show_previews(False)
+    window.viewer.close()
+    window.rest(200)
+
+
+class Window:
+    """A napari window with annotated images and the Train widget."""
+
+    def __init__(self, project: Path, theme: str) -> None:
+        import napari
+        from napari.settings import get_settings
+
+        from napari_clickseg.data.images import read_plane
+        from napari_clickseg.data.masks import read_labels
+        from napari_clickseg.data.project import read_project
+
+        get_settings().appearance.theme = theme
+        self.viewer: Any = napari.Viewer()
+        self.viewer.window._qt_window.resize(*SIZE)
+        groups = []
+        for record in read_project(project).records[:SHOWN]:
+            plane = read_plane(record.image)
+            name = Path(record.name).stem
+            groups.append(record.group)
+            self.viewer.add_image(plane.read_all(), rgb=plane.rgb, name=name)
+            self.viewer.add_labels(read_labels(record.mask).astype(int), name=f"{name} labels")
+        _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
+        self.wait(lambda: self.widget.desk.controller.reader.idle)
+        self.wait(lambda: len(self.widget.desk.state.offers) == len(groups))
+        names = {group: f"field {n}" for n, group in enumerate(dict.fromkeys(groups), 1)}
+        for index, group in enumerate(groups):
+            self.widget.desk.controller.set_group(index, names[group])
+
+    def wait(self, until: Callable[[], Any], seconds: float = 60.0) -> None:
+        """Let the window live until something is true."""
+        end = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() > end:
+                raise SystemExit(f"It took too long: {self.widget.desk.state}")
+            self.rest(50)
+
+    def rest(self, milliseconds: int) -> None:
+        """Let the window live for a moment."""
+        from qtpy.QtTest import QTest
+
+        QTest.qWait(milliseconds)
+
+    def press(self, button: Any) -> None:
+        """Press a button with the mouse."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        QTest.mouseClick(button.native, Qt.MouseButton.LeftButton)
+
+    def look_at_predictions(self) -> None:
+        """Fill the canvas with the predictions."""
+        import numpy as np
+
+        for layer in self.viewer.layers:
+            layer.visible = layer.name.startswith("validation")
+        box = np.asarray(self.viewer.layers["validation images"].extent.world)
+        camera, canvas = self.viewer.scene.camera, self.viewer.window._qt_viewer.canvas.native
+        camera.center = tuple(box.mean(axis=0))
+        camera.zoom = 0.95 * min(
+            canvas.height() / (box[1] - box[0])[0], canvas.width() / (box[1] - box[0])[1]
+        )
+
+    def picture(self, name: str) -> None:
+        """Save a picture of the whole window."""
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        self.rest(400)
+        path = str(IMAGES / f"{name}.png")
+        self.viewer.screenshot(path, canvas_only=False, flash=False)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+if __name__ == "__main__":
+    main()
