@@ -121,7 +121,7 @@ def _carry_out(
     run.listener = on_event
     try:
         return _trained(spec, run, resumed=resumed, compare=compare)
-    except (ValueError, OSError, MemoryError) as error:
+    except Exception as error:  # whatever it is, whoever looks at the run should know
         text = " ".join(str(error).split()) or type(error).__name__
         with contextlib.suppress(OSError):  # where the disk is full, this may not fit either
             run.add("failed", message=text)
@@ -163,8 +163,6 @@ def _trained(spec: TrainingSpec, run: RunFolder, *, resumed: bool, compare: bool
             run.add("help", table=table)
     _report(run, start.card)
     run.add("finished", reason=outcome.reason, best_epoch=outcome.best_epoch, model=run.model.name)
-    if outcome.reason != "stopped":
-        _report(run, start.card)
     return outcome
 
 
