@@ -107,12 +107,14 @@ def _measured(folder: CrossfitFolder) -> dict[int, Images]:
 def _summary(folder: CrossfitFolder) -> str:
     spec, rows = folder.spec, folder.rows
     training = spec.training
+    begin = "the baselines" if spec.begin == "baseline" else training.start
     return (
         f"{len(rows)} images of {len({row.group for row in rows})} groups in {len(folder.folds)} "
         f"folds. {training.epochs} rounds of {training.windows} windows of {training.size} pixels "
-        f"each, started from {training.start}; the best round is chosen by images of the training "
-        "part, never by those that are reported. Clicks that were learned from: "
-        f"{spec.clicks}. All figures are of images that neither model was trained on."
+        f"each; baselines started from {training.start}, click training from {begin}. The best "
+        "round is chosen by images of the training part, never by those that are reported. Clicks "
+        f"that were learned from: {spec.clicks}. All figures are of images that neither model was "
+        "trained on."
     )
 
 
@@ -212,4 +214,7 @@ def _publish(folder: CrossfitFolder) -> None:
     if found is not None:
         kept = ("images", "all", "curve", "noc", "generated_clicks")
         metrics["crossfit"] = {name: found[name] for name in kept}
-    save_model(folder.model, network.state_dict(), card.model_copy(update={"metrics": metrics}))
+    inside = str(folder.path.resolve())
+    data = tuple(source for source in card.data if not source.name.startswith(inside))
+    card = card.model_copy(update={"metrics": metrics, "data": data})
+    save_model(folder.model, network.state_dict(), card)

@@ -33,6 +33,11 @@ class CrossfitSpec(BaseModel):
         description="Clicks that are learned from: one set that corrects the baselines' errors "
         "(fixed), clicks on the network's own errors as it learns (simulated), or both.",
     )
+    begin: Literal["baseline", "start"] = Field(
+        "baseline",
+        description="What click training begins with: the fold's baseline, which never saw the "
+        "fold's images either, or what the baseline itself started from, as the original.",
+    )
     anchors: bool = Field(
         False, description="Click on what the baselines found rightly as well, as the original."
     )

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_clickseg.core.source import ImageError
+from napari_clickseg.crossfit.begin import begin
+from napari_clickseg.crossfit.clicks import make_clicks
+from napari_clickseg.crossfit.folder import CrossfitFolder
+from napari_clickseg.data.click_table import read_click_table
+from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.masks import read_labels, write_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_clickseg.crossfit.spec import CrossfitSpec
+
+
+@pytest.fixture
+def folder(tmp_path: Path, project: Path, make_spec: Callable[..., CrossfitSpec]) -> CrossfitFolder:
+    """With predictions: the first is right, the second empty, the third too large."""
+    found = CrossfitFolder(tmp_path / "out")
+    begin(make_spec(project), found)
+    found.predictions.mkdir()
+    for n, row in enumerate(found.rows[:3]):
+        truth = read_labels(project / "masks" / f"{n}.png").astype(bool)
+        values = np.where(truth, 255, 0)
+        if n == 1:
+            values[:] = 51
+        if n == 2:
+            values[:20, :20] = 204
+        write_mask(found.predictions / row.prediction, values.astype(np.uint8))
+    return found
+
+
+def test_clicks_are_put_where_predictions_are_wrong(folder: CrossfitFolder) -> None:
+    table = make_clicks(folder)
+    assert read_click_table(folder.clicks) == table
+    right, empty, large = (table.by_image.get(f"images/{n}.png", ()) for n in range(3))
+    assert right == ()
+    assert {(click.kind, click.positive) for click in empty} == {("fn", True)}
+    assert {(click.kind, click.positive) for click in large} == {("fp", False)}
+    truth = read_labels(folder.records()["images/1.png"].mask)
+    assert all(truth[int(click.y), int(click.x)] for click in empty)
+    assert all(click.y < 20 and click.x < 20 for click in large)
+
+
+def test_regions_say_how_sure_the_baseline_was(folder: CrossfitFolder) -> None:
+    make_clicks(folder)
+    rows = {(row.image, row.kind): row for row in folder.region_rows()}
+    missed, too_much = rows["images/1.png", "fn"], rows["images/2.png", "fp"]
+    assert missed.confidence == pytest.approx(0.8, abs=0.01)
+    assert too_much.confidence == pytest.approx(0.8, abs=0.01)
+    assert (too_much.y, too_much.x, too_much.height, too_much.width) == (0, 0, 20, 20)
+    assert too_much.area == 400 and too_much.share == pytest.approx(400 / 4096, abs=1e-4)
+    assert missed.clicks >= 1 and rows["images/0.png", "tp"].clicks == 0
+
+
+def test_images_without_prediction_get_no_clicks(folder: CrossfitFolder) -> None:
+    table = make_clicks(folder)
+    assert [bool(image.prediction) for image in table.images] == [True] * 3 + [False] * 3
+    assert all(
+        (folder.path / image.file).resolve() == folder.records()[image.image].image.resolve()
+        for image in table.images
+    )
+    events = folder.log.events()[0]
+    assert "on 2 images; 1 need none." in events[-1]["text"]
+
+
+def test_a_prediction_of_another_shape_is_named(folder: CrossfitFolder) -> None:
+    write_mask(folder.predictions / "0.tif", np.zeros((9, 9), np.uint8), overwrite=True)
+    with pytest.raises(ImageError, match=r"0\.tif is no prediction of its image"):
+        make_clicks(folder)
+    assert not folder.clicks.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("[", "is no table"), ('{"clicks": [{"y": 1}]}', "clicks.0"), ('{"schema_version": 9}', "9")],
+)
+def test_broken_tables_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "clicks.json").write_text(text)
+    with pytest.raises(ProjectError, match=reason):
+        read_click_table(tmp_path / "clicks.json")
+
+
+def test_a_missing_table_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="cannot be read"):
+        read_click_table(tmp_path / "clicks.json")

@@ -1,0 +1,75 @@
+"""Cross-fitting with dask.distributed: two workers, one of which is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from napari_clickseg.crossfit.folder import CrossfitFolder
+from napari_clickseg.crossfit.run import crossfit
+from napari_clickseg.crossfit.spec import CrossfitError
+from napari_clickseg.models.checkpoint import read_card
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_clickseg.crossfit.spec import CrossfitSpec
+
+    Make = Callable[..., CrossfitSpec]
+
+
+def test_no_scheduler_is_said_in_a_line(
+    project: Path, tmp_path: Path, make_spec: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_clickseg.crossfit.run._PATIENCE", 0.2)
+    with pytest.raises(CrossfitError, match=r"No dask scheduler answers at 127\.0\.0\.1:9"):
+        crossfit(make_spec(project), tmp_path / "out", scheduler="127.0.0.1:9")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # distributed's own, of a worker that is gone
+def test_a_killed_worker_loses_nothing_but_its_task(
+    project: Path, tmp_path: Path, make_spec: Make
+) -> None:
+    from distributed import LocalCluster
+
+    folder = CrossfitFolder(tmp_path / "out")
+    killed: list[tuple[int, int]] = []
+
+    def kill_a_trainer(event: dict[str, Any]) -> None:
+        training = (
+            event["event"] == "progress" and event["stage"] == "clicked" and "metrics" in event
+        )
+        if killed or not training:
+            return
+        run = folder.run(event["fold"], "clicked")
+        pid = next(e["pid"] for e in run.events()[0] if e["event"] == "started")
+        assert pid != os.getpid()
+        killed.append((event["fold"], pid))
+        os.kill(pid, signal.SIGKILL)
+
+    spec = make_spec(project, folds=2, epochs=3, final=False)
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_port=0
+    ) as cluster:
+        result = crossfit(
+            spec, folder.path, scheduler=cluster.scheduler_address, on_event=kill_a_trainer
+        )
+    assert (result.reason, result.problems) == ("done", ())
+    [(fold, pid)] = killed
+
+    def starts(run: Any) -> list[int]:
+        return [e["pid"] for e in run.events()[0] if e["event"] == "started"]
+
+    again = starts(folder.run(fold, "clicked"))
+    assert len(again) == 2 and again[0] == pid != again[1]
+    others = [folder.run(3 - fold, "clicked"), folder.run(1, "baseline"), folder.run(2, "baseline")]
+    assert [len(starts(run)) for run in others] == [1, 1, 1]
+    rounds = [e["epoch"] for e in folder.run(fold, "clicked").events()[0] if e["event"] == "epoch"]
+    assert sorted(set(rounds)) == list(range(1, 4))
+    assert len(rounds) <= 4  # of its task it lost the round it was in
+    assert read_card(folder.run(fold, "clicked").model).automatic
