@@ -18,6 +18,10 @@ STOPPED = 130
 _PATIENCE = 2.0  # seconds after which a progress bar appears
 
 
+class UsageError(ValueError):
+    """Arguments that don't go together; the message says which."""
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 

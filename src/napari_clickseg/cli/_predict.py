@@ -1,4 +1,4 @@
-"""`clickseg predict`: segment an object of an image by clicks."""
+"""`clickseg predict`: segment an object of an image by clicks, or the rest of a project."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_clickseg.cli import _predict_rest
 from napari_clickseg.cli._common import (
+    UsageError,
     add_model_options,
     add_verb,
     integers,
@@ -42,12 +44,19 @@ def add(verbs: Any) -> None:
         verbs,
         "predict",
         run,
-        "Segment an object of an image by clicks.",
+        "Segment an object of an image by clicks, or all images of a project that have no mask.",
         "Positions are pixels, row first; the first pixel's centre is 0,0. The clicks count in "
-        "the order in which they are given.",
+        "the order in which they are given. With --rest a model that needs no click predicts the "
+        "images of a project that are not annotated; what it finds waits in PROJECT/predictions "
+        "to be reviewed. Started again, it goes on where it was stopped.",
     )
     option = parser.add_argument
-    option("image", type=Path, metavar="IMAGE", help="TIFF, PNG, JPEG, .npy, or .zarr folder")
+    option(
+        "image",
+        type=Path,
+        metavar="IMAGE",
+        help="TIFF, PNG, JPEG, .npy, or .zarr folder; with --rest the folder of a project",
+    )
     for polarity, text in (("positive", "on the object"), ("negative", "on what is not of it")):
         option(
             f"--{polarity}",
@@ -57,7 +66,7 @@ def add(verbs: Any) -> None:
             metavar="Y,X",
             help=f"clicks {text}",
         )
-    option("--out", type=Path, required=True, metavar="F", help="the mask (0, 1), .tif or .png")
+    option("--out", type=Path, metavar="F", help="the mask (0, 1), .tif or .png")
     option("--probability", type=Path, metavar="F", help="the probability as well, .tif")
     option("--mask", type=Path, metavar="F", help="start from this mask: all that is not 0")
     option("--threshold", type=share, default=0.5, metavar="T", help="default 0.5")
@@ -66,13 +75,20 @@ def add(verbs: Any) -> None:
     option("--overwrite", action="store_true", help="replace files that are there")
     option("--json", action="store_true", help="print what was found as JSON")
     parser.set_defaults(clicks=[])
+    _predict_rest.add_options(parser)
     add_model_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
+    if args.rest:
+        return _predict_rest.run(args)
     from napari_clickseg.data.masks import write_mask
 
+    if args.out is None:
+        raise UsageError("Say where the mask goes: --out F; see clickseg predict --help.")
+    if args.limit or args.workers > 1:
+        raise UsageError("--limit and --workers go with --rest; see clickseg predict --help.")
     _check_outputs(args)
     with steps(3) as step:
         session = _session(args)

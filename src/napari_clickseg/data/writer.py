@@ -22,7 +22,7 @@ from napari_clickseg.data.encode import (
     write_labels,
 )
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.images import read_layout, read_plane
 from napari_clickseg.data.index import INDEX, SPLITS, Row, Table
 from napari_clickseg.data.names import VERSION_MARK, check_name, record_name
 from napari_clickseg.data.project import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["ProjectWriter"]
+__all__ = ["ProjectWriter", "mask_colours"]
 
 
 class ProjectWriter:
@@ -150,7 +150,7 @@ class ProjectWriter:
                 staged.put(row.image, lambda path: write_image(path, values, colours))
             if mask is not None:
                 row = replace(row, mask=self._mask_name(table, old, row.image, mask_suffix(mask)))
-                colour_of = _palette(classes or self._classes)
+                colour_of = mask_colours(classes or self._classes)
                 staged.put(row.mask, lambda path: write_labels(path, mask, colour_of))
             if classes is not None:
                 self._put_classes(staged, classes)
@@ -164,6 +164,61 @@ class ProjectWriter:
         if old is not None:
             self._clear_away(old, row, after, clicks=bool(notes))
         return entry_of(self.folder, row)
+
+    def annotate(
+        self,
+        image: str,
+        labels: Any,
+        *,
+        clicks: Sequence[ProjectClick] = (),
+        object_classes: Mapping[int, int] | None = None,
+    ) -> Record:
+        """Give a mask to an image of the project that has none yet; the image is left as it is.
+
+        Parameters
+        ----------
+        image : str
+            As in `Unannotated.name`.
+        labels : bool or int (Y, X)
+            Ids; nothing but 0 says that there is really nothing in the image.
+        clicks, object_classes
+            As in `add`.
+
+        Raises
+        ------
+        ProjectError
+            If there is no such image, it has a mask already, or this is no mask of it; nothing
+            is changed then.
+        ImageError
+            If the image can't be read.
+        """
+        table = self._table()
+        old = next((row for row in table.rows if row.image == image), None)
+        if old is None:
+            raise ProjectError(f"{self.folder} has no image {image}.")
+        if old.mask:
+            raise ProjectError(f"{image} is annotated already; its mask {old.mask} is kept.")
+        height, width = read_layout(self.folder / image).shape[:2]
+        mask = storable_mask(image, labels, (height, width))
+        name = self._free("masks", PurePosixPath(image).stem, mask_suffix(mask))
+        row = replace(old, mask=name)
+        notes = Annotations(clicks=tuple(clicks), classes=dict(object_classes or {}))
+        with staging(self.folder) as staged:
+            colour_of = mask_colours(self._classes)
+            staged.put(name, lambda path: write_labels(path, mask, colour_of))
+            beside = self._clicks(row)
+            if notes and beside:
+                staged.put(beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8"))
+            text = table.exchanged(old, row).text()
+            staged.put(INDEX, lambda path: path.write_text(text, encoding="utf-8"))
+        return Record(
+            self.folder / image,
+            self.folder / name,
+            row.group or row.own,
+            image,
+            row.split,
+            clicks_path(self.folder, image) if notes and beside else None,
+        )
 
     def keep_only(self, images: Collection[str]) -> None:
         """Remove all records, and their files, but those of these images (`Record.name`)."""
@@ -272,7 +327,7 @@ class ProjectWriter:
                     (self.folder / name).unlink()
 
 
-def _palette(classes: ProjectClasses | None) -> bytes:
+def mask_colours(classes: ProjectClasses | None) -> bytes:
     """Return the colours of masks: those of the classes, where ids are classes."""
     if classes is None or classes.scheme != "classes":
         return palette({})

@@ -1,0 +1,125 @@
+"""`clickseg predict --rest`: predict the images of a project that are not annotated."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from napari_clickseg.cli._common import (
+    STOPPED,
+    WRONG,
+    UsageError,
+    count,
+    note,
+    positive_count,
+    progress,
+    say,
+    say_json,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from napari_clickseg.batch import BatchResult
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what goes with --rest."""
+    option = parser.add_argument
+    option("--rest", action="store_true", help="predict all images of a project without a mask")
+    option("--limit", type=count, default=0, metavar="N", help="with --rest: at the most N images")
+    option(
+        "--workers",
+        type=positive_count,
+        default=1,
+        metavar="N",
+        help="with --rest: images at the same time",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb."""
+    _check(args)
+    from napari_clickseg.batch import predict_rest
+    from napari_clickseg.data.review import ReviewQueue
+
+    with _stopping() as stop, progress(0, "image") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        result = predict_rest(
+            args.image,
+            args.model,
+            device=args.device,
+            limit=args.limit,
+            overwrite=args.overwrite,
+            workers=args.workers,
+            stop=stop.is_set,
+            on_image=show,
+        )
+    for problem in result.problems.values():
+        note(f"skipped: {problem}")
+    _say(args, result, len(ReviewQueue(args.image).waiting()))
+    if result.stopped:
+        return STOPPED
+    return WRONG if result.problems and not result.predicted else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    given = {
+        "--positive or --negative": args.clicks,
+        "--out": args.out,
+        "--probability": args.probability,
+        "--mask": args.mask,
+        "--plane": args.plane,
+        "--channel": args.channel,
+        "--threshold": args.threshold != 0.5,
+    }
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise UsageError(f"--rest predicts whole images of a project; leave {wrong[0]} out.")
+
+
+def _say(args: argparse.Namespace, result: BatchResult, waiting: int) -> None:
+    left = result.total - len(result.predicted) - len(result.problems)
+    if not args.json:
+        again = "; stopped, the same command goes on" if result.stopped else ""
+        say(f"{args.image}: {len(result.predicted)} predicted, {waiting} to review{again}")
+        return
+    found: dict[str, Any] = {
+        "project": str(args.image),
+        "model": args.model,
+        "sha256": result.model,
+        "predicted": result.predicted,
+        "skipped": result.problems,
+        "kept": result.kept,
+        "left": left,
+        "waiting": waiting,
+        "stopped": result.stopped,
+    }
+    say_json(found)
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Let the first SIGINT or SIGTERM end the work after the present image."""
+    stop = threading.Event()
+    known: dict[int, Any] = {}
+
+    def ask(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, known[number])  # a second one ends it at once
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            known[number] = signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for kind, handler in known.items():
+            signal.signal(kind, handler)

@@ -1,0 +1,197 @@
+"""What a model found in the images of a project that are not annotated, until it is reviewed.
+
+Predictions lie in `predictions/`, never in `masks/`, and `predictions/review.csv` says what became
+of each. A process may predict while the user reviews; nothing is lost if either is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg.data.classes import read_classes
+from napari_clickseg.data.encode import mask_suffix, storable_mask, write_labels
+from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.names import safe_name
+from napari_clickseg.data.project import Record, read_folder
+from napari_clickseg.data.review_table import (
+    ACCEPTED,
+    PREDICTIONS,
+    REJECTED,
+    TABLE,
+    TO_REVIEW,
+    Review,
+    append_review,
+    read_reviews,
+)
+from napari_clickseg.data.staging import staging, sweep
+from napari_clickseg.data.writer import ProjectWriter, mask_colours
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_clickseg.data.annotations import ProjectClick
+
+__all__ = ["ACCEPTED", "REJECTED", "TO_REVIEW", "Review", "ReviewQueue"]
+
+
+class ReviewQueue:
+    """The predictions of a project folder; may be used on any thread.
+
+    Parameters
+    ----------
+    folder : Path or str
+
+    Raises
+    ------
+    ProjectError
+        If it is no project folder.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self._stems = _stems([row.image for row in read_folder(self.folder).rows])
+        self._colours = mask_colours(read_classes(self.folder))
+        self._writing = threading.Lock()
+        sweep(self.folder / PREDICTIONS)
+
+    def reviews(self) -> dict[str, Review]:
+        """Return the latest state of each image that has one; see `read_reviews`."""
+        return read_reviews(self.folder / TABLE)
+
+    def waiting(self) -> tuple[Review, ...]:
+        """Return what is to be reviewed, the most uncertain first; ties by the image's name.
+
+        Images that were annotated in the meantime, and predictions whose file is gone, are not
+        waiting any more.
+        """
+        bare = {row.image for row in read_folder(self.folder).rows if not row.mask}
+        found = [
+            review
+            for review in self.reviews().values()
+            if review.state == TO_REVIEW and review.image in bare and self.path(review).is_file()
+        ]
+        return tuple(sorted(found, key=lambda review: (-review.uncertainty, review.image)))
+
+    def path(self, review: Review) -> Path:
+        """Return the file of a prediction's labels."""
+        return self.folder / review.prediction
+
+    def propose(self, image: str, labels: Any, *, model: str, uncertainty: float) -> Review:
+        """Put a prediction into the queue, in place of an earlier one of the same image.
+
+        Parameters
+        ----------
+        image : str
+            As in `Unannotated.name`.
+        labels : bool or int (Y, X)
+            Ids.
+        model, uncertainty
+            As in `Review`.
+
+        Raises
+        ------
+        ProjectError
+            If there is no such image, or the files can't be written.
+        """
+        stem = self._stems.get(image)
+        if stem is None:
+            raise ProjectError(f"{self.folder} has no image {image}.")
+        height, width = np.shape(labels)
+        values = storable_mask(image, labels, (height, width))
+        name = f"{PREDICTIONS}/{stem}{mask_suffix(values)}"
+        with self._writing, staging(self.folder) as staged:
+            staged.put(name, lambda path: write_labels(path, values, self._colours))
+        review = self._add(Review(image, name, model, round(uncertainty, 6)))
+        for suffix in {".png", ".tif"} - {mask_suffix(values)}:  # of an earlier prediction
+            self._remove(f"{PREDICTIONS}/{stem}{suffix}")
+        return review
+
+    def accept(
+        self,
+        image: str,
+        labels: Any = None,
+        *,
+        clicks: Sequence[ProjectClick] = (),
+        object_classes: Mapping[int, int] | None = None,
+    ) -> Record:
+        """Make a prediction the image's mask.
+
+        Parameters
+        ----------
+        image : str
+            As in `Unannotated.name`.
+        labels : bool or int (Y, X), optional
+            The corrected labels; the prediction as it is by default. Nothing but 0 says that
+            there is really nothing in the image.
+        clicks, object_classes
+            As in `ProjectWriter.add`.
+
+        Raises
+        ------
+        ProjectError
+            If nothing of this image is to be reviewed, it has a mask already, which is kept, or
+            the files can't be written.
+        ImageError
+            If the image or the prediction can't be read.
+        """
+        review = self._find(image)
+        found = read_labels(self.path(review)) if labels is None else labels
+        writer = ProjectWriter(self.folder)
+        record = writer.annotate(image, found, clicks=clicks, object_classes=object_classes)
+        self._add(replace(review, state=ACCEPTED))
+        self._remove(review.prediction)
+        return record
+
+    def reject(self, image: str) -> Review:
+        """Drop a prediction: the image stays as it is, not annotated.
+
+        Raises
+        ------
+        ProjectError
+            If nothing of this image is to be reviewed.
+        """
+        review = self._add(replace(self._find(image), state=REJECTED))
+        self._remove(review.prediction)
+        return review
+
+    def _find(self, image: str) -> Review:
+        review = self.reviews().get(image)
+        if review is None or review.state != TO_REVIEW:
+            state = "has no prediction" if review is None else f"was {review.state}"
+            raise ProjectError(f"{image} {state}; nothing of it is to be reviewed.")
+        return review
+
+    def _add(self, review: Review) -> Review:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        review = replace(review, when=now)
+        with self._writing, staging(self.folder):  # which says what is wrong with the disk
+            append_review(self.folder / TABLE, review)
+        return review
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            (self.folder / name).unlink()
+
+
+def _stems(images: Sequence[str]) -> dict[str, str]:
+    """Return how the prediction of each image is called: like the image, where that is clear."""
+    stems = {image: safe_name(PurePosixPath(image).stem) for image in images}
+    count = Counter(stem.lower() for stem in stems.values())
+    return {
+        image: stem if count[stem.lower()] == 1 else f"{stem}-{_digest(image)}"
+        for image, stem in stems.items()
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
