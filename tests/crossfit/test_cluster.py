@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,25 @@ def test_no_scheduler_is_said_in_a_line(
     monkeypatch.setattr("napari_clickseg.crossfit.run._PATIENCE", 0.2)
     with pytest.raises(CrossfitError, match=r"No dask scheduler answers at 127\.0\.0\.1:9"):
         crossfit(make_spec(project), tmp_path / "out", scheduler="127.0.0.1:9")
+
+
+def test_without_distributed_it_says_what_to_install(
+    project: Path, tmp_path: Path, make_spec: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(CrossfitError, match=r"install napari-clickseg\[cluster\]"):
+        crossfit(make_spec(project), tmp_path / "out", scheduler="tcp://nowhere:1")
+    assert CrossfitFolder(tmp_path / "out").state == "failed"
+
+
+@pytest.mark.slow
+def test_two_processes_of_its_own(project: Path, tmp_path: Path, make_spec: Make) -> None:
+    folder = CrossfitFolder(tmp_path / "out")
+    result = crossfit(make_spec(project, folds=2), folder.path, workers=2, until="clicks")
+    assert (result.reason, result.problems) == ("paused", ())
+    runs = [folder.run(fold, "baseline") for fold in (1, 2)]
+    started = [next(e for e in run.events()[0] if e["event"] == "started") for run in runs]
+    assert os.getpid() not in {event["pid"] for event in started}
 
 
 @pytest.mark.slow

@@ -188,10 +188,10 @@ def training_spec(
     spec = folder.spec
     training, name = spec.training, spec.training.name
     table = "" if spec.clicks == "simulated" else str(folder.clicks.resolve())
-    start = _start(folder, fold) if stage != "baseline" else training.start
+    start = {} if stage == "baseline" else _start(folder, fold)
     if stage == "final":
         return training.changed(
-            clicks=spec.clicks, clicks_from=table, start=start, learn_all=True, patience=0
+            clicks=spec.clicks, clicks_from=table, learn_all=True, patience=0, **start
         )
     project = str((folder.fold(fold or 0) / "index.csv").resolve())
     if stage == "baseline":
@@ -203,18 +203,18 @@ def training_spec(
         name=f"{name}, fold {fold}",
         clicks=spec.clicks,
         clicks_from=table,
-        start=start,
+        **start,
     )
 
 
-def _start(folder: CrossfitFolder, fold: int | None) -> str:
+def _start(folder: CrossfitFolder, fold: int | None) -> dict[str, str]:
     """Return what click training begins with; the final one, with any baseline there is."""
     if folder.spec.begin == "baseline":
         for number in [fold] if fold else folder.folds:
             model = folder.run(number, "baseline").model
             if model.exists():
-                return str(model.resolve())
-    return folder.spec.training.start
+                return {"start": str(model.resolve()), "start_parts": "all"}
+    return {}
 
 
 def _listener(
