@@ -96,7 +96,7 @@ FIELDS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def spec(project: Path, **fields: Any) -> TrainingSpec:
+def spec(project: Path, /, **fields: Any) -> TrainingSpec:
     return TrainingSpec(**{"project": str(project)} | FIELDS | fields)
 
 

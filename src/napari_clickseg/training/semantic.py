@@ -133,20 +133,19 @@ class SemanticWork:
             ignored = indices == IGNORED
             counts = metrics.count(masks, truth, ignored)
             found.append(counts)
-            whole = metrics.count(masks.any(0, keepdims=True), truth.any(0, keepdims=True), ignored)
-            together.append(whole)
+            together.append(metrics.count(_together(masks), _together(truth), ignored))
             kept = ~ignored
             predicted = np.where(masks.any(0), masks.argmax(0) + 1, 0)
             total += metrics.confusion(predicted[kept], indices[kept], len(names) + 1)
             rows.append(_row(sample.record.name, counts, names))
         return Validation(
             self._validation_loss(network),
-            metrics.figures(found, names) | self._together(together),
+            metrics.figures(found, names) | self._of_all(together),
             tuple(rows),
             tuple(tuple(int(n) for n in line) for line in total),
         )
 
-    def _together(self, found: Sequence[metrics.Counts]) -> dict[str, float]:
+    def _of_all(self, found: Sequence[metrics.Counts]) -> dict[str, float]:
         """Return the figures of all classes taken as one: how well things are found at all."""
         if len(self.card.classes) == 1:
             return {}
@@ -234,6 +233,11 @@ def class_masks(
 def whole_windows(work: SemanticWork, count: int = 16) -> list[tuple[Tensor, Tensor]]:
     """Return the first windows of a training, as they will be learned from."""
     return [work.window(1, i) for i in range(count)]
+
+
+def _together(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Take all classes (K, Y, X) as one (1, Y, X)."""
+    return np.asarray(masks.any(axis=0))[None]
 
 
 def _estimate(sample: Sample, segmenter: Segmenter) -> Estimate:
