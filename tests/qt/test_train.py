@@ -42,11 +42,11 @@ import napari
 viewer = napari.Viewer(show=True)
 from qtpy.QtWidgets import QApplication
 QApplication.processEvents()
-start = time.perf_counter()
+start = time.thread_time()
 viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
 imported = [name for name in ("torch", "matplotlib", "sklearn", "pandas") if name in sys.modules]
 QApplication.processEvents()
-print(time.perf_counter() - start, imported or "nothing")
+print(time.thread_time() - start, imported or "nothing")
 viewer.close()
 """
 
@@ -174,7 +174,7 @@ def test_images_that_belong_together_are_given_the_same_group(
         place = listed.visualRect(listed.model().index(index, 1)).center()
         QTest.mouseClick(listed.viewport(), LEFT, pos=place)
         QTest.mouseDClick(listed.viewport(), LEFT, pos=place)
-        editor = listed.viewport().findChild(QLineEdit)
+        editor = listed.viewport().findChildren(QLineEdit)[-1]
         QTest.keyClicks(editor, "field 1")
         QTest.keyClick(editor, Qt.Key.Key_Return)
         qtbot.waitUntil(lambda index=index: widget.desk.state.offers[index].group == "field 1")
@@ -441,7 +441,7 @@ def test_opening_the_widget_imports_little_and_is_quick() -> None:
         timeout=120,
     ).stdout.split(maxsplit=1)
     assert found[1].strip() == "nothing"
-    assert float(found[0]) < 5, "0.5 s on an idle machine; benchmarks/ measures it"
+    assert float(found[0]) < 2, "0.3 s on an idle machine"
 
 
 def test_the_folder_is_remembered(

@@ -101,17 +101,11 @@ class TrainController:
 
     def choose_pair(self, index: int, chosen: bool) -> None:
         """Learn from a pair of layers, or don't."""
-        offers = list(self.state.offers)
-        offers[index] = replace(offers[index], chosen=chosen)
-        self.state.offers = tuple(offers)
-        self._forget_found()
+        self._change_offer(index, chosen=chosen)
 
     def set_group(self, index: int, group: str) -> None:
         """Say which images belong together, such as those of one specimen."""
-        offers = list(self.state.offers)
-        offers[index] = replace(offers[index], group=group.strip())
-        self.state.offers = tuple(offers)
-        self._forget_found()
+        self._change_offer(index, group=group.strip())
 
     def refresh_offers(self) -> None:
         """Offer the pairs of layers that are open now; choices are kept."""
@@ -308,6 +302,13 @@ class TrainController:
             runner.close()
 
     # ---- what was chosen
+
+    def _change_offer(self, index: int, **fields: Any) -> None:
+        offers = list(self.state.offers)
+        offers[index] = replace(offers[index], **fields)
+        if tuple(offers) != self.state.offers:
+            self.state.offers = tuple(offers)
+            self._forget_found()
 
     def _forget_found(self) -> None:
         self.state.found = None

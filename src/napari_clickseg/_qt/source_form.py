@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import LineEdit
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, QSize, Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QHeaderView,
@@ -25,6 +25,7 @@ __all__ = ["SourceForm"]
 
 _ROWS = 5  # pairs that are seen at a time
 _GROUP = 1  # column
+_ROOM = 6  # pixels between two lines
 
 _SOURCES = [("open layers", "layers"), ("folder or CSV", "project")]
 
@@ -97,6 +98,7 @@ class SourceForm(QWidget):
         made = QTreeWidget()
         made.setHeaderLabels(["Image · labels", "Group"])
         made.setRootIsDecorated(False)
+        made.setUniformRowHeights(True)
         made.setToolTip(
             "Images with the labels that go with them. What is ticked is learned from; planes "
             "without any label are left out.\nImages of one specimen, patient or field of view "
@@ -155,10 +157,17 @@ class SourceForm(QWidget):
 
     def fit(self) -> None:
         """Make the list as high as what is in it, up to a point; needs the theme's font."""
-        rows, head = min(self.pairs.topLevelItemCount(), _ROWS), self.pairs.header()
-        if rows and head is not None:
-            high = rows * self.pairs.sizeHintForRow(0) + head.sizeHint().height()
-            self.pairs.setFixedHeight(high + 2 * self.pairs.frameWidth() + 4)
+        count, head = self.pairs.topLevelItemCount(), self.pairs.header()
+        high = self.pairs.fontMetrics().lineSpacing() + _ROOM
+        with QSignalBlocker(self.pairs):
+            for index in range(count):
+                item = self.pairs.topLevelItem(index)
+                if item is not None:
+                    item.setSizeHint(0, QSize(0, high))  # not that of an editor that is open
+        if head is not None:
+            rows = min(count, _ROWS) * high
+            frame = 2 * self.pairs.frameWidth() + 2
+            self.pairs.setFixedHeight(rows + head.sizeHint().height() + frame)
 
     def _show_list(self) -> None:
         layers, some = self._state.source == "layers", bool(self._state.offers)
@@ -178,16 +187,15 @@ class SourceForm(QWidget):
 
     def _show_pairs(self) -> None:
         offers = self._state.offers
-        self.pairs.blockSignals(True)
-        while self.pairs.topLevelItemCount() > len(offers):
-            self.pairs.takeTopLevelItem(self.pairs.topLevelItemCount() - 1)
-        while self.pairs.topLevelItemCount() < len(offers):
-            self.pairs.addTopLevelItem(_row())
-        for index, offer in enumerate(offers):
-            item = self.pairs.topLevelItem(index)
-            assert item is not None
-            _show(item, offer)
-        self.pairs.blockSignals(False)
+        with QSignalBlocker(self.pairs):
+            while self.pairs.topLevelItemCount() > len(offers):
+                self.pairs.takeTopLevelItem(self.pairs.topLevelItemCount() - 1)
+            while self.pairs.topLevelItemCount() < len(offers):
+                self.pairs.addTopLevelItem(_row())
+            for index, offer in enumerate(offers):
+                item = self.pairs.topLevelItem(index)
+                assert item is not None
+                _show(item, offer)
         self.fit()
         self._show_list()
 
