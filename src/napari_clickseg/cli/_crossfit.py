@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from napari_clickseg.crossfit.run import Result
     from napari_clickseg.crossfit.spec import CrossfitSpec
 
-STOPPED = 130
-
 
 def add(verbs: Any) -> None:
     """Add the verb."""
@@ -122,7 +120,7 @@ def _answer(folder: CrossfitFolder, result: Result, *, as_json: bool) -> int:
     if result.reason != "done":
         way = f"clickseg crossfit --resume --out {folder.path}"
         say(f"{result.reason.capitalize()}; go on with: {way}")
-        return STOPPED if result.reason == "stopped" else 0
+        return 0
     found = overview(folder)
     if as_json:
         model = None if result.model is None else str(result.model)
