@@ -305,6 +305,78 @@ def test_a_report_is_opened_where_there_is_one(bench: Bench, project: Path) -> N
     assert bench.controller.report() == bench.run.path / "report.md"
 
 
+def test_broken_images_are_refused_or_left_out_by_choice(bench: Bench, project: Path) -> None:
+    (project / "images" / "2.png").write_bytes(b"no image")
+    bench.controller.choose_project(str(project))
+    bench.controller.check()
+    bench.wait(lambda: bench.state.found)
+    assert bench.state.found is not None
+    assert any("2.png" in error for error in bench.state.found.errors)
+    skip = next(one for one in settings_of("Images") if one.name == "corrupt")
+    bench.controller.set_value(skip, "skip")
+    bench.controller.check()
+    bench.wait(lambda: bench.state.found)
+    assert bench.state.found is not None and not bench.state.found.errors
+    assert any("2.png" in one and "left out" in one for one in bench.state.found.warnings)
+    assert "3 annotated images" in bench.state.found.lines[0]
+
+
+def test_samples_that_can_not_be_drawn_say_why(
+    bench: Bench, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(arguments: list[str], folder: Path) -> Any:
+        (folder / "log.txt").write_text("clickseg: The card's memory is full.\n")
+        return type("Launch", (), {"pid": 0})
+
+    monkeypatch.setattr("napari_clickseg._napari.training_work.launch", launch)
+    bench.controller.choose_project(str(project))
+    bench.controller.show_samples()
+    bench.wait(lambda: not bench.state.busy)
+    assert bench.state.message == "The card's memory is full."
+    assert bench.state.samples is None
+
+
+def test_drawing_samples_can_be_cancelled(
+    bench: Bench, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import subprocess
+    import sys
+
+    began: list[Any] = []
+
+    def launch(arguments: list[str], folder: Path) -> Any:
+        began.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return began[0]
+
+    monkeypatch.setattr("napari_clickseg._napari.training_work.launch", launch)
+    bench.controller.choose_project(str(project))
+    bench.controller.show_samples()
+    bench.wait(lambda: began)
+    bench.controller.cancel()
+    assert not bench.state.busy
+    assert began[0].wait(PATIENCE) != 0
+
+
+@pytest.mark.slow
+def test_samples_are_drawn_by_the_command(
+    training_home: Path, project: Path, tmp_path: Path
+) -> None:
+    from napari_clickseg._napari.training_work import Order, samples
+
+    order = Order(str(project), None, tmp_path, training_home, "", {"size": 64})
+    picture = samples(order, lambda: False, lambda *_: None)
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.std() > 5
+
+
+@pytest.mark.slow
+def test_all_architectures_and_encoders_are_named() -> None:
+    from napari_clickseg._napari.training_work import list_names
+
+    names = list_names()
+    assert {"unet", "fpn", "deeplabv3plus", "segformer"} <= set(names["architecture"])
+    assert {"resnet18", "mobilenet_v2", "tu-resnet10t"} <= set(names["encoder"])
+
+
 # ---- layers
 
 

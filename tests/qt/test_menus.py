@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from napari_clickseg._qt.annotate import AnnotateWidget
+from napari_clickseg._qt.train import TrainWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.gui
+
+PLUGIN_MENU = "napari/plugins/napari-clickseg"  # a plugin with several widgets has its own
 
 
 def test_the_menus_open_the_widget_and_toggle_it(
@@ -20,7 +23,7 @@ def test_the_menus_open_the_widget_and_toggle_it(
 
     viewer = make_napari_viewer(show=True)
     app = get_app_model()
-    for menu in ("napari/layers/annotate", "napari/layers/segment", "napari/plugins"):
+    for menu in ("napari/layers/annotate", "napari/layers/segment", PLUGIN_MENU):
         listed = [getattr(item, "command", None) for item in app.menus.get_menu(menu)]
         assert "napari-clickseg.annotate" in [each.id for each in listed if each is not None]
     app.commands.execute_command("napari-clickseg.annotate").result()
@@ -33,6 +36,22 @@ def test_the_menus_open_the_widget_and_toggle_it(
     app.commands.execute_command("napari-clickseg.annotate").result()
     assert list(viewer.window._wrapped_dock_widgets.values()) == [dock]
     assert not dock.isVisible()
+
+
+def test_the_menus_open_the_train_widget(
+    make_napari_viewer: Callable[..., Any], training_home: Any, qtbot: Any
+) -> None:
+    from napari._app_model import get_app_model
+
+    viewer = make_napari_viewer(show=True)
+    app = get_app_model()
+    for menu in ("napari/layers/annotate", "napari/layers/segment", PLUGIN_MENU):
+        listed = [getattr(item, "command", None) for item in app.menus.get_menu(menu)]
+        assert "napari-clickseg.train" in [each.id for each in listed if each is not None]
+    app.commands.execute_command("napari-clickseg.train").result()
+    (dock,) = viewer.window._wrapped_dock_widgets.values()
+    assert isinstance(dock.inner_widget(), TrainWidget)
+    qtbot.waitUntil(dock.isVisible)
 
 
 @pytest.mark.parametrize(

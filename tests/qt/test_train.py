@@ -456,6 +456,91 @@ def test_the_folder_is_remembered(
     assert again.desk.state.home == str(tmp_path / "other")
 
 
+def test_files_and_folders_are_chosen_in_dialogs(
+    open_train: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qtbot: Any
+) -> None:
+    from qtpy.QtWidgets import QFileDialog
+
+    answers = {"folder": "", "file": ""}
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: answers["folder"])
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (answers["file"], ""))
+    _, widget = open_train(show=True)
+    state, home = widget.desk.state, widget.desk.state.home
+    widget.source.source.value = "project"
+    widget.folds["Folder"].expand(animate=False)
+    qtbot.wait(200)
+    click(widget.source.folder), click(widget.source.table), click(widget.choose)
+    widget.main.box.value = widget.main.box.choices[-1]
+    assert (state.project, state.home, state.settings) == ("", home, {}), "dialogs were cancelled"
+    assert widget.main.box.value == "default"
+    answers |= {"folder": str(tmp_path / "here"), "file": str(tmp_path / "mine.safetensors")}
+    click(widget.source.folder)
+    assert state.project == str(tmp_path / "here") == widget.source.path.value
+    click(widget.source.table)
+    assert state.project == str(tmp_path / "mine.safetensors")
+    click(widget.choose)
+    assert state.home == str(tmp_path / "here") == widget.home.value
+    widget.main.box.value = widget.main.box.choices[-1]
+    assert state.settings == {"start": str(tmp_path / "mine.safetensors")}
+    assert widget.main.box.current_choice == "mine.safetensors"
+    widget.home.native.setFocus()
+    widget.home.native.selectAll()
+    QTest.keyClicks(widget.home.native, str(tmp_path / "typed"))
+    QTest.keyClick(widget.home.native, Qt.Key.Key_Return)
+    assert state.home == str(tmp_path / "typed")
+
+
+def test_report_and_folder_are_opened_by_the_system(
+    open_train: Open, training_home: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    from qtpy.QtGui import QDesktopServices
+
+    from napari_clickseg.training.spec import read_spec
+
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    runs = [RunFolder(training_home / "runs" / name) for name in ("one", "other")]
+    for run in runs:
+        run.create(read_spec(None, project="p"))
+        run.add("started", pid=0, epochs=1, resumed=False)
+    _, widget = open_train(show=True)
+    qtbot.waitUntil(lambda: widget.desk.state.run.status == "stopped", timeout=10_000)
+    click(widget.runs.report)
+    assert "no report" in widget.message.value and opened == []
+    path = run_of(widget).path
+    (path / "report.md").touch()
+    click(widget.runs.report), click(widget.runs.folder)
+    assert opened == [str(path / "report.md"), str(path)]
+    other = next(run.path for run in runs if run.path != path)
+    widget.runs.runs.value = other
+    qtbot.waitUntil(lambda: run_of(widget).path == other)
+
+
+def test_names_of_networks_are_offered_while_typing(
+    open_train: Open, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    names = {"architecture": ("unet", "fpn", "unetplusplus"), "encoder": ("resnet18",)}
+    monkeypatch.setattr("napari_clickseg._napari.training_work.list_names", lambda: names)
+    _, widget = open_train(show=True)
+    click(widget.folds["Network"].header)
+    form = widget.specs["Network"]
+    qtbot.waitUntil(lambda: "dropout" in form.fields, timeout=20_000)
+    qtbot.waitUntil(lambda: widget.desk.state.names == names, timeout=10_000)
+    completer = form.fields["architecture"].widget.native.completer()
+    completer.setCompletionPrefix("UNET")
+    found = [completer.setCurrentRow(i) and completer.currentCompletion() for i in range(2)]
+    assert found == ["unet", "unetplusplus"]
+
+
+def test_hiding_what_was_found_leaves_no_gap(open_train: Open, qtbot: Any) -> None:
+    _, widget = open_train(show=True)
+    state, source = widget.desk.state, widget.source
+    state.found = Found(("Many words about what there is. " * 9,), (), (), "A plan. " * 9)
+    qtbot.wait(100)
+    state.found = None
+    qtbot.waitUntil(lambda: source.height() <= source.sizeHint().height() + 2, timeout=10_000)
+
+
 # ---- without pretence
 
 

@@ -115,7 +115,7 @@ class TrainWidget(QWidget):
             label="Folder",
             tooltip="Where the runs, and the projects that are made of layers, are kept.",
         )
-        choose = button("Choose…", "Choose another folder.", self._ask_home)
+        self.choose = button("Choose…", "Choose another folder.", self._ask_home)
         reset = button(
             "Reset all settings",
             "Goes back to the defaults, which are chosen from your images.",
@@ -125,7 +125,7 @@ class TrainWidget(QWidget):
             lambda: self._controller.choose_home(self.home.value)
         )
         self._ties.show(self._show_home, "home")
-        return form(form(self.home), choose, reset, labels=False).native  # type: ignore[no-any-return]
+        return form(form(self.home), self.choose, reset, labels=False).native  # type: ignore[no-any-return]
 
     def _lay_out(self) -> None:
         content = QWidget()
