@@ -1,25 +1,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_clickseg.data.facts import Findings, ImageFacts
+from napari_clickseg.training.defaults import zoom
 from napari_clickseg.training.spec import LossTerm, SpecError, TrainingSpec, read_spec, schema
 
 
-@dataclass(frozen=True)
-class Known:
-    images: int = 9
-    shape: tuple[int, int] = (450, 540)
-    channels: int = 1
-    classes: tuple[int, ...] = (1, 2)
-    extent: float = 50.0
-    scheme: Literal["instances", "classes"] = "classes"
+def known(images: int = 9, shape: tuple[int, int] = (450, 540), channels: int = 1) -> Findings:
+    """Return what would be found in a project of two classes, with objects of 50 pixels."""
+    one = ImageFacts(
+        name="a", group="a", split="", shape=shape, dtype="uint8", channels=channels, rgb=False,
+        pixels={1: 900, 2: 300}, ignored=0, spans=((1, 50), (2, 30)), id_spans={1: 50, 2: 30},
+    )  # fmt: skip
+    return Findings((one,) * images, 0, "classes", None, 0)
 
 
 def test_every_field_is_described() -> None:
@@ -30,7 +30,7 @@ def test_every_field_is_described() -> None:
 
 
 def test_nothing_but_the_project_has_to_be_said() -> None:
-    spec = TrainingSpec(project="p").completed(Known())
+    spec = TrainingSpec(project="p").completed(known())
     assert spec.epochs > 0
     assert spec.windows > 0
     assert spec.batch >= 2
@@ -47,7 +47,7 @@ def test_what_was_said_stays() -> None:
         "metric": "recall", "augmentation": "none", "scheme": "instances", "classes": (7,),
     }  # fmt: skip
     spec = TrainingSpec(project="p", **fields)
-    assert spec.completed(Known()) == spec
+    assert spec.completed(known()) == spec
 
 
 @given(
@@ -57,13 +57,20 @@ def test_what_was_said_stays() -> None:
     task=st.sampled_from(["click", "binary", "multiclass", "multilabel"]),
 )
 def test_what_is_chosen_is_a_spec_again(images: int, side: int, channels: int, task: Any) -> None:
-    known = Known(images=images, shape=(side, max(1, side // 3)), channels=channels)
-    spec = TrainingSpec(project="p", task=task).completed(known)
+    findings = known(images, (side, max(1, side // 3)), channels)
+    spec = TrainingSpec(project="p", task=task).completed(findings)
     assert TrainingSpec.model_validate_json(spec.model_dump_json()) == spec
     assert spec.size % 32 == 0
     assert spec.size >= 64
-    assert spec.completed(known) == spec
+    assert spec.completed(findings) == spec
     assert spec.epochs * spec.windows <= 60_000
+
+
+def test_an_image_is_shown_at_its_own_size_unless_its_objects_would_not_fit() -> None:
+    spec = TrainingSpec(project="p", task="binary", size=64).completed(known())
+    assert zoom(spec, known()) == pytest.approx(0.6 * 64 / 50)
+    assert zoom(spec.changed(size=256), known()) == 1
+    assert zoom(spec, Findings((), 0, "classes", None, 0)) == 1
 
 
 @pytest.mark.parametrize(
