@@ -1,7 +1,7 @@
 """Make the pictures of docs/tutorial-finetune.md: a real training on openly licensed images.
 
     xvfb-run -a -s "-screen 0 1400x1000x24" .venv/bin/python tools/make_training_screenshots.py \\
-        PROJECT [--set epochs=6] [--keep FOLDER]
+        PROJECT --set epochs=12 --set windows=96 [--keep FOLDER]
 
 PROJECT is a project folder; those in docs/ show yeast cells, see the tutorial for their source.
 With the default settings this takes as long as a training takes.
@@ -38,33 +38,42 @@ def main() -> None:
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
         os.environ["CLICKSEG_HOME"] = str((args.keep or Path(folder)).absolute())
         os.environ["CLICKSEG_MODELS"] = str(Path(folder) / "models")
-        for theme in ("dark", "light"):
-            picture_all(args.project, theme, {k: _value(v) for k, v in settings.items()})
+        spec = {key: _value(text) for key, text in settings.items()}
+        train(Window(args.project, "dark"), spec)
+        show(Window(args.project, "light"))
 
 
-def picture_all(project: Path, theme: str, settings: dict[str, Any]) -> None:
-    """Go through a training; what was trained before is only shown."""
-    window = Window(project, theme)
-    state, controller = window.widget.desk.state, window.widget.desk.controller
+def train(window: Window, settings: dict[str, Any]) -> None:
+    """Check what is open, and train, unless that was done before."""
+    state = window.widget.desk.state
     state.settings = settings
-    window.press(window.widget.source.check)
-    window.wait(lambda: state.found is not None, 300)
-    window.picture(f"train-check-{theme}")
     if not state.runs:
+        check(window)
         window.press(window.widget.run.train)
-        half = lambda: len(state.run.curves.loss) >= max(2, state.run.epochs // 2)  # noqa: E731
-        window.wait(lambda: half() or (not state.run.alive and state.run.path is not None), 7200)
-        window.picture(f"train-running-{theme}")
+        window.wait(lambda: len(state.run.curves.loss) > state.run.epochs // 2 > 0, 7200)
+        window.picture("train-running-dark")
         window.wait(lambda: not state.run.alive, 7200)
+    window.close()
+
+
+def check(window: Window) -> None:
+    """Have the widget say what it found."""
+    window.press(window.widget.source.check)
+    window.wait(lambda: window.widget.desk.state.found is not None, 300)
+    window.picture("train-check-dark")
+
+
+def show(window: Window) -> None:
+    """Show what came of it."""
+    state = window.widget.desk.state
+    window.wait(lambda: bool(state.run.previews))
     print(state.run.status, state.message, state.run.table)
     window.press(window.widget.runs.previews)
     window.wait(lambda: "validation predictions" in window.viewer.layers, 60)
     window.look_at_predictions()
-    state.found = None
-    window.picture(f"train-done-{theme}")
-    controller.show_previews(False)
-    window.viewer.close()
-    window.rest(200)
+    window.widget._scroll.ensureWidgetVisible(window.widget.runs.widget.native)
+    window.picture("train-done-light")
+    window.close()
 
 
 class Window:
@@ -73,6 +82,7 @@ class Window:
     def __init__(self, project: Path, theme: str) -> None:
         import napari
         from napari.settings import get_settings
+        from skimage.measure import label
 
         from napari_clickseg.data.images import read_plane
         from napari_clickseg.data.masks import read_labels
@@ -87,7 +97,9 @@ class Window:
             name = Path(record.name).stem
             groups.append(record.group)
             self.viewer.add_image(plane.read_all(), rgb=plane.rgb, name=name)
-            self.viewer.add_labels(read_labels(record.mask).astype(int), name=f"{name} labels")
+            # As somebody would have clicked on them: each object with an id of its own.
+            objects = label(read_labels(record.mask), connectivity=2)
+            self.viewer.add_labels(objects, name=f"{name} labels")
         _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
         self.wait(lambda: self.widget.desk.controller.reader.idle)
         self.wait(lambda: len(self.widget.desk.state.offers) == len(groups))
@@ -128,6 +140,11 @@ class Window:
         camera.zoom = 0.95 * min(
             canvas.height() / (box[1] - box[0])[0], canvas.width() / (box[1] - box[0])[1]
         )
+
+    def close(self) -> None:
+        """Close the window."""
+        self.viewer.close()
+        self.rest(200)
 
     def picture(self, name: str) -> None:
         """Save a picture of the whole window."""

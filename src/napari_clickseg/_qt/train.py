@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import LineEdit
@@ -162,9 +163,17 @@ class TrainWidget(QWidget):
     def _show_parts(self) -> None:
         """Leave out what there is nothing to see of yet."""
         state = self.desk.state
-        self.curves.setVisible(state.run.status not in ("none", "preparing"))
+        seen = state.run.status not in ("none", "preparing")
+        if seen and self.curves.isHidden() and state.run.alive:
+            # A training has begun: what there is to see of it may be below the window's end.
+            QTimer.singleShot(_PACE, self._look_at_run)
+        self.curves.setVisible(seen)
         for part in (self.runs.widget.native, self.folds["Messages"]):
             part.setVisible(bool(state.runs) or state.run.path is not None)
+
+    def _look_at_run(self) -> None:
+        with suppress(RuntimeError):  # the widget is gone
+            self._scroll.ensureWidgetVisible(self.curves, 0, 8)
 
     def _show_samples(self) -> None:
         if self.desk.state.samples is not None:
