@@ -10,6 +10,7 @@ from npe2 import PluginManifest
 
 from napari_clickseg._napari import settings
 from napari_clickseg._napari.state import AnnotateState
+from napari_clickseg._napari.training_state import TrainState
 
 if TYPE_CHECKING:
     from npe2 import DynamicPlugin
@@ -34,15 +35,28 @@ def declared() -> dict[str, Any]:
 
 
 def test_every_declared_setting_is_a_field_of_the_state_with_the_same_default() -> None:
-    state = AnnotateState()
-    assert set(declared()) == set(settings.FIELDS) <= {field.name for field in fields(state)}
-    for name, prop in declared().items():
-        assert prop.default == getattr(state, name), name
+    states = {settings.FIELDS: AnnotateState(), settings.TRAIN_FIELDS: TrainState()}
+    assert set(declared()) == {name for names in states for name in names}
+    for names, state in states.items():
+        assert set(names) <= {field.name for field in fields(state)}
+        for name in names:
+            assert declared()[name].default == getattr(state, name), name
 
 
 @pytest.mark.usefixtures("registered")
 def test_without_saved_settings_a_state_has_the_defaults() -> None:
     assert settings.new_state() == AnnotateState()
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_usual_folder_of_runs_is_not_written_down(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CLICKSEG_HOME", str(tmp_path / "usual"))
+    settings.remember_train(TrainState(home=str(tmp_path / "other")))
+    assert settings.new_train_state().home == str(tmp_path / "other")
+    settings.remember_train(TrainState(home=str(tmp_path / "usual")))
+    assert settings.new_train_state().home == ""
 
 
 @pytest.mark.usefixtures("registered")

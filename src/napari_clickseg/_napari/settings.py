@@ -13,7 +13,7 @@ from typing import Any
 from napari_clickseg._napari.state import AnnotateState
 from napari_clickseg._napari.training_state import TrainState
 
-__all__ = ["FIELDS", "new_state", "new_train_state", "remember", "remember_train"]
+__all__ = ["FIELDS", "TRAIN_FIELDS", "new_state", "new_train_state", "remember", "remember_train"]
 
 PLUGIN = "napari-clickseg"
 _log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ _GROUPS = {
 }
 FIELDS = tuple(name for names in _GROUPS.values() for name in names)
 _TRAINING: dict[str, tuple[str, ...]] = {"training": ("home",)}
+TRAIN_FIELDS = tuple(name for names in _TRAINING.values() for name in names)
 
 
 def new_state() -> AnnotateState:
