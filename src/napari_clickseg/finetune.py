@@ -334,14 +334,18 @@ def _clicked(
 
 def _truth(record: Record, prepared: Prepared) -> npt.NDArray[Any]:
     """Return the ids that are clicked on: what is not learned is background."""
-    labels = read_labels(record.mask)
-    wanted = prepared.spec.classes
-    if not wanted:
-        return labels
-    kept = np.isin(labels, wanted)
-    if prepared.classes.ignore is not None:
-        kept |= labels == prepared.classes.ignore
-    return np.where(kept, labels, 0)
+    from napari_clickseg.training.defaults import automatic
+    from napari_clickseg.training.project_clicks import connected_parts
+
+    labels, spec, ignore = read_labels(record.mask), prepared.spec, prepared.classes.ignore
+    kept = np.isin(labels, spec.classes) if spec.classes else labels > 0
+    objects = np.where(kept & (labels != ignore), labels, 0).astype(np.int64)
+    if spec.scheme == "classes" and spec.task == "click" and not automatic(spec):
+        objects = connected_parts(objects).astype(np.int64)
+    if ignore is not None:
+        objects[objects == ignore] = objects.max() + 1
+        objects[labels == ignore] = ignore
+    return objects
 
 
 def _spread(records: Sequence[Record]) -> list[Record]:

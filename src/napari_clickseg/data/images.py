@@ -316,14 +316,14 @@ def _pictured(array: npt.NDArray[Any]) -> StoredImage:
     return StoredImage((array,), "Q" * (array.ndim - 2) + "YX")
 
 
-def _open_tiff(path: Path, lazy: int = _LAZY) -> StoredImage:
+def _open_tiff(path: Path, lazy: int | None = None) -> StoredImage:
     import tifffile
     import zarr
 
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
         axes, levels, size = series.axes, len(series.levels), series.nbytes
-        if size < lazy:
+        if size < (_LAZY if lazy is None else lazy):
             try:
                 return StoredImage((series.asarray(),), axes)
             except ValueError as error:

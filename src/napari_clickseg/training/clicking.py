@@ -14,7 +14,12 @@ from napari_clickseg.models.losses import Term, build_loss
 from napari_clickseg.segmenter import Segmenter
 from napari_clickseg.training.losses import click_cross_entropy, click_loss
 from napari_clickseg.training.previews import write_preview
-from napari_clickseg.training.project_clicks import ProjectAnnotations, ProjectPool, records
+from napari_clickseg.training.project_clicks import (
+    ProjectAnnotations,
+    ProjectPool,
+    connected_parts,
+    records,
+)
 from napari_clickseg.training.table_clicks import TableAnnotations, corrections
 from napari_clickseg.training.work import Batch, TrainingError, Validation
 
@@ -137,11 +142,11 @@ class ClickWork:
             sample = self.validation[i]
             session = _session(segmenter, sample)
             labels = np.zeros(sample.labels.shape, np.int64)
-            for identifier, truth in self._objects(sample):
+            for _, truth in self._objects(sample):
                 session.start_from(None)
                 if not self.card.automatic:
                     _click(session, np.zeros_like(truth), truth)
-                labels[session.predict().mask] = identifier
+                labels[session.predict().mask] = sample.labels[truth].max(initial=1)
             files.append(write_preview(folder, sample.record, labels, epoch, self.spec.project))
         return files
 
@@ -237,6 +242,8 @@ class ClickWork:
         if self.card.automatic:
             return [(self.classes.output_ids[0], known)]
         ids = np.where(known, sample.labels, 0)
+        if self.spec.scheme == "classes":
+            ids = connected_parts(ids)
         found, counts = np.unique(ids, return_counts=True)
         large = [int(i) for i, n in zip(found, counts, strict=True) if i and n >= _LEAST]
         step = max(1, len(large) // _OBJECTS)

@@ -48,7 +48,7 @@ def records(
     channels : int
         Of the network.
     by_class : bool
-        Ids are classes: those that are not learned count as background.
+        Ids are classes: connected parts of one class are the objects.
     whole : bool
         The classes are one, and all of it is wanted.
     """
@@ -73,10 +73,21 @@ def _labels(
     if whole:
         return np.asarray(known, np.int32)
     if by_class:
-        return np.where(known, indices, 0).astype(np.int32)
+        return connected_parts(np.where(known, labels, 0))
     kept = np.where(known, labels, 0)
     _, compact = np.unique(kept, return_inverse=True)  # ids may be large numbers
     return (compact.reshape(labels.shape) + int(kept.min() > 0)).astype(np.int32)
+
+
+def connected_parts(classes: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return the objects of a map of class ids (Y, X): 8-connected parts of one class, int32.
+
+    A click is on one cell, not on all cells of its class: a model that learned the class as one
+    object would answer with all of them.
+    """
+    from skimage.measure import label
+
+    return np.asarray(label(classes, background=0, connectivity=2), np.int32)
 
 
 class ProjectPool(Pool):
