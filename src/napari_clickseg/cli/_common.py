@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,3 +135,17 @@ def say_json(value: object) -> None:
 def note(text: str) -> None:
     """Write what is not the answer to standard error."""
     sys.stderr.write(f"clickseg: {text}\n")
+
+
+class EventBar:
+    """A progress bar that what follows a run opens, and that is closed at the end."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli._common import add_verb, note, positive_count, progress, say, say_json
+from napari_clickseg.cli._common import (
+    EventBar,
+    add_verb,
+    note,
+    positive_count,
+    progress,
+    say,
+    say_json,
+)
 from napari_clickseg.cli._train import read_settings
 
 if TYPE_CHECKING:
     import argparse
-
-    from tqdm import tqdm
 
     from napari_clickseg.crossfit.folder import CrossfitFolder
     from napari_clickseg.crossfit.run import Result
@@ -145,18 +151,8 @@ def _say_figures(found: dict[str, Any]) -> None:
         say(f"{obeyed['obeyed']:.0%} of {obeyed['count']} clicks obeyed")
 
 
-class _Bar:
+class _Bar(EventBar):
     """Shows the events as a progress bar of the stages, and notes."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
     def show(self, event: dict[str, Any]) -> None:
         """Show an event; runs in a thread."""

@@ -6,13 +6,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli._common import add_verb, note, progress, say, say_json
+from napari_clickseg.cli._common import EventBar, add_verb, note, progress, say, say_json
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-
-    from tqdm import tqdm
 
     from napari_clickseg.training.spec import TrainingSpec
 
@@ -152,18 +150,8 @@ def _done(folder: Path, reason: str) -> int:
     return 0
 
 
-class _Bar:
+class _Bar(EventBar):
     """Shows a run's events as a progress bar and notes."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
     def show(self, event: dict[str, Any]) -> None:
         """Show an event."""

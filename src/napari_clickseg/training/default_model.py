@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from napari_clickseg.core.guidance import input_channels
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import load_network, save_model
 from napari_clickseg.models.network import create
+from napari_clickseg.models.transfer import Layout, transfer
 from napari_clickseg.training.live import LiveAnnotations
 from napari_clickseg.training.losses import PixelLoss, click_loss
 from napari_clickseg.training.samples import Pool
@@ -121,7 +121,10 @@ class Trainer:
         self.before: dict[str, Any] = {}
         if start is not None:
             known, card = load_network(start)
-            network.load_state_dict(_with_more_inputs(known.state_dict(), network.state_dict()))
+            before = Layout(card.encoding, card.image_channels)
+            taken = transfer(network, known.state_dict(), before, Layout(spec.encoding, 3))
+            if taken.fresh:
+                raise ValueError(f"{start} is of another architecture; start from another model.")
             self.before = card.training
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
@@ -296,15 +299,6 @@ class Trainer:
         logger.info("%s", event)
         with (self.folder / "events.jsonl").open("a") as file:
             file.write(json.dumps(event) + "\n")
-
-
-def _with_more_inputs(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give the first convolution of known weights the inputs that it lacks, with zeros."""
-    out = {}
-    for name, value in state.items():
-        missing = wanted[name].shape[1] - value.shape[1] if value.ndim == 4 else 0
-        out[name] = F.pad(value, (0, 0, 0, 0, 0, missing)) if missing > 0 else value
-    return out
 
 
 def train_default_model(
