@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.gui
 
 LONGEST = 0.020  # seconds that anything of ours may hold the window on a usual machine
+# What holds the window by itself does so in each round. Where the machine takes processor time
+# away, single slots look long, but hardly in every round.
+ROUNDS = 6
 
 
 class Stopwatch:
@@ -102,22 +106,21 @@ def test_two_hundred_quick_clicks_do_not_hold_the_window(
     fake_model.delay = 0.15 if case == "slow" else 0.03
     if case == "failing":
         fake_model.error = RuntimeError("out of memory")
-    state, texts, usual, where = window.state, [], 0.0, ""
-    for _ in range(3):  # the quietest of three rounds is what it takes
+    state, texts, longest, where = window.state, [], math.inf, ""
+    alone = napari_alone(window.viewer, window.controller.pairing.positive)
+    bound = max(LONGEST, 3 * alone)
+    for _ in range(ROUNDS):
         watch.slots.clear()
         click_quickly(window, 200)
         assert state.n_positive + state.n_negative > 190 and not state.busy
         assert len(watch.slots) > 200
-        longest, where = max(watch.slots)
-        # The machine takes processor time away now and then, and a few slots look long by that.
-        usual = float(np.percentile([seconds for seconds, _ in watch.slots], 95))
+        longest, where = min((longest, where), max(watch.slots))
         middle = float(np.median([seconds for seconds, _ in watch.slots]))
         texts.append(f"longest {1000 * longest:.1f} ms ({where}), median {1000 * middle:.1f} ms")
-        if usual <= LONGEST:
+        if longest <= bound:
             break
         window.press("clear")
         window.click(250, 250)
     with capsys.disabled():
         print(f"\n  {case}: {'; '.join(texts)}", end=" ")  # noqa: T201
-    alone = napari_alone(window.viewer, window.controller.pairing.positive)
-    assert usual <= max(LONGEST, 2 * alone), f"{where}; napari alone takes {1000 * alone:.1f} ms"
+    assert longest <= bound, f"{where}; napari alone takes {1000 * alone:.1f} ms"
