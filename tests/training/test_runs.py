@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,6 +109,28 @@ def test_a_run_whose_process_is_gone_can_be_resumed(run: RunFolder) -> None:
     assert run.state == "stopped"
     assert alive(os.getpid())
     assert not alive(0)
+
+
+def test_a_number_that_is_used_again_is_another_process(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(time, "time", lambda: 1_000_000_000.0)  # long before this process
+        run.add("started", pid=os.getpid())
+    assert run.state == "stopped"
+    run.add("started", pid=os.getpid())
+    assert run.state == "running"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no zombies")
+def test_a_process_that_nobody_waited_for_runs_no_more() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as ended:
+        assert ended.stdout is not None
+        ended.stdout.read()  # until it ends
+        deadline = time.monotonic() + 10
+        while alive(ended.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not alive(ended.pid)
 
 
 def test_a_stop_is_asked_for_and_forgotten(run: RunFolder) -> None:

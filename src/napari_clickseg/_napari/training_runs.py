@@ -134,7 +134,7 @@ class RunReader:
         known, launched = self._known, self._launched
         if launched is not None and known.since < launched.time - _ROUNDED:
             return self._before_the_start(known, launched)
-        if known.status == "running" and not alive(known.pid):
+        if known.status == "running" and not alive(known.pid, known.since):
             events, self._offset = self._folder.events(self._offset)  # its last words
             known = self._known = follow(known, events)
             if known.status == "running":

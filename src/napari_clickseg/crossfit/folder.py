@@ -217,7 +217,8 @@ class CrossfitFolder:
         for event in self.log.events()[0]:
             match event.get("event"):
                 case "started":
-                    state = "running" if alive(int(event.get("pid", 0))) else "stopped"
+                    there = alive(int(event.get("pid", 0)), event.get("time"))
+                    state = "running" if there else "stopped"
                 case "finished":
                     state = "stopped" if event.get("reason") != "done" else "finished"
                 case "failed":

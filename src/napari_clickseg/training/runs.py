@@ -139,7 +139,8 @@ class RunFolder:
         for event in self.events()[0]:
             match event.get("event"):
                 case "started":
-                    state = "running" if alive(int(event.get("pid", 0))) else "stopped"
+                    there = alive(int(event.get("pid", 0)), event.get("time"))
+                    state = "running" if there else "stopped"
                 case "finished":
                     state = "stopped" if event.get("reason") == "stopped" else "finished"
                 case "failed":
@@ -230,32 +231,30 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             partial.unlink()
 
 
-def alive(pid: int) -> bool:
-    """Whether a process of this number runs."""
+def alive(pid: int, at: float | None = None) -> bool:
+    """Whether a process runs.
+
+    Parameters
+    ----------
+    pid : int
+        Its number.
+    at : float, optional
+        Seconds since the epoch when it was seen. Numbers are used again: one that began later is
+        another process.
+    """
+    import psutil
+
     if pid <= 0:
         return False
-    if os.name == "nt":
-        return _alive_on_windows(pid)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:  # it has ended; nobody asked how
+            return False
+        return at is None or process.create_time() <= at + 2 * _SECOND  # to the second
+    except psutil.NoSuchProcess:
         return False
-    except OSError:  # it is somebody else's
-        return True
-    return True
-
-
-def _alive_on_windows(pid: int) -> bool:
-    import ctypes
-
-    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009  # there on Windows alone
-    handle = kernel.OpenProcess(0x1000, False, pid)  # may query
-    if not handle:
-        return False
-    code = ctypes.c_ulong()
-    kernel.GetExitCodeProcess(handle, ctypes.byref(code))
-    kernel.CloseHandle(handle)
-    return code.value == 259  # still active
+    except psutil.AccessDenied:  # it is somebody else's
+        return at is None
 
 
 def _event(line: bytes) -> dict[str, Any] | None:
