@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from napari_clickseg.segmenter import Prediction, Session
 
 __all__ = ["Answers"]
+
+_LARGE = 4096 * 4096  # pixels of a plane that is not predicted as a whole unless asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Answers:
         pairing, plane = owner.pairing, owner.displayed()
         if not one.needs_answer or pairing is None or plane is None:
             return False
-        if not pairing.scene.prompt(plane):
+        if not (pairing.scene.prompt(plane) or self.unasked(pairing, plane)):
             return False
         loading = owner.state.model_status == "loading"
         return loading or runner.active("predict") or runner.active("survey")
@@ -122,6 +125,13 @@ class Answers:
             self._ask(pairing, plane, prompt)
         self.go_on()
 
+    def unasked(self, pairing: Pairing, plane: Plane) -> bool:
+        """Whether the model answers before the first click, on a plane that nobody worked on."""
+        segmenter = self._owner.segmenter
+        if segmenter is None or not segmenter.card.automatic or math.prod(plane.shape) > _LARGE:
+            return False
+        return pairing.scene.untouched(plane)
+
     def opener(self, pairing: Pairing, plane: Plane) -> Callable[[], Session]:
         """Return what gives the session of a plane; that is to be called on the worker thread.
 
@@ -143,7 +153,7 @@ class Answers:
 
     def _ask(self, pairing: Pairing, plane: Plane | None, prompt: Prompt) -> None:
         owner, state = self._owner, self._owner.state
-        if plane is None or not prompt:
+        if plane is None or not (prompt or self.unasked(pairing, plane)):
             owner.runner.cancel("predict")
             pairing.display.show_nothing()
             state.busy = False

@@ -137,7 +137,8 @@ class Objects:
 
     def skip(self) -> None:
         """Leave the current object as it was and begin the next one."""
-        self._drop(Draft())
+        segmenter = self._owner.segmenter
+        self._drop(Draft(quiet=segmenter is not None and segmenter.card.automatic))
 
     def clear(self) -> None:
         """Remove the clicks and the mask of the current object, but keep its id."""

@@ -60,12 +60,15 @@ class Draft:
         The object that is corrected; it keeps its id.
     value : int, optional
         The id it gets where that is decided already, as when it comes from another plane.
+    quiet : bool
+        Nothing is shown before a click, even by a model that needs none: it was skipped.
     """
 
     start: Patch | None = None
     settled: tuple[Mark, ...] = ()
     editing: Accepted | None = None
     value: int | None = None
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,11 @@ class Scene:
             n = len(_clicks(draft.settled, plane)) if settled else 0
             self._prompts[plane] = Prompt(_clicks(marks, plane), draft.start, n)
         return self._prompts[plane]
+
+    def untouched(self, plane: Plane) -> bool:
+        """Whether nothing was done on a plane: neither clicked, nor accepted, nor skipped."""
+        quiet = self.draft(plane).quiet or any(one.plane == plane for one in self.objects)
+        return not quiet and not self.prompt(plane)
 
     def value(self, plane: Plane) -> int:
         """Return the id that the object being made on a plane gets, where each gets its own."""
