@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,64 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Project, Record
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["begin", "begin_from"]
+__all__ = ["Plan", "begin", "begin_from", "plan"]
 
 _FEWEST = 3  # images: one to find errors in, one to train on, one to choose the best round by
 _CLASSES = "classes.json"
 
 
-def begin(spec: CrossfitSpec, folder: CrossfitFolder) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a cross-fitting will do.
+
+    Parameters
+    ----------
+    spec : CrossfitSpec
+        Completed.
+    rows : tuple of FoldRow
+        Which fold each image is in.
+    said : tuple of str
+        What the user should know, a line each.
+    """
+
+    spec: CrossfitSpec
+    rows: tuple[FoldRow, ...]
+    said: tuple[str, ...]
+
+
+def plan(spec: CrossfitSpec, project: Project, findings: Findings) -> Plan:
+    """Complete a spec from the data and cut the folds; nothing is written.
+
+    Parameters
+    ----------
+    spec : CrossfitSpec
+        What is left open is chosen from the data.
+    project : Project
+        Its images, but those for testing, are cut into folds.
+    findings : Findings
+        What was found in it.
+
+    Raises
+    ------
+    CrossfitError, TrainingError, SplitError
+        If it can't be begun; the message says why.
+    """
+    skipped = check_findings(findings, spec.training)
+    records = [r for r in project.records if r.split != "test" and r.name not in skipped]
+    training = _completed(spec.training, findings)
+    if training.encoding == "colour":
+        _check_monochrome(records)
+    said = [problem.text for problem in findings.warnings]
+    if skipped:
+        said.append(f"Left out, since they can't be read: {', '.join(skipped)}.")
+    rows, more = _rows(records, spec, training)
+    spec = spec.model_copy(update={"training": training})
+    return Plan(spec, tuple(rows), tuple(said + more))
+
+
+def begin(
+    spec: CrossfitSpec, folder: CrossfitFolder, findings: Findings | None = None
+) -> list[str]:
     """Make the folder of a new cross-fitting.
 
     Parameters
@@ -41,6 +93,8 @@ def begin(spec: CrossfitSpec, folder: CrossfitFolder) -> list[str]:
         What is left open is chosen from the data.
     folder : CrossfitFolder
         Must not hold one yet.
+    findings : Findings, optional
+        What was found in the project, where that is known already.
 
     Returns
     -------
@@ -55,20 +109,13 @@ def begin(spec: CrossfitSpec, folder: CrossfitFolder) -> list[str]:
     _check_free(folder)
     source = Path(spec.training.project).resolve()
     project = read_project(source)
-    findings = inspect_project(project)
-    skipped = check_findings(findings, spec.training)
-    records = [r for r in project.records if r.split != "test" and r.name not in skipped]
-    training = _completed(spec.training, findings).changed(project=str(source))
-    if training.encoding == "colour":
-        _check_monochrome(records)
-    said = [problem.text for problem in findings.warnings]
-    if skipped:
-        said.append(f"Left out, since they can't be read: {', '.join(skipped)}.")
-    rows, more = _rows(records, spec, training)
+    made = plan(spec, project, findings or inspect_project(project))
+    training = made.spec.training.changed(project=str(source))
+    said = list(made.said)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        folder.write_rows(folder.path / "folds.csv", rows)
-        said += more + _write_folds(folder, rows, project, training)
+        folder.write_rows(folder.path / "folds.csv", made.rows)
+        said += _write_folds(folder, made.rows, project, training)
         spec = spec.model_copy(update={"training": training})
         folder.write(folder.path / "spec.json", spec.to_json())  # last: now it is one
     except OSError as error:
