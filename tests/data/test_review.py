@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import ProjectClick, read_clicks
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
-from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.errors import AnnotatedError
+from napari_clickseg.data.masks import file_digest, read_labels
 from napari_clickseg.data.project import ProjectError, read_project
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW, ReviewQueue
 from napari_clickseg.data.review_table import TABLE, Review, append_review, read_reviews
@@ -288,3 +289,29 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
         ReviewQueue(tmp_path / "none")
     with pytest.raises(ProjectError, match=r"neither an index\.csv"):
         ReviewQueue(tmp_path)
+
+
+def test_a_rejected_image_can_be_accepted_with_labels_made_by_hand(queue: ReviewQueue) -> None:
+    propose(queue, a=0.5)
+    queue.reject("images/a.png")
+    record = queue.accept("images/a.png", LABELS)
+    assert (read_labels(record.mask) == LABELS).all()
+    assert queue.reviews()["images/a.png"].state == ACCEPTED
+
+
+def test_an_accepted_mask_is_corrected_only_by_who_has_seen_it(
+    queue: ReviewQueue, project: Path
+) -> None:
+    propose(queue, a=0.5)
+    click = ProjectClick(y=1, x=2, object=2)
+    seen = queue.accept("images/a.png", clicks=[click]).mask
+    digest = file_digest(seen)
+    assert queue.accept("images/a.png", LABELS // 2, replacing=digest).mask == seen
+    assert (read_labels(seen) == LABELS // 2).all()
+    assert not list((project / "clicks").iterdir()), "they were of another mask"
+    with pytest.raises(AnnotatedError, match=r"its mask masks/a\.png is kept"):
+        queue.accept("images/a.png", LABELS, replacing=digest)
+    assert (read_labels(seen) == LABELS // 2).all()
+    large = queue.accept("images/a.png", LABELS * 200, replacing=file_digest(seen)).mask
+    assert large.suffix == ".tif" and not seen.exists()
+    assert len(read_project(project).records) == 2

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["ProjectError"]
+__all__ = ["AnnotatedError", "ProjectError"]
 
 
 class ProjectError(ValueError):
     """A project that can't be read or written; the message says what to do."""
+
+
+class AnnotatedError(ProjectError):
+    """A mask that would have been replaced without anybody having asked for that."""

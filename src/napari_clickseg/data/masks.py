@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.images import TIFF, open_image
 
-__all__ = ["check_free", "check_mask_path", "read_labels", "write_mask"]
+__all__ = ["check_free", "check_mask_path", "file_digest", "read_labels", "write_mask"]
 
 
 def read_labels(path: Path) -> npt.NDArray[Any]:
@@ -55,6 +56,15 @@ def _read_png(path: Path) -> npt.NDArray[Any]:
     except (OSError, ValueError, SyntaxError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ImageError(f"{path} cannot be read as a mask: {reason}") from error
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, by which it is known whether it has changed; "" if none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def check_free(path: Path, *, overwrite: bool = False) -> None:

@@ -123,8 +123,9 @@ class ReviewQueue:
         *,
         clicks: Sequence[ProjectClick] = (),
         object_classes: Mapping[int, int] | None = None,
+        replacing: str = "",
     ) -> Record:
-        """Make a prediction the image's mask.
+        """Make a prediction, or what the user made of it, the image's mask.
 
         Parameters
         ----------
@@ -144,10 +145,11 @@ class ReviewQueue:
         ImageError
             If the image or the prediction can't be read.
         """
-        review = self._find(image)
+        review = self._find(image, again=labels is not None)
         found = read_labels(self.path(review)) if labels is None else labels
-        writer = ProjectWriter(self.folder)
-        record = writer.annotate(image, found, clicks=clicks, object_classes=object_classes)
+        record = ProjectWriter(self.folder).annotate(
+            image, found, clicks=clicks, object_classes=object_classes, replacing=replacing
+        )
         self._add(replace(review, state=ACCEPTED))
         self._remove(review.prediction)
         return record
@@ -164,9 +166,9 @@ class ReviewQueue:
         self._remove(review.prediction)
         return review
 
-    def _find(self, image: str) -> Review:
+    def _find(self, image: str, *, again: bool = False) -> Review:
         review = self.reviews().get(image)
-        if review is None or review.state != TO_REVIEW:
+        if review is None or (review.state != TO_REVIEW and not again):
             state = "has no prediction" if review is None else f"was {review.state}"
             raise ProjectError(f"{image} {state}; nothing of it is to be reviewed.")
         return review

@@ -21,9 +21,10 @@ from napari_clickseg.data.encode import (
     write_image,
     write_labels,
 )
-from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.errors import AnnotatedError, ProjectError
 from napari_clickseg.data.images import read_layout, read_plane
 from napari_clickseg.data.index import INDEX, SPLITS, Row, Table
+from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.names import VERSION_MARK, check_name, record_name
 from napari_clickseg.data.project import (
     Record,
@@ -172,8 +173,9 @@ class ProjectWriter:
         *,
         clicks: Sequence[ProjectClick] = (),
         object_classes: Mapping[int, int] | None = None,
+        replacing: str = "",
     ) -> Record:
-        """Give a mask to an image of the project that has none yet; the image is left as it is.
+        """Give a mask to an image of the project; the image is left as it is.
 
         Parameters
         ----------
@@ -183,12 +185,15 @@ class ProjectWriter:
             Ids; nothing but 0 says that there is really nothing in the image.
         clicks, object_classes
             As in `add`.
+        replacing : str
+            `masks.file_digest` of the mask that it takes the place of; any other one is kept.
 
         Raises
         ------
+        AnnotatedError
+            If it has another mask already; nothing is changed then.
         ProjectError
-            If there is no such image, it has a mask already, or this is no mask of it; nothing
-            is changed then.
+            If there is no such image, or this is no mask of it; nothing is changed then.
         ImageError
             If the image can't be read.
         """
@@ -196,11 +201,16 @@ class ProjectWriter:
         old = next((row for row in table.rows if row.image == image), None)
         if old is None:
             raise ProjectError(f"{self.folder} has no image {image}.")
-        if old.mask:
-            raise ProjectError(f"{image} is annotated already; its mask {old.mask} is kept.")
+        if old.mask and (not replacing or file_digest(self.folder / old.mask) != replacing):
+            raise AnnotatedError(f"{image} is annotated already; its mask {old.mask} is kept.")
         height, width = read_layout(self.folder / image).shape[:2]
         mask = storable_mask(image, labels, (height, width))
-        name = self._free("masks", PurePosixPath(image).stem, mask_suffix(mask))
+        suffix = mask_suffix(mask)
+        name = (
+            self._mask_name(table, old, image, suffix)
+            if old.mask
+            else self._free("masks", PurePosixPath(image).stem, suffix)
+        )
         row = replace(old, mask=name)
         notes = Annotations(clicks=tuple(clicks), classes=dict(object_classes or {}))
         with staging(self.folder) as staged:
@@ -209,8 +219,10 @@ class ProjectWriter:
             beside = self._clicks(row)
             if notes and beside:
                 staged.put(beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8"))
-            text = table.exchanged(old, row).text()
-            staged.put(INDEX, lambda path: path.write_text(text, encoding="utf-8"))
+            after = table.exchanged(old, row)
+            staged.put(INDEX, lambda path: path.write_text(after.text(), encoding="utf-8"))
+        if old.mask:
+            self._clear_away(old, row, after, clicks=bool(notes))
         return Record(
             self.folder / image,
             self.folder / name,
