@@ -106,6 +106,47 @@ def test_a_signal_ends_it_after_the_image(
     assert run(*words, capsys=capsys)[1] == "project: 1 predicted, 2 to review\n"
 
 
+def events(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def test_what_happens_is_written_as_it_happens(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "project" / "images" / "1.png").write_bytes(b"no picture")
+    words = (*WORDS, "--model", "tiny.safetensors", "--events", "seen")
+    assert run(*words, capsys=capsys)[0] == 0
+    told = events(folder / "seen")
+    assert [one["event"] for one in told] == ["started", "image", "image", "image", "finished"]
+    assert told[0]["pid"] == os.getpid()
+    assert [(one["done"], one["total"]) for one in told[1:4]] == [(0, 2), (1, 2), (2, 2)]
+    assert (told[4]["reason"], told[4]["predicted"]) == ("done", 1)
+    assert "1.png cannot be read" in told[4]["problems"][0]
+
+
+def test_a_file_called_stop_ends_it_after_the_image(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = ReviewQueue.propose
+
+    def interrupted(queue: ReviewQueue, *args: Any, **fields: Any) -> Any:
+        (folder / "seen" / "stop").touch()
+        return add(queue, *args, **fields)
+
+    monkeypatch.setattr(ReviewQueue, "propose", interrupted)
+    words = (*WORDS, "--model", "tiny.safetensors", "--events", "seen")
+    assert run(*words, capsys=capsys)[0] == 130
+    assert events(folder / "seen")[-1]["reason"] == "stopped"
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    assert run(*words, capsys=capsys)[1] == "project: 1 predicted, 2 to review\n"
+
+
+def test_why_it_failed_is_the_last_event(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*WORDS, "--events", "seen", capsys=capsys)[0] == 2
+    assert "needs clicks" in events(folder / "seen")[-1]["message"]
+
+
 WRONG = {
     "a model that needs clicks": ("predict project --rest", "clickseg train"),
     "unknown model": ("predict project --rest --model none", "no model"),
@@ -113,6 +154,7 @@ WRONG = {
     "clicks": ("predict project --rest --positive 1,1", "leave --positive"),
     "an output": ("predict project --rest --out m.tif", "leave --out"),
     "no images at a time": ("predict project --rest --workers 0", "1 or more"),
+    "events without --rest": ("predict a.png --out m.tif --events f", "go with --rest"),
     "a limit without --rest": ("predict a.png --out m.tif --limit 3", "go with --rest"),
 }  # fmt: skip
 

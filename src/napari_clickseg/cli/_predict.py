@@ -87,8 +87,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out is None:
         raise UsageError("Say where the mask goes: --out F; see clickseg predict --help.")
-    if args.limit or args.workers > 1:
-        raise UsageError("--limit and --workers go with --rest; see clickseg predict --help.")
+    if args.limit or args.workers > 1 or args.events is not None:
+        raise UsageError(
+            "--limit, --workers and --events go with --rest; see clickseg predict --help."
+        )
     _check_outputs(args)
     with steps(3) as step:
         session = _session(args)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.cli._common import (
@@ -21,7 +23,7 @@ from napari_clickseg.cli._common import (
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from napari_clickseg.batch import BatchResult
 
@@ -38,36 +40,78 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="with --rest: images at the same time",
     )
+    option(
+        "--events",
+        type=Path,
+        metavar="FOLDER",
+        help="with --rest: write there what happens, a line of JSON for each event in "
+        "events.jsonl; a file called stop in it ends the work after the present image",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     _check(args)
-    from napari_clickseg.batch import predict_rest
+    with _telling(args.events) as tell:
+        result = _predict(args, tell)
+        tell(
+            "finished",
+            reason="stopped" if result.stopped else "done",
+            predicted=len(result.predicted),
+            problems=list(result.problems.values()),
+        )
     from napari_clickseg.data.review import ReviewQueue
 
-    with _stopping() as stop, progress(0, "image") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        result = predict_rest(
-            args.image,
-            args.model,
-            device=args.device,
-            limit=args.limit,
-            overwrite=args.overwrite,
-            workers=args.workers,
-            stop=stop.is_set,
-            on_image=show,
-        )
     for problem in result.problems.values():
         note(f"skipped: {problem}")
     _say(args, result, len(ReviewQueue(args.image).waiting()))
     if result.stopped:
         return STOPPED
     return WRONG if result.problems and not result.predicted else 0
+
+
+def _predict(args: argparse.Namespace, tell: Callable[..., object]) -> BatchResult:
+    from napari_clickseg.batch import predict_rest
+
+    with _stopping() as stop, progress(0, "image") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+            tell("image", done=done, total=total)
+
+        def stopped() -> bool:
+            return stop.is_set() or (args.events is not None and (args.events / "stop").exists())
+
+        return predict_rest(
+            args.image,
+            args.model,
+            device=args.device,
+            limit=args.limit,
+            overwrite=args.overwrite,
+            workers=args.workers,
+            stop=stopped,
+            on_image=show,
+        )
+
+
+@contextmanager
+def _telling(folder: Path | None) -> Iterator[Callable[..., object]]:
+    """Return what writes events, as a training does; how it ended is the last one."""
+    if folder is None:
+        yield lambda *_, **__: None
+        return
+    from napari_clickseg.training.runs import RunFolder
+
+    log = RunFolder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    log.clear_stop()
+    log.add("started", pid=os.getpid())
+    try:
+        yield log.add
+    except Exception as error:
+        log.add("failed", message=" ".join(str(error).split()) or type(error).__name__)
+        raise
 
 
 def _check(args: argparse.Namespace) -> None:
