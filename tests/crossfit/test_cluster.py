@@ -11,8 +11,8 @@ import pytest
 
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.run import crossfit
-from napari_clickseg.crossfit.spec import CrossfitError
 from napari_clickseg.models.checkpoint import read_card
+from napari_clickseg.trainings import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def test_no_scheduler_is_said_in_a_line(
     project: Path, tmp_path: Path, make_spec: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_clickseg.crossfit.run._PATIENCE", 0.2)
-    with pytest.raises(CrossfitError, match=r"No dask scheduler answers at 127\.0\.0\.1:9"):
+    monkeypatch.setattr("napari_clickseg.trainings._PATIENCE", 0.2)
+    with pytest.raises(ClusterError, match=r"No dask scheduler answers at 127\.0\.0\.1:9"):
         crossfit(make_spec(project), tmp_path / "out", scheduler="127.0.0.1:9")
 
 
@@ -35,7 +35,7 @@ def test_without_distributed_it_says_what_to_install(
     project: Path, tmp_path: Path, make_spec: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(CrossfitError, match=r"install napari-clickseg\[cluster\]"):
+    with pytest.raises(ClusterError, match=r"install napari-clickseg\[cluster\]"):
         crossfit(make_spec(project), tmp_path / "out", scheduler="tcp://nowhere:1")
     assert CrossfitFolder(tmp_path / "out").state == "failed"
 

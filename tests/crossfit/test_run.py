@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from tests.crossfit.conftest import write_project
 
-from napari_clickseg.crossfit import stages
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.run import Result, crossfit, go_on, graph
 from napari_clickseg.crossfit.spec import CrossfitError, changed
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.segmenter import load_segmenter
+from napari_clickseg.training.runs import RunFolder
 from napari_clickseg.training.work import TrainingError
 
 if TYPE_CHECKING:
@@ -216,21 +216,16 @@ def test_it_stops_after_a_batch_and_goes_on_there(
     folder = CrossfitFolder(tmp_path / "out")
     spec = make_spec(project, folds=2, epochs=3, final=False)
 
-    listened = stages._listener
+    added = RunFolder.add
 
-    def listener(*args: Any) -> Any:
-        listen = listened(*args)
-
-        def both(event: dict[str, Any]) -> None:
-            listen(event)
-            if event["event"] == "epoch" and event["epoch"] == 1:
-                folder.log.request_stop()
-                args[3].request_stop()
-
-        return both
+    def add(self: RunFolder, event: str, **values: Any) -> None:
+        added(self, event, **values)
+        if event == "epoch" and values["epoch"] == 1:
+            folder.log.request_stop()
+            self.request_stop()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "_listener", listener)
+        patch.setattr(RunFolder, "add", add)
         assert crossfit(spec, folder.path).reason == "stopped"
     assert folder.state == "stopped"
     assert go_on(folder.path, until="predict").reason == "paused"

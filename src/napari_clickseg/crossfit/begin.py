@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.crossfit.folder import CrossfitFolder, FoldRow
 from napari_clickseg.crossfit.spec import CrossfitError
+from napari_clickseg.data.derived import write_derived
 from napari_clickseg.data.findings import inspect_project
 from napari_clickseg.data.images import read_plane
-from napari_clickseg.data.index import INDEX, Row, Table
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.splits import SplitError, folds, single_split
 from napari_clickseg.training.prepare import check_findings
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "begin", "begin_from", "plan"]
 
 _FEWEST = 3  # images: one to find errors in, one to train on, one to choose the best round by
-_CLASSES = "classes.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,23 +262,6 @@ def _write_folds(
                 f"Fold {fold} has one group to train on, so its best round is chosen by images "
                 "of that group."
             )
-        path = folder.fold(fold)
-        path.mkdir(parents=True, exist_ok=True)
-        table = Table(tuple(_row(r, path, i in held) for i, r in enumerate(some)))
-        folder.write(path / INDEX, table.text())
-        if (project.folder / _CLASSES).exists():
-            shutil.copyfile(project.folder / _CLASSES, path / _CLASSES)
+        splits = ["validation" if i in held else "training" for i in range(len(some))]
+        write_derived(folder.fold(fold), project, some, splits)
     return said
-
-
-def _row(record: Record, folder: Path, held: bool) -> Row:
-    image, mask = (relative(path, folder) for path in (record.image, record.mask))
-    return Row(image, mask, record.group, "validation" if held else "training")
-
-
-def relative(path: Path, folder: Path) -> str:
-    """Return a path as seen from a folder, with slashes; whole where there is no such way."""
-    try:
-        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:  # on another drive
-        return path.resolve().as_posix()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_clickseg.crossfit import figures
 from napari_clickseg.crossfit.folder import STAGES
 from napari_clickseg.crossfit.plots import plot_all
+from napari_clickseg.training.tables import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,7 +139,7 @@ def _whole(found: Mapping[str, Any]) -> str:
         shown = [f"{values[k]:.1%}" if k in ("good", "bad") else f"{values[k]:.3f}" for k in keys]
         rows.append([name, *shown])
     clicks = f"Generated clicks: {found['generated_clicks']:.1f} an image on the average."
-    return f"{table(['', *heads], rows)}\n\n{clicks}"
+    return f"{markdown(['', *heads], rows)}\n\n{clicks}"
 
 
 def _by_fold(folds: Mapping[int, Images], way: str) -> str:
@@ -149,13 +150,13 @@ def _by_fold(folds: Mapping[int, Images], way: str) -> str:
         found = figures.summed_up(images)
         values = [found[k][f"{f}_{way}"] for k in figures.KINDS for f in ("iou", "dice")]
         rows.append([str(fold), str(len(images)), *(f"{v:.3f}" for v in values)])
-    return table(heads, rows)
+    return markdown(heads, rows)
 
 
 def _curve(found: Mapping[str, Any], images: Images) -> str:
     most = len(found["curve"]) - 1
     shown = [n for n in (0, 1, 2, 3, 5, 10, 15, 20, 50) if n <= most]
-    first = table(
+    first = markdown(
         ["clicks", *(str(n) for n in shown)],
         [["mean IoU", *(f"{found['curve'][n]:.3f}" for n in shown)]],
     )
@@ -178,7 +179,7 @@ def _obedience(rows: Sequence[Mapping[str, Any]]) -> str:
     return (
         "Of the generated clicks: a positive one is obeyed where at least half of the region that "
         "was missed is found, a negative one where at least half of what was too much is gone.\n\n"
-        + table(heads, lines)
+        + markdown(heads, lines)
     )
 
 
@@ -189,19 +190,13 @@ def _time(folder: CrossfitFolder) -> str:
         for stage in STAGES
         if stage in seconds and stage in _STAGE_NAMES
     ]
-    return table(["stage, all folds together", "minutes"], rows)
+    return markdown(["stage, all folds together", "minutes"], rows)
 
 
 def _said(folder: CrossfitFolder) -> list[str]:
     events = folder.log.events()[0]
     lines = dict.fromkeys(f"- {event['text']}" for event in events if event["event"] == "message")
     return ["## What was said", "\n".join(lines)] if lines else []
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; all columns but the first are numbers."""
-    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _publish(folder: CrossfitFolder) -> None:

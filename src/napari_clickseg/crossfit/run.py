@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_clickseg.crossfit.begin import begin, begin_from
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.spec import CrossfitError
-from napari_clickseg.crossfit.stages import Done, Stopped, is_done, run_stage
+from napari_clickseg.crossfit.stages import Done, is_done, run_stage
+from napari_clickseg.trainings import Stopped, began_here, compute, conducted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from napari_clickseg.crossfit.folder import Stage
     from napari_clickseg.crossfit.spec import CrossfitSpec
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Result", "Until", "crossfit", "go_on", "graph"]
 
 Until = Literal["predict", "clicks", "report"]
-_LOOK = 0.3  # seconds between looks at the events
-_PATIENCE = 20  # seconds until a scheduler answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +116,9 @@ def go_on(
     """
     folder = CrossfitFolder(Path(out))
     _ = folder.spec, folder.rows  # or it says what is missing
-    if folder.state == "running" and not _own(folder):
+    if folder.state == "running" and not began_here(folder.log):
         raise CrossfitError(f"The cross-fitting in {folder.path} is going on; stop it first.")
     return _carry_out(folder, until, scheduler, workers, on_event, resumed=True)
-
-
-def _own(folder: CrossfitFolder) -> bool:
-    """Whether this very process began it last, and was interrupted."""
-    started = [e for e in folder.log.events()[0] if e.get("event") == "started"]
-    return started[-1].get("pid") == os.getpid()
 
 
 def _carry_out(
@@ -140,19 +130,13 @@ def _carry_out(
     *,
     resumed: bool,
 ) -> Result:
-    with _following(folder, on_event), _stopping(folder):
-        folder.log.clear_stop()
+    with conducted(folder.log, on_event):
         _announce(folder, until, resumed)
         try:
             ended = _compute(folder, until, scheduler, workers)
             result = _result(folder, until, ended)
         except Stopped:
             result = Result(folder.path, "stopped", None)
-        except (ValueError, OSError, MemoryError) as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            with contextlib.suppress(OSError):
-                folder.log.add("failed", message=text)
-            raise
         model = None if result.model is None else result.model.name
         folder.log.add("finished", reason=result.reason, model=model)
     return result
@@ -196,7 +180,6 @@ def graph(
 def _compute(
     folder: CrossfitFolder, until: Until, scheduler: str, workers: int
 ) -> tuple[Done, ...]:
-    from dask.base import compute
     from dask.delayed import delayed
 
     path = str(folder.path.resolve())
@@ -206,37 +189,7 @@ def _compute(
         name = f"{stage}-{fold}-{os.getpid()}" if fold else f"{stage}-{os.getpid()}"
         before = [made[key] for key in needs]
         made[stage, fold] = task(path, stage, fold, before, dask_key_name=name)
-    if scheduler:
-        return _on_cluster(list(made.values()), scheduler)
-    way = "sync" if workers == 1 else "processes"
-    found: tuple[Done, ...] = compute(  # type: ignore[no-untyped-call]
-        *made.values(), scheduler=way, num_workers=workers, optimize_graph=False
-    )
-    return found
-
-
-def _on_cluster(tasks: list[Any], address: str) -> tuple[Done, ...]:
-    try:
-        from distributed import Client, KilledWorker
-    except ImportError as error:
-        raise CrossfitError(
-            "--scheduler needs dask.distributed; install napari-clickseg[cluster]."
-        ) from error
-    try:
-        client = Client(address, timeout=_PATIENCE)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise CrossfitError(
-            f"No dask scheduler answers at {address}; start one with 'dask scheduler', and "
-            "workers with 'dask worker'."
-        ) from error
-    with client:
-        try:
-            return tuple(client.gather(client.compute(tasks, optimize_graph=False)))
-        except KilledWorker as error:
-            raise CrossfitError(
-                "Workers died again and again, perhaps for lack of memory; go on with --resume "
-                "on other workers."
-            ) from error
+    return compute(list(made.values()), scheduler, workers)
 
 
 def _result(folder: CrossfitFolder, until: Until, ended: tuple[Done, ...]) -> Result:
@@ -254,47 +207,3 @@ def _result(folder: CrossfitFolder, until: Until, ended: tuple[Done, ...]) -> Re
     if until != "report":
         return Result(folder.path, "paused", None, lines)
     return Result(folder.path, "done", folder.model if folder.model.exists() else None, lines)
-
-
-@contextlib.contextmanager
-def _following(
-    folder: CrossfitFolder, on_event: Callable[[dict[str, Any]], object] | None
-) -> Iterator[None]:
-    """Tell each new event, also those that other processes write."""
-    if on_event is None:
-        yield
-        return
-    ended = threading.Event()
-    start = folder.log.events()[1] if folder.log.events_path.exists() else 0
-    if folder.state == "new":
-        start = 0  # what was said at the beginning is news as well
-
-    def follow() -> None:
-        offset, last = start, False
-        while not last:
-            last = ended.wait(_LOOK)
-            events, offset = folder.log.events(offset)
-            for event in events:
-                on_event(event)
-
-    thread = threading.Thread(target=follow, name="clickseg-crossfit-events", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-@contextlib.contextmanager
-def _stopping(folder: CrossfitFolder) -> Iterator[None]:
-    """Let SIGTERM and SIGINT end it as the file `stop` does."""
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, lambda *_: folder.log.request_stop())
-    try:
-        yield
-    finally:
-        for known, handler in before.items():
-            signal.signal(known, handler)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from napari_clickseg.crossfit.folder import CrossfitFolder
+from napari_clickseg.trainings import ONE_AT_A_TIME, Stopped, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,14 +17,9 @@ if TYPE_CHECKING:
     from napari_clickseg.training.runs import RunFolder
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Done", "Stopped", "is_done", "run_stage"]
+__all__ = ["Done", "is_done", "run_stage"]
 
-_ONE = threading.Lock()  # torch's generator is the process's: one stage at a time in each
 _SECOND = 1.0
-
-
-class Stopped(Exception):
-    """The cross-fitting was asked to stop, and can be gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,7 @@ def run_stage(path: str, stage: Stage, fold: int | None, before: Sequence[Done])
         If it was asked to stop.
     """
     folder = CrossfitFolder(path)
-    with _ONE:
+    with ONE_AT_A_TIME:
         _heed(folder)
         reason = _hindrance(stage, before)
         if reason:
@@ -167,17 +163,9 @@ def _train(
     fold: int | None,
     run: RunFolder,
 ) -> None:
-    from napari_clickseg.finetune import finetune, resume
-
-    spec = training_spec(folder, stage, fold)
-    listen = _listener(folder, stage, fold, run)
-    if run.state == "new" and not run.checkpoint.exists():
-        outcome = finetune(spec, run.path, on_event=listen, compare=False)
-    else:
-        run.write_spec(spec)  # folders may have been moved
-        outcome = resume(run.path, on_event=listen, compare=False, alone=True)
-    if outcome.reason == "stopped":
-        raise Stopped
+    where = f"{stage} of fold {fold}" if fold else stage
+    tell = partial(folder.log.add, "progress", stage=stage, fold=fold, unit="round")
+    train(training_spec(folder, stage, fold), run, folder.log, tell, where)
     run.checkpoint.unlink(missing_ok=True)  # as large as several models, and not needed any more
 
 
@@ -215,32 +203,6 @@ def _start(folder: CrossfitFolder, fold: int | None) -> dict[str, str]:
             if model.exists():
                 return {"start": str(model.resolve()), "start_parts": "all"}
     return {}
-
-
-def _listener(
-    folder: CrossfitFolder, stage: Stage, fold: int | None, run: RunFolder
-) -> Callable[[dict[str, Any]], None]:
-    """Pass on how a training goes, and that it is to be stopped."""
-    epochs = 0
-
-    def listen(event: dict[str, Any]) -> None:
-        nonlocal epochs
-        if folder.log.stop_requested():
-            run.request_stop()
-        match event["event"]:
-            case "started":
-                epochs = event["epochs"]
-            case "message":
-                where = f"{stage} of fold {fold}" if fold else stage
-                folder.log.add("message", level=event["level"], text=f"{where}: {event['text']}")
-            case "batch" | "epoch":
-                known = {k: event[k] for k in ("batch", "batches", "metrics") if k in event}
-                folder.log.add(
-                    "progress", stage=stage, fold=fold, done=event["epoch"], total=epochs,
-                    unit="round", **known,
-                )  # fmt: skip
-
-    return listen
 
 
 def _teller(folder: CrossfitFolder, stage: Stage, fold: int | None) -> Callable[[int, int], None]:

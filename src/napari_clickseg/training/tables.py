@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.training.runs import RunFolder
 
-__all__ = ["read_table", "write_tables"]
+__all__ = ["markdown", "read_table", "write_table", "write_tables"]
 
 
 def write_tables(
@@ -42,12 +42,12 @@ def write_tables(
             {k: v for k, v in one.items() if k != "metrics"} | dict(one["metrics"])
             for one in history
         ]
-        _write(run.path / "metrics.csv", rows)
+        write_table(run.path / "metrics.csv", rows)
     if images:
-        _write(run.path / "images.csv", images)
+        write_table(run.path / "images.csv", images)
     if confusion is not None:
         lines = [{str(k): n for k, n in enumerate(line)} for line in confusion]
-        _write(run.path / "confusion.csv", lines)
+        write_table(run.path / "confusion.csv", lines)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -58,7 +58,14 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are numbers."""
+    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows to a CSV file, whole or not at all; its columns are all names that occur."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
