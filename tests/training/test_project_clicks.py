@@ -1,8 +1,20 @@
 from __future__ import annotations
 
-import numpy as np
+import math
+from pathlib import Path
 
+import numpy as np
+import pytest
+import torch
+
+from napari_clickseg.data.dataset import ClassMap, Dataset, Sample
+from napari_clickseg.data.project import Record
+from napari_clickseg.models.card import ModelCard, WindowSpec
+from napari_clickseg.training.clicking import ClickWork
 from napari_clickseg.training.project_clicks import connected_parts
+from napari_clickseg.training.spec import TrainingSpec
+
+SIZE = 64
 
 
 def test_objects_of_a_map_of_classes_are_connected_parts_of_one_class() -> None:
@@ -17,3 +29,65 @@ def test_objects_of_a_map_of_classes_are_connected_parts_of_one_class() -> None:
     assert ((parts > 0) == (classes > 0)).all()
     assert parts[4, 13] == parts[5, 14] != parts[1, 1]
     assert parts[5, 2] not in (parts[1, 1], parts[1, 10], 0)
+
+
+def half_known(record: Record) -> Sample:
+    """Return an image with a disk on its left half; of its right half nothing is known."""
+    y, x = np.mgrid[:96, :96]
+    labels = (np.hypot(y - 48, x - 30) < 12).astype(np.uint8)
+    labels[:, 48:] = 9
+    return Sample(record, np.full((3, 96, 96), 128, np.uint8), labels)
+
+
+@pytest.fixture
+def work() -> ClickWork:
+    spec = TrainingSpec(
+        project="", task="click", scheme="classes", classes=(1,), size=SIZE, batch=4, windows=16,
+        epochs=1, image_channels=3, augmentation="none", metric="iou_clicks",
+    )  # fmt: skip
+    card = ModelCard(
+        name="a", architecture="unet", encoder="tu-resnet10t", encoding="channels",
+        image_channels=3, disk_radius=2.0, window=WindowSpec(size=SIZE), automatic=True,
+    )  # fmt: skip
+    data = Dataset([Record("a", Path("a.png"), Path("b.png"), "g")], read=half_known)
+    classes = ClassMap(((1,),), ("object",), 9)
+    return ClickWork(spec, card, data, data, classes, torch.device("cpu"))
+
+
+def test_pixels_of_which_nothing_is_known_are_neither_learned_from_nor_clicked_on(
+    work: ClickWork,
+) -> None:
+    seen, clicks = 0, 0
+    for epoch in range(1, 5):
+        for batch in work.batches(epoch):
+            ignored = batch.extra["ignored"]
+            seen += int(ignored.sum())
+            assert not (ignored * batch.target).any()
+            clicks += int(batch.extra["negative"].sum())
+            logits = torch.randn(batch.target.shape, requires_grad=True)
+            work.loss(logits, batch).backward()
+            assert logits.grad is not None
+            assert not (logits.grad * ignored).any()
+            assert (logits.grad * (1 - ignored)).any()
+            work.learned(torch.full_like(batch.target, 5.0), batch)  # takes all for the object
+            lesson = batch.origin
+            for i in lesson.chosen:
+                annotation = work.live.going_on[i]
+                if annotation.ignored is None:
+                    continue
+                for y, x, _ in annotation.clicks:
+                    if 0 <= y < SIZE and 0 <= x < SIZE:
+                        at = (0, math.floor(y + 0.5), math.floor(x + 0.5))
+                        assert not annotation.ignored[at]
+    assert seen > 0
+    assert clicks > 0
+
+
+def test_a_mask_may_be_anything_where_nothing_is_known(work: ClickWork) -> None:
+    class Everything(torch.nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return inputs[:, :1] * 0 + 9
+
+    labels = half_known(work.validation.records[0]).labels
+    found = work.validate(Everything())
+    assert found.metrics["iou_0"] == pytest.approx((labels == 1).sum() / (labels != 9).sum())

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from napari_clickseg.core.oracle import next_click
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy.typing as npt
     from torch import Tensor, nn
 
     from napari_clickseg.data.dataset import ClassMap, Dataset, Sample
@@ -39,11 +39,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ClickWork"]
 
+Bool = npt.NDArray[np.bool_]
 _STEPS = 5  # predictions of an object, at the most
 _CLICKS = 5  # on an object of a validation image
 _OBJECTS = 3  # of a validation image
 _VALIDATED = 24  # objects in all, about
 _SQUARE = 1.5  # radius of the colour encoding's clicks: squares of 3 × 3 pixels
+_CERTAIN = 30.0  # logit of what is not learned from
 _LEAST = 64  # pixels of an object that is validated on
 _SHARES = {"simulated": 0.0, "fixed": 1.0, "both": 0.5}  # of the annotations, from a table
 
@@ -103,6 +105,8 @@ class ClickWork:
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss, late predictions counting more."""
         positive, negative = batch.extra["positive"], batch.extra["negative"]
+        if "ignored" in batch.extra:  # nothing is to be learned there
+            logits = logits.masked_fill(batch.extra["ignored"] > 0, -_CERTAIN)
         if self.sum is not None:
             inside, outside = positive * batch.target, negative * (1 - batch.target)
             obedience = click_cross_entropy(logits, inside, outside).mean()
@@ -124,7 +128,8 @@ class ClickWork:
         for i in self._chosen():
             sample = self.validation[i]
             session = _session(segmenter, sample)
-            found = [self._clicked(session, truth) for _, truth in self._objects(sample)]
+            unknown = self.classes.indices(sample.labels) == IGNORED
+            found = [self._clicked(session, truth, unknown) for _, truth in self._objects(sample)]
             if found:
                 curves += found
                 mean = np.mean(found, axis=0)
@@ -145,7 +150,7 @@ class ClickWork:
             for _, truth in self._objects(sample):
                 session.start_from(None)
                 if not self.card.automatic:
-                    _click(session, np.zeros_like(truth), truth)
+                    _click(session, np.zeros_like(truth), truth, np.zeros_like(truth))
                 labels[session.predict().mask] = sample.labels[truth].max(initial=1)
             files.append(write_preview(folder, sample.record, labels, epoch, self.spec.project))
         return files
@@ -227,6 +232,8 @@ class ClickWork:
         if self.card.encoding == "colour":
             inputs = torch.cat([maps.negative, maps.positive, lesson.image], 1)
         extra = {"positive": maps.positive, "negative": maps.negative, "steps": lesson.steps}
+        if lesson.ignored is not None:
+            extra["ignored"] = lesson.ignored
         return Batch(inputs, lesson.target, extra, lesson)
 
     def _chosen(self) -> list[int]:
@@ -235,7 +242,7 @@ class ClickWork:
         at = np.linspace(0, len(self.validation) - 1, count).round()
         return sorted({int(i) for i in at})
 
-    def _objects(self, sample: Sample) -> list[tuple[int, npt.NDArray[np.bool_]]]:
+    def _objects(self, sample: Sample) -> list[tuple[int, Bool]]:
         """Return the objects of an image that are clicked on, with their ids."""
         indices = self.classes.indices(sample.labels)
         known = (indices > 0) & (indices != IGNORED)
@@ -249,18 +256,18 @@ class ClickWork:
         step = max(1, len(large) // _OBJECTS)
         return [(i, ids == i) for i in large[::step][:_OBJECTS]]
 
-    def _clicked(self, session: Session, truth: npt.NDArray[np.bool_]) -> list[float]:
+    def _clicked(self, session: Session, truth: Bool, unknown: Bool) -> list[float]:
         """Return the IoU before the first click and after each."""
         session.start_from(None)
         mask = session.predict().mask
-        found = [_iou(mask, truth)]
+        found = [_iou(mask & ~unknown, truth)]
         clicks = 0 if self._never_clicked else _CLICKS
         for _ in range(clicks):
-            if not _click(session, mask, truth):
+            if not _click(session, mask, truth, unknown):
                 found += [found[-1]] * (clicks + 1 - len(found))
                 break
             mask = session.predict().mask
-            found.append(_iou(mask, truth))
+            found.append(_iou(mask & ~unknown, truth))
         return found
 
     def _figures(self, curves: list[list[float]]) -> dict[str, float]:
@@ -296,15 +303,15 @@ def _session(segmenter: Segmenter, sample: Sample) -> Session:
     return segmenter.start(pixels, rgb=False, contrast_limits=(0.0, sample.scale))
 
 
-def _click(session: Session, mask: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> bool:
+def _click(session: Session, mask: Bool, truth: Bool, unknown: Bool) -> bool:
     """Click where the mask is most wrong; False where nothing is."""
-    click = next_click(mask, truth, session.clicks)
+    click = next_click(mask, truth, session.clicks, ignore=unknown)
     if click is None:
         return False
     session.click(click.y, click.x, click.positive)
     return True
 
 
-def _iou(mask: npt.NDArray[np.bool_], truth: npt.NDArray[Any]) -> float:
+def _iou(mask: Bool, truth: Bool) -> float:
     either = int((mask | truth).sum())
     return int((mask & truth).sum()) / either if either else 1.0

@@ -56,6 +56,8 @@ class Annotation:
         y, x in network pixels; True for positive ones.
     step, steps : int
         Predictions so far, and after how many it ends.
+    ignored : Tensor (1, N, N), optional
+        1 where pixels count neither way.
     """
 
     subject: Subject
@@ -66,6 +68,7 @@ class Annotation:
     clicks: list[tuple[float, float, bool]]
     step: int
     steps: int
+    ignored: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Lesson:
         See `core.guidance.likeness`; empty where the encoding has no room for it.
     steps : Tensor (B,)
         How many predictions each has had.
+    ignored : Tensor (B, 1, N, N), optional
+        1 where pixels count neither way.
     """
 
     chosen: tuple[int, ...]
@@ -91,6 +96,7 @@ class Lesson:
     maps: ClickMaps
     likeness: Tensor
     steps: Tensor
+    ignored: Tensor | None = None
 
     @property
     def inputs(self) -> Tensor:
@@ -156,6 +162,7 @@ class LiveAnnotations:
             self._maps(some),
             likeness_maps(image, [a.clicks for a in some]) if self.likeness else image[:, :0],
             torch.tensor([a.step for a in some], device=self.device),
+            _ignored(some),
         )
 
     @torch.no_grad()
@@ -248,7 +255,7 @@ class LiveAnnotations:
             for y, x, positive in annotation.clicks
         ]
         annotation.view, annotation.image, annotation.target = seen.view, seen.image, seen.target
-        annotation.previous = moved
+        annotation.previous, annotation.ignored = moved, seen.ignored
         return True
 
     def _degraded(self, previous: Tensor) -> Tensor:
@@ -289,6 +296,9 @@ class LiveAnnotations:
         fresh = torch.tensor([not a.clicks for a in once], device=self.device)
         fresh &= found.sum(dim=(1, 2, 3)) == 0
         wrong[fresh, 0:1] = target[fresh]
+        ignored = _ignored(once)
+        if ignored is not None:
+            wrong = wrong * (1 - ignored)
         rows, columns, positive, valid = next_clicks(wrong, self.generator)
         shape = (2, rows.shape[0])
         jitter = torch.randn(shape, generator=self.generator, device=self.device)
@@ -304,3 +314,11 @@ class LiveAnnotations:
             if there:
                 annotation.clicks.append((float(y_), float(x_), bool(kind)))
         self._click(again)
+
+
+def _ignored(some: list[Annotation]) -> Tensor | None:
+    """Return what counts neither way in each, (B, 1, N, N); None where all counts."""
+    if all(annotation.ignored is None for annotation in some):
+        return None
+    nothing = torch.zeros_like(some[0].target)
+    return torch.stack([nothing if a.ignored is None else a.ignored for a in some])

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from napari_clickseg.core.intensity import to_channels
+from napari_clickseg.data.dataset import IGNORED
 from napari_clickseg.training.augment import PRESETS, shaded
 from napari_clickseg.training.live import Annotation, LiveAnnotations
 from napari_clickseg.training.samples import Pool, Record, Subject, View, augment_intensity
@@ -61,7 +62,8 @@ def records(
         labels = _labels(sample.labels, classes, by_class=by_class, whole=whole)
         counts = np.bincount(labels.ravel())
         large = tuple(int(k) for k in np.flatnonzero(counts >= _SMALLEST) if k)
-        out.append(Record(pixels, labels, large, whole))
+        unknown = classes.indices(sample.labels) == IGNORED
+        out.append(Record(pixels, labels, large, whole, unknown if unknown.any() else None))
     return out
 
 
@@ -69,7 +71,7 @@ def _labels(
     labels: npt.NDArray[Any], classes: ClassMap, *, by_class: bool, whole: bool
 ) -> npt.NDArray[np.int32]:
     indices = classes.indices(labels)
-    known = (indices > 0) & (indices != 255)
+    known = (indices > 0) & (indices != IGNORED)
     if whole:
         return np.asarray(known, np.int32)
     if by_class:
@@ -203,5 +205,9 @@ class ProjectAnnotations(LiveAnnotations):
             image = augment_intensity(image, self.generator)
         elif self.preset != "none":
             image = shaded(image[0].cpu(), PRESETS[self.preset], self.rng)[None].to(self.device)
-        nothing = torch.zeros_like(target[0])
-        return Annotation(subject, view, image[0], target[0], nothing, [], 0, 0)
+        nothing, ignored = torch.zeros_like(target[0]), None
+        if subject.record.ignored is not None:
+            unknown = dataclasses.replace(subject, mask=subject.record.ignored)
+            ignored = unknown.cut(view, self.size)[1][0].to(self.device)
+            target = target * (1 - ignored)
+        return Annotation(subject, view, image[0], target[0], nothing, [], 0, 0, ignored)

@@ -41,12 +41,15 @@ class Record:
         The labels that are large enough.
     whole : bool
         All pixels of a label are always wanted together, never one piece of them.
+    ignored : bool (Y, X), optional
+        Pixels that count neither way.
     """
 
     image: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int32]
     identifiers: tuple[int, ...]
     whole: bool = False
+    ignored: npt.NDArray[np.bool_] | None = None
 
 
 def make_record(image: npt.NDArray[np.generic], labels: npt.NDArray[np.generic]) -> Record | None:
