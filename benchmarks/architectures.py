@@ -21,10 +21,10 @@ from pathlib import Path
 import torch
 
 from napari_clickseg.core.guidance import input_channels
+from napari_clickseg.devices import quick_dtype
 from napari_clickseg.evaluation.noc import NocSpec
 from napari_clickseg.evaluation.report import by_set, mean_figures
 from napari_clickseg.evaluation.sweep import SegmenterFactory, list_tasks, sweep
-from napari_clickseg.inference import quick_dtype
 from napari_clickseg.models.network import create
 from napari_clickseg.training.default_model import DefaultModelSpec, Stage, Trainer
 from napari_clickseg.training.samples import Pool

@@ -12,7 +12,8 @@ from napari_clickseg.core.intensity import Intensity
 from napari_clickseg.core.masks import Patch
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, Window
-from napari_clickseg.inference import DeviceError, Estimate, Estimator, choose_device, prepare
+from napari_clickseg.devices import DeviceError, choose_device, prepare
+from napari_clickseg.inference import Estimate, Estimator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

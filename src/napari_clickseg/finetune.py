@@ -15,8 +15,8 @@ import numpy as np
 
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.masks import read_labels
+from napari_clickseg.devices import choose_device
 from napari_clickseg.evaluation.noc import JITTER_SIGMA, NocSpec, evaluate_image
-from napari_clickseg.inference import choose_device
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.models.registry import find_model

@@ -17,16 +17,8 @@ from napari_clickseg.core.intensity import Intensity, measure
 from napari_clickseg.core.masks import Patch, Refinement
 from napari_clickseg.core.source import ImageError, ImageSource
 from napari_clickseg.core.window import Box
-from napari_clickseg.inference import (
-    DeviceError,
-    Estimate,
-    Estimator,
-    anchors,
-    choose_device,
-    prepare,
-    quick_dtype,
-    with_background,
-)
+from napari_clickseg.devices import DeviceError, choose_device, prepare, quick_dtype
+from napari_clickseg.inference import Estimate, Estimator, anchors, with_background
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.models.checkpoint import load_network
 from napari_clickseg.models.registry import find_model

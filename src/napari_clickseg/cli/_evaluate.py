@@ -112,7 +112,7 @@ def _results(args: argparse.Namespace, spec: NocSpec, label: str) -> list[ImageR
     from napari_clickseg.evaluation.sweep import SegmenterFactory, list_tasks, sweep
 
     tasks = list_tasks(args.datasets, limit=args.limit)
-    from napari_clickseg.inference import choose_device  # torch, only once all was found
+    from napari_clickseg.devices import choose_device  # torch, only once all was found
 
     on_processor = choose_device(args.device).type == "cpu"
     workers = args.workers or (min(CPU_COUNT, 8) if on_processor else 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from napari_clickseg.inference import quick_dtype
+from napari_clickseg.devices import quick_dtype
 
 if TYPE_CHECKING:
     from torch import Tensor
