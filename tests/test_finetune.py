@@ -233,7 +233,7 @@ def test_imagenet_s_encoder_is_taken_where_it_can_be_had(
 
     monkeypatch.setattr(start_module, "create", trained)
     prepared = prepare(spec(project, start="imagenet"))
-    begun = module._start(prepared)
+    begun = module.make_start(prepared)
     assert begun.trained_encoder
     name = "encoder.features.1.conv.0.0.weight"
     assert torch.equal(begun.network.state_dict()[name], made[0].state_dict()[name])
@@ -405,11 +405,11 @@ def test_the_windows_can_be_looked_at_before_the_training(project: Path, task: s
 @pytest.mark.parametrize("weights", ["balanced", (1.0, 4.0, 2.0)])
 def test_classes_can_be_weighted(project: Path, weights: Any) -> None:
     prepared = prepare(spec(project, class_weights=weights))
-    begun = module._start(prepared)
-    work = module._work(prepared, begun.card, torch.device("cpu"))
+    begun = module.make_start(prepared)
+    work = module.make_work(prepared, begun.card, torch.device("cpu"))
     batch = next(iter(work.batches(1)))
     logits = torch.zeros(len(batch), 3, 64, 64)
-    plain = module._work(prepare(spec(project)), begun.card, torch.device("cpu"))
+    plain = module.make_work(prepare(spec(project)), begun.card, torch.device("cpu"))
     assert float(work.loss(logits, batch)) != pytest.approx(float(plain.loss(logits, batch)))
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_clickseg.training.start import Start
     from napari_clickseg.training.work import Work
 
-__all__ = ["did_it_help", "finetune", "resume", "sample_sheet"]
+__all__ = ["did_it_help", "finetune", "make_start", "make_work", "resume", "sample_sheet"]
 
 _CLICKED = 12  # validation images that are clicked on, at the most
 _THRESHOLDS = (85, 90)
@@ -149,9 +149,9 @@ def _trained(spec: TrainingSpec, run: RunFolder, *, resumed: bool, compare: bool
         )
         for text in () if resumed else prepared.warnings:
             run.add("message", level="warning", text=text)
-        start = _start(prepared, run)
+        start = make_start(prepared, lambda text: run.add("message", level="warning", text=text))
         network = start.network.to(device).to(memory_format=_channels_last())
-        work = _work(prepared, start.card, device)
+        work = make_work(prepared, start.card, device)
         loop = Loop(
             spec, run, work, network, start.card, trained_encoder=start.trained_encoder, stop=stop
         )
@@ -184,12 +184,9 @@ def _channels_last() -> torch.memory_format:
     return torch.channels_last
 
 
-def _start(prepared: Prepared, run: RunFolder | None = None) -> Start:
+def make_start(prepared: Prepared, warn: Callable[[str], object] = lambda _: None) -> Start:
+    """Build the network that a training begins with; see `training.start.start_network`."""
     from napari_clickseg.training.start import start_network
-
-    def warn(text: str) -> None:
-        if run is not None:
-            run.add("message", level="warning", text=text)
 
     return start_network(
         prepared.spec,
@@ -200,7 +197,8 @@ def _start(prepared: Prepared, run: RunFolder | None = None) -> Start:
     )
 
 
-def _work(prepared: Prepared, card: ModelCard, device: torch.device) -> Work:
+def make_work(prepared: Prepared, card: ModelCard, device: torch.device) -> Work:
+    """Make what the loop asks of the task."""
     from napari_clickseg.training.clicking import ClickWork
     from napari_clickseg.training.semantic import SemanticWork
 
@@ -246,8 +244,8 @@ def sample_sheet(spec: TrainingSpec, count: int = 16) -> npt.NDArray[np.uint8]:
     from napari_clickseg.training.semantic import SemanticWork, whole_windows
 
     prepared = prepare(spec)
-    start = _start(prepared)
-    work = _work(prepared, start.card, torch.device("cpu"))
+    start = make_start(prepared)
+    work = make_work(prepared, start.card, torch.device("cpu"))
     if isinstance(work, SemanticWork):
         return sheet(whole_windows(work, count))
     assert isinstance(work, ClickWork)

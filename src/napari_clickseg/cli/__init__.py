@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_clickseg.cli import _clicks, _crossfit, _demo, _evaluate, _models, _predict, _train
+from napari_clickseg.cli import (
+    _clicks,
+    _compare,
+    _crossfit,
+    _demo,
+    _evaluate,
+    _models,
+    _predict,
+    _train,
+)
 from napari_clickseg.cli._common import STOPPED, WRONG, Parser, note
 
 if TYPE_CHECKING:
@@ -58,6 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="clickseg", description="Segment images by clicking.")
     parser.add_argument("--version", action="version", version=f"clickseg {__version__}")
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
-    for verb in (_predict, _clicks, _train, _crossfit, _models, _evaluate, _demo):
+    for verb in (_predict, _clicks, _train, _crossfit, _compare, _models, _evaluate, _demo):
         verb.add(verbs)
     return parser

@@ -113,11 +113,11 @@ def read_settings(texts: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals:
             raise SpecError(f"--set {text}: write key=value, e.g. epochs=20.")
-        fields[key.strip()] = _value(value)
+        fields[key.strip()] = read_value(value)
     return fields
 
 
-def _value(text: str) -> Any:
+def read_value(text: str) -> Any:
     """Read a value: JSON, else plain text."""
     try:
         return json.loads(text)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from napari_clickseg.training.spec import SpecError, TrainingSpec
+from napari_clickseg.training.spec import TrainingSpec, outer_spec, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +63,8 @@ def read_crossfit_spec(path: Path | None, **fields: Any) -> CrossfitSpec:
     SpecError
         If the file can't be read, a field is unknown, or a value makes no sense.
     """
-    raw = _split(_read(path)) if path is not None else {"training": {}}
-    return _checked(raw, fields)
+    raw = read_json(path, "crossfit") if path is not None else {}
+    return outer_spec(CrossfitSpec, raw, fields, "crossfit")
 
 
 def changed(spec: CrossfitSpec, **fields: Any) -> CrossfitSpec:
@@ -76,34 +75,4 @@ def changed(spec: CrossfitSpec, **fields: Any) -> CrossfitSpec:
     SpecError
         If a field is unknown, or a value makes no sense.
     """
-    return _checked(spec.model_dump(), fields)
-
-
-def _checked(raw: dict[str, Any], fields: dict[str, Any]) -> CrossfitSpec:
-    more = _split(fields)
-    raw = raw | more | {"training": raw["training"] | more["training"]}
-    try:
-        return CrossfitSpec.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "training") or "spec"
-        raise SpecError(f"{where}: {first['msg']}; see clickseg crossfit --schema.") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise SpecError(f"{path} is no JSON; see clickseg crossfit --schema.") from error
-    if not isinstance(raw, dict) or not isinstance(raw.get("training", {}), dict):
-        raise SpecError(f"{path} holds no spec; see clickseg crossfit --schema.")
-    return raw
-
-
-def _split(fields: dict[str, Any]) -> dict[str, Any]:
-    """Put the training's fields under "training"."""
-    own = {k: v for k, v in fields.items() if k in CrossfitSpec.model_fields and k != "training"}
-    others = {k: v for k, v in fields.items() if k not in CrossfitSpec.model_fields}
-    return own | {"training": dict(fields.get("training", {})) | others}
+    return outer_spec(CrossfitSpec, spec.model_dump(), fields, "crossfit")

@@ -7,7 +7,7 @@ folder. What is left at 0, "" or "auto" is chosen from the data, see `TrainingSp
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.facts import Findings
 
-__all__ = ["LossTerm", "SpecError", "Task", "TrainingSpec", "read_spec", "schema"]
+__all__ = [
+    "LossTerm",
+    "SpecError",
+    "Task",
+    "TrainingSpec",
+    "outer_spec",
+    "read_json",
+    "read_spec",
+    "schema",
+]
 
+Outer = TypeVar("Outer", bound=BaseModel)
 Task = Literal["click", "binary", "multiclass", "multilabel"]
 _SIDE = 32  # windows are a multiple of it, so that every encoder can halve them five times
 
@@ -237,17 +247,61 @@ def read_spec(path: Path | None, **fields: Any) -> TrainingSpec:
     SpecError
         If the file can't be read, a field is unknown, or a value makes no sense.
     """
-    raw: Any = {}
-    if path is not None:
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise SpecError(f"{path} cannot be read: {error.strerror or error}.") from error
-        except ValueError as error:
-            raise SpecError(f"{path} is no JSON; see clickseg train --schema.") from error
-        if not isinstance(raw, dict):
-            raise SpecError(f"{path} holds no spec; see clickseg train --schema.")
-    return _checked(raw | fields)
+    return _checked((read_json(path) if path is not None else {}) | fields)
+
+
+def read_json(path: Path, verb: str = "train") -> dict[str, Any]:
+    """Read a JSON file with settings.
+
+    Raises
+    ------
+    SpecError
+        If it can't be read, or holds something else.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise SpecError(f"{path} is no JSON; see clickseg {verb} --schema.") from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("training", {}), dict):
+        raise SpecError(f"{path} holds no spec; see clickseg {verb} --schema.")
+    return raw
+
+
+def outer_spec(kind: type[Outer], raw: dict[str, Any], fields: dict[str, Any], verb: str) -> Outer:
+    """Make a spec that holds a training's under "training".
+
+    Parameters
+    ----------
+    kind : type
+        Of the spec.
+    raw, fields : dict
+        Its own fields, and those of the training, either beside them or under "training"; the
+        latter ones come first.
+    verb : str
+        Whose schema an error names.
+
+    Raises
+    ------
+    SpecError
+        If a field is unknown, or a value makes no sense.
+    """
+    own, more = _parted(kind, raw), _parted(kind, fields)
+    both = own | more | {"training": own["training"] | more["training"]}
+    try:
+        return kind.model_validate(both)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "training") or "spec"
+        raise SpecError(f"{where}: {first['msg']}; see clickseg {verb} --schema.") from error
+
+
+def _parted(kind: type[BaseModel], fields: dict[str, Any]) -> dict[str, Any]:
+    """Put the training's fields under "training"."""
+    own = {k: v for k, v in fields.items() if k in kind.model_fields and k != "training"}
+    others = {k: v for k, v in fields.items() if k not in kind.model_fields}
+    return own | {"training": dict(fields.get("training", {})) | others}
 
 
 def _checked(raw: dict[str, Any]) -> TrainingSpec:

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.crossfit.conftest import write_project
+
+from napari_clickseg.comparing.spec import read_comparison_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_clickseg.comparing.spec import ComparisonSpec
+
+# A network that takes no time, and learns nothing.
+SETTINGS: dict[str, Any] = {
+    "task": "binary", "start": "scratch", "encoder": "mobilenet_v2",
+    "options": {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}, "architecture": "unet",
+    "size": 64, "batch": 2, "windows": 2, "epochs": 1, "augmentation": "light", "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six images of three groups."""
+    return write_project(tmp_path_factory.mktemp("comparing") / "project")
+
+
+@pytest.fixture(scope="session")
+def tested_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight images of four groups, one of which is to test on."""
+    project = write_project(tmp_path_factory.mktemp("tested") / "project", 8)
+    lines = (project / "index.csv").read_text().splitlines()
+    sets = ["split", *[""] * 6, "test", "test"]
+    text = "\n".join(",".join(pair) for pair in zip(lines, sets, strict=True))
+    (project / "index.csv").write_text(text + "\n")
+    return project
+
+
+@pytest.fixture(scope="session")
+def make_spec() -> Callable[..., ComparisonSpec]:
+    """Make specs of such networks."""
+
+    def make(project: Path, **fields: Any) -> ComparisonSpec:
+        return read_comparison_spec(None, **SETTINGS | {"project": str(project)} | fields)
+
+    return make
