@@ -153,9 +153,10 @@ def compute(tasks: Sequence[Any], scheduler: str, workers: int) -> tuple[Any, ..
         return _on_cluster(list(tasks), scheduler)
     from dask.base import compute as run
 
-    way = "sync" if workers == 1 else "processes"
+    # By default six tasks go to one process at once, which then trains one after the other.
+    way = {"scheduler": "sync"} if workers == 1 else {"scheduler": "processes", "chunksize": 1}
     found: tuple[Any, ...] = run(  # type: ignore[no-untyped-call]
-        *tasks, scheduler=way, num_workers=workers, optimize_graph=False
+        *tasks, num_workers=workers, optimize_graph=False, **way
     )
     return found
 

@@ -344,6 +344,19 @@ def test_a_signal_stops_it_after_a_batch_and_it_goes_on(
     assert rounds == [1, 2, 3]
 
 
+@pytest.mark.slow
+def test_two_at_a_time_are_two_processes(project: Path, tmp_path: Path, make_spec: Make) -> None:
+    out = tmp_path / "out"
+    asked = make_spec(project, vary={"ema": [0, 0.5]}, epochs=4)
+    assert compare(asked, out, workers=2).problems == ()
+    folder = ComparisonFolder(out)
+    begun = [e for n in (0, 0.5) for e in folder.run(f"ema={n}").events()[0]
+             if e["event"] == "started"]  # fmt: skip
+    assert len({event["pid"] for event in begun} | {os.getpid()}) == 3
+    ended = [e["time"] for e in folder.log.events()[0] if e.get("state") == "finished"]
+    assert max(event["time"] for event in begun) < min(ended), "both were trained at once"
+
+
 _CHILD = """
 import sys, torch
 torch.set_num_threads(1)

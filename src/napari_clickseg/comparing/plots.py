@@ -76,7 +76,7 @@ class _Look:
         )  # fmt: skip
 
 
-def plot_all(folder: ComparisonFolder, groups: Sequence[Group]) -> None:
+def plot_all(folder: ComparisonFolder, groups: Sequence[Group]) -> dict[str, str]:
     """Write rounds.png and, once a training has ended, cost.png.
 
     Parameters
@@ -85,11 +85,19 @@ def plot_all(folder: ComparisonFolder, groups: Sequence[Group]) -> None:
         Where they go.
     groups : sequence of Group
         At least one of them with a round.
+
+    Returns
+    -------
+    dict
+        What each file shows.
     """
     look = _Look(folder.spec.vary, groups)
     _plot_rounds(folder, groups, look)
+    drawn = {"rounds.png": "Validation score by round"}
     if any(group.done for group in groups):
         _plot_cost(folder, groups, look)
+        drawn["cost.png"] = "Score against size, latency and training time"
+    return drawn
 
 
 def _plot_rounds(folder: ComparisonFolder, groups: Sequence[Group], look: _Look) -> None:

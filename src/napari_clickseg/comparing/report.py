@@ -37,9 +37,10 @@ def write_report(folder: ComparisonFolder) -> None:
     write_table(folder.table, figures.rows(found))
     folder.write(folder.figures, json.dumps(overview(folder, found), indent=2) + "\n")
     parts = [f"# Comparison of {' and '.join(folder.spec.vary)}", _summary(folder, found)]
-    if any(one.curve for one in found):
-        plot_all(folder, groups)
     parts += _results(folder, groups)
+    if any(one.curve for one in found):
+        drawn = plot_all(folder, groups)
+        parts += ["## Plots", *(f"![{text}]({name})" for name, text in drawn.items())]
     parts += _failures(found) + _said(folder)
     parts.append("## Spec\n\n```json\n" + folder.spec.to_json() + "```")
     folder.write(folder.report, "\n\n".join(parts) + "\n")
@@ -168,9 +169,6 @@ def _results(folder: ComparisonFolder, groups: Sequence[Group]) -> list[str]:
             parts += [f"### {text}, test images"]
             parts += shape_tables(folder, groups, name, test=True)
     parts += ["## Size and time", _cost(groups), _latency(groups)]
-    parts.append("![Validation score by round](rounds.png)")
-    if (folder.path / "cost.png").exists():
-        parts.append("![Score against size, latency and time](cost.png)")
     return parts
 
 
