@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
-from napari_clickseg._napari.actions import SHORTCUTS
+from napari_clickseg._napari.actions import shortcuts
 
 TARGET = Path(__file__).parents[1] / "docs" / "shortcuts.md"
 HEAD = """\
@@ -16,8 +17,14 @@ does. None of them is one of napari's own in the viewer or in Image, Labels, Poi
 layers. They work over the image, whichever layer is selected, once an image is set up for
 annotating.
 
+"""
+COLUMNS = """\
 | Key | Action | What it does |
 |---|---|---|
+"""
+REVIEW = """
+While the Review widget is open:
+
 """
 FOOT = """
 With the click tool on:
@@ -28,16 +35,23 @@ With the click tool on:
 | right click | negative click: this pixel does not belong to it |
 | Shift + click | begins from the region under the pointer |
 | Ctrl + drag | moves the image; the wheel zooms as always |
+
+In an image that is reviewed, a first click on an object begins from it as Shift + click does.
 """
+
+
+def rows(widget: Literal["Annotate", "Review"]) -> str:
+    """Return the keys that are bound with a widget, as a table."""
+    lines = [
+        f"| `{shortcut.key.replace('-', '+')}` | {shortcut.title} | {shortcut.text} |"
+        for shortcut in shortcuts(widget)
+    ]
+    return COLUMNS + "\n".join(lines) + "\n"
 
 
 def table() -> str:
     """Return the whole document."""
-    rows = [
-        f"| `{shortcut.key.replace('-', '+')}` | {shortcut.title} | {shortcut.text} |"
-        for shortcut in SHORTCUTS.values()
-    ]
-    return HEAD + "\n".join(rows) + "\n" + FOOT
+    return HEAD + rows("Annotate") + REVIEW + rows("Review") + FOOT
 
 
 def main() -> int:

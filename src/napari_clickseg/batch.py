@@ -125,11 +125,8 @@ def predict_rest(
     queue = ReviewQueue(folder)
     entry = find_model(model)
     card = read_card(entry.path)
-    if not card.automatic:
-        raise BatchError(
-            f"The model '{card.name}' needs clicks; train one that does not with clickseg train "
-            "(--set task=binary or multiclass) or clickseg crossfit."
-        )
+    if card.refusal_without_clicks:
+        raise BatchError(card.refusal_without_clicks)
     project = read_project(folder)
     result = BatchResult(sha256(entry.path))
     reviews = queue.reviews()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
-__all__ = ["SHORTCUTS", "Action", "Shortcut", "tooltip"]
+__all__ = ["SHORTCUTS", "Action", "Shortcut", "shortcuts", "tooltip"]
 
 
 class Action(StrEnum):
@@ -23,6 +24,11 @@ class Action(StrEnum):
     SHOW = "show"
     PROBABILITY = "probability"
     PROPAGATE = "propagate"
+    DELETE = "delete"
+    NEXT_IMAGE = "next_image"
+    PREVIOUS_IMAGE = "previous_image"
+    ACCEPT_IMAGE = "accept_image"
+    REJECT_IMAGE = "reject_image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,15 @@ class Shortcut:
         For buttons and the documentation.
     text : str
         What it does, one sentence.
+    widget : {"Annotate", "Review"}
+        With which the key is bound.
     """
 
     action: Action
     key: str
     title: str
     text: str
+    widget: Literal["Annotate", "Review"] = "Annotate"
 
 
 SHORTCUTS: dict[Action, Shortcut] = {
@@ -98,8 +107,48 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "To next plane",
             "Accept, go to the next plane of the stack and begin from this mask there.",
         ),
+        Shortcut(
+            Action.DELETE,
+            "Shift-D",
+            "Delete object",
+            "Take the object that is being corrected, or else the one under the pointer, out of "
+            "the annotation layer.",
+        ),
+        Shortcut(
+            Action.NEXT_IMAGE,
+            "PageDown",
+            "Next",
+            "Open the most uncertain image that was not looked at yet; what was begun is kept.",
+            "Review",
+        ),
+        Shortcut(
+            Action.PREVIOUS_IMAGE,
+            "PageUp",
+            "Back",
+            "Open the image before this one again, whatever became of it.",
+            "Review",
+        ),
+        Shortcut(
+            Action.ACCEPT_IMAGE,
+            "Shift-Y",
+            "Accept image",
+            "Make what is shown the image's mask in the project, and open the next image.",
+            "Review",
+        ),
+        Shortcut(
+            Action.REJECT_IMAGE,
+            "Shift-X",
+            "Reject image",
+            "Drop the prediction, leave the image to be annotated by hand, and open the next one.",
+            "Review",
+        ),
     )
 }
+
+
+def shortcuts(widget: Literal["Annotate", "Review"]) -> tuple[Shortcut, ...]:
+    """Return the keys that are bound with a widget."""
+    return tuple(each for each in SHORTCUTS.values() if each.widget == widget)
 
 
 def tooltip(action: Action) -> str:

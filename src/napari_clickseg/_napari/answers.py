@@ -130,6 +130,8 @@ class Answers:
         segmenter = self._owner.segmenter
         if segmenter is None or not segmenter.card.automatic or math.prod(plane.shape) > _LARGE:
             return False
+        if pairing.under_review:  # what a model finds on its own is there already
+            return False
         return pairing.scene.untouched(plane)
 
     def opener(self, pairing: Pairing, plane: Plane) -> Callable[[], Session]:

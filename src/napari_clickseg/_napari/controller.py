@@ -230,6 +230,9 @@ class AnnotateController:
         there = [c for c in pairing.scene.prompt(plane).clicks if c.pixel == click.pixel]
         if there and there[-1].positive == click.positive:
             return  # the second half of a double click
+        if pairing.under_review and not pairing.scene.prompt(plane):
+            if self.objects.take_up_instead(pairing, plane, click):
+                return
         mark = pairing.new_mark(plane.position(click.y, click.x), click.positive)
         pairing.step(pairing.scene.with_marks([*pairing.scene.marks, mark]), plane)
         self.state.message = ""
@@ -270,6 +273,8 @@ class AnnotateController:
             self._take_up_at(tuple(self.viewer.cursor.position))
         elif action is Action.PROPAGATE:
             self.answers.when_answered(self.propagation.one)
+        elif action is Action.DELETE:
+            self.objects.delete_at(tuple(self.viewer.cursor.position))
 
     def _walk(self, *, redo: bool) -> None:
         pairing = self.pairing

@@ -29,7 +29,15 @@ if TYPE_CHECKING:
 
     GroupBy = Literal["layer", "image"] | Callable[[PairData, Plane], str]
 
-__all__ = ["Gathered", "LayerPair", "PairData", "gather", "pairs_of", "snapshot"]
+__all__ = [
+    "Gathered",
+    "LayerPair",
+    "PairData",
+    "annotations_of",
+    "gather",
+    "pairs_of",
+    "snapshot",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +152,9 @@ class _Work:
         if not annotated and there is not None:
             self.others.append(there.name)
             return
-        known = _annotations(pair, plane, labels, there if isinstance(there, Record) else None)
+        noted = there.clicks if isinstance(there, Record) else None
+        earlier = read_clicks(noted) if noted is not None else Annotations()
+        known = annotations_of(pair, plane, labels, earlier)
         entry = self._writer.add(
             name,
             image,
@@ -218,12 +228,23 @@ def _read_image(pair: PairData, plane: Plane) -> npt.NDArray[Any]:
         raise ProjectError(f"The image '{pair.name}' cannot be read: {reason}") from error
 
 
-def _annotations(
-    pair: PairData, plane: Plane, labels: npt.NDArray[Any], there: Record | None
+def annotations_of(
+    pair: PairData, plane: Plane, labels: npt.NDArray[Any], earlier: Annotations
 ) -> Annotations:
-    """Return clicks and classes of the objects in a plane: what is known now, else what was."""
+    """Return clicks and classes of the objects in a plane: what is known now, else what was.
+
+    Parameters
+    ----------
+    pair : PairData
+        The layers, as noted.
+    plane : Plane
+        Of them.
+    labels : int (Y, X)
+        The ids in it.
+    earlier : Annotations
+        What was known before.
+    """
     ids = {int(value) for value in np.unique(labels)} - {0}
-    earlier = read_clicks(there.clicks) if there and there.clicks else Annotations()
     clicks = list(_clicks(pair, plane, ids))
     again = {click.object for click in clicks}
     kept = [c for c in earlier.clicks if c.object not in again and c.object in ids]

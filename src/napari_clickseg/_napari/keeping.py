@@ -19,9 +19,11 @@ __all__ = [
     "CLASSES_KEY",
     "Origin",
     "empty_planes",
+    "is_under_review",
     "mark_empty",
     "origin_of",
     "saved_classes",
+    "under_review",
     "with_classes",
     "with_empty",
 ]
@@ -29,6 +31,7 @@ __all__ = [
 CLASSES_KEY = "napari-clickseg"  # in the annotation layer's metadata
 _EMPTY_KEY = "napari-clickseg empty"
 _ORIGIN_KEY = "napari-clickseg project"
+_REVIEW_KEY = "napari-clickseg review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +136,13 @@ def mark_empty(layer: Labels, index: Sequence[int], empty: bool = True) -> None:
 def with_empty(indices: Iterable[tuple[int, ...]]) -> dict[str, Any]:
     """Return what goes into the metadata of a labels layer to mark planes as really empty."""
     return {_EMPTY_KEY: sorted(list(index) for index in indices)}
+
+
+def under_review() -> dict[str, Any]:
+    """Return what goes into the metadata of a labels layer that holds a prediction to review."""
+    return {_REVIEW_KEY: True}
+
+
+def is_under_review(layer: Layer) -> bool:
+    """Whether a labels layer holds a prediction to review: it is no annotation yet."""
+    return bool(layer.metadata.get(_REVIEW_KEY))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.pairing import Pairing
     from napari_clickseg._napari.planes import Plane
     from napari_clickseg._napari.runner import Stop
+    from napari_clickseg._napari.scene import Mark
     from napari_clickseg.segmenter import Prediction
 
 __all__ = ["Objects"]
@@ -157,7 +158,71 @@ class Objects:
         owner.state.message = ""
         owner.request()
 
+    def delete_at(self, position: Sequence[float]) -> None:
+        """Delete the object that is being corrected, or else the one under a world position."""
+        owner = self._owner
+        pairing, plane = owner.pairing, owner.displayed()
+        if pairing is None or plane is None:
+            return
+        if not pairing.scene.prompt(plane):
+            owner.answers.in_turn(lambda: self.take_up_at(position))
+        owner.answers.in_turn(self.delete)
+
+    def delete(self) -> None:
+        """Take the object that is being corrected out of the annotation layer."""
+        owner, state = self._owner, self._owner.state
+        pairing, plane = owner.pairing, owner.displayed()
+        if pairing is None or plane is None or pairing.annotation is None:
+            return
+        scene = pairing.scene
+        earlier = scene.draft(plane).editing
+        if earlier is None:
+            if scene.prompt(plane):
+                state.message = "This object is not in the annotation layer yet; skip it instead."
+            return
+        box = earlier.patch.box
+        labels = read_labels(pairing.annotation, plane, box)
+        changed = (labels == earlier.value) & earlier.patch.cut(box)
+        write = LabelWrite.of(plane, box, labels, changed, np.zeros_like(labels))
+        objects = tuple(one for one in scene.objects if one is not earlier)
+        owner.answers.forget()
+        try:
+            pairing.write(write)
+        except ValueError as error:
+            state.message = str(error)
+            return
+        after = replace(scene.with_draft(plane, Draft(quiet=True)), objects=objects)
+        pairing.step(after, plane, (write,))
+        self.accepted(pairing)
+        state.message = f"Object {earlier.value} was deleted; undo brings it back."
+
     # ---- starting from what is there
+
+    def take_up_instead(self, pairing: Pairing, plane: Plane, click: Click) -> bool:
+        """Begin from the object under the first click, if there is one.
+
+        A negative click counts as well: it says which part of the object is wrong.
+
+        Returns
+        -------
+        bool
+            Whether there is an object.
+        """
+        layer = pairing.annotation
+        if layer is None:
+            return False
+        row, column = click.pixel
+        if not read_labels(layer, plane, Box(row, column, 1, 1)).any():
+            return False
+        self.take_up(layer, plane, click.pixel)
+        if not click.positive:
+            mark = pairing.new_mark(plane.position(click.y, click.x), positive=False)
+            self._owner.answers.in_turn(lambda: self._add_mark(pairing, plane, mark))
+        return True
+
+    def _add_mark(self, pairing: Pairing, plane: Plane, mark: Mark) -> None:
+        pairing.step(pairing.scene.with_marks([*pairing.scene.marks, mark]), plane)
+        self._owner.request()
 
     def take_up_at(self, position: Sequence[float]) -> None:
         """Begin from the region under a world position."""

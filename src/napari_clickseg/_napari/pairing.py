@@ -13,6 +13,7 @@ import numpy.typing as npt
 from napari.layers.base import ActionType
 
 from napari_clickseg._napari.display import Display
+from napari_clickseg._napari.keeping import is_under_review
 from napari_clickseg._napari.layers import (
     TRANSFORMS,
     CompanionError,
@@ -143,6 +144,11 @@ class Pairing:
         self._take_points(negative, False, state.click_size)
         self._take_points(positive, True, state.click_size)
 
+    @property
+    def under_review(self) -> bool:
+        """Whether the annotation layer holds a prediction that is looked through."""
+        return self.annotation is not None and is_under_review(self.annotation)
+
     def layers(self) -> list[Layer]:
         """Return the layers of the pairing that are there."""
         found = [self.image, self.annotation, self.positive, self.negative]
@@ -182,6 +188,13 @@ class Pairing:
         for layer in gone:
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
+
+    def begin_anew(self) -> None:
+        """Forget what was made, as the layers are going to show another image of that shape."""
+        self.timeline, self.earlier_classes = Timeline(), None
+        self.sessions = SessionMemory()
+        self.set_scene(Scene())
+        self.display.show_nothing()
 
     def displayed(self) -> Plane | None:
         """Return the plane of the image that the viewer shows."""

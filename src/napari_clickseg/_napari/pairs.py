@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
-from napari_clickseg._napari.keeping import Origin, empty_planes, origin_of, saved_classes
+from napari_clickseg._napari.keeping import (
+    Origin,
+    empty_planes,
+    is_under_review,
+    origin_of,
+    saved_classes,
+)
 from napari_clickseg._napari.layers import check_companion, companion_shape, unwrapped
 from napari_clickseg._napari.pairing import Pairing
 from napari_clickseg._napari.planes import Plane, PlaneData
@@ -123,19 +129,24 @@ def pairs_of(viewer: ViewerModel) -> tuple[LayerPair, ...]:
 
     What is annotated together belongs together. Of the others, a labels layer goes with an image
     of the same shape; where there are several, with one that its name begins with, or else with
-    the next one below it. Each layer is in one pair at the most.
+    the next one below it. Each layer is in one pair at the most. What is under review is left
+    out: a prediction is no annotation.
     """
     layers = [unwrapped(layer) for layer in viewer.layers]
+    hidden = {layer for layer in layers if is_under_review(layer)}
     found: dict[Image, LayerPair] = {}
     taken: set[Layer] = set()
     for pairing in list(Pairing.alive):
         image, labels = unwrapped(pairing.image), unwrapped(pairing.annotation)
         if image in layers:
             taken.update(unwrapped(layer) for layer in pairing.display.layers())
-            if labels in layers:
+            if labels in hidden:
+                hidden.add(image)
+            elif labels in layers:
                 objects = pairing.scene.objects
                 found[image] = LayerPair(image, labels, pairing.channel_axis, objects)
                 taken.add(labels)
+    taken |= hidden
     free = [layer for layer in layers if isinstance(layer, Labels) and layer not in taken]
     images = [layer for layer in layers if isinstance(layer, Image) and layer not in taken]
     # those that were said to be annotations come first, as there may be predictions, too

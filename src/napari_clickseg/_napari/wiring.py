@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-from napari_clickseg._napari.actions import SHORTCUTS, Action
+from napari_clickseg._napari.actions import Action, shortcuts
+from napari_clickseg._napari.keys import Keys
 from napari_clickseg._napari.pairing import Reactions
 from napari_clickseg._napari.planes import walking_axis
 from napari_clickseg._napari.sessions import SessionMemory
@@ -44,17 +44,16 @@ class Wiring:
         )
         self._watch_viewer()
         self._watch_state()
-        self._keys = _bind(self._viewer, {s.key: self._key(a) for a, s in SHORTCUTS.items()})
+        self._keys = Keys(
+            self._viewer, {each.key: self._key(each.action) for each in shortcuts("Annotate")}
+        )
 
     def close(self) -> None:
         """Disconnect everything and give the keys back."""
         for signal, slot in self._connected:
             signal.disconnect(slot)
         self._connected.clear()
-        for key, (ours, before) in self._keys.items():
-            if self._viewer.keymap.get(key) is ours:  # a later widget may have taken it over
-                self._viewer.bind_key(key, before, overwrite=True)
-        self._keys.clear()
+        self._keys.give_back()
 
     def _connect(self, signal: Any, *slots: Callable[..., Any]) -> None:
         for slot in slots:
@@ -173,25 +172,3 @@ class Wiring:
         pairing = self._owner.pairing
         if pairing is not None and pairing.channel_axis != self._state.channel_axis:
             self._owner.adopt(pairing.image)
-
-
-# What a key did before a function of ours got it; so that of two widgets on one viewer neither
-# puts the other's functions back after it was closed.
-_replaced: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
-
-
-def _bind(viewer: Any, wanted: dict[str, Callable[[Any], None]]) -> dict[Any, tuple[Any, Any]]:
-    """Bind keys, and return for each what it does now and what it did before."""
-    before: dict[Any, Any] = dict(viewer.keymap)
-    for key, function in wanted.items():
-        viewer.bind_key(key, function, overwrite=True)
-    ours = list(wanted.values())
-    bound = {}
-    for key, function in viewer.keymap.items():
-        if function in ours:
-            theirs = before.get(key)
-            if theirs in _replaced:
-                theirs = _replaced[theirs]
-            _replaced[function] = theirs
-            bound[key] = function, theirs
-    return bound

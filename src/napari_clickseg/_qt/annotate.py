@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
-
 from napari_clickseg._qt.binding import Ties
 from napari_clickseg._qt.desk import Desk
+from napari_clickseg._qt.dock import Dock
 from napari_clickseg._qt.image_form import ImageForm, LayersForm
 from napari_clickseg._qt.look_form import LookForm, MaskForm
 from napari_clickseg._qt.model_form import ModelForm, StatusLine
 from napari_clickseg._qt.object_form import ObjectForm, hint
-from napari_clickseg._qt.parts import Fold, align_labels, breakable, note
+from napari_clickseg._qt.parts import Fold, breakable, note
 from napari_clickseg._qt.rules_form import RulesForm
 from napari_clickseg._qt.shared import lease
 from napari_clickseg._qt.stack_form import StackForm
@@ -21,12 +19,11 @@ from napari_clickseg._qt.stillness import Stillness
 
 if TYPE_CHECKING:
     import napari.viewer
-    from qtpy.QtGui import QShowEvent
 
 __all__ = ["AnnotateWidget"]
 
 
-class AnnotateWidget(QWidget):
+class AnnotateWidget(Dock):
     """Segments by clicking: shows the state of a viewer's annotation and calls its controller.
 
     A class and not a function, because napari gives the viewer to classes only.
@@ -52,27 +49,13 @@ class AnnotateWidget(QWidget):
             *("message", "image", "tool", "model_status", "n_positive", "n_negative"),
         )
         self.images.image.box.changed.connect(self._show_message, max_args=0)
-        self._end_with_the_widget()
-
-    def event(self, a0: QEvent | None) -> bool:
-        """Notice when napari takes the widget out of its dock: there is no close event."""
-        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
-            QTimer.singleShot(0, self._end_if_taken_out)
-        return super().event(a0)
-
-    def showEvent(self, a0: QShowEvent | None) -> None:
-        """Fit to what could not be measured before the theme was known."""
-        super().showEvent(a0)
-        align_labels(self)
-        content, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
-        assert content is not None and bar is not None
-        self._scroll.setMinimumWidth(content.minimumSizeHint().width() + bar.sizeHint().width())
-
-    def sizeHint(self) -> QSize:
-        """Return a size that shows the form without scrolling, its groups folded."""
-        content = self._scroll.widget()
-        assert content is not None
-        return content.sizeHint().expandedTo(QSize(300, 500))
+        forms = (self.images, self.layers, self.rules)
+        self.at_end(
+            self._ties.cut,
+            self._stillness.end,
+            *(form.release for form in forms),
+            self._lease.end,
+        )
 
     def _make_forms(self) -> None:
         desk = self.desk
@@ -99,15 +82,12 @@ class AnnotateWidget(QWidget):
         }
 
     def _lay_out(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setSpacing(8)
         folds = self.folds
         self._working = [
             self.objects.widget.native,
             *(folds[name] for name in ("Look", "Mask", "Rules", "Stack")),
         ]
-        for part in (
+        self.fill(
             self.status,
             folds["Model"],
             self.images.widget.native,
@@ -115,17 +95,7 @@ class AnnotateWidget(QWidget):
             self.objects.widget.native,
             self.message.native,
             *self._working[1:],
-        ):
-            column.addWidget(part)
-        column.addStretch(1)
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setWidget(content)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._scroll)
+        )
 
     def _show_ready(self) -> None:
         image = self.desk.state.image
@@ -138,23 +108,3 @@ class AnnotateWidget(QWidget):
         images_open = self.images.image.layer is not None
         text = (state.message if images_open else "") or hint(state, images_open)
         self.message.value = breakable(text)
-
-    def _end_with_the_widget(self) -> None:
-        """Have everything end with the widget, whichever way that happens."""
-        forms = (self.images, self.layers, self.rules)
-        ends = [self._stillness.end, *(form.release for form in forms)]
-        ties, right = self._ties, self._lease
-
-        def end() -> None:
-            ties.cut()
-            while ends:
-                ends.pop()()
-            right.end()
-
-        self._end = end
-        self.destroyed.connect(end)
-
-    def _end_if_taken_out(self) -> None:
-        if self.parent() is None:
-            self._end()
-            self.deleteLater()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from magicgui.widgets.bases import ValueWidget
     from qtpy.QtCore import QObject
 
+    from napari_clickseg._napari.review_state import ReviewState
     from napari_clickseg._napari.state import AnnotateState
     from napari_clickseg._napari.training_state import TrainState
 
@@ -25,10 +26,10 @@ class Ties:
 
     Parameters
     ----------
-    state : AnnotateState or TrainState
+    state : AnnotateState, TrainState or ReviewState
     """
 
-    def __init__(self, state: AnnotateState | TrainState) -> None:
+    def __init__(self, state: AnnotateState | TrainState | ReviewState) -> None:
         self._state = state
         self._shown: list[tuple[Any, Callable[[], None]]] = []
 

@@ -45,12 +45,14 @@ class ObjectForm:
         self.clear = action_button(Action.CLEAR, do)
         self.undo = action_button(Action.UNDO, do)
         self.redo = action_button(Action.REDO, do)
+        self.delete = action_button(Action.DELETE, do)
         self.counts = note("Clicks on this object, and objects accepted on this image.")
         self.widget = form(
             row(self.tool, self.swap),
             form(self.number, self.kind),
             row(self.accept, self.skip, self.clear),
             row(self.undo, self.redo),
+            self.delete,
             self.counts,
             labels=False,
         )
@@ -65,6 +67,7 @@ class ObjectForm:
         self.kind.changed.connect(self._choose_kind)
         ties.show(self._show_undo, "can_undo", "can_redo")
         ties.show(self._show_begun, "begun")
+        ties.show(self._show_editing, "editing")
         ties.show(
             self._show_counts,
             *("object_id", "editing", "n_positive", "n_negative", "n_objects", "image"),
@@ -94,6 +97,9 @@ class ObjectForm:
     def _show_begun(self) -> None:
         for button in (self.accept, self.skip, self.clear):
             button.enabled = self._state.begun
+
+    def _show_editing(self) -> None:
+        self.delete.enabled = self._state.editing
 
     def _show_counts(self) -> None:
         state = self._state

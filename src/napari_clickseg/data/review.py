@@ -133,15 +133,19 @@ class ReviewQueue:
             As in `Unannotated.name`.
         labels : bool or int (Y, X), optional
             The corrected labels; the prediction as it is by default. Nothing but 0 says that
-            there is really nothing in the image.
+            there is really nothing in the image. With labels an image can be accepted that was
+            reviewed before: rejected, or accepted with the mask that is `replacing`.
         clicks, object_classes
             As in `ProjectWriter.add`.
+        replacing : str
+            As in `ProjectWriter.annotate`.
 
         Raises
         ------
+        AnnotatedError
+            If it has another mask already, which is kept.
         ProjectError
-            If nothing of this image is to be reviewed, it has a mask already, which is kept, or
-            the files can't be written.
+            If nothing of this image is to be reviewed, or the files can't be written.
         ImageError
             If the image or the prediction can't be read.
         """

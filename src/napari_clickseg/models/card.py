@@ -104,6 +104,16 @@ class ModelCard(BaseModel):
         several = len(self.classes) > 1 and not self.overlapping
         return len(self.classes) + 1 if several else len(self.classes)
 
+    @property
+    def refusal_without_clicks(self) -> str:
+        """Why the model can't predict by itself; empty if it can."""
+        if self.automatic:
+            return ""
+        return (
+            f"The model '{self.name}' needs clicks; train one that does not with clickseg train "
+            "(--set task=binary or multiclass) or clickseg crossfit."
+        )
+
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
         """Read a card.
