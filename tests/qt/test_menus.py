@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from napari_clickseg._qt.annotate import AnnotateWidget
+from napari_clickseg._qt.review import ReviewWidget
 from napari_clickseg._qt.train import TrainWidget
 
 if TYPE_CHECKING:
@@ -51,6 +52,22 @@ def test_the_menus_open_the_train_widget(
     app.commands.execute_command("napari-clickseg.train").result()
     (dock,) = viewer.window._wrapped_dock_widgets.values()
     assert isinstance(dock.inner_widget(), TrainWidget)
+    qtbot.waitUntil(dock.isVisible)
+
+
+def test_the_menus_open_the_review_widget(
+    make_napari_viewer: Callable[..., Any], training_home: Any, qtbot: Any
+) -> None:
+    from napari._app_model import get_app_model
+
+    viewer = make_napari_viewer(show=True)
+    app = get_app_model()
+    for menu in ("napari/layers/annotate", "napari/layers/segment", PLUGIN_MENU):
+        listed = [getattr(item, "command", None) for item in app.menus.get_menu(menu)]
+        assert "napari-clickseg.review" in [each.id for each in listed if each is not None]
+    app.commands.execute_command("napari-clickseg.review").result()
+    (dock,) = viewer.window._wrapped_dock_widgets.values()
+    assert isinstance(dock.inner_widget(), ReviewWidget)
     qtbot.waitUntil(dock.isVisible)
 
 

@@ -344,6 +344,7 @@ def semantic_model(
     return path
 
 
+@pytest.mark.slow
 def test_the_rest_is_predicted_killed_and_gone_on_with(
     open_review: Open, tmp_path: Path, training_home: Path, semantic_model: Path,
     told: list[str], qtbot: Any,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from napari_clickseg._napari import review_work as work
 from napari_clickseg._napari.review_reading import Reader
 from napari_clickseg._napari.review_sheet import Sheet, SheetError
-from napari_clickseg._napari.review_state import ANNOTATED
+from napari_clickseg._napari.review_text import opened_text
 from napari_clickseg.data.errors import AnnotatedError
-from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
+from napari_clickseg.data.review import TO_REVIEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,12 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["ReviewImages"]
 
 _log = logging.getLogger(__name__)
-_SAID = {
-    TO_REVIEW: "",
-    REJECTED: "This image was rejected. Annotate it by hand, then accept it.",
-    ACCEPTED: "This image was accepted. Accept it again to replace its mask by what you correct.",
-    ANNOTATED: "This image is annotated. Accept it to replace its mask by what you correct.",
-}
 
 
 class ReviewImages:
@@ -106,19 +100,18 @@ class ReviewImages:
         sheet, state = self._ready(), self._owner.state
         if sheet is None:
             return
-        row, image = state.row(sheet.image), sheet.image
+        row, image, folder = state.row(sheet.image), sheet.image, Path(state.project)
         if row is None or row.state != TO_REVIEW:
             state.message = f"{image} has no prediction that could be rejected."
             return
-        folder = Path(state.project)
         self._write(f"Rejecting {image} …", lambda _: work.reject(folder, image))
 
     def keep(self) -> None:
         """Write corrections to disk, so that they outlive whatever happens."""
-        sheet = self.sheet
-        capture = sheet.capture() if sheet is not None and not self._writing else None
-        if sheet is not None and capture is not None:
-            self._keep(sheet, capture, self._note)
+        if self.sheet is not None and not self._writing:
+            capture = self.sheet.capture()
+            if capture is not None:
+                self._keep(self.sheet, capture, self._note)
 
     def leave(self, then: Callable[[], object]) -> None:
         """Close the image; its layers stay where what was begun can't be kept otherwise.
@@ -216,7 +209,10 @@ class ReviewImages:
         if there is not None:
             self._hand_in(there)
             if there.turn(found):
-                state.current, state.message = found.image, _said(found)
+                state.current, state.message = (
+                    found.image,
+                    opened_text(found.state, found.other is not None),
+                )
                 return
             self._take_away(there)
         sheet = Sheet(owner.viewer, owner.annotate(), found)
@@ -226,7 +222,10 @@ class ReviewImages:
             owner.tell(str(error))
             return
         self.sheet = sheet
-        state.current, state.message = found.image, _said(found)
+        state.current, state.message = (
+            found.image,
+            opened_text(found.state, found.other is not None),
+        )
 
     def _following(self) -> QueueRow | None:
         """Return the row that comes next: the first that was not opened yet, else the first."""
@@ -273,8 +272,9 @@ class ReviewImages:
         if capture is None:
             state.message = "The labels have another shape than the image; open it again."
             return
-        folder = Path(state.project)
-        order = work.Accepting(self._home, folder, sheet.image, sheet.base, capture, sheet.file)
+        order = work.Accepting(
+            self._home, Path(state.project), sheet.image, sheet.base, capture, sheet.file
+        )
         self._write(f"Accepting {sheet.image} …", lambda _: work.accept(order))
 
     def _write(self, text: str, job: Callable[[Stop], work.Saved]) -> None:
@@ -305,8 +305,8 @@ class ReviewImages:
         row = self._following()
         if row is not None:
             self.open(row.image)
-            return
-        state.message = f"{saved.image} is {saved.state}. {self._nothing_left()}"
+        else:
+            state.message = f"{saved.image} is {saved.state}. {self._nothing_left()}"
 
     def _not_reviewed(self, sheet: Sheet, error: Exception) -> None:
         """Say why; what was corrected is still there."""
@@ -389,15 +389,6 @@ def _write_all(left: list[tuple[Capture, DraftFile]]) -> None:
             file.keep(capture.correction())
         except OSError as error:
             _log.error("Corrections could not be kept: %s", error)
-
-
-def _said(found: Opened) -> str:
-    if found.other is not None:
-        return (
-            "This image was annotated while you corrected its prediction. What you made is in a "
-            "layer of its own, which is hidden."
-        )
-    return _SAID[found.state]
 
 
 def _line(error: Exception) -> str:

@@ -5,15 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_clickseg._napari.review_state import ANNOTATED
 from napari_clickseg._napari.training_text import time_text
-from napari_clickseg.data.review import TO_REVIEW
+from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_clickseg._napari.review_state import Counts, Predicting, QueueRow
 
-__all__ = ["counts_text", "predicting_text", "project_names", "row_text"]
+__all__ = ["counts_text", "opened_text", "predicting_text", "project_names", "row_text"]
+
+_SAID = {
+    TO_REVIEW: "",
+    REJECTED: "This image was rejected. Annotate it by hand, then accept it.",
+    ACCEPTED: "This image was accepted. Accept it again to replace its mask by what you correct.",
+    ANNOTATED: "This image is annotated. Accept it to replace its mask by what you correct.",
+}
 
 
 def counts_text(counts: Counts) -> str:
@@ -55,6 +63,24 @@ def predicting_text(now: Predicting) -> str:
                 return "Nothing was left to be predicted."
             skipped = f", {len(now.problems)} could not be" if now.problems else ""
             return f"Done: {now.predicted} predicted{skipped}."
+
+
+def opened_text(state: str, other: bool) -> str:
+    """Return what is to be known of an image when it is opened.
+
+    Parameters
+    ----------
+    state : str
+        As in `QueueRow`.
+    other : bool
+        There are corrections of its prediction, and a mask that was made elsewhere.
+    """
+    if other:
+        return (
+            "This image was annotated while you corrected its prediction. What you made is in a "
+            "layer of its own, which is hidden."
+        )
+    return _SAID[state]
 
 
 def row_text(row: QueueRow) -> str:
