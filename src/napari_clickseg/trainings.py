@@ -73,6 +73,7 @@ def train(
     from napari_clickseg.finetune import finetune, resume
 
     epochs = 0
+    known = {event["text"] for event in log.events()[0] if event["event"] == "message"}
 
     def listen(event: dict[str, Any]) -> None:
         nonlocal epochs
@@ -81,11 +82,11 @@ def train(
         match event["event"]:
             case "started":
                 epochs = event["epochs"]
-            case "message":
+            case "message" if event["text"] not in known:  # what is so of all was said
                 log.add("message", level=event["level"], text=f"{where}: {event['text']}")
             case "batch" | "epoch":
-                known = {k: event[k] for k in ("batch", "batches", "metrics") if k in event}
-                tell(done=event["epoch"], total=epochs, **known)
+                more = {k: event[k] for k in ("batch", "batches", "metrics") if k in event}
+                tell(done=event["epoch"], total=epochs, **more)
 
     if run.state == "new" and not run.checkpoint.exists():
         outcome = finetune(spec, run.path, on_event=listen, compare=False)

@@ -312,7 +312,7 @@ def test_an_encoder_that_starts_untrained_beside_trained_ones_is_said(
     folder = ComparisonFolder(tmp_path / "out")
     said = begin(asked, folder)
     assert any("unfair to encoder=mobilenet_v2" in text for text in said)
-    assert any("the options" in text and "encoder=tu-resnet10t" in text for text in said)
+    assert any("encoder=tu-resnet10t: this is the start's network" in text for text in said)
     assert folder.spec.training.start_parts == "encoder"
 
 

@@ -189,7 +189,7 @@ def _unfair(spec: ComparisonSpec, tried: list[_Tried]) -> list[str]:
     said = [f"{_of(one)}{text}" for one in fit for text in one.said]
     if _NETWORK & set(spec.vary):
         said += [
-            f"{_of(one)}the options {one.options} are the start's, since the network is."
+            f"{_of(one)}this is the start's network, whose options {one.options} it takes."
             for one in fit
             if one.options
         ]

@@ -51,7 +51,7 @@ class _Look:
             "color": _COLOURS[k % len(_COLOURS)],
             "linestyle": _LINES[n % len(_LINES)],
             "marker": _MARKERS[n % len(_MARKERS)],
-            "markerfacecolor": _COLOURS[k % len(_COLOURS)] if n == 0 else "white",
+            "markerfacecolor": _COLOURS[k % len(_COLOURS)] if n == 0 else "none",
         }
 
     def legend(self, axes: Axes) -> None:
@@ -66,7 +66,7 @@ class _Look:
             handles += [
                 Line2D([], [], color="#555555", linestyle=_LINES[n % len(_LINES)],
                        marker=_MARKERS[n % len(_MARKERS)], markersize=5, label=name,
-                       markerfacecolor="#555555" if n == 0 else "white")
+                       markerfacecolor="#555555" if n == 0 else "none")
                 for n, name in enumerate(self.rests)
             ]  # fmt: skip
         axes.legend(

@@ -93,7 +93,7 @@ def _combination(group: Group) -> dict[str, Any]:
 def _summary(folder: ComparisonFolder, found: Sequence[Figures]) -> str:
     spec, sets = folder.spec, {name: len(some) for name, some in folder.split().items()}
     training = spec.training
-    counts = " × ".join(f"{len(values)} {key}" for key, values in spec.vary.items())
+    counts = " × ".join(f"{key} ({len(values)})" for key, values in spec.vary.items())
     seeds = f", each with the seeds {', '.join(map(str, spec.seeds))}" if spec.seeds[1:] else ""
     tested = f", {sets['test']} to test on" if sets["test"] else ""
     innocent = "; the test images chose nothing" if sets["test"] else ""
@@ -133,9 +133,10 @@ def _budget(spec: ComparisonSpec) -> str:
     training = spec.training
     differs = [key for key in _BUDGET if key in spec.vary]
     most = "" if training.patience == 0 else f" at the most (patience {training.patience})"
+    rounds = f"{training.epochs} round{'' if training.epochs == 1 else 's'}{most}"
     text = (
-        f"{training.epochs} rounds{most} of {training.windows} windows of {training.size} pixels "
-        f"in batches of {training.batch}."
+        f"{rounds} of {training.windows} windows of {training.size} pixels in batches of "
+        f"{training.batch}."
     )
     if differs:
         return f"The budget is not the same, since {' and '.join(differs)} vary; otherwise {text}"

@@ -114,7 +114,7 @@ def shown(value: Any) -> str:
     if isinstance(value, (list, tuple)) and all(isinstance(v, dict) and "name" in v for v in value):
         return "+".join(_term(term) for term in value)
     if isinstance(value, (int, float)):
-        return f"{value:g}"
+        return f"{value:.10g}"
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
