@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -640,6 +641,31 @@ def test_the_project_of_the_last_training_comes_first(
     third.settle()
     assert third.state.project == str(project), "used since"
     assert str(tmp_path / "trained") in third.state.projects
+
+
+def test_a_model_that_was_trained_meanwhile_is_taken_unless_another_was_chosen(
+    reviewer: Reviewer, tmp_path: Path, make_card: Callable[..., Any]
+) -> None:
+    import torch
+
+    from napari_clickseg.models.checkpoint import save_model
+
+    fields: dict[str, Any] = {"encoding": "image", "automatic": True}
+    for age, name in ((20, "old"), (10, "new")):
+        path = tmp_path / "home" / "runs" / name / "best.safetensors"
+        path.parent.mkdir(parents=True)
+        save_model(path, {"weight": torch.ones(1)}, make_card(**fields))
+        os.utime(path, (time.time() - age,) * 2)
+        reviewer.controller.refresh_offers()
+        reviewer.settle()
+        assert reviewer.state.model == str(path)
+    assert [offer.name for offer in reviewer.state.models] == ["new", "old", "default"]
+    reviewer.controller.choose_model(reviewer.state.models[1].path)
+    reviewer.settle()
+    os.utime(path)
+    reviewer.controller.refresh_offers()
+    reviewer.settle()
+    assert reviewer.state.model.endswith("old/best.safetensors")
 
 
 def test_a_project_that_is_open_as_layers_is_offered(make_reviewer: Any, project: Path) -> None:

@@ -81,6 +81,7 @@ class ReviewController:
         self._queue: QueueReader | None = None
         self._predicting: PredictingReader | None = None
         self._last_error = ""
+        self._model_chosen = False
         self._closed = False
         self._keys = Keys(
             viewer, {each.key: self._key(each.action) for each in shortcuts("Review")}
@@ -118,12 +119,12 @@ class ReviewController:
             state = self.state
             if path not in [each.path for each in state.models]:
                 state.models = (*state.models, offer)
-            state.model, state.message = path, offer.refusal
+            state.model, state.message, self._model_chosen = path, offer.refusal, True
 
         self.looker.submit("model", lambda _: offers.offer(Path(path)), found, self._failed)
 
     def refresh_offers(self) -> None:
-        """Look which projects and models there are."""
+        """Look which projects and models there are; to be called now and then."""
         origins = [origin_of(layer) for layer in self.viewer.layers]
         opened = [origin.folder for origin in origins if origin is not None]
 
@@ -226,14 +227,18 @@ class ReviewController:
 
     def _offered(self, projects: tuple[str, ...], offers: Offers) -> None:
         state = self.state
-        state.projects = tuple(dict.fromkeys((*projects, *filter(None, (state.project,)))))
+        projects = tuple(dict.fromkeys((*projects, *filter(None, (state.project,)))))
         known = {offer.path for offer in offers.models}
-        own = tuple(each for each in state.models if each.path == state.model)
-        state.models = (*offers.models, *(each for each in own if each.path not in known))
+        own = (each for each in state.models if each.path == state.model and self._model_chosen)
+        models = (*offers.models, *(each for each in own if each.path not in known))
+        if projects != state.projects:
+            state.projects = projects
+        if models != state.models:
+            state.models = models
         if not state.project and projects:
             self._begin(projects[0])
-        if not state.model:
-            able = (offer.path for offer in state.models if not offer.refusal)
+        if not self._model_chosen:  # one that was trained meanwhile, for example
+            able = (offer.path for offer in models if not offer.refusal)
             state.model = next(able, "")
 
     def _looked(self, now: Predicting, queue: Queue | None) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["ReviewWidget"]
 
 _QUICK, _SLOW = 500, 2000  # milliseconds between two looks, while predicting goes on and else
+_OFFERING = 15_000  # milliseconds between two looks at what can be chosen
 _KEEPING = 3000  # milliseconds after which corrections are on disk
 
 
@@ -62,6 +63,7 @@ class ReviewWidget(Dock):
         self._ties = Ties(self._controller.state)
         self.desk = ReviewDesk(self._controller, self._ties)
         self._looking = timer(self, self._controller.poll, _SLOW, once=False)
+        self._offering = timer(self, self._controller.refresh_offers, _OFFERING, once=False)
         self._keeping = timer(self, self._controller.images.keep, _KEEPING, once=False)
         self._make_forms()
         self.fill(
@@ -78,6 +80,7 @@ class ReviewWidget(Dock):
         self._ties.show(self._show_pace, "predicting")
         self._ties.show(self._show_correct, "current")
         self._looking.start()
+        self._offering.start()
         self.at_end(self._ties.cut, self._wakeup.silence, self._controller.close)
 
     def showEvent(self, a0: QShowEvent | None) -> None:
@@ -89,8 +92,8 @@ class ReviewWidget(Dock):
 
     def taken_out(self) -> None:
         """Keep what was begun, and end."""
-        self._looking.stop()
-        self._keeping.stop()
+        for each in (self._looking, self._offering, self._keeping):
+            each.stop()
         self._controller.images.leave(super().taken_out)
 
     def _make_forms(self) -> None:
