@@ -3,14 +3,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from tests.crossfit.conftest import write_project
 
 from napari_clickseg.comparing.spec import read_comparison_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from napari_clickseg.comparing.folder import ComparisonFolder
     from napari_clickseg.comparing.spec import ComparisonSpec
 
 # A network that takes no time, and learns nothing.
@@ -19,6 +21,24 @@ SETTINGS: dict[str, Any] = {
     "options": {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}, "architecture": "unet",
     "size": 64, "batch": 2, "windows": 2, "epochs": 1, "augmentation": "light", "device": "cpu",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def quick_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves of each run take longer to draw than it takes."""
+    monkeypatch.setattr("napari_clickseg.training.report._plot", lambda rounds, path, metric: None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def started(folder: ComparisonFolder, name: str) -> int:
+    return sum(e["event"] == "started" for e in folder.run(name).events()[0])
 
 
 @pytest.fixture(scope="session")
