@@ -259,7 +259,7 @@ class ReviewController:
             rest = f" (and {len(now.problems) - 1} more)" if len(now.problems) > 1 else ""
             self.tell(f"Not predicted: {now.problems[0]}{rest}")
         elif now.status == "finished":
-            show_info(f"{now.predicted} images were predicted; they wait to be reviewed.")
+            show_info(f"{now.predicted} images are predicted and can be reviewed.")
 
     def _key(self, action: Action) -> Callable[[Any], None]:
         def pressed(_: Any) -> None:
