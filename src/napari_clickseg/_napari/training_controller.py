@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
 
+from napari_clickseg._napari import crossfit_work
 from napari_clickseg._napari import training_work as work
+from napari_clickseg._napari.crossfit_controller import ClickEditor
 from napari_clickseg._napari.layers import CompanionError
 from napari_clickseg._napari.runner import Runner
 from napari_clickseg._napari.training_previews import PreviewLayers, montage
 from napari_clickseg._napari.training_progress import RESUMABLE, RunProgress
-from napari_clickseg._napari.training_runs import RunReader, default_home, list_runs, plain_name
+from napari_clickseg._napari.training_runs import (
+    RunReader,
+    default_home,
+    list_runs,
+    plain_name,
+    reader_of,
+)
 from napari_clickseg._napari.training_settings import checked, value_of
 from napari_clickseg._napari.training_source import gatherer, offers_of, toggle_empty
 from napari_clickseg._napari.training_state import TrainState
@@ -35,7 +43,14 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.training_progress import Preview
     from napari_clickseg._napari.training_runs import Launch
     from napari_clickseg._napari.training_settings import Setting
-    from napari_clickseg._napari.training_state import Found, Offer, RunEntry, Source, Together
+    from napari_clickseg._napari.training_state import (
+        Found,
+        Offer,
+        RunEntry,
+        Source,
+        Together,
+        Way,
+    )
 
 __all__ = ["TrainController"]
 
@@ -72,6 +87,7 @@ class TrainController:
         self.reader = Runner(notify or (lambda: None), work.Stopped)
         self.asker = Runner(notify or (lambda: None), work.Stopped)
         self.previews = PreviewLayers(viewer)
+        self.clicks = ClickEditor(viewer, self.state, self.reader, self._unreadable)
         self._reading: RunReader | None = None
         self._stop_wanted = False
         self._shown: tuple[Path | None, int] = (None, 0)
@@ -109,7 +125,8 @@ class TrainController:
 
     def refresh_offers(self) -> None:
         """Offer the pairs of layers that are open now; choices are kept."""
-        offers = offers_of(self.viewer, self.state.offers, self.previews.layers)
+        ours = (*self.previews.layers, *self.clicks.layers.layers)
+        offers = offers_of(self.viewer, self.state.offers, ours)
         if [_of(offer) for offer in offers] != [_of(offer) for offer in self.state.offers]:
             self.state.offers = offers
 
@@ -125,6 +142,22 @@ class TrainController:
         self.state.message = toggle_empty(self.viewer, pairs)
         self._forget_found()
 
+    def choose_way(self, way: Way) -> None:
+        """Train once, or click-train by cross-fitting."""
+        if way != self.state.way:
+            self.state.way = way
+            self._forget_found()
+
+    def choose_found(self, classes: tuple[int, ...], *, whole: bool) -> None:
+        """Say which classes are learned; all of them together as one thing, or none: as found."""
+        settings = {k: v for k, v in self.state.settings.items() if k not in ("classes", "whole")}
+        if classes:
+            settings["classes"] = classes
+        if whole:
+            settings["whole"] = True
+        self.state.settings = settings
+        self._forget_found()
+
     def set_value(self, setting: Setting, value: Any) -> bool:
         """Choose a value for a field of the spec; return whether it makes sense."""
         settings = {k: v for k, v in self.state.settings.items() if k != setting.name}
@@ -133,7 +166,7 @@ class TrainController:
         try:
             checked(settings)
         except SpecError as error:
-            self.state.message = _line(error).removesuffix("; see clickseg train --schema.")
+            self.state.message = _line(error).partition("; see clickseg")[0]
             return False
         if settings != self.state.settings:
             self.state.settings = settings
@@ -217,12 +250,29 @@ class TrainController:
         self.state.run = replace(self.state.run, status="starting", error="")
         self._stop_wanted = False
         self.state.message = ""
+        saver = self.clicks.saver
+
+        def go_on(_: Stop) -> Launch:
+            saver.write()  # clicks that were edited are learned from
+            return work.resume(path)
+
         self.runner.submit(
-            "work",
-            lambda _: work.resume(path),
-            lambda launched: self._watch(path, launched),
-            self._not_begun,
+            "work", go_on, lambda launched: self._watch(path, launched), self._not_begun
         )
+
+    def copy_crossfit(self) -> None:
+        """Make a copy of a cross-fitting that has learned, to edit its clicks and learn again."""
+        path, home = self.state.run.path, Path(self.state.home)
+        if path is None or self.state.run.alive:
+            return
+        self._begin_work("Copying baselines, predictions and clicks …")
+
+        def copied(there: Path) -> None:
+            self._end_work()
+            self.choose_run(there)
+            self.list_runs()
+
+        self.runner.submit("work", lambda _: crossfit_work.copy(path, home), copied, self._failed)
 
     def choose_run(self, path: Path) -> None:
         """Show another run."""
@@ -298,6 +348,7 @@ class TrainController:
         if self._closed:
             return
         self._closed = True
+        self.clicks.end()
         for runner in (self.runner, self.reader, self.asker):
             runner.close()
 
@@ -334,13 +385,17 @@ class TrainController:
                 return None
             if not name:
                 name = plain_name(chosen[0].pair.image.name)
-                folder = folder.with_name(f"{name}-{self._stamp}")
+                # What a cross-fitting looks at again, perhaps days later, nothing else replaces.
+                lasting = state.way == "crossfit"
+                stamp = time.strftime("%Y-%m-%d-%H%M%S") if lasting else self._stamp
+                folder = folder.with_name(f"{name}-{stamp}")
         elif not state.project:
             state.message = "Choose a project folder or a CSV file first."
             return None
         project = state.project if state.source == "project" else ""
         home, settings = Path(state.home), dict(state.settings)
-        return work.Order(project, gather, folder, home, name, settings)
+        crossfit = state.way == "crossfit"
+        return work.Order(project, gather, folder, home, name, settings, crossfit, state.pauses)
 
     # ---- work
 
@@ -362,6 +417,7 @@ class TrainController:
     def _checked(self, answer: tuple[Path, Found]) -> None:
         self._end_work()
         self.state.found = answer[1]
+        self.state.classes = answer[1].classes
 
     def _drawn(self, picture: Any) -> None:
         self._end_work()
@@ -370,7 +426,7 @@ class TrainController:
     def _begun(self, answer: tuple[Found, Path, Launch | None]) -> None:
         found, path, launched = answer
         self._end_work()
-        self.state.found = found
+        self.state.found, self.state.classes = found, found.classes
         if launched is None:
             self.state.run = RunProgress()
             self.state.message = found.errors[0]
@@ -409,7 +465,7 @@ class TrainController:
     # ---- the run
 
     def _watch(self, path: Path, launched: Launch | None = None) -> None:
-        self._reading = RunReader(path, launched)
+        self._reading = reader_of(path, launched)
         self._shown = (None, 0)
         self.reader.cancel("poll")
         self.poll()
@@ -434,6 +490,9 @@ class TrainController:
             self._tell(f"The training failed: {run.error}")
         elif run.reason == "ended":
             self._tell("The training ended unexpectedly; press Resume to go on with it.")
+        elif run.status == "paused":
+            self.state.message = ""
+            show_info("Clicks are placed where the baselines are wrong. Look at them, and go on.")
         elif run.status == "finished":
             self.state.message = ""
             show_info(f"The training of {run.name} is done.")

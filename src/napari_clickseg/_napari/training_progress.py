@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from napari_clickseg._napari.crossfit_progress import CrossfitProgress
+
 __all__ = [
     "ALIVE",
     "RESUMABLE",
@@ -23,10 +25,18 @@ __all__ = [
 ]
 
 RunStatus = Literal[
-    "none", "preparing", "starting", "running", "stopping", "stopped", "finished", "failed"
+    "none",
+    "preparing",
+    "starting",
+    "running",
+    "stopping",
+    "stopped",
+    "paused",
+    "finished",
+    "failed",
 ]
 ALIVE: tuple[RunStatus, ...] = ("preparing", "starting", "running", "stopping")
-RESUMABLE: tuple[RunStatus, ...] = ("stopped", "failed")
+RESUMABLE: tuple[RunStatus, ...] = ("stopped", "paused", "failed")
 
 _MESSAGES = 50  # are kept
 _BATCHES = 400  # losses of single batches that are kept at least: more than a curve can show
@@ -146,6 +156,8 @@ class RunProgress:
         Of its process; 0 if not known.
     since : float
         When it was last begun, resumed, finished or failed: seconds of the epoch.
+    crossfit : CrossfitProgress, optional
+        Where it is a cross-fitting; epochs and curves are those of the training that goes on.
     """
 
     path: Path | None = None
@@ -170,6 +182,7 @@ class RunProgress:
     error: str = ""
     pid: int = 0
     since: float = 0.0
+    crossfit: CrossfitProgress | None = None
 
     @property
     def alive(self) -> bool:
@@ -178,9 +191,11 @@ class RunProgress:
 
     @property
     def done(self) -> float:
-        """The share of the epochs that is done, 0 … 1."""
+        """The share of the epochs, or of all trainings, that is done, 0 … 1."""
         if self.status == "finished":
             return 1.0
+        if self.crossfit is not None:
+            return self.crossfit.done
         if not self.epochs:
             return 0.0
         within = self.batch / self.batches if self.batches else 0.0

@@ -24,6 +24,7 @@ __all__ = [
     "list_runs",
     "new_run",
     "plain_name",
+    "reader_of",
 ]
 
 _LOG = "log.txt"
@@ -71,7 +72,17 @@ def list_runs(home: Path) -> tuple[RunEntry, ...]:
     except OSError:
         return ()
     folders.sort(key=lambda path: (path / "spec.json").stat().st_mtime, reverse=True)
-    return tuple(RunEntry(path, path.name, RunReader(path).look().status) for path in folders)
+    # How each is, but not what came out of it, which takes longer to read.
+    return tuple(
+        RunEntry(path, path.name, RunReader.look(reader_of(path)).status) for path in folders
+    )
+
+
+def reader_of(path: Path, launched: Launch | None = None) -> RunReader:
+    """Return what reads a folder: a run's, or a cross-fitting's."""
+    from napari_clickseg._napari.crossfit_runs import CrossfitReader, is_crossfit
+
+    return (CrossfitReader if is_crossfit(path) else RunReader)(path, launched)
 
 
 def launch(arguments: list[str], folder: Path) -> Launch:
@@ -114,6 +125,8 @@ def launch(arguments: list[str], folder: Path) -> Launch:
 class RunReader:
     """Reads a run's events as they come. Used by one worker thread.
 
+    `reader_of` makes the right one for a folder.
+
     Parameters
     ----------
     path : Path
@@ -122,6 +135,8 @@ class RunReader:
         The process that was just started for it.
     """
 
+    _follow = staticmethod(follow)  # folds events into what is known
+
     def __init__(self, path: Path, launched: Launch | None = None) -> None:
         self._folder, self._launched = RunFolder(path), launched
         self._known = RunProgress(path, path.name)
@@ -129,14 +144,12 @@ class RunReader:
 
     def look(self) -> RunProgress:
         """Read what is new and return what is known now."""
-        events, self._offset = self._folder.events(self._offset)
-        self._known = follow(self._known, events)
+        self._read()
         known, launched = self._known, self._launched
         if launched is not None and known.since < launched.time - _ROUNDED:
             return self._before_the_start(known, launched)
         if known.status == "running" and not alive(known.pid, known.since):
-            events, self._offset = self._folder.events(self._offset)  # its last words
-            known = self._known = follow(known, events)
+            known = self._read()  # its last words
             if known.status == "running":
                 return replace(known, status="stopped", reason="ended", seconds_left=None)
         if known.status == "running" and self._folder.stop_requested():
@@ -145,11 +158,15 @@ class RunReader:
             return replace(known, status="stopped", reason="ended")
         return known
 
+    def _read(self) -> RunProgress:
+        events, self._offset = self._folder.events(self._offset)
+        self._known = self._follow(self._known, events)
+        return self._known
+
     def _before_the_start(self, known: RunProgress, launched: Launch) -> RunProgress:
         if alive(launched.pid):
             return replace(known, status="starting", error="")
-        events, self._offset = self._folder.events(self._offset)
-        self._known = known = follow(known, events)
+        known = self._read()
         if known.since >= launched.time - _ROUNDED:
             return known
         error = last_words(self._folder.path) or "The training did not start."

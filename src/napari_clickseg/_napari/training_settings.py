@@ -10,14 +10,22 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
+from napari_clickseg.crossfit.spec import CrossfitSpec, read_crossfit_spec
 from napari_clickseg.training.spec import SpecError, TrainingSpec, read_spec
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = ["GROUPS", "NAMED", "Setting", "checked", "settings_of", "text_of", "value_of"]
+__all__ = [
+    "CROSSFIT", "CROSSFIT_GROUPS", "GROUPS", "NAMED", "NOT_CROSSFIT", "Setting", "checked",
+    "crossfit_checked", "settings_of", "text_of", "value_of",
+]  # fmt: skip
 
 Kind = Literal["choice", "switch", "integer", "text"]
+
+CROSSFIT = "crossfit."  # stands before the names of fields of a CrossfitSpec
+# Fields of the training that a cross-fitting decides.
+NOT_CROSSFIT = ("task", "folds", "fold", "clicks", "clicks_from", "learn_all")
 
 # What has a place of its own in the widget.
 _ELSEWHERE = ("project", "name")
@@ -37,6 +45,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("amp", "device", "seed"),
     ),
 }
+CROSSFIT_GROUPS: dict[str, tuple[str, ...]] = {  # fields of a CrossfitSpec
+    "Crossfit": ("folds",),
+    "Click training": ("clicks", "begin", "anchors", "final", "noc_clicks"),
+}
 NAMED = ("architecture", "encoder")  # fields whose names are listed in the state
 _SUGGESTED = {"device": ("auto", "cpu", "cuda", "mps")}
 _CHOICES = {
@@ -45,6 +57,10 @@ _CHOICES = {
     "multiclass": "classes, no clicks",
     "multilabel": "overlapping classes",
     "instances": "objects",
+    "fixed": "on the baselines' errors",
+    "simulated": "on its own errors",
+    "baseline": "the fold's baseline",
+    "start": "what baselines began with",
 }
 _SHORT = {  # where the field's name does not say it to a biologist
     "start": "Start from",
@@ -64,6 +80,12 @@ _SHORT = {  # where the field's name does not say it to a biologist
     "encoding": "Encoding",
     "image_channels": "Channels",
     "class_weights": "Class weights",
+    "whole": "All as one",
+    "crossfit.clicks": "Clicks",
+    "crossfit.begin": "Begin with",
+    "crossfit.anchors": "Anchors",
+    "crossfit.final": "Final model",
+    "crossfit.noc_clicks": "Test clicks",
 }
 _TERM = re.compile(r"(?:(?P<weight>[0-9.eE+-]+)\s*\*?\s*)?(?P<name>[A-Za-z_]\w*)")
 
@@ -99,17 +121,24 @@ class Setting:
 
 @cache
 def settings_of(group: str) -> tuple[Setting, ...]:
-    """Return the settings of one of `GROUPS`; a field that no group names is in the last one."""
+    """Return the settings of one of `GROUPS`; a field that no group names is in the last one.
+
+    Those of `CROSSFIT_GROUPS` have "crossfit." before their names.
+    """
+    if group in CROSSFIT_GROUPS:
+        own = CrossfitSpec.model_fields
+        return tuple(_setting(f"{CROSSFIT}{one}", own[one]) for one in CROSSFIT_GROUPS[group])
     fields = TrainingSpec.model_fields
     named = [name for name in GROUPS[group] if name in fields]
     if group == next(reversed(GROUPS)):
         known = {name for names in GROUPS.values() for name in names}
-        named += [name for name in fields if name not in known and name not in _ELSEWHERE]
+        others = [name for name in fields if name not in _ELSEWHERE]
+        named += [name for name in others if name not in known]
     return tuple(_setting(name, fields[name]) for name in named)
 
 
 def checked(settings: Mapping[str, Any], **fields: Any) -> TrainingSpec:
-    """Return the spec that settings make.
+    """Return the spec of a training that settings make; those of a cross-fitting are checked too.
 
     Parameters
     ----------
@@ -123,7 +152,32 @@ def checked(settings: Mapping[str, Any], **fields: Any) -> TrainingSpec:
     SpecError
         If a value makes no sense; the message says of which field.
     """
-    return read_spec(None, **{"project": "-", **settings, **fields})
+    known = {"project": "-", **fields}
+    if any(name.startswith(CROSSFIT) for name in settings):
+        crossfit_checked(settings, **known)
+    own = {name: value for name, value in settings.items() if not name.startswith(CROSSFIT)}
+    return read_spec(None, **own | known)
+
+
+def crossfit_checked(settings: Mapping[str, Any], **fields: Any) -> CrossfitSpec:
+    """Return the spec of a cross-fitting that settings make.
+
+    Parameters
+    ----------
+    settings : mapping
+        Fields that differ from the defaults; those that a cross-fitting decides are left out.
+    **fields : object
+        Further ones of the training, such as its project.
+
+    Raises
+    ------
+    SpecError
+        If a value makes no sense; the message says of which field.
+    """
+    own = {n.removeprefix(CROSSFIT): v for n, v in settings.items() if n.startswith(CROSSFIT)}
+    training = {n: v for n, v in settings.items() if not n.startswith(CROSSFIT)}
+    training = {n: v for n, v in training.items() if n not in NOT_CROSSFIT} | fields
+    return read_crossfit_spec(None, **own, training={"project": "-"} | training)
 
 
 def text_of(setting: Setting, value: Any) -> str:
@@ -169,7 +223,7 @@ def value_of(setting: Setting, text: str) -> Any:
 
 
 def _setting(name: str, field: FieldInfo) -> Setting:
-    label = _SHORT.get(name, name.replace("_", " ").capitalize())
+    label = _SHORT.get(name, name.removeprefix(CROSSFIT).replace("_", " ").capitalize())
     tip = field.description or ""
     default = field.get_default(call_default_factory=True)
     kind = field.annotation

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_clickseg._napari import crossfit_text
+
 if TYPE_CHECKING:
     from napari_clickseg._napari.training_progress import RunProgress
 
@@ -32,26 +34,35 @@ def status_text(run: RunProgress) -> str:
             return "Preparing the images …"
         case "starting":
             return "Starting; the first seconds go into loading the network …"
+        case "failed":
+            return f"Failed: {run.error}"
+        case _ if run.crossfit is not None:
+            return crossfit_text.status_text(run, _rest(run))
         case "running" | "stopping":
             return _going(run)
         case "finished":
             kept = f" The model of epoch {run.curves.best} is kept." if run.curves.best else ""
             early = ", as it got no better" if run.reason == "early" else ""
             return f"Done after {_epochs(run)}{early}.{kept}"
-        case "failed":
-            return f"Failed: {run.error}"
-        case "stopped":
+        case _:
             kept = " The best model so far is kept." if run.model else ""
             end = "Ended unexpectedly" if run.reason == "ended" else "Stopped"
             return f"{end} after {_epochs(run)}.{kept}"
 
 
 def _going(run: RunProgress) -> str:
-    parts = [f"Epoch {run.epoch} of {run.epochs}" if run.epochs else f"Epoch {run.epoch}"]
+    epoch = f"Epoch {run.epoch} of {run.epochs}" if run.epochs else f"Epoch {run.epoch}"
+    rest = _rest(run)
+    return f"{epoch} · {rest}" if rest else epoch
+
+
+def _rest(run: RunProgress) -> str:
+    parts = []
     if run.status == "stopping":
         parts.append("stopping after this batch")
     elif run.seconds_left is not None:
-        parts.append(f"about {time_text(run.seconds_left)} left")
+        until = " until it pauses" if run.crossfit is not None and run.crossfit.pauses else " left"
+        parts.append(f"about {time_text(run.seconds_left)}{until}")
     if run.device:
         parts.append(f"on {run.device}")
     if run.training:

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_clickseg._napari import crossfit_work
+from napari_clickseg._napari.crossfit_runs import is_crossfit, resume_arguments
 from napari_clickseg._napari.training_runs import Launch, last_words, launch, new_run, plain_name
-from napari_clickseg._napari.training_settings import checked
+from napari_clickseg._napari.training_settings import checked, crossfit_checked
 from napari_clickseg._napari.training_state import Found
+from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.training.runs import RunFolder, alive, write_whole
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_clickseg._napari.runner import Stop
+    from napari_clickseg.crossfit.spec import CrossfitSpec
     from napari_clickseg.data.facts import Findings
     from napari_clickseg.training.spec import TrainingSpec
 
@@ -64,7 +68,11 @@ class Order:
     name : str
         What the model is called; empty for the project's name.
     settings : mapping
-        Fields of the spec.
+        Fields of the spec, and of that of a cross-fitting.
+    crossfit : bool
+        Click training by cross-fitting is meant.
+    pause : bool
+        It pauses when the clicks are placed.
     """
 
     project: str
@@ -73,11 +81,20 @@ class Order:
     home: Path
     name: str
     settings: Mapping[str, Any]
+    crossfit: bool = False
+    pause: bool = False
 
     def spec(self, source: Path) -> TrainingSpec:
         """Return the spec for a project."""
-        name = self.name or (source.parent.name if source.is_file() else source.name) or "model"
-        return checked(self.settings, project=str(source), name=plain_name(name))
+        return checked(self.settings, project=str(source), name=self._name(source))
+
+    def crossfit_spec(self, source: Path) -> CrossfitSpec:
+        """Return the spec of a cross-fitting on a project."""
+        return crossfit_checked(self.settings, project=str(source), name=self._name(source))
+
+    def _name(self, source: Path) -> str:
+        name = self.name or (source.parent.name if source.is_file() else source.name)
+        return plain_name(name or "model")
 
 
 def inspect(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found]:
@@ -96,6 +113,10 @@ def inspect(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found]:
     ProjectError, SpecError
         If there is nothing to look through, or a setting makes no sense.
     """
+    return _inspected(order, stop, steps)[:2]
+
+
+def _inspected(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found, Findings]:
     from napari_clickseg.data.findings import inspect_project
     from napari_clickseg.data.project import read_project
 
@@ -109,8 +130,12 @@ def inspect(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found]:
         source = order.gather(order.folder, step)
     else:
         source = Path(order.project).expanduser()
-    findings = inspect_project(read_project(source), step)
-    return source, _found(findings, order.spec(source))
+    project = read_project(source)
+    findings = inspect_project(project, step)
+    found = _found(findings, order.spec(source), planned=not order.crossfit)
+    if order.crossfit and not found.errors:
+        found = crossfit_work.planned(found, order.crossfit_spec(source), project, findings)
+    return source, found, findings
 
 
 def begin(order: Order, stop: Stop, steps: Steps) -> tuple[Found, Path, Launch | None]:
@@ -128,26 +153,32 @@ def begin(order: Order, stop: Stop, steps: Steps) -> tuple[Found, Path, Launch |
     ------
     Stopped, ProjectError, SpecError, RunError, OSError
     """
-    source, found = inspect(order, stop, steps)
+    source, found, findings = _inspected(order, stop, steps)
     if found.errors:
         return found, Path(), None
     if stop():
         raise Stopped
     spec = order.spec(source)
     path = new_run(order.home, spec.name)
+    if order.crossfit:
+        known = order.crossfit_spec(source)
+        arguments = crossfit_work.begin(known, path, findings, pause=order.pause)
+        return found, path, launch(arguments, path)
     RunFolder(path).create(spec)
     arguments = ["train", str(source), "--spec", str(path / "spec.json"), "--out", str(path)]
     return found, path, launch(arguments, path)
 
 
 def resume(path: Path) -> Launch:
-    """Start a process that goes on with a run.
+    """Start a process that goes on with a run, or with a cross-fitting.
 
     Raises
     ------
-    RunError, OSError
+    RunError, CrossfitError, OSError
         If it is no run, or the process can't be started.
     """
+    if is_crossfit(path):
+        return launch(resume_arguments(CrossfitFolder(path)), path)
     _ = RunFolder(path).spec  # so that what is no run is refused here
     return launch(["train", "--resume", str(path)], path)
 
@@ -226,14 +257,21 @@ def list_names() -> dict[str, tuple[str, ...]]:
     return {field: tuple(names) for field, names in found.items()}
 
 
-def _found(findings: Findings, spec: TrainingSpec) -> Found:
+def _found(findings: Findings, spec: TrainingSpec, *, planned: bool = True) -> Found:
     lines = [line for line in findings.text.splitlines() if not _is_problem(line)]
     skipped = [p for p in findings.fatal if p.kind in _BROKEN and spec.corrupt == "skip"]
     errors = tuple(p.text for p in findings.stopping(spec.task) if p not in skipped)
     warnings = [f"{problem.text} It is left out." for problem in skipped]
     warnings += [problem.text for problem in findings.warnings]
-    plan = "" if errors else _plan(spec, findings)
-    return Found(tuple(lines), tuple(warnings), errors, plan)
+    plan = _plan(spec, findings) if planned and not errors else ""
+    return Found(tuple(lines), tuple(warnings), errors, plan, _classes(findings, spec))
+
+
+def _classes(findings: Findings, spec: TrainingSpec) -> tuple[tuple[int, str], ...]:
+    scheme = findings.scheme if spec.scheme == "auto" else spec.scheme
+    if scheme != "classes":
+        return ()
+    return tuple((number, findings.class_name(number)) for number in findings.ids)
 
 
 def _is_problem(line: str) -> bool:

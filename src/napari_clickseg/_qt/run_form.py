@@ -57,7 +57,9 @@ class RunForm(QWidget):
         self.bar.setRange(0, _STEPS)
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
-        self.bar.setToolTip("The share of the epochs that is done. It may end earlier.")
+        self.bar.setToolTip(
+            "The share of the epochs, of all trainings together, that is done. It may end earlier."
+        )
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -73,6 +75,7 @@ class RunForm(QWidget):
     def _show(self) -> None:
         run = self._state.run
         self.train.enabled = not run.alive and not self._state.busy
+        self.resume.text = "Go on" if run.status == "paused" else "Resume"
         self.stop.enabled = run.alive and run.status != "stopping"
         self.resume.enabled = (
             run.status in RESUMABLE and run.path is not None and not self._state.busy
@@ -245,6 +248,7 @@ class RunChoice:
 
     def _show_run(self) -> None:
         run = self._state.run
+        self.previews.visible = run.crossfit is None
         if self.runs.value != run.path and run.path is not None:
             self._show_runs()
         with self.previews.changed.blocked():

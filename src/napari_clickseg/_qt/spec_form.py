@@ -9,7 +9,7 @@ from magicgui.widgets import CheckBox, LineEdit, SpinBox
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractSpinBox, QCompleter, QFileDialog, QVBoxLayout, QWidget
 
-from napari_clickseg._napari.training_settings import NAMED, settings_of, text_of
+from napari_clickseg._napari.training_settings import NAMED, NOT_CROSSFIT, settings_of, text_of
 from napari_clickseg._qt.parts import choice, form, timer
 from napari_clickseg.models.registry import list_models
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.training_settings import Setting
     from napari_clickseg._qt.train_desk import TrainDesk
 
-__all__ = ["MainForm", "SpecForm"]
+__all__ = ["IntegerField", "MainForm", "SpecForm"]
 
+_CROSSFIT = "crossfit"
 _OPEN = object()  # stands for "Open a file…" among the models
 
 
@@ -43,11 +44,13 @@ class SpecForm(QWidget):
         self._desk, self._made = desk, made
         self._waiting = list(settings_of(group))
         self.fields: dict[str, Any] = {}
+        self._lines: dict[str, Any] = {}
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(4)
         self._making = timer(self, self._make_next, 0, once=True)
         desk.ties.show(self._show_values, "settings")
+        desk.ties.show(self._show_way, "way")
 
     def make(self) -> None:
         """Have the fields made, if they are not yet."""
@@ -60,8 +63,10 @@ class SpecForm(QWidget):
         setting = self._waiting.pop(0)
         field = _FIELDS[setting.kind](self._desk, setting)
         self.fields[setting.name] = field
-        self._column.addWidget(form(field.widget).native)
+        self._lines[setting.name] = form(field.widget)
+        self._column.addWidget(self._lines[setting.name].native)
         self._show(setting.name)
+        self._show_way()
         if self._waiting:
             self._making.start()
         else:
@@ -70,6 +75,12 @@ class SpecForm(QWidget):
     def _show_values(self) -> None:
         for name in self.fields:
             self._show(name)
+
+    def _show_way(self) -> None:
+        """Leave out what a cross-fitting decides."""
+        for name in NOT_CROSSFIT:
+            if name in self._lines:
+                self._lines[name].visible = self._desk.state.way == "train"
 
     def _show(self, name: str) -> None:
         field = self.fields[name]
@@ -111,7 +122,15 @@ class _Switch(_Field):
         return CheckBox(label=self.setting.label, text="", tooltip=self.setting.tip)
 
 
-class _Integer(_Field):
+class IntegerField(_Field):
+    """A field for a whole number.
+
+    Parameters
+    ----------
+    desk : TrainDesk
+    setting : Setting
+    """
+
     def _make(self) -> Any:
         setting = self.setting
         made = SpinBox(
@@ -163,10 +182,34 @@ class _Text(_Field):
             self.widget.value = text
 
 
+class _Task(_Choice):
+    """What is learned; a cross-fitting is one of the ways to learn to click."""
+
+    def _make(self) -> Any:
+        setting = self.setting
+        tip = (
+            f"{setting.tip} click-train by cross-fitting: finds one kind of thing without a click, "
+            "and obeys clicks where that is wrong; learned from clicks on such errors."
+        )
+        choices = list(setting.choices)
+        choices.insert(1, ("click-train by cross-fitting", _CROSSFIT))
+        return choice(setting.label, tip, choices)
+
+    def _write(self, value: Any) -> None:
+        controller = self._desk.controller
+        controller.choose_way("crossfit" if value == _CROSSFIT else "train")
+        if value != _CROSSFIT:
+            super()._write(value)
+
+    def show(self, value: Any) -> None:
+        """Show a value."""
+        super().show(_CROSSFIT if self._desk.state.way == "crossfit" else value)
+
+
 _FIELDS: dict[str, Callable[[TrainDesk, Setting], _Field]] = {
     "choice": _Choice,
     "switch": _Switch,
-    "integer": _Integer,
+    "integer": IntegerField,
     "text": _Text,
 }
 
@@ -182,10 +225,10 @@ class MainForm:
     def __init__(self, desk: TrainDesk) -> None:
         self._desk = desk
         task, self.setting = settings_of("Main")
-        self.task = _Choice(desk, task)
+        self.task = _Task(desk, task)
         self.box = choice(self.setting.label, self.setting.tip, self._choices)
         self.widget = form(self.task.widget, self.box)
-        desk.ties.show(self._show, "settings")
+        desk.ties.show(self._show, "settings", "way")
         self.box.changed.connect(self._choose)
 
     @property

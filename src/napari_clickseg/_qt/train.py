@@ -12,6 +12,8 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidge
 from napari_clickseg._napari.settings import new_train_state, remember_train
 from napari_clickseg._napari.training_controller import TrainController
 from napari_clickseg._qt.binding import Ties
+from napari_clickseg._qt.clicks_form import ClicksForm
+from napari_clickseg._qt.crossfit_form import CrossfitForm, FiguresTable, StagesTable
 from napari_clickseg._qt.parts import Fold, align_labels, breakable, button, form, note, timer
 from napari_clickseg._qt.picture import Picture
 from napari_clickseg._qt.run_form import CurvesForm, HelpTable, Messages, RunChoice, RunForm
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["TrainWidget"]
 
 _PACE = 500  # milliseconds between two looks at a run
+_CLICK_TRAINING = "Click training"
 _TIPS = {
+    _CLICK_TRAINING: "Which clicks are learned from, and what is trained.",
     "Images": "Which ids, how images are split, windows and augmentation.",
     "Network": "Architecture, encoder, and what of the start is kept.",
     "Learning": "Epochs, losses, learning rate and device.",
@@ -67,6 +71,7 @@ class TrainWidget(QWidget):
         self._ties.show(self._show_pace, "run")
         self._ties.show(self._show_samples, "samples")
         self._ties.show(self._show_parts, "run", "runs")
+        self._ties.show(self._show_way, "way")
         self._end_with_the_widget()
 
     def event(self, a0: QEvent | None) -> bool:
@@ -98,9 +103,13 @@ class TrainWidget(QWidget):
         desk = self.desk
         self.source = SourceForm(desk)
         self.main = MainForm(desk)
+        self.crossfit = CrossfitForm(desk)
         self.specs = {name: SpecForm(desk, name, self._fit) for name in _TIPS}
         self.run = RunForm(desk)
         self.message = note("What to do next, or what went wrong.")
+        self.stages = StagesTable(desk)
+        self.figures = FiguresTable(desk)
+        self.clicks = ClicksForm(desk)
         self.curves = CurvesForm(desk)
         self.table = HelpTable(desk)
         self.runs = RunChoice(desk)
@@ -135,9 +144,13 @@ class TrainWidget(QWidget):
         for part in (
             self.source,
             self.main.widget.native,
+            self.crossfit,
             *(self.folds[name] for name in _TIPS),
             self.run,
             self.message.native,
+            self.figures,
+            self.stages,
+            self.clicks,
             self.curves,
             self.table,
             self.runs.widget.native,
@@ -171,9 +184,15 @@ class TrainWidget(QWidget):
         for part in (self.runs.widget.native, self.folds["Messages"]):
             part.setVisible(bool(state.runs) or state.run.path is not None)
 
+    def _show_way(self) -> None:
+        self.folds[_CLICK_TRAINING].setVisible(self.desk.state.way == "crossfit")
+
     def _look_at_run(self) -> None:
         with suppress(RuntimeError):  # the widget is gone
             self._scroll.ensureWidgetVisible(self.curves, 0, 8)
+            if self.desk.state.run.crossfit is not None:
+                self._scroll.ensureWidgetVisible(self.run, 0, 8)
+                self._scroll.ensureWidgetVisible(self.stages, 0, 8)
 
     def _show_samples(self) -> None:
         if self.desk.state.samples is not None:
@@ -234,5 +253,6 @@ class TrainWidget(QWidget):
     def _end_if_taken_out(self) -> None:
         if self.parent() is None:
             self._polling.stop()
+            self._controller.clicks.close()
             self._end()
             self.deleteLater()

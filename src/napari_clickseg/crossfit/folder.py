@@ -2,7 +2,8 @@
 
 spec.json, folds.csv, fold-1/ … with index.csv, baseline/ and clicked/ (runs as of
 `clickseg train`) and measured.json, predictions/ (probabilities times 255), regions.csv,
-clicks.json, final/ (a run), model.safetensors, report.md with plots, events.jsonl.
+clicks.json (and clicks-placed.json, as it was before it was edited in napari), final/ (a run),
+model.safetensors, report.md with plots, events.jsonl.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ class CrossfitFolder:
         self.predictions = self.path / "predictions"
         self.regions = self.path / "regions.csv"
         self.clicks = self.path / "clicks.json"
+        self.placed = self.path / "clicks-placed.json"  # as they were before any was edited
         self.model = self.path / "model.safetensors"
         self.report = self.path / "report.md"
         self.final = RunFolder(self.path / "final")
