@@ -147,10 +147,10 @@ class ClickEditor:
         known = self._histories.get(key)
         if known is None or known.now != seen.sight.clicks:  # edited elsewhere
             self._histories[key] = _History(seen.sight.clicks)
-        self._seen = seen
         if not self.layers.show(seen.sight, editable=self._editable):
             self._runner.submit("sight", lambda _: seen, self._arrived, self._unread)
             return
+        self._seen = seen  # not before: until now, what was edited was on the other image
         self._tell()
 
     def _unread(self, error: Exception) -> None:

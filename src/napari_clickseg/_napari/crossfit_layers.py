@@ -60,6 +60,7 @@ class RegionLayers:
         self._hidden: list[Layer] = []
         self._before: tuple[Any, ...] = ()  # where the camera was
         self._busy = False
+        self._shown: Sight | None = None
         viewer.layers.events.removed.connect(self._layer_removed)
 
     @property
@@ -85,19 +86,25 @@ class RegionLayers:
         -------
         bool
             Whether all is shown. If not, this is to be called again: napari takes a while for
-            each new layer, so one is added at a time.
+            each layer. Until then the clicks are those that were there before.
         """
-        if not all(layer in self._viewer.layers for layer in self._layers):
-            self._forget()  # the user removed some
+        begun = 0 < len(self._layers) < 4 and self._shown is not sight
+        if begun or not all(layer in self._viewer.layers for layer in self._layers):
+            self._forget()  # some are of another image, or the user removed some
         self._busy = True
         try:
             if len(self._layers) < 4:
+                self._shown = sight
                 self._add(sight)
                 if len(self._layers) < 4:
                     return False
                 self._finish()
-            else:
+            elif self._shown is not sight:
+                self._shown = sight
                 self._fill(sight)
+                return False
+            else:
+                self._put(sight.clicks)
             self._appear(editable)
         finally:
             self._busy = False
@@ -148,7 +155,7 @@ class RegionLayers:
                 self._viewer.layers.remove(layer)
 
     def _fill(self, sight: Sight) -> None:
-        """Show another image in the layers that are there."""
+        """Show another image, and its regions, in the layers that are there."""
         image: Any = self._layers[0]
         shape = image.data.shape
         if image.rgb != sight.rgb or image.data.ndim != sight.pixels.ndim:
@@ -161,7 +168,6 @@ class RegionLayers:
             if not sight.rgb:
                 image.reset_contrast_limits()
         self._layers[1].data = sight.kinds
-        self._put(sight.clicks)
         if shape != sight.pixels.shape and self._before:
             self._viewer.fit_to_view(layers=self._layers[:1])
 

@@ -109,6 +109,12 @@ class CrossfitProgress:
         return next((step for step, part in self.parts.items() if part.state == "running"), None)
 
     @property
+    def last(self) -> Step | None:
+        """The last training that is done."""
+        done = [s for s, part in self.parts.items() if s[0] in _TRAININGS and part.share == 1]
+        return done[-1] if done else None
+
+    @property
     def pauses(self) -> bool:
         """Whether the present process ends before the report."""
         return bool(self.aim) and ("report", None) not in self.aim

@@ -75,7 +75,7 @@ class CrossfitReader(RunReader):
     def _with_training(self, found: RunProgress) -> RunProgress:
         """Add what is known of the training that goes on, or of the last one that did."""
         assert found.crossfit is not None
-        step = found.crossfit.current
+        step = found.crossfit.current or (None if self._training else found.crossfit.last)
         run = self._run(step) if step is not None else None
         if step is not None and run is not None:
             if self._training is None or self._training[0] != step:
