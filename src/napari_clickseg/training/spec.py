@@ -103,7 +103,7 @@ class TrainingSpec(BaseModel):
         False, description="Leave the encoder as it is: quick, and safe with very few images."
     )
     encoder_rate: float = Field(
-        0.1,
+        1.0,
         gt=0,
         le=10,
         description="The encoder's learning rate over the decoder's, where it starts trained.",
