@@ -240,8 +240,6 @@ def test_a_layer_that_is_removed_ends_it_and_loses_no_click(
 def test_clicks_that_were_learned_from_are_locked_and_a_copy_is_not(
     open_train: Open, waiting: CrossfitFolder, training_home: Path, qtbot: Any
 ) -> None:
-    for fold in waiting.folds:
-        waiting.run(fold, "baseline").path.mkdir(parents=True)
     run = waiting.run(1, "clicked")
     run.path.mkdir(parents=True)
     run.add("started", pid=0)

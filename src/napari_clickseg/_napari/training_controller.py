@@ -6,7 +6,6 @@ for what the user asked for, one that reads what a run writes, one that asks for
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,46 +15,30 @@ from napari.utils.notifications import show_error, show_info
 from napari_clickseg._napari import crossfit_work
 from napari_clickseg._napari import training_work as work
 from napari_clickseg._napari.crossfit_controller import ClickEditor
-from napari_clickseg._napari.layers import CompanionError
 from napari_clickseg._napari.runner import Runner
+from napari_clickseg._napari.training_choices import TrainChoices, one_line
 from napari_clickseg._napari.training_previews import PreviewLayers, montage
 from napari_clickseg._napari.training_progress import RESUMABLE, RunProgress
-from napari_clickseg._napari.training_runs import (
-    RunReader,
-    default_home,
-    list_runs,
-    plain_name,
-    reader_of,
-)
-from napari_clickseg._napari.training_settings import checked, value_of
-from napari_clickseg._napari.training_source import gatherer, offers_of, toggle_empty
+from napari_clickseg._napari.training_runs import RunReader, default_home, list_runs, reader_of
 from napari_clickseg._napari.training_state import TrainState
 from napari_clickseg.training.runs import RunFolder
-from napari_clickseg.training.spec import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.components import ViewerModel
+    from napari.layers.base import Layer
 
     from napari_clickseg._napari.runner import Stop
     from napari_clickseg._napari.training_previews import Montage
     from napari_clickseg._napari.training_progress import Preview
     from napari_clickseg._napari.training_runs import Launch
-    from napari_clickseg._napari.training_settings import Setting
-    from napari_clickseg._napari.training_state import (
-        Found,
-        Offer,
-        RunEntry,
-        Source,
-        Together,
-        Way,
-    )
+    from napari_clickseg._napari.training_state import Found, RunEntry
 
 __all__ = ["TrainController"]
 
 
-class TrainController:
+class TrainController(TrainChoices):
     """Ties a viewer, the state, the workers and a run's folder together.
 
     Parameters
@@ -78,8 +61,7 @@ class TrainController:
         state: TrainState | None = None,
         annotate: Callable[[str], object] | None = None,
     ) -> None:
-        self.viewer = viewer
-        self.state = state or TrainState()
+        super().__init__(viewer, state or TrainState(), self._own_layers)
         if not self.state.home:
             self.state.home = str(default_home())
         self._annotate = annotate or (lambda _: None)
@@ -92,7 +74,6 @@ class TrainController:
         self._stop_wanted = False
         self._shown: tuple[Path | None, int] = (None, 0)
         self._told: set[str] = set()
-        self._stamp = time.strftime("%Y-%m-%d-%H%M%S")
         self._closed = False
         self.refresh_offers()
         self.list_runs(choose=True)
@@ -103,90 +84,6 @@ class TrainController:
         """Take the workers' results over; to be called on the main thread."""
         for runner in (self.runner, self.reader, self.asker):
             runner.deliver()
-
-    def choose_source(self, source: Source) -> None:
-        """Learn from open layers, or from a project."""
-        self.state.source = source
-        self._forget_found()
-
-    def choose_project(self, path: str) -> None:
-        """Learn from a project folder or a CSV file."""
-        self.state.project = path
-        self.state.source = "project"
-        self._forget_found()
-
-    def choose_pair(self, index: int, chosen: bool) -> None:
-        """Learn from a pair of layers, or don't."""
-        self._change_offer(index, chosen=chosen)
-
-    def set_group(self, index: int, group: str) -> None:
-        """Say which images belong together, such as those of one specimen."""
-        self._change_offer(index, group=group.strip())
-
-    def refresh_offers(self) -> None:
-        """Offer the pairs of layers that are open now; choices are kept."""
-        ours = (*self.previews.layers, *self.clicks.layers.layers)
-        offers = offers_of(self.viewer, self.state.offers, ours)
-        if [_of(offer) for offer in offers] != [_of(offer) for offer in self.state.offers]:
-            self.state.offers = offers
-
-    def keep_together(self, together: Together) -> None:
-        """Split by layers, or by planes."""
-        self.state.together = together
-        self._forget_found()
-
-    def toggle_empty(self) -> None:
-        """Say of the displayed plane that there is really nothing in it, or take that back."""
-        self.refresh_offers()
-        pairs = [offer.pair for offer in self.state.offers]
-        self.state.message = toggle_empty(self.viewer, pairs)
-        self._forget_found()
-
-    def choose_way(self, way: Way) -> None:
-        """Train once, or click-train by cross-fitting."""
-        if way != self.state.way:
-            self.state.way = way
-            self._forget_found()
-
-    def choose_found(self, classes: tuple[int, ...], *, whole: bool) -> None:
-        """Say which classes are learned; all of them together as one thing, or none: as found."""
-        settings = {k: v for k, v in self.state.settings.items() if k not in ("classes", "whole")}
-        if classes:
-            settings["classes"] = classes
-        if whole:
-            settings["whole"] = True
-        self.state.settings = settings
-        self._forget_found()
-
-    def set_value(self, setting: Setting, value: Any) -> bool:
-        """Choose a value for a field of the spec; return whether it makes sense."""
-        settings = {k: v for k, v in self.state.settings.items() if k != setting.name}
-        if value != setting.default:
-            settings[setting.name] = value
-        try:
-            checked(settings)
-        except SpecError as error:
-            self.state.message = _line(error).partition("; see clickseg")[0]
-            return False
-        if settings != self.state.settings:
-            self.state.settings = settings
-            self.state.message = ""
-            self._forget_found()
-        return True
-
-    def set_text(self, setting: Setting, text: str) -> bool:
-        """Choose a field's value as it was typed; return whether it makes sense."""
-        try:
-            value = value_of(setting, text)
-        except SpecError as error:
-            self.state.message = _line(error)
-            return False
-        return self.set_value(setting, value)
-
-    def reset_settings(self) -> None:
-        """Go back to the defaults."""
-        self.state.settings = {}
-        self._forget_found()
 
     def choose_home(self, path: str) -> None:
         """Keep projects and runs in another folder."""
@@ -352,52 +249,10 @@ class TrainController:
         for runner in (self.runner, self.reader, self.asker):
             runner.close()
 
-    # ---- what was chosen
-
-    def _change_offer(self, index: int, **fields: Any) -> None:
-        offers = list(self.state.offers)
-        offers[index] = replace(offers[index], **fields)
-        if tuple(offers) != self.state.offers:
-            self.state.offers = tuple(offers)
-            self._forget_found()
-
-    def _forget_found(self) -> None:
-        self.state.found = None
-
-    def _order(self) -> work.Order | None:
-        state, gather, name = self.state, None, self.state.name
-        folder = Path(state.home) / "projects" / plain_name(name)
-        if state.source == "layers":
-            self.refresh_offers()
-            chosen = [offer for offer in state.offers if offer.chosen]
-            if not chosen:
-                state.message = (
-                    "Choose at least one image with labels, or a project folder."
-                    if state.offers
-                    else "Open images and their labels first, or choose a project folder."
-                )
-                return None
-            try:
-                # What has a name grows; without one it is this session's, and only what is chosen.
-                gather = gatherer(self.viewer, chosen, state.together, only=not name)
-            except CompanionError as error:
-                state.message = _line(error)
-                return None
-            if not name:
-                name = plain_name(chosen[0].pair.image.name)
-                # What a cross-fitting looks at again, perhaps days later, nothing else replaces.
-                lasting = state.way == "crossfit"
-                stamp = time.strftime("%Y-%m-%d-%H%M%S") if lasting else self._stamp
-                folder = folder.with_name(f"{name}-{stamp}")
-        elif not state.project:
-            state.message = "Choose a project folder or a CSV file first."
-            return None
-        project = state.project if state.source == "project" else ""
-        home, settings = Path(state.home), dict(state.settings)
-        crossfit = state.way == "crossfit"
-        return work.Order(project, gather, folder, home, name, settings, crossfit, state.pauses)
-
     # ---- work
+
+    def _own_layers(self) -> tuple[Layer, ...]:
+        return (*self.previews.layers, *self.clicks.layers.layers)
 
     def _begin_work(self, text: str) -> None:
         self.state.message = ""
@@ -447,10 +302,10 @@ class TrainController:
     def _failed(self, error: Exception) -> None:
         self._end_work()
         self.state.found = None
-        self._tell(_line(error))
+        self._tell(one_line(error))
 
     def _unreadable(self, error: Exception) -> None:
-        self._tell(_line(error))
+        self._tell(one_line(error))
 
     def _tell(self, text: str) -> None:
         self.state.message = text
@@ -519,12 +374,3 @@ class TrainController:
 def _montage(run: Path, previews: tuple[Preview, ...]) -> Montage:
     project = Path(RunFolder(run).spec.project)
     return montage(project if project.is_dir() else project.parent, run, previews)
-
-
-def _of(offer: Offer) -> tuple[Any, ...]:
-    """Return what is seen and meant of an offer; pairs are made anew each time."""
-    return offer.pair.image, offer.pair.labels, offer.text, offer.chosen, offer.group
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -155,7 +155,8 @@ def begin_from(
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.write_rows(folder.path / "folds.csv", rows)
     shutil.copytree(other.predictions, folder.predictions, dirs_exist_ok=True)
-    for fold in other.folds:
+    there = [fold for fold in other.folds if other.run(fold, "baseline").path.exists()]
+    for fold in there:  # all of them, unless some failed and that is not checked
         shutil.copytree(other.run(fold, "baseline").path, folder.run(fold, "baseline").path)
     project = read_project(Path(spec.training.project))
     said = _write_folds(folder, rows, project, spec.training)

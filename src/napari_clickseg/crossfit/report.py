@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.crossfit import figures
+from napari_clickseg.crossfit.editing import edited
 from napari_clickseg.crossfit.folder import STAGES
 from napari_clickseg.crossfit.plots import plot_all
 from napari_clickseg.training.tables import markdown
@@ -109,13 +110,17 @@ def _summary(folder: CrossfitFolder) -> str:
     spec, rows = folder.spec, folder.rows
     training = spec.training
     begin = "the baselines" if spec.begin == "baseline" else training.start
+    added, gone = edited(folder)
+    by_hand = ""
+    if added or gone:
+        by_hand = f" They were edited by hand: {added} added, {gone} taken away."
     return (
         f"{len(rows)} images of {len({row.group for row in rows})} groups in {len(folder.folds)} "
         f"folds. {training.epochs} rounds of {training.windows} windows of {training.size} pixels "
         f"each; baselines started from {training.start}, click training from {begin}. The best "
         "round is chosen by images of the training part, never by those that are reported. Clicks "
-        f"that were learned from: {spec.clicks}. All figures are of images that neither model was "
-        "trained on."
+        f"that were learned from: {spec.clicks}.{by_hand} All figures are of images that neither "
+        "model was trained on."
     )
 
 
