@@ -128,7 +128,7 @@ def one_thread() -> Iterator[None]:
 
 
 def test_a_training_learns_and_keeps_the_best_round(tmp_path: Path) -> None:
-    outcome = train(tmp_path, spec(epochs=8, dropout=0.0, learning_rate=0.3))
+    outcome = train(tmp_path, spec(epochs=8, dropout=0.0, learning_rate=0.3, encoder_rate=0.1))
     assert outcome.reason == "done"
     rounds = events(tmp_path, "epoch")
     assert [one["epoch"] for one in rounds] == list(range(1, 9))
@@ -288,7 +288,7 @@ def test_a_frozen_encoder_stays_as_it_is_batch_norm_included(tmp_path: Path) -> 
 
 def test_the_encoder_has_its_own_rate_where_it_starts_trained() -> None:
     for trained, factor in ((True, 0.1), (False, 1.0)):
-        groups = make_optimizer(Toy(), spec(), trained_encoder=trained).param_groups
+        groups = make_optimizer(Toy(), spec(encoder_rate=0.1), trained_encoder=trained).param_groups
         assert [group["factor"] for group in groups] == [1.0, factor]
         assert sum(len(group["params"]) for group in groups) == 6
     network = Toy()
