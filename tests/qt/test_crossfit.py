@@ -253,6 +253,7 @@ def test_clicks_that_were_learned_from_are_locked_and_a_copy_is_not(
         lambda: state.run.path != waiting.path and state.run.crossfit is not None, timeout=10_000
     )
     assert state.run.crossfit.editable and state.looked is None
+    assert widget.stages.text()[2:4] == [["Prediction", "✓", "✓"], ["Clicks", "✓"]]
     look(widget, qtbot)
     assert viewer.layers["positive clicks"].editable
     assert len(list((training_home / "runs").iterdir())) == 2
@@ -338,6 +339,23 @@ def test_several_classes_are_refused_and_one_is_chosen(
     assert state.settings == {"scheme": "classes", "classes": (2,)}
     click(widget.source.check)
     qtbot.waitUntil(lambda: "4 images into 4 folds" in widget.source.found.value, timeout=30_000)
+
+
+def test_open_layers_are_cut_into_folds(open_train: Open, qtbot: Any) -> None:
+    viewer, widget = open_train()
+    widget.main.task.widget.value = "crossfit"
+    for number in range(4):
+        labels = np.zeros((64, 64), int)
+        labels[10 : 20 + number, 8:30] = 1
+        viewer.add_image((labels * 90).astype(np.uint8), name=f"scan {number}")
+        viewer.add_labels(labels, name=f"scan {number} labels")
+    qtbot.waitUntil(lambda: widget.source.pairs.topLevelItemCount() == 4)
+    click(widget.source.check)
+    qtbot.waitUntil(lambda: "4 images into 4 folds" in widget.source.found.value, timeout=30_000)
+    widget.crossfit.folds.widget.value = 3
+    assert widget.desk.state.settings == {"crossfit.folds": 3} and not widget.source.found.visible
+    widget.main.task.widget.value = "click"
+    assert widget.desk.state.way == "train" and not widget.crossfit.isVisible()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from napari_clickseg._napari.training_runs import RunReader
 from napari_clickseg.crossfit.editing import can_edit
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.run import graph
+from napari_clickseg.crossfit.stages import is_done
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +56,7 @@ class CrossfitReader(RunReader):
     def look(self) -> RunProgress:
         """Read what is new and return what is known now."""
         if self._known.crossfit is None:
-            parts = {(stage, fold): Part() for stage, fold, _ in graph(self.folder)}
-            self._known = replace(self._known, crossfit=CrossfitProgress(parts))
+            self._known = replace(self._known, crossfit=CrossfitProgress(_parts(self.folder)))
         found = super().look()
         assert found.crossfit is not None
         if found.status in ("finished", "stopped", "failed") and self._figures is None:
@@ -92,6 +92,15 @@ class CrossfitReader(RunReader):
         if stage in ("baseline", "clicked") and fold is not None:
             return self.folder.run(fold, stage)
         return self.folder.final if stage == "final" else None
+
+
+def _parts(folder: CrossfitFolder) -> dict[Step, Part]:
+    """Return what is to be done, and what is there before anything is said of it."""
+    parts: dict[Step, Part] = {}
+    for stage, fold, _ in graph(folder):
+        done = is_done(folder, stage, fold)
+        parts[stage, fold] = Part("done", share=1.0) if done else Part()
+    return parts
 
 
 def figures_of(folder: CrossfitFolder) -> Figures | None:

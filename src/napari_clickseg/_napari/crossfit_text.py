@@ -53,6 +53,8 @@ def status_text(run: RunProgress, going: str) -> str:
             return "Paused: the clicks are placed. Look at them, edit some if you like, and go on."
         case "finished":
             failed = [one for one in crossfit.parts.values() if one.state in ("failed", "skipped")]
+            if ("final", None) not in crossfit.parts:
+                return "Done. No final model was asked for."
             if run.model is None:
                 return "Done, but there is no model; see the messages."
             return "Done." + (" Some of it failed; see the report." if failed else "")

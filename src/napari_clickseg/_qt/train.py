@@ -97,7 +97,7 @@ class TrainWidget(QWidget):
         """Return a size that shows the form without scrolling, its groups folded."""
         content = self._scroll.widget()
         assert content is not None
-        return content.sizeHint().expandedTo(QSize(320, 500))
+        return content.sizeHint().expandedTo(QSize(345, 500))
 
     def _make_forms(self) -> None:
         desk = self.desk
