@@ -372,7 +372,7 @@ def test_samples_are_drawn_by_the_command(
 def test_all_architectures_and_encoders_are_named() -> None:
     from napari_clickseg._napari.training_work import list_names
 
-    names = list_names()
+    names = list_names(lambda: False)
     assert {"unet", "fpn", "deeplabv3plus", "segformer"} <= set(names["architecture"])
     assert {"resnet18", "mobilenet_v2", "tu-resnet10t"} <= set(names["encoder"])
 
@@ -487,3 +487,16 @@ def test_predictions_are_never_offered_as_data(bench: Bench, project: Path) -> N
     bench.wait(lambda: len(bench.viewer.layers) == 3)
     bench.controller.refresh_offers()
     assert bench.state.offers == ()
+
+
+def test_names_are_no_longer_asked_for_once_nobody_wants_to_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from napari_clickseg._napari import training_work
+
+    monkeypatch.setattr(training_work, "_NAMES", {})
+    monkeypatch.setattr(training_work, "_ASK", "import time; time.sleep(60)")
+    since = time.monotonic()
+    with pytest.raises(training_work.Stopped):
+        training_work.list_names(lambda: time.monotonic() - since > 0.3)
+    assert time.monotonic() - since < 30, "the process is not waited for"

@@ -520,7 +520,7 @@ def test_names_of_networks_are_offered_while_typing(
     open_train: Open, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
     names = {"architecture": ("unet", "fpn", "unetplusplus"), "encoder": ("resnet18",)}
-    monkeypatch.setattr("napari_clickseg._napari.training_work.list_names", lambda: names)
+    monkeypatch.setattr("napari_clickseg._napari.training_work.list_names", lambda _: names)
     _, widget = open_train(show=True)
     click(widget.folds["Network"].header)
     form = widget.specs["Network"]

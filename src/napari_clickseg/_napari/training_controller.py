@@ -229,7 +229,7 @@ class TrainController(TrainChoices):
         def listed(names: dict[str, tuple[str, ...]]) -> None:
             self.state.names = names
 
-        self.asker.submit("names", lambda _: work.list_names(), listed, self._unreadable)
+        self.asker.submit("names", work.list_names, listed, self._unreadable)
 
     def report(self) -> Path | None:
         """Return the report of the run that is shown, if there is one."""

@@ -47,6 +47,9 @@ print(json.dumps({"architecture": architectures(), "encoder": encoders()}))
 """
 
 
+_NAMES: dict[str, tuple[str, ...]] = {}  # of networks, once they are known
+
+
 class Stopped(Exception):
     """What was done has become useless."""
 
@@ -237,24 +240,43 @@ def keep_model(model: Path, name: str) -> str:
     return plain_name(name)
 
 
-def list_names() -> dict[str, tuple[str, ...]]:
+def list_names(stop: Stop) -> dict[str, tuple[str, ...]]:
     """Return the names of all architectures and encoders.
 
-    Another process asks for them: importing segmentation_models_pytorch here would hold napari.
+    Another process asks for them, once: importing segmentation_models_pytorch here would hold
+    napari. It ends with whoever asked.
 
     Raises
     ------
     OSError
         If that fails.
+    Stopped
+        If nobody wants to know any more.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", _ASK], capture_output=True, text=True, check=False, timeout=180
-    )
-    try:
-        found: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
-    except (ValueError, IndexError) as error:
-        raise OSError("The names of networks can't be listed; type them.") from error
-    return {field: tuple(names) for field, names in found.items()}
+    if not _NAMES:
+        asked = subprocess.Popen(
+            [sys.executable, "-c", _ASK],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        with asked:
+            answer = _answer(asked, stop)
+        try:
+            found: dict[str, list[str]] = json.loads(answer.splitlines()[-1])
+        except (ValueError, IndexError) as error:
+            raise OSError("The names of networks can't be listed; type them.") from error
+        _NAMES.update({field: tuple(names) for field, names in found.items()})
+    return dict(_NAMES)
+
+
+def _answer(asked: subprocess.Popen[str], stop: Stop) -> str:
+    """Wait for what a process says; end it where nobody wants to know any more."""
+    while True:
+        try:
+            return asked.communicate(timeout=0.1)[0]
+        except subprocess.TimeoutExpired:
+            if stop():
+                asked.kill()
+                raise Stopped from None
 
 
 def _found(findings: Findings, spec: TrainingSpec, *, planned: bool = True) -> Found:
