@@ -83,6 +83,7 @@ compare(read_comparison_spec(Path(sys.argv[1])), sys.argv[2])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+@pytest.mark.slow
 def test_one_that_is_killed_goes_on_where_it_was(
     project: Path, tmp_path: Path, make_spec: Make
 ) -> None:
