@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -166,10 +167,19 @@ def begin(order: Order, stop: Stop, steps: Steps) -> tuple[Found, Path, Launch |
     if order.crossfit:
         known = order.crossfit_spec(source)
         arguments = crossfit_work.begin(known, path, findings, pause=order.pause)
-        return found, path, launch(arguments, path)
+        return found, path, _wanted(launch(arguments, path), stop)
     RunFolder(path).create(spec)
     arguments = ["train", str(source), "--spec", str(path / "spec.json"), "--out", str(path)]
-    return found, path, launch(arguments, path)
+    return found, path, _wanted(launch(arguments, path), stop)
+
+
+def _wanted(launched: Launch, stop: Stop) -> Launch:
+    """Take a process back that was stopped while it was being started."""
+    if stop() and launched.pid > 0:
+        with contextlib.suppress(OSError):  # it has ended
+            os.kill(launched.pid, signal.SIGTERM)
+        raise Stopped
+    return launched
 
 
 def resume(path: Path) -> Launch:
