@@ -12,14 +12,10 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from picture_window import PictureWindow
 
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = (1280, 940)
 
 
@@ -61,7 +57,7 @@ def look_at_clicks(window: Window, image: int) -> None:
     viewer.layers["positive clicks"].mode = "add"
 
 
-class Window:
+class Window(PictureWindow):
     """A napari window with the Train widget.
 
     Parameters
@@ -70,48 +66,10 @@ class Window:
     """
 
     def __init__(self, theme: str) -> None:
-        import napari
-        from napari.settings import get_settings
-
-        get_settings().appearance.theme = theme
-        self.viewer: Any = napari.Viewer()
-        self.viewer.window._qt_window.resize(*SIZE)
+        super().__init__(theme, SIZE)
         _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
         self.widget.main.task.widget.value = "crossfit"
         self.wait(lambda: self.widget.desk.state.run.crossfit is not None)
-
-    def wait(self, until: Callable[[], Any], seconds: float = 60.0) -> None:
-        """Let the window live until something is true."""
-        end = time.monotonic() + seconds
-        while not until():
-            if time.monotonic() > end:
-                raise SystemExit(f"It took too long: {self.widget.desk.state}")
-            self.rest(50)
-
-    def rest(self, milliseconds: int) -> None:
-        """Let the window live for a moment."""
-        from qtpy.QtTest import QTest
-
-        QTest.qWait(milliseconds)
-
-    def press(self, button: Any) -> None:
-        """Press a button with the mouse."""
-        from qtpy.QtCore import Qt
-        from qtpy.QtTest import QTest
-
-        QTest.mouseClick(button.native, Qt.MouseButton.LeftButton)
-
-    def close(self) -> None:
-        """Close the window."""
-        self.viewer.close()
-        self.rest(200)
-
-    def picture(self, name: str) -> None:
-        """Save a picture of the whole window."""
-        IMAGES.mkdir(parents=True, exist_ok=True)
-        self.rest(500)
-        path = str(IMAGES / f"{name}.png")
-        self.viewer.screenshot(path, canvas_only=False, flash=False)
 
 
 if __name__ == "__main__":

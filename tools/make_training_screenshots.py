@@ -13,14 +13,11 @@ import argparse
 import json
 import os
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from picture_window import PictureWindow
 
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = (1280, 900)
 SHOWN = 9  # images that are opened
 
@@ -76,21 +73,17 @@ def show(window: Window) -> None:
     window.close()
 
 
-class Window:
+class Window(PictureWindow):
     """A napari window with annotated images and the Train widget."""
 
     def __init__(self, project: Path, theme: str) -> None:
-        import napari
-        from napari.settings import get_settings
         from skimage.measure import label
 
         from napari_clickseg.data.images import read_plane
         from napari_clickseg.data.masks import read_labels
         from napari_clickseg.data.project import read_project
 
-        get_settings().appearance.theme = theme
-        self.viewer: Any = napari.Viewer()
-        self.viewer.window._qt_window.resize(*SIZE)
+        super().__init__(theme, SIZE)
         groups = []
         for record in read_project(project).records[:SHOWN]:
             plane = read_plane(record.image)
@@ -107,27 +100,6 @@ class Window:
         for index, group in enumerate(groups):
             self.widget.desk.controller.set_group(index, names[group])
 
-    def wait(self, until: Callable[[], Any], seconds: float = 60.0) -> None:
-        """Let the window live until something is true."""
-        end = time.monotonic() + seconds
-        while not until():
-            if time.monotonic() > end:
-                raise SystemExit(f"It took too long: {self.widget.desk.state}")
-            self.rest(50)
-
-    def rest(self, milliseconds: int) -> None:
-        """Let the window live for a moment."""
-        from qtpy.QtTest import QTest
-
-        QTest.qWait(milliseconds)
-
-    def press(self, button: Any) -> None:
-        """Press a button with the mouse."""
-        from qtpy.QtCore import Qt
-        from qtpy.QtTest import QTest
-
-        QTest.mouseClick(button.native, Qt.MouseButton.LeftButton)
-
     def look_at_predictions(self) -> None:
         """Fill the canvas with the predictions."""
         import numpy as np
@@ -140,18 +112,6 @@ class Window:
         camera.zoom = 0.95 * min(
             canvas.height() / (box[1] - box[0])[0], canvas.width() / (box[1] - box[0])[1]
         )
-
-    def close(self) -> None:
-        """Close the window."""
-        self.viewer.close()
-        self.rest(200)
-
-    def picture(self, name: str) -> None:
-        """Save a picture of the whole window."""
-        IMAGES.mkdir(parents=True, exist_ok=True)
-        self.rest(400)
-        path = str(IMAGES / f"{name}.png")
-        self.viewer.screenshot(path, canvas_only=False, flash=False)
 
 
 def _value(text: str) -> Any:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLabel, QWidget
+from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QWidget
+from tests.qt.fitting import assert_nothing_is_cut_off
 
 from napari_clickseg._napari.state import PALETTE, AnnotateState, ClassSpec
 
@@ -189,14 +190,14 @@ def test_every_control_has_a_tooltip(annotating: Open) -> None:
         and "Scroll" not in type(control).__name__
     ]
     assert len(own) > 20
-    bare = [control for control in own if not _tip(control)]
+    bare = [control for control in own if not tip(control)]
     assert not bare
 
 
-def _tip(control: QWidget) -> str:
+def tip(control: QWidget) -> str:
     """Return the tooltip that shows over a control: its own, or that of what it is part of."""
     parent = control.parentWidget()
-    return control.toolTip() or (_tip(parent) if parent is not None else "")
+    return control.toolTip() or (tip(parent) if parent is not None else "")
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -213,17 +214,7 @@ def test_no_text_is_cut_off_in_a_narrow_dock(annotating: Open, theme: str, qtbot
     viewer.window._qt_window.resizeDocks([dock], [200], _horizontal())
     qtbot.wait(200)
     assert widget.width() <= 330
-    edge = widget.width()
-    for control in widget.findChildren(QWidget):
-        if not control.isVisible():
-            continue
-        if isinstance(control, QAbstractButton):
-            assert control.width() >= control.minimumSizeHint().width(), control.text()
-        if isinstance(control, QLabel):
-            assert control.height() >= control.heightForWidth(control.width()), control.text()
-        if isinstance(control, (QAbstractButton, QLabel, QComboBox)):
-            right = control.mapTo(widget, control.rect().topRight()).x()
-            assert right <= edge, control
+    assert_nothing_is_cut_off(widget)
 
 
 def _horizontal() -> Any:

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QWidget
+from qtpy.QtWidgets import QAbstractButton
 from tests.crossfit.conftest import NETWORK, write_project
 from tests.crossfit.paused import paused
+from tests.qt.fitting import assert_nothing_is_cut_off, tip
 
 from napari_clickseg._napari.crossfit_layers import REGION_COLOURS
 from napari_clickseg.crossfit.folder import CrossfitFolder
@@ -297,23 +298,12 @@ def test_nothing_is_cut_off_in_a_narrow_dock(
     path = str(PICTURES / f"crossfit-{theme}.png")
     viewer.screenshot(path, canvas_only=False, flash=False)
     assert widget.width() <= 340
-    parts = (widget.crossfit, widget.specs["Click training"], widget.run, widget.stages)
-    for control in [one for part in (*parts, widget.clicks) for one in part.findChildren(QWidget)]:
-        if not control.isVisible():
-            continue
-        if isinstance(control, QAbstractButton):
-            assert control.width() >= control.minimumSizeHint().width(), control.text()
-            assert _tip(control), control.text()
-        if isinstance(control, QLabel):
-            assert control.height() >= control.heightForWidth(control.width()), control.text()
-        if isinstance(control, (QAbstractButton, QLabel, QComboBox)):
-            right = control.mapTo(widget, control.rect().topRight()).x()
-            assert right <= widget.width(), control
-
-
-def _tip(control: QWidget) -> str:
-    parent = control.parentWidget()
-    return control.toolTip() or (_tip(parent) if parent is not None else "")
+    parts = (
+        widget.crossfit, widget.specs["Click training"], widget.run, widget.stages, widget.clicks,
+    )  # fmt: skip
+    assert_nothing_is_cut_off(widget, parts)
+    buttons = [one for part in parts for one in part.findChildren(QAbstractButton)]
+    assert not [one.text() for one in buttons if one.isVisible() and not tip(one)]
 
 
 def test_several_classes_are_refused_and_one_is_chosen(

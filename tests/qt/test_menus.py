@@ -39,8 +39,9 @@ def test_the_menus_open_the_widget_and_toggle_it(
     assert not dock.isVisible()
 
 
-def test_the_menus_open_the_train_widget(
-    make_napari_viewer: Callable[..., Any], training_home: Any, qtbot: Any
+@pytest.mark.parametrize(("name", "kind"), [("train", TrainWidget), ("review", ReviewWidget)])
+def test_the_menus_open_the_other_widgets(
+    make_napari_viewer: Callable[..., Any], training_home: Any, qtbot: Any, name: str, kind: type
 ) -> None:
     from napari._app_model import get_app_model
 
@@ -48,26 +49,10 @@ def test_the_menus_open_the_train_widget(
     app = get_app_model()
     for menu in ("napari/layers/annotate", "napari/layers/segment", PLUGIN_MENU):
         listed = [getattr(item, "command", None) for item in app.menus.get_menu(menu)]
-        assert "napari-clickseg.train" in [each.id for each in listed if each is not None]
-    app.commands.execute_command("napari-clickseg.train").result()
+        assert f"napari-clickseg.{name}" in [each.id for each in listed if each is not None]
+    app.commands.execute_command(f"napari-clickseg.{name}").result()
     (dock,) = viewer.window._wrapped_dock_widgets.values()
-    assert isinstance(dock.inner_widget(), TrainWidget)
-    qtbot.waitUntil(dock.isVisible)
-
-
-def test_the_menus_open_the_review_widget(
-    make_napari_viewer: Callable[..., Any], training_home: Any, qtbot: Any
-) -> None:
-    from napari._app_model import get_app_model
-
-    viewer = make_napari_viewer(show=True)
-    app = get_app_model()
-    for menu in ("napari/layers/annotate", "napari/layers/segment", PLUGIN_MENU):
-        listed = [getattr(item, "command", None) for item in app.menus.get_menu(menu)]
-        assert "napari-clickseg.review" in [each.id for each in listed if each is not None]
-    app.commands.execute_command("napari-clickseg.review").result()
-    (dock,) = viewer.window._wrapped_dock_widgets.values()
-    assert isinstance(dock.inner_widget(), ReviewWidget)
+    assert isinstance(dock.inner_widget(), kind)
     qtbot.waitUntil(dock.isVisible)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QWidget
+from qtpy.QtWidgets import QAbstractButton
+from tests.qt.fitting import assert_nothing_is_cut_off, tip
 
 from napari_clickseg._napari.actions import SHORTCUTS, Action
 from napari_clickseg._napari.review_drafts import place_of
@@ -501,24 +502,9 @@ def test_nothing_is_cut_off_in_a_narrow_dock(
     viewer.window._qt_window.resizeDocks([widget.parentWidget()], [200], Qt.Orientation.Horizontal)
     qtbot.wait(300)
     assert widget.width() <= 360
-    edge = widget.width()
-    for control in widget.findChildren(QWidget):
-        if not control.isVisible():
-            continue
-        if isinstance(control, QAbstractButton):
-            assert control.width() >= control.minimumSizeHint().width(), control.text()
-        if isinstance(control, QLabel):
-            assert control.height() >= control.heightForWidth(control.width()), control.text()
-        if isinstance(control, (QAbstractButton, QLabel, QComboBox)):
-            right = control.mapTo(widget, control.rect().topRight()).x()
-            assert right <= edge, control
+    assert_nothing_is_cut_off(widget)
     buttons = [each for each in widget.findChildren(QAbstractButton) if each.isVisible()]
-    assert len(buttons) > 15 and not [each.text() for each in buttons if not _tip(each)]
-
-
-def _tip(control: QWidget) -> str:
-    parent = control.parentWidget()
-    return control.toolTip() or (_tip(parent) if parent is not None else "")
+    assert len(buttons) > 15 and not [each.text() for each in buttons if not tip(each)]
 
 
 def _folder() -> Path:

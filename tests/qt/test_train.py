@@ -16,10 +16,10 @@ from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
     QComboBox,
-    QLabel,
     QLineEdit,
     QWidget,
 )
+from tests.qt.fitting import assert_nothing_is_cut_off, tip
 
 from napari_clickseg._napari.training_progress import Curves, HelpRow, Message, RunProgress
 from napari_clickseg._napari.training_state import Found, RunEntry
@@ -383,12 +383,7 @@ def test_every_control_has_a_tooltip(open_train: Open, qtbot: Any) -> None:
         and "Scroll" not in type(control).__name__
     ]
     assert len(own) > 25
-    assert not [control for control in own if not _tip(control)]
-
-
-def _tip(control: QWidget) -> str:
-    parent = control.parentWidget()
-    return control.toolTip() or (_tip(parent) if parent is not None else "")
+    assert not [control for control in own if not tip(control)]
 
 
 def show_everything(widget: TrainWidget, qtbot: Any) -> None:
@@ -419,17 +414,7 @@ def test_no_text_is_cut_off_in_a_narrow_dock(open_train: Open, theme: str, qtbot
     viewer.window._qt_window.resizeDocks([widget.parentWidget()], [200], Qt.Orientation.Horizontal)
     qtbot.wait(300)
     assert widget.width() <= 340
-    edge = widget.width()
-    for control in widget.findChildren(QWidget):
-        if not control.isVisible():
-            continue
-        if isinstance(control, QAbstractButton):
-            assert control.width() >= control.minimumSizeHint().width(), control.text()
-        if isinstance(control, QLabel):
-            assert control.height() >= control.heightForWidth(control.width()), control.text()
-        if isinstance(control, (QAbstractButton, QLabel, QComboBox)):
-            right = control.mapTo(widget, control.rect().topRight()).x()
-            assert right <= edge, control
+    assert_nothing_is_cut_off(widget)
 
 
 def test_opening_the_widget_imports_little_and_is_quick() -> None:

@@ -149,3 +149,39 @@ class EventBar:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+class StepsBar(EventBar):
+    """Shows the events of several trainings as a bar of the steps that are done, and notes.
+
+    Parameters
+    ----------
+    steps : str
+        What a beginning calls its list of steps.
+    event : str
+        That tells of one of them.
+    unit : str
+        What the bar counts.
+    """
+
+    def __init__(self, steps: str, event: str, unit: str) -> None:
+        super().__init__()
+        self._steps, self._event, self._unit = steps, event, unit
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Show an event; runs in a thread."""
+        kind = event["event"]
+        if kind == "started":
+            self._bar = progress(len(event[self._steps]), self._unit)
+            self._bar.update(sum(step["done"] for step in event[self._steps]))
+        elif kind == "message":
+            note(event["text"])
+        elif self._bar is not None and kind == self._event:
+            if event["state"] == "started":
+                fold = f" {event['fold']}" if event.get("fold") else ""
+                self._bar.set_description(f"{event[kind]}{fold}", refresh=False)
+            elif event["state"] != "stopped":
+                self._bar.update()
+        elif self._bar is not None and kind == "progress":
+            done, total = event["done"], event["total"]
+            self._bar.set_postfix({event["unit"]: f"{done}/{total}"}, refresh=True)

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.cli._common import (
-    EventBar,
+    StepsBar,
     add_verb,
     integers,
     note,
     positive_count,
-    progress,
     say,
     say_json,
 )
@@ -85,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_clickseg.comparing.run import compare, go_on  # once all was understood
 
     given = {"scheduler": args.scheduler, "workers": args.workers}
-    with _Bar() as bar:
+    with StepsBar("trials", "trial", "training") as bar:
         if spec is None:
             result = go_on(args.out, on_event=bar.show, **given)
         else:
@@ -182,24 +181,3 @@ def _say_figures(folder: ComparisonFolder) -> None:
     for name, text in list(names.items())[:1]:
         say(f"{text}, validation images:\n")
         say("\n\n".join(shape_tables(folder, groups, name)) + "\n")
-
-
-class _Bar(EventBar):
-    """Shows the events as a progress bar of the trainings, and notes."""
-
-    def show(self, event: dict[str, Any]) -> None:
-        """Show an event; runs in a thread."""
-        match event["event"]:
-            case "started":
-                self._bar = progress(len(event["trials"]), "training")
-                self._bar.update(sum(trial["done"] for trial in event["trials"]))
-            case "message":
-                note(event["text"])
-            case "trial" if self._bar is not None:
-                if event["state"] == "started":
-                    self._bar.set_description(event["trial"], refresh=False)
-                elif event["state"] != "stopped":
-                    self._bar.update()
-            case "progress" if self._bar is not None:
-                done, total = event["done"], event["total"]
-                self._bar.set_postfix({event["unit"]: f"{done}/{total}"}, refresh=True)

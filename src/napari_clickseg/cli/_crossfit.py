@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.cli._common import (
-    EventBar,
+    StepsBar,
     add_verb,
     note,
     positive_count,
-    progress,
     say,
     say_json,
 )
@@ -81,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         _check_resume(args)
     from napari_clickseg.crossfit.run import crossfit, go_on  # torch, once all was understood
 
-    with _Bar() as bar:
+    with StepsBar("stages", "stage", "stage") as bar:
         if spec is None:
             result = go_on(args.out, on_event=bar.show, **given)
         else:
@@ -149,25 +148,3 @@ def _say_figures(found: dict[str, Any]) -> None:
     obeyed = [row for row in found["obedience"] if row["clicks"] == "all"][-1]
     if obeyed["count"]:
         say(f"{obeyed['obeyed']:.0%} of {obeyed['count']} clicks obeyed")
-
-
-class _Bar(EventBar):
-    """Shows the events as a progress bar of the stages, and notes."""
-
-    def show(self, event: dict[str, Any]) -> None:
-        """Show an event; runs in a thread."""
-        match event["event"]:
-            case "started":
-                self._bar = progress(len(event["stages"]), "stage")
-                self._bar.update(sum(stage["done"] for stage in event["stages"]))
-            case "message":
-                note(event["text"])
-            case "stage" if self._bar is not None:
-                if event["state"] == "started":
-                    fold = f" {event['fold']}" if event["fold"] else ""
-                    self._bar.set_description(f"{event['stage']}{fold}", refresh=False)
-                elif event["state"] != "stopped":
-                    self._bar.update()
-            case "progress" if self._bar is not None:
-                done, total = event["done"], event["total"]
-                self._bar.set_postfix({event["unit"]: f"{done}/{total}"}, refresh=True)

@@ -1,0 +1,32 @@
+"""Whether a dock widget can be read and used where there is little room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def assert_nothing_is_cut_off(widget: QWidget, parts: Iterable[QWidget] = ()) -> None:
+    """Look at what is visible in some parts of a widget, or in all of it."""
+    edge = widget.width()
+    inside = [one for part in (tuple(parts) or (widget,)) for one in part.findChildren(QWidget)]
+    for control in inside:
+        if not control.isVisible():
+            continue
+        if isinstance(control, QAbstractButton):
+            assert control.width() >= control.minimumSizeHint().width(), control.text()
+        if isinstance(control, QLabel):
+            assert control.height() >= control.heightForWidth(control.width()), control.text()
+        if isinstance(control, (QAbstractButton, QLabel, QComboBox)):
+            right = control.mapTo(widget, control.rect().topRight()).x()
+            assert right <= edge, control
+
+
+def tip(control: QWidget) -> str:
+    """Return what is said where the mouse rests on a control."""
+    parent = control.parentWidget()
+    return control.toolTip() or (tip(parent) if parent is not None else "")

@@ -1,0 +1,65 @@
+"""A napari window of which the documentation's pictures are taken."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+
+
+class PictureWindow:
+    """A napari window that is used as a hand would; `widget` is the dock widget it is about.
+
+    Parameters
+    ----------
+    theme : str
+    size : (int, int)
+        Width and height in pixels.
+    """
+
+    def __init__(self, theme: str, size: tuple[int, int]) -> None:
+        import napari
+        from napari.settings import get_settings
+
+        get_settings().appearance.theme = theme
+        self.viewer: Any = napari.Viewer()
+        self.viewer.window._qt_window.resize(*size)
+        self.widget: Any = None
+
+    def wait(self, until: Callable[[], Any], seconds: float = 60.0) -> None:
+        """Let the window live until something is true."""
+        end = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() > end:
+                raise SystemExit(f"It took too long: {self.widget.desk.state}")
+            self.rest(50)
+
+    def rest(self, milliseconds: int) -> None:
+        """Let the window live for a moment."""
+        from qtpy.QtTest import QTest
+
+        QTest.qWait(milliseconds)
+
+    def press(self, button: Any) -> None:
+        """Press a button with the mouse."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        QTest.mouseClick(button.native, Qt.MouseButton.LeftButton)
+
+    def close(self) -> None:
+        """Close the window."""
+        self.viewer.close()
+        self.rest(200)
+
+    def picture(self, name: str) -> None:
+        """Save a picture of the whole window."""
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        self.rest(500)
+        path = str(IMAGES / f"{name}.png")
+        self.viewer.screenshot(path, canvas_only=False, flash=False)
