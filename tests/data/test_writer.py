@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from napari_clickseg.data import staging, writer
+from napari_clickseg.data import writer
 from napari_clickseg.data.annotations import ProjectClick, read_clicks
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.images import read_plane
@@ -31,9 +32,6 @@ from napari_clickseg.data.project import (
     read_records,
 )
 from napari_clickseg.data.writer import ProjectWriter
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GREY = np.arange(600, dtype=np.uint8).reshape(20, 30)
 LABELS = np.repeat(np.arange(6, dtype=np.uint8), 100).reshape(20, 30)
@@ -226,7 +224,7 @@ def test_what_fails_half_way_leaves_the_old_project(
     project = ProjectWriter(tmp_path)
     project.add("a", GREY, LABELS, clicks=CLICKS, group="g")
     before = contents(tmp_path)
-    for where, name in ((staging.Path, "replace"), (staging.Path, "chmod")):
+    for where, name in ((Path, "replace"), (Path, "chmod")):
         calls = 0
         true = getattr(where, name)
 
@@ -313,7 +311,7 @@ def test_what_the_system_refuses_is_said_in_one_line(
     def fail(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(staging.tempfile, "mkstemp", fail)
+    monkeypatch.setattr(tempfile, "mkstemp", fail)
     with pytest.raises(ProjectError, match="cannot be written") as caught:
         ProjectWriter(tmp_path).add("a", GREY, LABELS)
     assert "\n" not in str(caught.value)

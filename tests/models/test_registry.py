@@ -39,6 +39,7 @@ def test_the_users_models_come_after_the_bundled_ones(folder: Path) -> None:
     for name in ("yeast", "cells v1.2", "default"):
         (folder / f"{name}.safetensors").touch()
     (folder / "notes.txt").touch()
+    (folder / ".partial-x.safetensors").touch()  # is being written
     mine = [ModelEntry(name, folder / f"{name}.safetensors") for name in ("cells v1.2", "yeast")]
     assert list_models() == [*bundled, *mine]
     assert find_model("cells v1.2") == mine[0]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from napari_clickseg.training import runs
-from napari_clickseg.training.runs import RunError, RunFolder, alive, write_whole
+from napari_clickseg.training.runs import RunError, RunFolder, alive
 from napari_clickseg.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
@@ -160,16 +160,6 @@ def test_a_checkpoint_is_whole_or_the_one_before(
     run.checkpoint.write_bytes(b"nonsense")
     with pytest.raises(RunError, match="broken"):
         run.load_checkpoint()
-
-
-def test_a_file_that_fails_half_way_does_not_appear(tmp_path: Path) -> None:
-    def fail(path: Path) -> None:
-        path.write_text("half")
-        raise OSError("full")
-
-    with pytest.raises(OSError, match="full"):
-        write_whole(tmp_path / "a.txt", fail)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_looking_at_a_run_needs_no_torch() -> None:

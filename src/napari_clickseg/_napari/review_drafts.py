@@ -23,7 +23,7 @@ from napari_clickseg.core.window import Box
 from napari_clickseg.data.annotations import Annotations, ProjectClick
 from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.names import safe_name
-from napari_clickseg.training.runs import write_whole
+from napari_clickseg.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection

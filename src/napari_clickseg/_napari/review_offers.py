@@ -10,9 +10,9 @@ from typing import Any
 
 from napari_clickseg._napari.review_state import ModelOffer
 from napari_clickseg.data.project import is_project
+from napari_clickseg.files import write_whole
 from napari_clickseg.models.checkpoint import ModelFileError, read_card
 from napari_clickseg.models.registry import list_models
-from napari_clickseg.training.runs import write_whole
 
 __all__ = ["Offers", "OffersReader", "remember_project"]
 

@@ -21,7 +21,8 @@ from napari_clickseg._napari.training_runs import Launch, last_words, launch, ne
 from napari_clickseg._napari.training_settings import checked, crossfit_checked
 from napari_clickseg._napari.training_state import Found
 from napari_clickseg.crossfit.folder import CrossfitFolder
-from napari_clickseg.training.runs import RunFolder, alive, write_whole
+from napari_clickseg.files import write_whole
+from napari_clickseg.training.runs import RunFolder, alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -20,7 +20,8 @@ from napari_clickseg.comparing.spec import (
     trials,
 )
 from napari_clickseg.data.index import INDEX, read_table
-from napari_clickseg.training.runs import RunFolder, write_whole
+from napari_clickseg.files import write_whole
+from napari_clickseg.training.runs import RunFolder
 from napari_clickseg.training.spec import SpecError
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_clickseg.crossfit.spec import CrossfitError, CrossfitSpec, read_crossfit_spec
 from napari_clickseg.data.project import read_project
-from napari_clickseg.training.runs import RunFolder, alive, write_whole
+from napari_clickseg.files import write_whole
+from napari_clickseg.training.runs import RunFolder, alive
 from napari_clickseg.training.spec import SpecError
 
 if TYPE_CHECKING:

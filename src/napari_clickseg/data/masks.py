@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import tempfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.images import TIFF, open_image
+from napari_clickseg.files import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["check_free", "check_mask_path", "file_digest", "read_labels", "write_mask"]
 
@@ -120,17 +120,7 @@ def write_mask(path: Path, mask: npt.NDArray[Any], *, overwrite: bool = False) -
     """
     check_mask_path(path, overwrite=overwrite, probability=mask.dtype.kind == "f")
     values = mask.astype(np.uint8) if mask.dtype == np.bool_ else mask
-    suffix = path.suffix.lower()
-    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=".", suffix=suffix)
-    os.close(handle)
-    partial = Path(name)
-    try:
-        _encode(partial, values)
-        partial.chmod(0o644)
-        partial.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
+    write_whole(path, lambda partial: _encode(partial, values))
 
 
 def _encode(path: Path, values: npt.NDArray[Any]) -> None:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.files import PARTIAL, begin, fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 __all__ = ["Staged", "staging", "sweep"]
 
-_PREFIX = ".partial-"
 _OLD = 24 * 3600  # seconds after which nobody is writing a file any more
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -42,11 +40,9 @@ class Staged:
         """Have `write` write a file that will be called `name`, a path with slashes."""
         final = self.folder / name
         self._make(final.parent)
-        handle, partial = tempfile.mkstemp(dir=final.parent, prefix=_PREFIX, suffix=final.suffix)
-        os.close(handle)
-        self._files.append((Path(partial), final))
-        write(Path(partial))
-        Path(partial).chmod(0o644)
+        partial = begin(final)
+        self._files.append((partial, final))
+        fill(partial, write)
 
     def commit(self) -> None:
         """Put all files into their places, in the order in which they were given."""
@@ -103,7 +99,7 @@ def staging(folder: Path) -> Iterator[Staged]:
 
 def sweep(folder: Path) -> None:
     """Remove what a writer that was killed left behind in a folder, long ago."""
-    for path in folder.glob(f"{_PREFIX}*"):
+    for path in folder.glob(f"{PARTIAL}*"):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < time.time() - _OLD:
                 path.unlink()
@@ -122,14 +118,13 @@ def _copy(path: Path) -> Path | None:
     """Keep what is there, until all files are in their places."""
     if not path.is_file():
         return None
-    handle, copy = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
-    os.close(handle)
+    copy = begin(path)
     try:
         shutil.copy2(path, copy)
     except BaseException:
-        _remove(Path(copy))
+        _remove(copy)
         raise
-    return Path(copy)
+    return copy
 
 
 def _restore(path: Path, before: Path | None) -> None:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_clickseg.files import write_whole
 from napari_clickseg.models.card import CardError, ModelCard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor, nn
 
@@ -58,14 +57,8 @@ def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> No
         for name, tensor in weights.items()
         if not name.endswith(_COUNTER)
     }
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, metadata={CARD_KEY: card.model_dump_json()})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    header = {CARD_KEY: card.model_dump_json()}
+    write_whole(path, lambda partial: save_file(tensors, partial, metadata=header))
 
 
 def _halved(tensor: Tensor) -> Tensor:

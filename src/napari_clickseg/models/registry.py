@@ -59,7 +59,7 @@ def list_models() -> list[ModelEntry]:
         entries += [
             ModelEntry(path.stem, path)
             for path in sorted(folder.glob("*.safetensors"))
-            if path.stem not in taken
+            if path.stem not in taken and not path.name.startswith(".")  # not complete yet
         ]
     return entries
 

@@ -7,15 +7,14 @@ run that goes on in another process.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_clickseg.files import write_whole
 from napari_clickseg.training.spec import SpecError, TrainingSpec, read_spec
 
 if TYPE_CHECKING:
@@ -207,28 +206,6 @@ class RunFolder:
         with self.events_path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             return file.read(1) == b"\n"
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file so that it appears complete or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        Replaced if it is there.
-    write : callable
-        Writes to the path it is given, which has the same ending.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".partial{path.suffix}")
-    os.close(handle)
-    partial = Path(name)
-    try:
-        write(partial)
-        partial.chmod(0o644)
-        partial.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
 
 
 def alive(pid: int, at: float | None = None) -> bool:
