@@ -155,3 +155,16 @@ def test_everything_is_decided_by_the_seed(seed: int) -> None:
     assert torch.equal(first.maps.positive, again.maps.positive)
     assert torch.equal(first.previous, again.previous)
     assert not torch.equal(first.image, other.image)
+
+
+def test_some_objects_begin_with_several_clicks_and_every_click_is_true() -> None:
+    some = live(count=200)
+    some.lesson(2)
+    several = [a for a in some.going_on if len(a.clicks) > 1]
+    fresh = [a for a in several if not a.previous.any()]
+    assert len(fresh) >= 5
+    assert all(positive for a in fresh for _, _, positive in a.clicks)
+    assert any(not positive for a in several for _, _, positive in a.clicks)
+    for annotation in some.going_on:
+        for y, x, positive in annotation.clicks:
+            assert bool(annotation.target[0, int(y), int(x)]) == positive

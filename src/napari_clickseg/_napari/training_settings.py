@@ -41,7 +41,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Learning": (
         *("epochs", "patience", "metric", "batch", "accumulate", "losses", "class_weights"),
-        *("learning_rate", "schedule", "warm_up", "weight_decay", "clip", "ema"),
+        *("optimizer", "learning_rate", "schedule", "warm_up", "weight_decay", "clip", "ema"),
         *("amp", "device", "seed"),
     ),
 }
@@ -56,6 +56,8 @@ _CHOICES = {
     "binary": "one class, no clicks",
     "multiclass": "classes, no clicks",
     "multilabel": "overlapping classes",
+    "adamw": "AdamW",
+    "muon": "Muon",
     "instances": "objects",
     "fixed": "on the baselines' errors",
     "simulated": "on its own errors",

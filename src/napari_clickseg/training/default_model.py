@@ -26,6 +26,7 @@ from napari_clickseg.models.network import create
 from napari_clickseg.models.transfer import Layout, transfer
 from napari_clickseg.training.live import LiveAnnotations
 from napari_clickseg.training.losses import PixelLoss, click_loss
+from napari_clickseg.training.optimising import OPTIMIZERS, freeze_statistics
 from napari_clickseg.training.samples import Pool
 
 if TYPE_CHECKING:
@@ -65,8 +66,12 @@ class DefaultModelSpec(BaseModel):
         Stage(size=192, batch=8, share=0.2),
     )
     pixel_loss: PixelLoss = "normalised_focal"
+    optimizer: Literal["adamw", "muon"] = "muon"
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
+    # Normalise by the statistics of the model that is started from, in training as in use: those
+    # of a batch of images of eight kinds are others. From scratch there are none yet.
+    frozen_statistics: bool = False
     warm_up: float = Field(0.02, ge=0, lt=1)  # share of the samples
     ema: float = Field(0.998, ge=0, lt=1)
     decay: float = Field(0.3, gt=0, le=1)  # share of the samples, the last, with a falling rate
@@ -128,7 +133,9 @@ class Trainer:
             self.before = card.training
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizer = torch.optim.AdamW(
+        if spec.frozen_statistics:
+            freeze_statistics(self.network)
+        self.optimizer = OPTIMIZERS[spec.optimizer](
             self.network.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay
         )
         self.seconds, self.samples, self.iteration = 0.0, 0, 0

@@ -11,10 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from napari_clickseg.core.regions import place_clicks
+from napari_clickseg.core.voronoi import place_points
 from napari_clickseg.training.samples import Subject, View, augment_intensity, least_span
 from napari_clickseg.training.simulate import (
     ClickMaps,
@@ -25,8 +28,6 @@ from napari_clickseg.training.simulate import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from napari_clickseg.training.samples import Pool
 
 __all__ = ["Annotation", "Lesson", "LiveAnnotations"]
@@ -38,6 +39,8 @@ _FAR, _NEAR = 2.2, 1.15  # window's side over the object's: the window is moved 
 _FOLLOW, _WANDER = 0.6, 0.1  # share of the windows moved: where they should be, where not
 _BEGUN = 0.15  # share of the annotations that begin with a mask
 _AROUND = 0.1  # share of those that begin with a mask of the thing around the object
+_SPREAD = 0.12  # share of those that begin with several clicks, spread by their Voronoi cells
+_MOST_SPREAD = 5  # clicks on an object of which nothing was found yet
 
 
 @dataclass
@@ -207,13 +210,26 @@ class LiveAnnotations:
             annotation.steps = int(self.rng.integers(1, self.steps + 1))
             if self.rng.random() < _BEGUN:
                 annotation.previous = perturbed(annotation.target[None], self.generator)[0]
-        self._click(begun)
+            if self.rng.random() < _SPREAD:
+                annotation.clicks += self._spread(annotation)
+        self._click([annotation for annotation in begun if not annotation.clicks])
         mistaken = [annotation for annotation in begun if self.rng.random() < _AROUND]
         for annotation in mistaken:
             image, target = annotation.image, annotation.target
             annotation.previous = surroundings(image, target, self.generator)
         self._click(mistaken)
         return begun
+
+    def _spread(self, annotation: Annotation) -> list[tuple[float, float, bool]]:
+        """Return several clicks at once: on the errors of the mask that is there, or the object."""
+        found, truth = (
+            np.asarray(part[0].cpu() > 0.5) for part in (annotation.previous, annotation.target)
+        )
+        seed = int(self.rng.integers(2**31))
+        if found.any():
+            return [(c.y, c.x, c.positive) for c in place_clicks(found, truth, seed=seed)]
+        points = place_points(truth, int(self.rng.integers(2, _MOST_SPREAD + 1)), seed=seed)
+        return [(float(y), float(x), True) for y, x in points]
 
     def _look(self, subject: Subject, view: View) -> Annotation | None:
         view = subject.placed(view, self.size, self.rng)

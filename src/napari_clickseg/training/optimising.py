@@ -10,22 +10,38 @@ import torch
 from torch import nn
 
 from napari_clickseg.devices import quick_dtype
+from napari_clickseg.training.muon import ConvolutionalMuon
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Average", "Precision", "add_dropout", "freeze", "make_optimizer", "rate"]
+__all__ = [
+    "OPTIMIZERS",
+    "Average",
+    "Precision",
+    "add_dropout",
+    "freeze",
+    "freeze_statistics",
+    "make_optimizer",
+    "rate",
+]
 
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "muon": ConvolutionalMuon,
+}
 _LEAST = 1e-3  # of the learning rate, at the ends
 _PLATEAU_PATIENCE, _PLATEAU_FACTOR = 4, 0.3
 
 
 def make_optimizer(
     network: nn.Module, spec: TrainingSpec, *, trained_encoder: bool
-) -> torch.optim.AdamW:
-    """Return AdamW with the encoder's own rate, where it starts trained."""
+) -> torch.optim.Optimizer:
+    """Return the optimizer, with the encoder's own rate where it starts trained."""
     encoder: list[Tensor] = []
     rest: list[Tensor] = []
     for name, parameter in network.named_parameters():
@@ -33,7 +49,7 @@ def make_optimizer(
             (encoder if name.startswith("encoder.") else rest).append(parameter)
     factor = spec.encoder_rate if trained_encoder else 1.0
     groups = [{"params": rest, "factor": 1.0}, {"params": encoder, "factor": factor}]
-    return torch.optim.AdamW(
+    return OPTIMIZERS[spec.optimizer](
         [group for group in groups if group["params"]],
         lr=spec.learning_rate,
         weight_decay=spec.weight_decay,
@@ -72,6 +88,13 @@ def freeze(network: nn.Module) -> None:
     for name, parameter in network.named_parameters():
         if name.startswith("encoder."):
             parameter.requires_grad_(False)
+
+
+def freeze_statistics(network: nn.Module) -> None:
+    """Normalise batches by the statistics that are there, and leave those as they are."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 def add_dropout(network: nn.Module, share: float) -> None:

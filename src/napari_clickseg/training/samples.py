@@ -405,4 +405,8 @@ def augment_intensity(image: Tensor, generator: torch.Generator) -> Tensor:
     mix(image + uniform(0.01, 0.08) * noise, 0.15)
     mix(image + uniform(0.01, 0.08) * mono, 0.08)
     mix(image * (1 + uniform(0.05, 0.35) * mono), 0.08)
+    # What is kept has 8 bit; an image of 16 bit has all that lies between, some have few levels.
+    mix(image + (torch.rand(image.shape, generator=generator, device=device) - 0.5) / 255, 0.5)
+    levels = torch.exp(uniform(math.log(8), math.log(64)))
+    mix((image * levels).round() / levels, 0.04)
     return image.clamp(0, 1)

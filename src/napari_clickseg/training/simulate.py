@@ -185,10 +185,15 @@ def surroundings(image: Tensor, target: Tensor, generator: torch.Generator) -> T
         return low + (high - low) * float(torch.rand(1, generator=generator, device=device))
 
     def grown(mask: Tensor, radius: float) -> Tensor:
-        kernel = 2 * max(1, round(radius)) + 1
-        # Squares of two sizes after a blur: rounder than one square.
-        wide = F.max_pool2d(mask[None], kernel, 1, kernel // 2)
-        return (F.avg_pool2d(wide, kernel, 1, kernel // 2)[0] > 0.3).float()
+        reach = max(1, round(radius))
+        # Squares of two sizes after a blur: rounder than one square. Rows and columns one after
+        # the other give the same at a fraction of the time.
+        out = mask[None]
+        for pool in (F.max_pool2d, F.avg_pool2d):
+            for along in ((1, 0), (0, 1)):
+                kernel = [2 * reach * n + 1 for n in along]
+                out = pool(out, kernel, 1, [reach * n for n in along])
+        return (out[0] > 0.3).float()
 
     near = grown(target, uniform(0.02, 0.08) * size)
     far = grown(near, uniform(0.1, 0.4) * size)

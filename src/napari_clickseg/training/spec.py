@@ -119,10 +119,13 @@ class TrainingSpec(BaseModel):
         description="Weight of background and each class in the losses (of each class alone where "
         "classes are learned one by one); balanced: rare ones count more.",
     )
-    learning_rate: float = Field(
-        1e-3, gt=0, le=1, description="Learning rate at its highest, of AdamW."
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw",
+        description="How weights follow their gradients: AdamW, or Muon, which learns more from a "
+        "batch and takes longer over it (torch 2.9 or newer).",
     )
-    weight_decay: float = Field(1e-2, ge=0, le=1, description="Weight decay of AdamW.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Learning rate at its highest.")
+    weight_decay: float = Field(1e-2, ge=0, le=1, description="Weight decay.")
     schedule: Literal["cosine", "plateau", "constant"] = Field(
         "cosine",
         description="How the learning rate falls: along a cosine, whenever validation gets no "
