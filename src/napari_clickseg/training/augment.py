@@ -24,7 +24,7 @@ from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.data.dataset import IGNORED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["PRESETS", "Geometry", "Preset", "cut", "shaded", "sheet"]
 
@@ -109,11 +109,12 @@ class Geometry:
 
 def cut(
     pixels: npt.NDArray[Any],
-    indices: npt.NDArray[np.uint8],
+    labels: npt.NDArray[Any],
     centre: tuple[float, float],
     size: int,
     geometry: Geometry,
     channels: int,
+    indices: Callable[[npt.NDArray[Any]], npt.NDArray[np.uint8]] = np.asarray,
 ) -> tuple[Tensor, Tensor]:
     """Cut a window out of an image.
 
@@ -121,8 +122,8 @@ def cut(
     ----------
     pixels : uint8 or float16 (C, Y, X)
         As in `Sample`.
-    indices : uint8 (Y, X)
-        Of classes, or `IGNORED`.
+    labels : int (Y, X)
+        Ids, or indices of classes already.
     centre : (float, float)
         Where the window is: y, x in pixels; it is moved into the image as far as it fits.
     size : int
@@ -131,6 +132,9 @@ def cut(
         How much it shows, and how it is turned.
     channels : int
         Of the network.
+    indices : callable
+        Makes indices of classes, or `IGNORED`, of ids: only where the window is, as images may
+        be large.
 
     Returns
     -------
@@ -139,7 +143,7 @@ def cut(
     target : int64 Tensor (size, size)
         Indices; `IGNORED` outside the image.
     """
-    shape = indices.shape
+    shape = labels.shape
     sides = [max(2, round(side * geometry.reach)) for side in (geometry.height, geometry.width)]
     tops = [
         _placed(middle, side, wanted, length)
@@ -159,9 +163,9 @@ def cut(
     part /= 255.0 if pixels.dtype == np.uint8 else 1.0
     values = to_channels(np.ascontiguousarray(part.transpose(1, 2, 0)), channels)
     values = np.pad(values, (*pads, (0, 0)))
-    labels = np.pad(indices[rows, columns], pads, constant_values=IGNORED)
+    found = np.pad(indices(labels[rows, columns]), pads, constant_values=IGNORED)
     image = tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1))))
-    mask = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(labels))[None])
+    mask = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(found))[None])
     return _warped(image, mask, size, geometry)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from napari_clickseg.models.losses import Mode, Term, build_loss
 from napari_clickseg.prediction import predict
 from napari_clickseg.segmenter import Segmenter
 from napari_clickseg.training.augment import PRESETS, Geometry, cut, shaded
+from napari_clickseg.training.choosing import choose
 from napari_clickseg.training.loader import Prefetch
 from napari_clickseg.training.previews import write_preview
 from napari_clickseg.training.work import Batch, TrainingError, Validation
@@ -35,11 +37,12 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["SemanticWork", "class_masks", "estimator", "whole_windows"]
+__all__ = ["SemanticWork", "class_masks", "estimator", "measured", "whole_windows"]
 
 _PLACES = 4096  # pixels of a class that windows may be centred on
 _BALANCED = 0.6  # share of the windows that are centred on a pixel of some class
 _VALIDATED = 48  # windows for the validation loss
+_SHOWN = 3  # validation images
 
 
 class SemanticWork:
@@ -69,10 +72,12 @@ class SemanticWork:
         self.steps = max(1, -(-spec.windows // self.batch))
         self.waited = 0.0
         self.places, pixels = _surveyed(training, classes)
+        self.holding = _holding(self.places)
         self.mode = _mode(card)
         terms = [Term(t.name, t.weight, t.options) for t in spec.losses]
         weights = _weights(spec.class_weights, pixels, self.mode)
         self.sum = build_loss(terms, self.mode, weights)
+        self._previewed: list[int] | None = None
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Go through a round."""
@@ -95,15 +100,14 @@ class SemanticWork:
     def window(self, epoch: int, number: int) -> tuple[Tensor, Tensor]:
         """Make a window: float32 (C, N, N) and indices (N, N); may run on any thread."""
         rng = np.random.default_rng([self.spec.seed, epoch, number])
-        sample_number = int(rng.integers(len(self.training)))
-        sample = self.training[sample_number]
+        index, place = self._aim(rng)
+        sample = self.training[index]
         preset = PRESETS[self.spec.augmentation]
         size = self.spec.size
         geometry = Geometry.draw(size / (self.card.window.zoom or 1.0), preset, rng)
-        centre = self._centre(sample, self.places[sample_number], rng)
-        indices = self.classes.indices(sample.labels)
-        channels = self.card.image_channels
-        image, target = cut(sample.pixels, indices, centre, size, geometry, channels)
+        centre = self._around(place, rng) if place is not None else _anywhere(sample, rng)
+        channels, indices = self.card.image_channels, self.classes.indices
+        image, target = cut(sample.pixels, sample.labels, centre, size, geometry, channels, indices)
         return shaded(image, preset, rng), target
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -122,41 +126,14 @@ class SemanticWork:
     def validate(self, network: nn.Module) -> Validation:
         """Predict the validation images whole, as it will be done at run time."""
         segmenter = Segmenter(network, self.card, device=_device(network), half=self.spec.amp)
-        names = self.card.classes
-        found, together, rows = [], [], []
-        total = np.zeros((len(names) + 1, len(names) + 1), np.int64)
-        for i in range(len(self.validation)):
-            sample = self.validation[i]
-            indices = self.classes.indices(sample.labels)
-            masks = class_masks(_estimate(sample, segmenter), indices.shape, self.card)
-            truth = np.stack([indices == k for k in range(1, len(names) + 1)])
-            ignored = indices == IGNORED
-            counts = metrics.count(masks, truth, ignored)
-            found.append(counts)
-            together.append(metrics.count(_together(masks), _together(truth), ignored))
-            kept = ~ignored
-            predicted = np.where(masks.any(0), masks.argmax(0) + 1, 0)
-            total += metrics.confusion(predicted[kept], indices[kept], len(names) + 1)
-            rows.append(_row(sample.record.name, counts, names))
-        return Validation(
-            self._validation_loss(network),
-            metrics.figures(found, names) | self._of_all(together),
-            tuple(rows),
-            tuple(tuple(int(n) for n in line) for line in total),
-        )
-
-    def _of_all(self, found: Sequence[metrics.Counts]) -> dict[str, float]:
-        """Return the figures of all classes taken as one: how well things are found at all."""
-        if len(self.card.classes) == 1:
-            return {}
-        whole = metrics.figures(found, ["foreground"])
-        return {name: whole[name] for name in ("dice_foreground", "iou_foreground")}
+        found = measured(segmenter, self.validation, self.classes)
+        return replace(found, loss=self._validation_loss(network))
 
     def preview(self, network: nn.Module, folder: Path, epoch: int) -> list[dict[str, str]]:
         """Write the classes found in three validation images."""
         segmenter = Segmenter(network, self.card, device=_device(network), half=self.spec.amp)
         files = []
-        for i in range(min(3, len(self.validation))):
+        for i in self._shown():
             sample = self.validation[i]
             shape = (sample.labels.shape[0], sample.labels.shape[1])
             masks = class_masks(_estimate(sample, segmenter), shape, self.card)
@@ -170,18 +147,46 @@ class SemanticWork:
         images, targets = zip(*windows, strict=True)
         return Batch(torch.stack(images), torch.stack(targets))
 
+    def _shown(self) -> list[int]:
+        """Return the validation images that are shown: those that hold something first."""
+        if self._previewed is None:
+            some, empty = choose(len(self.validation), self._holds, _SHOWN)
+            self._previewed = sorted((some + empty)[:_SHOWN])
+        return self._previewed
+
+    def _holds(self, index: int) -> bool:
+        indices = self.classes.indices(self.validation[index].labels)
+        return bool(((indices > 0) & (indices != IGNORED)).any())
+
+    def _aim(self, rng: np.random.Generator) -> tuple[int, npt.NDArray[np.int32] | None]:
+        """Choose an image, and a pixel of a class to look at; or none: anywhere.
+
+        The class is chosen first and then one of the images that hold it, so that as many windows
+        show something however many images are empty.
+        """
+        if not self.holding or rng.random() >= _BALANCED:
+            return int(rng.integers(len(self.training))), None
+        k, images = self.holding[int(rng.integers(len(self.holding)))]
+        index = images[int(rng.integers(len(images)))]
+        places = self.places[index][k]
+        return index, places[int(rng.integers(len(places)))]
+
+    def _around(
+        self, place: npt.NDArray[np.int32], rng: np.random.Generator
+    ) -> tuple[float, float]:
+        y, x = place
+        away = self.spec.size / (self.card.window.zoom or 1.0) / 4
+        return float(y + rng.uniform(-away, away)), float(x + rng.uniform(-away, away))
+
     def _centre(
         self, sample: Sample, places: list[npt.NDArray[np.int32]], rng: np.random.Generator
     ) -> tuple[float, float]:
-        """Choose where to look: at some class that is there, each as often, or anywhere."""
+        """Choose where to look in an image: at some class that is there, or anywhere."""
         there = [some for some in places if len(some)]
         if there and rng.random() < _BALANCED:
             some = there[int(rng.integers(len(there)))]
-            y, x = some[int(rng.integers(len(some)))]
-            away = self.spec.size / (self.card.window.zoom or 1.0) / 4
-            return float(y + rng.uniform(-away, away)), float(x + rng.uniform(-away, away))
-        height, width = sample.labels.shape
-        return float(rng.uniform(0, height)), float(rng.uniform(0, width))
+            return self._around(some[int(rng.integers(len(some)))], rng)
+        return _anywhere(sample, rng)
 
     @torch.no_grad()
     def _validation_loss(self, network: nn.Module) -> float:
@@ -206,6 +211,55 @@ class SemanticWork:
         centre = self._centre(sample, places, rng)
         size, channels = self.spec.size, self.card.image_channels
         return cut(sample.pixels, indices, centre, size, geometry, channels)
+
+
+def measured(segmenter: Segmenter, dataset: Dataset, classes: ClassMap) -> Validation:
+    """Predict images whole and measure what is found.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Of a model of these classes.
+    dataset : Dataset
+        Images with their masks.
+    classes : ClassMap
+        What ids mean.
+
+    Returns
+    -------
+    Validation
+        Without a loss.
+    """
+    names = segmenter.card.classes
+    found, together, rows = [], [], []
+    total = np.zeros((len(names) + 1, len(names) + 1), np.int64)
+    for i in range(len(dataset)):
+        sample = dataset[i]
+        indices = classes.indices(sample.labels)
+        masks = class_masks(_estimate(sample, segmenter), indices.shape, segmenter.card)
+        truth = np.stack([indices == k for k in range(1, len(names) + 1)])
+        ignored = indices == IGNORED
+        counts = metrics.count(masks, truth, ignored)
+        found.append(counts)
+        together.append(metrics.count(_together(masks), _together(truth), ignored))
+        kept = ~ignored
+        predicted = np.where(masks.any(0), masks.argmax(0) + 1, 0)
+        total += metrics.confusion(predicted[kept], indices[kept], len(names) + 1)
+        rows.append(_row(sample.record.name, counts, names))
+    return Validation(
+        float("nan"),
+        metrics.figures(found, names) | _of_all(together, names),
+        tuple(rows),
+        tuple(tuple(int(n) for n in line) for line in total),
+    )
+
+
+def _of_all(found: Sequence[metrics.Counts], names: Sequence[str]) -> dict[str, float]:
+    """Return the figures of all classes taken as one: how well things are found at all."""
+    if len(names) == 1:
+        return {}
+    whole = metrics.figures(found, ["foreground"])
+    return {name: whole[name] for name in ("dice_foreground", "iou_foreground")}
 
 
 def estimator(sample: Sample, segmenter: Segmenter) -> Estimator:
@@ -279,6 +333,18 @@ def _surveyed(
             some.append(np.stack(np.unravel_index(at, indices.shape), 1).astype(np.int32))
         places.append(some)
     return places, pixels[: len(classes.ids) + 1]
+
+
+def _holding(places: Sequence[Sequence[npt.NDArray[np.int32]]]) -> list[tuple[int, list[int]]]:
+    """Return the classes that occur, each with the images that hold it."""
+    count = len(places[0]) if places else 0
+    found = [(k, [i for i, some in enumerate(places) if len(some[k])]) for k in range(count)]
+    return [(k, images) for k, images in found if images]
+
+
+def _anywhere(sample: Sample, rng: np.random.Generator) -> tuple[float, float]:
+    height, width = sample.labels.shape
+    return float(rng.uniform(0, height)), float(rng.uniform(0, width))
 
 
 def _weights(
