@@ -8,8 +8,11 @@ import pytest
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.crossfit.begin import begin
 from napari_clickseg.crossfit.clicks import make_clicks
+from napari_clickseg.crossfit.editing import edited, replace_clicks
 from napari_clickseg.crossfit.folder import CrossfitFolder
-from napari_clickseg.data.click_table import read_click_table
+from napari_clickseg.crossfit.spec import changed
+from napari_clickseg.crossfit.stages import is_done
+from napari_clickseg.data.click_table import TableClick, read_click_table
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.masks import read_labels, write_mask
 
@@ -69,6 +72,52 @@ def test_images_without_prediction_get_no_clicks(folder: CrossfitFolder) -> None
     )
     events = folder.log.events()[0]
     assert "on 2 images; 1 need none." in events[-1]["text"]
+
+
+def test_images_that_are_predicted_later_get_clicks_and_edits_stay(folder: CrossfitFolder) -> None:
+    make_clicks(folder)
+    assert is_done(folder, "clicks", None)
+    late = folder.rows[3]
+    by_hand = [TableClick(image=name, y=9, x=9, kind="fn") for name in ("images/1.png", late.image)]
+    for click in by_hand:
+        replace_clicks(folder, click.image, [click])
+    regions, edits = folder.region_rows(), edited(folder)
+    write_mask(folder.predictions / late.prediction, np.full((64, 64), 51, np.uint8))
+    assert not is_done(folder, "clicks", None)
+    for _ in range(2):  # done twice, it adds nothing
+        table = make_clicks(folder)
+        assert is_done(folder, "clicks", None)
+        assert [image.image for image in table.images] == [row.image for row in folder.rows]
+        assert table.by_image["images/1.png"] == (by_hand[0],)
+        assert table.by_image[late.image][0] == by_hand[1]
+        assert {click.region for click in table.by_image[late.image][1:]} == {1}
+        rows = folder.region_rows()
+        assert [row for row in rows if row.image != late.image] == regions
+        assert [row.kind for row in rows if row.image == late.image] == ["fn"]
+        placed = read_click_table(folder.placed)
+        assert placed.by_image[late.image] == table.by_image[late.image][1:]
+        assert edited(folder) == edits
+
+
+@pytest.mark.parametrize("clicks", ["fixed", "both", "simulated"])
+def test_what_learned_from_fewer_clicks_is_trained_again(
+    folder: CrossfitFolder, clicks: str
+) -> None:
+    """A fold's network never learns from its own fold's clicks; 0 is the final one."""
+    folder.write(folder.path / "spec.json", changed(folder.spec, clicks=clicks).to_json())
+    make_clicks(folder)
+    late = next(row for row in folder.rows if not (folder.predictions / row.prediction).exists())
+    stale = set() if clicks == "simulated" else {0, *folder.folds} - {late.fold}
+    runs = {0: folder.final} | {fold: folder.run(fold, "clicked") for fold in folder.folds}
+    for fold, run in runs.items():
+        run.path.mkdir(parents=True)
+        if fold:
+            folder.write(folder.measured(fold), "{}")
+    write_mask(folder.predictions / late.prediction, np.full((64, 64), 51, np.uint8))
+    make_clicks(folder)
+    assert {fold for fold, run in runs.items() if not run.path.exists()} == stale
+    gone = {fold for fold in folder.folds if not folder.measured(fold).exists()}
+    assert gone == (stale | {late.fold}) - {0}
 
 
 def test_a_prediction_of_another_shape_is_named(folder: CrossfitFolder) -> None:

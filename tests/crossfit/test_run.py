@@ -13,6 +13,7 @@ from tests.crossfit.conftest import write_project
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.run import Result, crossfit, go_on, graph
 from napari_clickseg.crossfit.spec import CrossfitError, changed
+from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.segmenter import load_segmenter
@@ -139,7 +140,7 @@ def test_what_is_done_is_not_done_again(
     monkeypatch.setattr("napari_clickseg.finetune.finetune", refuse)
     monkeypatch.setattr("napari_clickseg.finetune.resume", refuse)
     before = finished.clicks.stat().st_mtime_ns
-    assert go_on(finished.path).reason == "done"
+    assert go_on(finished.path) == Result(finished.path, "done", finished.model)
     assert finished.clicks.stat().st_mtime_ns == before
 
 
@@ -184,15 +185,52 @@ def test_a_fold_that_fails_is_said_and_the_others_go_on(
     text = folder.report.read_text()
     assert "## What failed" in text and "The loss is no number any more." in text
     assert folder.read_measured(2) is None and folder.read_measured(3) is not None
-    table = json.loads(folder.clicks.read_text())
-    assert {click["fold"] for click in table["clicks"]} <= {1, 3}
-    # Mended, it goes on where it failed, and the others are not trained again.
+    table = read_click_table(folder.clicks)
+    assert {click.fold for click in table.clicks} == {1, 3}
+    # Mended, it goes on where it failed: the baselines that are there are not trained again.
     monkeypatch.setattr(finetune, "finetune", real)
-    folder.clicks.unlink()
+    baseline = folder.run(1, "baseline").events_path.read_bytes()
+    clicked = folder.run(1, "clicked").events()[0][0]
     assert go_on(folder.path).problems == ()
-    assert len(folder.run(1, "baseline").events()[0]) == len(
-        [e for e in folder.run(1, "baseline").events()[0] if not e.get("resumed")]
+    assert folder.run(1, "baseline").events_path.read_bytes() == baseline
+    # Its images get clicks, and what learned without them learns again.
+    again = read_click_table(folder.clicks)
+    assert [c for c in again.clicks if c.fold != 2] == list(table.clicks)
+    assert {c.fold for c in again.clicks} == {1, 2, 3}
+    assert {row.fold for row in folder.region_rows()} == {1, 2, 3}
+    measured = folder.read_measured(2)
+    assert measured is not None and all(image["generated"] for image in measured["images"])
+    assert folder.run(1, "clicked").events()[0][0]["time"] > clicked["time"]
+    assert "what learned without is trained again: that of fold 1, that of fold 3." in (
+        folder.report.read_text()
     )
+
+
+def test_whatever_breaks_in_a_fold_the_others_go_on(
+    project: Path, tmp_path: Path, make_spec: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_clickseg import finetune
+
+    def broken(spec: Any, folder: Path, **named: Any) -> Any:
+        if folder.parent.name == "fold-2":
+            raise KeyError("gone")
+        folder.mkdir(parents=True)
+        (folder / "best.safetensors").touch()
+        RunFolder(folder).add("finished", reason="done")
+        return Result(folder, "done", None)
+
+    monkeypatch.setattr(finetune, "finetune", broken)
+    monkeypatch.setattr(
+        "napari_clickseg.crossfit.predicting.predict_fold", lambda folder, fold, tell: None
+    )
+    result = crossfit(make_spec(project), tmp_path / "out", until="predict")
+    assert result.problems == (
+        "baseline of fold 2: KeyError: 'gone'",
+        "predict of fold 2: since baseline of fold 2 failed: KeyError: 'gone'",
+    )
+    [failed] = [e for e in CrossfitFolder(tmp_path / "out").log.events()[0]
+                if e.get("state") == "failed"]  # fmt: skip
+    assert 'raise KeyError("gone")' in failed["traceback"]
 
 
 def test_where_all_fails_it_says_so(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_clickseg.crossfit.spec import CrossfitError, CrossfitSpec, read_crossfit_spec
+from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.project import read_project
 from napari_clickseg.files import write_whole
 from napari_clickseg.training.runs import RunFolder, alive
@@ -186,6 +187,21 @@ class CrossfitFolder:
                 RegionRow(**{name: kind(row[name]) for name, kind in kinds.items()})
                 for row in csv.DictReader(file)
             ]
+
+    def without_clicks(self) -> list[FoldRow]:
+        """List the images that were predicted after clicks were placed, as of a mended fold.
+
+        Raises
+        ------
+        ProjectError
+            If the table of clicks can't be read.
+        """
+        known = {row.image for row in read_click_table(self.clicks).images if row.prediction}
+        return [
+            row
+            for row in self.rows
+            if row.image not in known and (self.predictions / row.prediction).exists()
+        ]
 
     def records(self) -> dict[str, Record]:
         """Return the project's images that take part, by name.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import traceback
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from napari_clickseg.crossfit.folder import CrossfitFolder
+from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.trainings import ONE_AT_A_TIME, Stopped, train
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Done", "is_done", "run_stage"]
 
 _SECOND = 1.0
+_SAID = (ValueError, OSError, MemoryError, RuntimeError)  # their text says what is wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +89,19 @@ def is_done(folder: CrossfitFolder, stage: Stage, fold: int | None) -> bool:
             rows = [row for row in folder.rows if row.fold == fold]
             return all((folder.predictions / row.prediction).exists() for row in rows)
         case "clicks":
-            return folder.clicks.exists()
+            return folder.clicks.exists() and not _some_without_clicks(folder)
         case "measure":
             return folder.measured(fold or 0).exists()
         case "final":
             return folder.final.state == "finished" and folder.final.model.exists()
     return False
+
+
+def _some_without_clicks(folder: CrossfitFolder) -> bool:
+    try:
+        return bool(folder.without_clicks())
+    except ProjectError:
+        return False  # whoever learns from the table says what is wrong with it
 
 
 def _hindrance(stage: Stage, before: Sequence[Done]) -> str:
@@ -110,10 +120,10 @@ def _hindrance(stage: Stage, before: Sequence[Done]) -> str:
 def _timed(folder: CrossfitFolder, stage: Stage, fold: int | None, before: Sequence[Done]) -> Done:
     since = time.perf_counter()
 
-    def tell(state: str, message: str = "") -> None:
+    def tell(state: str, message: str = "", **more: str) -> None:
         seconds = None if state == "started" else time.perf_counter() - since
         folder.log.add(
-            "stage", stage=stage, fold=fold, state=state, seconds=seconds, message=message
+            "stage", stage=stage, fold=fold, state=state, seconds=seconds, message=message, **more
         )
 
     tell("started")
@@ -122,9 +132,13 @@ def _timed(folder: CrossfitFolder, stage: Stage, fold: int | None, before: Seque
     except Stopped:
         tell("stopped")
         raise
-    except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        tell("failed", text)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the other folds go on)
+        text = " ".join(str(error).split())
+        if isinstance(error, _SAID):
+            tell("failed", text := text or type(error).__name__)
+        else:
+            text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+            tell("failed", text, traceback=traceback.format_exc())
         return Done(stage, fold, text)
     tell("finished")
     return Done(stage, fold)
