@@ -34,10 +34,27 @@ def short(figures: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def samples(training: dict[str, Any]) -> int:
-    """Count what was learned from, also by the models that it started from."""
+def history(training: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the runs that a model came from, the first one first."""
     before = training.get("started_from")
-    return int(training["samples"]) + (samples(before) if before else 0)
+    return [*(history(before) if before else []), training]
+
+
+def run_row(number: int, training: dict[str, Any]) -> str:
+    """Return a line of the table of runs."""
+    spec = training["spec"]
+    windows = ", ".join(f"{s['size']} px ({s['share']:.0%})" for s in spec["stages"])
+    made, cut = spec["shares"]
+    cells = (
+        f"{training['samples']:,}",
+        f"{training['seconds'] / 60:.0f} min",
+        f"{spec.get('optimizer', 'adamw')}, {spec['stages'][0]['batch']} at a time",
+        windows,
+        f"{made:.0%} / {cut:.0%}",
+        str(spec["seed"]),
+        training.get("commit", "")[:7],
+    )
+    return f"| {number} | " + " | ".join(cells) + " |"
 
 
 def scouting(card: ModelCard) -> str:
@@ -51,10 +68,22 @@ def scouting(card: ModelCard) -> str:
     )
 
 
+def inputs(card: ModelCard) -> str:
+    """Say what the network is shown."""
+    guidance = f"positive clicks, negative clicks (disks of radius {card.disk_radius:g})"
+    if card.encoding == "likeness":
+        guidance += ", previous probability, and how much each pixel looks like the clicked ones "
+        guidance += "(positive and negative, at two scales)"
+    else:
+        guidance += ", previous probability"
+    return f"{card.image_channels} image channels, {guidance}"
+
+
 def page(card: ModelCard, size: int) -> str:
     """Write the model's page in Markdown."""
     options = ", ".join(f"{k} {v}" for k, v in card.options.items())
-    spec, mean = card.training["spec"], card.metrics["mean"]
+    mean, runs = card.metrics["mean"], history(card.training)
+    total = sum(int(run["samples"]) for run in runs)
     clicks = [n for n in CLICKS if n in mean["iou"]]
     lines = [
         "# The default click model",
@@ -66,15 +95,10 @@ def page(card: ModelCard, size: int) -> str:
         "",
         f"- Network: {card.architecture} with encoder {card.encoder} ({options}), "
         f"{size / 2**20:.1f} MB in half precision",
-        f"- Input: {card.image_channels} image channels, positive clicks, negative clicks (disks "
-        f"of radius {card.disk_radius:g}), previous probability; windows of {card.window.size} "
-        "pixels",
+        f"- Input: {inputs(card)}; windows of {card.window.size} pixels",
         f"- The first click is looked at from {scouting(card)}",
-        f"- Trained on {samples(card.training):,} samples from scratch (no weights of others), "
-        f"seed {spec['seed']}, with windows of "
-        + ", ".join(f"{s['size']} px ({s['share']:.0%})" for s in spec["stages"])
-        + f"; {spec['shares'][0]:.0%} of the samples are generated images, {spec['shares'][1]:.0%} "
-        "superpixels of real ones",
+        f"- Trained from scratch (no weights of others), {total:,} samples in all; "
+        "[how](#how-it-was-trained)",
         f"- Licence: {card.licence}",
         "",
         "## How good it is",
@@ -104,6 +128,17 @@ def page(card: ModelCard, size: int) -> str:
         "## Limits",
         "",
         card.limits,
+        "",
+        "## How it was trained",
+        "",
+        "By `training/train_default.py` in runs that each started from the model of the one "
+        "before, on one or two processor cores; the model's card keeps their specs. The last "
+        "columns: generated images and superpixels of real ones among the samples, the seed, and "
+        "the commit where it was kept.",
+        "",
+        "| run | samples | time | optimizer | windows | generated / superpixels | seed | commit |",
+        "|---|--:|--:|---|---|---|--:|---|",
+        *(run_row(n, run) for n, run in enumerate(runs, 1)),
         "",
         "## What it was trained on",
         "",
@@ -137,7 +172,8 @@ def main() -> None:
     card = card.model_copy(
         update={
             "limits": args.limits or card.limits,
-            "training": {**card.training, "commit": commit},
+            # Models of before the commit was kept: that of the code that publishes them.
+            "training": {"commit": commit, **card.training},
             "metrics": {
                 "command": args.command,
                 "clicks": figures["spec"]["clicks"],

@@ -1,7 +1,8 @@
 """Train the default click model: ``python training/train_default.py DATA --out RUN``.
 
 DATA is a folder of project folders (each with ``index.csv``, ``images/``, ``masks/`` and a
-``SOURCE.md`` that names its licence). The run is resumed if RUN is there already.
+``SOURCE.md`` that names its licence). The run is resumed, with its own spec, if RUN is there
+already. ``training/cpu.json`` and ``training/gpu.json`` are specs for two cores and for a GPU.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     spec = DefaultModelSpec()
-    if args.spec:
-        spec = DefaultModelSpec.model_validate_json(args.spec.read_text())
+    known = args.out / "spec.json"
+    if args.spec or known.exists():
+        spec = DefaultModelSpec.model_validate_json((args.spec or known).read_text())
     changes = {k: v for k in ("samples", "device") if (v := getattr(args, k)) is not None}
     spec = DefaultModelSpec.model_validate(spec.model_dump() | changes)
     torch.backends.cudnn.benchmark = True
@@ -57,7 +59,7 @@ def main() -> None:
     ).stdout.strip()
     logging.info("%d sets, commit %s", len(folders), commit)
     card = train_default_model(
-        spec, folders, args.out, tuple(map(data_source, folders)), args.start
+        spec, folders, args.out, tuple(map(data_source, folders)), args.start, commit
     )
     logging.info("%s", card.training)
 

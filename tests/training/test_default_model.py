@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from napari_clickseg.training.samples import Pool, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from napari_clickseg.training.live import Lesson
 
@@ -180,6 +180,29 @@ def test_an_interrupted_run_goes_on_where_it_was_last_saved(tmp_path: Path, pool
     finished = weights(tmp_path)
     Trainer(saving, pool, tmp_path).run()
     assert same(weights(tmp_path), finished), "a finished run stays as it is"
+
+
+def test_a_run_goes_on_with_the_settings_that_it_was_begun_with(tmp_path: Path, pool: Pool) -> None:
+    Trainer(spec(8), pool, tmp_path, commit="abc").run()
+    with pytest.raises(ValueError, match="another learning_rate, steps"):
+        Trainer(spec(8, learning_rate=1e-3, steps=3), pool, tmp_path)
+    assert DefaultModelSpec.model_validate_json((tmp_path / "spec.json").read_text()) == spec(8)
+    assert Trainer(spec(16), pool, tmp_path, commit="abc").run().training["commit"] == "abc"
+
+
+def test_a_resumed_run_still_knows_what_it_started_from(tmp_path: Path, pool: Pool) -> None:
+    Trainer(spec(8), pool, tmp_path / "old").run()
+    started = Trainer(spec(8), pool, tmp_path / "new", start=tmp_path / "old/model.safetensors")
+    before = started.run().training["started_from"]
+    assert before["samples"] == 8
+    assert Trainer(spec(16), pool, tmp_path / "new").run().training["started_from"] == before
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_the_committed_specs_are_specs(name: str) -> None:
+    text = (Path(__file__).parents[2] / f"training/{name}.json").read_text()
+    committed = DefaultModelSpec.model_validate_json(text)
+    assert sum(stage.share for stage in committed.stages) == pytest.approx(1)
 
 
 def test_windows_grow_and_the_rate_rises_and_falls_in_the_course_of_a_run(

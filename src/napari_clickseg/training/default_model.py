@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["DefaultModelSpec", "Stage", "Trainer", "train_default_model"]
 
 logger = logging.getLogger(__name__)
+# Of a run that is resumed: how long it is, and where and in what windows it goes on.
+_MAY_CHANGE = ("samples", "stages", "decay", "device", "checkpoint_minutes")
 
 
 class Stage(BaseModel):
@@ -101,6 +103,14 @@ class Trainer:
     start : Path, optional
         A model of the same architecture, whose weights are the start of a new run; inputs that
         it lacks are added.
+    commit : str
+        Of the code, for the card.
+
+    Raises
+    ------
+    ValueError
+        If the model to start from is of another architecture, or the run that is there was
+        begun with other settings than its length and its windows.
     """
 
     def __init__(
@@ -110,9 +120,12 @@ class Trainer:
         folder: Path,
         data: tuple[DataSource, ...] = (),
         start: Path | None = None,
+        commit: str = "",
     ) -> None:
         self.spec, self.pool, self.folder, self.data = spec, pool, folder, data
+        self.commit = commit
         folder.mkdir(parents=True, exist_ok=True)
+        _check_same(spec, folder)
         (folder / "spec.json").write_text(spec.model_dump_json(indent=2))
         torch.manual_seed(spec.seed)
         self.device = torch.device(spec.device)
@@ -131,6 +144,11 @@ class Trainer:
             if taken.fresh:
                 raise ValueError(f"{start} is of another architecture; start from another model.")
             self.before = card.training
+        before_file = folder / "started_from.json"
+        if before_file.exists():  # of a run that is resumed
+            self.before = json.loads(before_file.read_text())
+        elif self.before:
+            before_file.write_text(json.dumps(self.before, indent=2))
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
         if spec.frozen_statistics:
@@ -202,6 +220,7 @@ class Trainer:
                 "seconds": round(self.seconds),
                 "samples": self.samples,
                 "encoder_weights": "none (from scratch)",
+                **({"commit": self.commit} if self.commit else {}),
                 **({"started_from": self.before} if self.before else {}),
             },
             limits="Thin vessels, cracks and roads: needs many clicks. Objects made of several "
@@ -308,12 +327,31 @@ class Trainer:
             file.write(json.dumps(event) + "\n")
 
 
+def _check_same(spec: DefaultModelSpec, folder: Path) -> None:
+    """Raise ValueError if the run that is in `folder` was begun with other settings."""
+    path = folder / "spec.json"
+    if not (folder / "last.ckpt").exists() or not path.exists():
+        return
+    began = DefaultModelSpec.model_validate_json(path.read_text())
+    other = [
+        name
+        for name in DefaultModelSpec.model_fields
+        if name not in _MAY_CHANGE and getattr(began, name) != getattr(spec, name)
+    ]
+    if other:
+        raise ValueError(
+            f"The run in {folder} was begun with another {', '.join(other)}; "
+            "go on with its own spec.json, or choose another folder."
+        )
+
+
 def train_default_model(
     spec: DefaultModelSpec,
     folders: list[Path],
     out: Path,
     data: tuple[DataSource, ...] = (),
     start: Path | None = None,
+    commit: str = "",
 ) -> ModelCard:
     """Train on project folders; the model lies in ``out/model.safetensors``.
 
@@ -329,6 +367,8 @@ def train_default_model(
         What the card says about the images.
     start : Path, optional
         A model of the same architecture to start from.
+    commit : str
+        Of the code, for the card.
     """
     pool = Pool(
         folders,
@@ -337,4 +377,4 @@ def train_default_model(
         superpixel_images=spec.superpixel_images,
         shares=spec.shares,
     )
-    return Trainer(spec, pool, out, data, start).run()
+    return Trainer(spec, pool, out, data, start, commit).run()
