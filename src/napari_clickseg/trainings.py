@@ -31,6 +31,7 @@ __all__ = [
 ONE_AT_A_TIME = threading.Lock()  # torch's generator is the process's: one training in each
 _LOOK = 0.3  # seconds between looks at the events
 _PATIENCE = 20  # seconds until a scheduler answers
+_POOLS = 3  # of processes of our own: so often all are started anew where one was killed
 
 
 class Stopped(Exception):
@@ -38,7 +39,7 @@ class Stopped(Exception):
 
 
 class ClusterError(ValueError):
-    """A cluster that can't be worked on; the message says what to do."""
+    """A cluster, or processes, that can't be worked on; the message says what to do."""
 
 
 def train(
@@ -127,18 +128,22 @@ def began_here(log: RunFolder) -> bool:
     return bool(started) and started[-1].get("pid") == os.getpid()
 
 
-def compute(tasks: Sequence[Any], scheduler: str, workers: int) -> tuple[Any, ...]:
+def compute(
+    tasks: Sequence[Any], scheduler: str, workers: int, log: RunFolder | None = None
+) -> tuple[Any, ...]:
     """Run the tasks of a dask graph.
 
     Parameters
     ----------
     tasks : sequence of Delayed
-        dask's.
+        dask's. Where a process is killed they are begun anew, so each goes on where it was.
     scheduler : str
         Address of a dask.distributed scheduler, whose workers see the same files; "" runs them
         in this process, or in processes of its own.
     workers : int
         Tasks at the same time, without a scheduler.
+    log : RunFolder, optional
+        Is told that a process was killed.
 
     Returns
     -------
@@ -148,18 +153,42 @@ def compute(tasks: Sequence[Any], scheduler: str, workers: int) -> tuple[Any, ..
     Raises
     ------
     ClusterError
-        If the scheduler does not answer, or its workers die.
+        If the scheduler does not answer, or its workers, or processes of our own, die.
     """
     if scheduler:
         return _on_cluster(list(tasks), scheduler)
     from dask.base import compute as run
 
-    # By default six tasks go to one process at once, which then trains one after the other.
-    way = {"scheduler": "sync"} if workers == 1 else {"scheduler": "processes", "chunksize": 1}
+    if workers > 1:
+        return _in_processes(tasks, workers, log)
     found: tuple[Any, ...] = run(  # type: ignore[no-untyped-call]
-        *tasks, num_workers=workers, optimize_graph=False, **way
+        *tasks, scheduler="sync", optimize_graph=False
     )
     return found
+
+
+def _in_processes(tasks: Sequence[Any], workers: int, log: RunFolder | None) -> tuple[Any, ...]:
+    from concurrent.futures.process import BrokenProcessPool
+
+    from dask.base import compute as run
+
+    for pool in range(1, _POOLS + 1):
+        try:
+            # By default six tasks go to one process at once, which then trains one after the other.
+            found: tuple[Any, ...] = run(  # type: ignore[no-untyped-call]
+                *tasks, scheduler="processes", chunksize=1, num_workers=workers,
+                optimize_graph=False,
+            )  # fmt: skip
+        except BrokenProcessPool:
+            if log is not None and pool < _POOLS:
+                text = "A process was killed, perhaps for lack of memory; others go on."
+                log.add("message", level="warning", text=text)
+        else:
+            return found
+    raise ClusterError(
+        "Processes were killed again and again, perhaps for lack of memory; go on with --resume, "
+        "with fewer --workers."
+    )
 
 
 def _on_cluster(tasks: list[Any], address: str) -> tuple[Any, ...]:

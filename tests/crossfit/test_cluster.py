@@ -12,7 +12,8 @@ import pytest
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.run import crossfit
 from napari_clickseg.models.checkpoint import read_card
-from napari_clickseg.trainings import ClusterError
+from napari_clickseg.training.runs import RunFolder
+from napari_clickseg.trainings import ClusterError, compute, conducted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,33 @@ def test_two_processes_of_its_own(project: Path, tmp_path: Path, make_spec: Make
     runs = [folder.run(fold, "baseline") for fold in (1, 2)]
     started = [next(e for e in run.events()[0] if e["event"] == "started") for run in runs]
     assert os.getpid() not in {event["pid"] for event in started}
+
+
+def tasks_that_die(folder: Path, times: int) -> list[Any]:
+    """Two tasks, one of which kills its process so often before it ends."""
+    from dask.delayed import delayed
+
+    def work(name: str) -> str:  # local, so that it is sent by value: tests can't be imported there
+        with (folder / name).open("a") as file:
+            file.write("x")
+        if name == "dies" and (folder / name).stat().st_size <= times:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return name
+
+    return [delayed(work, pure=False)(name) for name in ("lives", "dies")]
+
+
+def test_where_a_process_is_killed_others_go_on(tmp_path: Path) -> None:
+    log = RunFolder(tmp_path)
+    assert compute(tasks_that_die(tmp_path, 1), "", 2, log) == ("lives", "dies")
+    assert [event["level"] for event in log.events()[0]] == ["warning"]
+
+
+def test_where_processes_are_killed_again_and_again_it_says_how_to_go_on(tmp_path: Path) -> None:
+    log = RunFolder(tmp_path)
+    with pytest.raises(ClusterError, match="go on with --resume"), conducted(log, None):
+        compute(tasks_that_die(tmp_path, 99), "", 2, log)
+    assert [event["event"] for event in log.events()[0]] == ["message", "message", "failed"]
 
 
 @pytest.mark.slow

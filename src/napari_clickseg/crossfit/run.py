@@ -189,7 +189,7 @@ def _compute(
         name = f"{stage}-{fold}-{os.getpid()}" if fold else f"{stage}-{os.getpid()}"
         before = [made[key] for key in needs]
         made[stage, fold] = task(path, stage, fold, before, dask_key_name=name)
-    return compute(list(made.values()), scheduler, workers)
+    return compute(list(made.values()), scheduler, workers, folder.log)
 
 
 def _result(folder: CrossfitFolder, until: Until, ended: tuple[Done, ...]) -> Result:
