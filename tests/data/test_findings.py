@@ -187,6 +187,26 @@ FINE = [(image(0), labels(1, 2), "a"), (image(1), labels(1, 2), "b")]
             "No image is left to train on",
         ),
         (
+            [
+                (image(0), labels(1), "a", ""),
+                (image(1), labels(1), "b", "test"),
+                (image(2), labels(), "c", "validation"),
+            ],
+            "split",
+            True,
+            "labelled in the images to validate on (images/2.png); annotate another group",
+        ),
+        (
+            [
+                (image(0), labels(), "a", "training"),
+                (image(1), labels(1), "b", "test"),
+                (image(2), labels(1), "c", "validation"),
+            ],
+            "split",
+            True,
+            "labelled in the images to train on (images/0.png)",
+        ),
+        (
             [(image(i), labels(1, 255), str(i)) for i in range(2)],
             "ids",
             False,
@@ -216,6 +236,8 @@ def test_a_class_in_one_group_stops_only_where_classes_are_told_apart(tmp_path: 
     found = inspect(project(tmp_path, *FINE, (image(2), labels(1, 3, 3), "b")))
     assert [problem.names for problem in found.stopping("multiclass")] == [("3",)]
     assert found.stopping("click") == found.stopping("binary") == ()
+    assert found.stopping("multiclass", (1, 3)) == found.stopping("multiclass")
+    assert found.stopping("multiclass", (1, 2)) == (), "it is left out"
 
 
 @pytest.mark.parametrize(

@@ -293,7 +293,7 @@ def _answer(asked: subprocess.Popen[str], stop: Stop) -> str:
 def _found(findings: Findings, spec: TrainingSpec, *, planned: bool = True) -> Found:
     lines = [line for line in findings.text.splitlines() if not _is_problem(line)]
     skipped = [p for p in findings.fatal if p.kind in _BROKEN and spec.corrupt == "skip"]
-    errors = tuple(p.text for p in findings.stopping(spec.task) if p not in skipped)
+    errors = tuple(p.text for p in findings.stopping(spec.task, spec.classes) if p not in skipped)
     warnings = [f"{problem.text} It is left out." for problem in skipped]
     warnings += [problem.text for problem in findings.warnings]
     plan = _plan(spec, findings) if planned and not errors else ""

@@ -8,11 +8,11 @@ from napari_clickseg.data.facts import Problem
 from napari_clickseg.data.summary import named, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from napari_clickseg.data.facts import Findings, ImageFacts
 
-__all__ = ["find_problems"]
+__all__ = ["find_problems", "nothing_labelled"]
 
 _UNKNOWN = 255  # what many programs write where it is not known what a pixel is
 
@@ -144,6 +144,25 @@ def _splits(found: Findings) -> Iterator[Problem]:
         yield Problem(
             "split", "No image is left to train on; mark some as training in index.csv.", True
         )
+    elif "validation" in sides:
+        yield from _unlabelled_side(found)
+
+
+def _unlabelled_side(found: Findings) -> Iterator[Problem]:
+    for what in ("train", "validate"):
+        marks = {"validation"} if what == "validate" else {"", "training"}
+        images = [image for image in found.images if image.split in marks]
+        if not any(image.pixels for image in images):
+            names = tuple(image.name for image in images)
+            yield Problem("split", nothing_labelled(what, names), True, names)
+
+
+def nothing_labelled(what: str, names: Sequence[str]) -> str:
+    """Say that in none of the images that are to train or to validate on anything is labelled."""
+    return (
+        f"Nothing that is to be learned is labelled in the images to {what} on ({named(names)}); "
+        "annotate another group, or mark others as training and validation in index.csv."
+    )
 
 
 def _ids(found: Findings) -> Iterator[Problem]:

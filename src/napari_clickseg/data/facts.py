@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from napari_clickseg.data.classes import ProjectClasses
 
@@ -130,10 +130,25 @@ class Findings:
         """What is worth knowing."""
         return tuple(problem for problem in self.problems if not problem.fatal)
 
-    def stopping(self, task: str) -> tuple[Problem, ...]:
-        """Return what is fatal for a task: some only matter where classes are told apart."""
+    def stopping(self, task: str, classes: Collection[int] = ()) -> tuple[Problem, ...]:
+        """Return what is fatal for a task.
+
+        Parameters
+        ----------
+        task : str
+            Some of it only matters where classes are told apart.
+        classes : collection of int
+            The ids that are learned, and matter; none: all there are.
+        """
         several = task in ("multiclass", "multilabel")
-        return tuple(p for p in self.fatal if several or p.kind not in _OF_CLASSES)
+        told = {str(one) for one in classes}
+
+        def matters(problem: Problem) -> bool:
+            if problem.kind not in _OF_CLASSES:
+                return True
+            return several and not (told and told.isdisjoint(problem.names))
+
+        return tuple(problem for problem in self.fatal if matters(problem))
 
     @property
     def unreadable(self) -> tuple[str, ...]:
