@@ -272,6 +272,81 @@ def test_a_click_run_is_resumed_to_the_same_result_too(project: Path, tmp_path: 
     assert same(tmp_path / "whole", tmp_path / "broken")
 
 
+def stopped_after_a_round(asked: TrainingSpec, folder: Path) -> RunFolder:
+    def stop(event: dict[str, Any]) -> None:
+        if event["event"] == "epoch":
+            RunFolder(folder).request_stop()
+
+    assert finetune(asked, folder, on_event=stop).reason == "stopped"
+    return RunFolder(folder)
+
+
+def annotate_more(folder: Path, numbers: range) -> None:
+    for i in numbers:
+        image, mask = blobs(i)
+        iio.imwrite(folder / f"images/{i}.png", image)
+        iio.imwrite(folder / f"masks/{i}.png", mask)
+        with (folder / "index.csv").open("a") as file:
+            file.write(f"images/{i}.png,masks/{i}.png,a{i}\n")
+
+
+def test_what_is_annotated_meanwhile_changes_no_run(tmp_path: Path) -> None:
+    """Images would change sides, and the best round would be chosen among different ones."""
+    growing = write_project(tmp_path / "growing")
+    asked = spec(growing)
+    finetune(asked, tmp_path / "whole")
+    run = stopped_after_a_round(asked, tmp_path / "broken")
+    began = run.sets
+    assert began is not None
+    annotate_more(growing, range(20, 24))
+    found = prepare(asked)
+    assert {r.name for r in found.validation.records} != set(began.validation)
+    again = prepare(run.spec, began=began)
+    assert again.sets == began
+    assert not set(began.training) & set(began.validation)
+    resume(run.path)
+    assert run.sets == began
+    assert same(tmp_path / "whole", run.path)
+
+
+def test_a_run_keeps_its_images_where_their_table_was_moved(tmp_path: Path) -> None:
+    cells = write_project(tmp_path / "cells")
+    began = prepare(spec(cells)).sets
+    text = (cells / "index.csv").read_text()
+    deeper = tmp_path / "a/b"
+    deeper.mkdir(parents=True)
+    for part in ("images/", "masks/"):
+        text = text.replace(part, f"../../cells/{part}")
+    (deeper / "index.csv").write_text(text)
+    (deeper / "classes.json").write_bytes((cells / "classes.json").read_bytes())
+    again = prepare(spec(deeper), began=began)
+    for side, names in (again.training, began.training), (again.validation, began.validation):
+        assert [r.image.resolve() for r in side.records] == [cells / name for name in names]
+
+
+def test_a_run_whose_images_are_gone_is_refused_and_an_old_one_goes_on(tmp_path: Path) -> None:
+    shrinking = write_project(tmp_path / "shrinking")
+    run = stopped_after_a_round(spec(shrinking), tmp_path / "run")
+    began = run.sets
+    assert began is not None
+    lines = (shrinking / "index.csv").read_text().splitlines()
+    gone = began.validation[0]
+    (shrinking / "index.csv").write_text("\n".join(x for x in lines if not x.startswith(gone)))
+    with pytest.raises(TrainingError, match=f"began with {gone}.*start another run") as caught:
+        resume(run.path)
+    assert "\n" not in str(caught.value)
+    (shrinking / "index.csv").write_text("\n".join(lines))
+    (shrinking / gone).write_bytes(b"\x89PNG nonsense")
+    with pytest.raises(TrainingError, match=f"{gone}.*mend it"):
+        prepare(run.spec.changed(corrupt="skip"), began=began)
+    (run.path / "split.json").write_text("{}")
+    with pytest.raises(RunError, match=r"split\.json is broken"):
+        resume(run.path)
+    (run.path / "split.json").unlink()  # as those before it have none
+    (shrinking / "index.csv").write_text("\n".join(x for x in lines if not x.startswith(gone)))
+    assert resume(run.path).reason == "done"
+
+
 _CHILD = """
 import sys, torch
 torch.set_num_threads(1)
@@ -353,6 +428,70 @@ def test_a_split_in_the_index_is_kept(tmp_path: Path) -> None:
     prepared = prepare(spec(said))
     assert [r.name for r in prepared.validation.records] == ["images/1.png", "images/4.png"]
     assert [r.name for r in prepared.training.records] == ["images/0.png", "images/3.png"]
+
+
+def few_labelled(folder: Path, has: dict[int, tuple[int, ...]], count: int = 10) -> Path:
+    """Write a project in which images have these ids; the others are really empty."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for i in range(count):
+        image, mask = blobs(i)
+        mask[~np.isin(mask, has.get(i, ()))] = 0
+        iio.imwrite(folder / f"images/{i}.png", image)
+        iio.imwrite(folder / f"masks/{i}.png", mask)
+    text = {"schema_version": 1, "scheme": "classes", "classes": [{"id": 1, "name": "mother"}]}
+    (folder / "classes.json").write_text(json.dumps(text))
+    return folder
+
+
+@pytest.mark.parametrize("task", ["click", "binary"])
+def test_there_is_something_to_find_on_both_sides(tmp_path: Path, task: str) -> None:
+    few = few_labelled(tmp_path / "few", {0: (1,), 1: (1,), 2: (1,)})
+    for seed in range(5):
+        prepared = prepare(spec(few, task=task, seed=seed))
+        for side in (prepared.training, prepared.validation):
+            assert any(side[i].labels.any() for i in range(len(side)))
+
+
+def test_a_class_in_two_groups_is_trained_and_validated(tmp_path: Path) -> None:
+    few = few_labelled(tmp_path / "few", dict.fromkeys(range(10), (1,)) | {3: (1, 2), 4: (1, 2)})
+    for seed in range(5):
+        prepared = prepare(spec(few, seed=seed))
+        for side in (prepared.training, prepared.validation):
+            assert any((side[i].labels == 2).any() for i in range(len(side)))
+        assert not any("can't be learned" in text for text in prepared.warnings)
+    folds = [prepare(spec(few, folds=2, fold=k)) for k in (0, 1)]
+    assert all("The class" not in " ".join(fold.warnings) for fold in folds)
+
+
+def test_a_side_without_anything_to_find_is_refused_and_without_a_class_is_said(
+    tmp_path: Path,
+) -> None:
+    few = few_labelled(tmp_path / "few", {0: (1, 2), 1: (1, 2), 2: (1,)}, count=4)
+    rows = [f"images/{i}.png,masks/{i}.png,g{i}," for i in range(4)]
+
+    def marked(*splits: str) -> None:
+        lines = [row + split for row, split in zip(rows, splits, strict=True)]
+        (few / "index.csv").write_text("\n".join(["image,mask,group,split", *lines]))
+
+    marked("", "", "", "validation")
+    with pytest.raises(TrainingError, match=r"to validate on \(images/3\.png\)"):
+        prepare(spec(few))
+    marked("", "", "validation", "")
+    with pytest.raises(TrainingError, match=r"learned is labelled in the images to validate on"):
+        prepare(spec(few, task="binary", classes=(2,)))
+    said = prepare(spec(few)).warnings
+    assert "The class 2 is not in the images to validate on, so its figures say nothing." in said
+    marked("validation", "test", "", "")
+    said = prepare(spec(few)).warnings
+    assert "The class 2 is not in the images to train on, so it can't be learned." in said
+
+
+def test_a_class_in_one_group_can_be_left_out(tmp_path: Path) -> None:
+    few = few_labelled(tmp_path / "few", dict.fromkeys(range(4), (1,)) | {3: (1, 2)}, count=4)
+    with pytest.raises(TrainingError, match="leave the class out"):
+        prepare(spec(few))
+    assert prepare(spec(few, classes=(1,))).classes.names == ("mother",)
 
 
 @pytest.mark.parametrize(

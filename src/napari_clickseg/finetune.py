@@ -85,6 +85,8 @@ def resume(
 ) -> Outcome:
     """Go on with a run that was stopped or killed, to the same result as if it never had been.
 
+    It learns from the images that it began with, whatever was annotated since.
+
     Parameters
     ----------
     folder : path
@@ -135,9 +137,12 @@ def _trained(spec: TrainingSpec, run: RunFolder, *, resumed: bool, compare: bool
     device = choose_device(spec.device)
     run.clear_stop()
     with _stopping(run) as stop:
-        prepared = prepare(spec)
+        began = run.sets if resumed else None
+        prepared = prepare(spec, began=began)
         spec = prepared.spec
         run.write_spec(spec)
+        if began is None:
+            run.keep_sets(prepared.sets)
         run.add(
             "started",
             pid=_pid(),

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_clickseg.data.checks import nothing_labelled
 from napari_clickseg.data.dataset import ClassMap, Dataset
 from napari_clickseg.data.findings import inspect_project
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.splits import Split, folds, single_split
 from napari_clickseg.training import defaults
+from napari_clickseg.training.runs import Sets
 from napari_clickseg.training.work import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from napari_clickseg.data.facts import Findings
-    from napari_clickseg.data.project import Record
+    from napari_clickseg.data.facts import Findings, Problem
+    from napari_clickseg.data.project import Project, Record
     from napari_clickseg.training.spec import TrainingSpec
 
 __all__ = ["Prepared", "check_findings", "prepare"]
 
 _UNREADABLE = ("unreadable", "size")
 _OBJECT, _FOREGROUND = "object", "foreground"
+_WITHOUT = {"train": "it can't be learned", "validate": "its figures say nothing"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Prepared:
         Network pixels for an image pixel where no click says where to look.
     warnings : tuple of str
         What the user should know, a line each.
+    sets : Sets
+        What a run keeps, to be resumed with the same images.
     """
 
     spec: TrainingSpec
@@ -50,9 +56,14 @@ class Prepared:
     classes: ClassMap
     zoom: float
     warnings: tuple[str, ...]
+    sets: Sets
 
 
-def prepare(spec: TrainingSpec, progress: Callable[[int, int], object] | None = None) -> Prepared:
+def prepare(
+    spec: TrainingSpec,
+    progress: Callable[[int, int], object] | None = None,
+    began: Sets | None = None,
+) -> Prepared:
     """Look through the project, complete the spec, and choose what is validated on.
 
     Parameters
@@ -61,6 +72,8 @@ def prepare(spec: TrainingSpec, progress: Callable[[int, int], object] | None = 
         As the user left it.
     progress : callable, optional
         Called with the number of images that were looked at, and how many there are.
+    began : Sets, optional
+        The images that a resumed run began with: what was added since is left aside.
 
     Raises
     ------
@@ -72,31 +85,78 @@ def prepare(spec: TrainingSpec, progress: Callable[[int, int], object] | None = 
         If there are not enough images to validate on some.
     """
     project = read_project(Path(spec.project))
+    if began is not None:
+        return _again(spec, project, began, progress)
     findings = inspect_project(project, progress)
     skipped = check_findings(findings, spec)
     completed = spec.completed(findings)
+    classes = _classes(completed, findings)
     known = {image.name for image in findings.images} - set(skipped)
     records = [r for r in project.records if r.name in known and r.split != "test"]
-    split = _split(records, completed)
-    classes = _classes(completed, findings)
-    share = completed.cache_mib / max(1, len(records))
+    there = _there(findings, classes)
+    split = _split(records, completed, [there[record.name] for record in records])
     training = records if completed.learn_all else [records[i] for i in split.training]
     validation = [records[i] for i in split.validation]
-    return Prepared(
-        completed,
-        findings,
-        Dataset(training, round(share * len(training))),
-        Dataset(validation, round(share * len(validation))),
-        classes,
-        defaults.zoom(completed, findings),
-        _warnings(findings, completed, split, skipped),
-    )
+    warnings = _warnings(findings, completed, split, skipped)
+    for what, some in (("train", training), ("validate", validation)):
+        warnings += _left_out(what, some, there, classes)
+    zoom = defaults.zoom(completed, findings)
+    return _prepared(completed, findings, project, (training, validation), zoom, warnings)
+
+
+def _again(
+    spec: TrainingSpec,
+    project: Project,
+    began: Sets,
+    progress: Callable[[int, int], object] | None,
+) -> Prepared:
+    """Take up the images that a run began with.
+
+    They are known by their names, or, where a table of them was moved, by their files.
+    """
+    named_so = {record.name: record for record in project.records}
+    lying_there = {os.path.abspath(record.image): record for record in project.records}
+
+    def find(name: str) -> Record:
+        at = os.path.abspath(os.path.join(began.folder, name))
+        record = named_so.get(name) or lying_there.get(at)
+        if record is None:
+            raise TrainingError(
+                f"The run began with {name}, which is no annotated image of {spec.project} any "
+                "more; put it back, or start another run."
+            )
+        return record
+
+    training, validation = [find(n) for n in began.training], [find(n) for n in began.validation]
+    records = tuple(dict.fromkeys((*training, *validation)))
+    findings = inspect_project(replace(project, records=records), progress)
+    broken = _unreadable(findings)
+    if broken:
+        raise TrainingError(f"{broken[0].text} The run began with it: mend it, or start another.")
+    completed = spec.completed(findings)
+    return _prepared(completed, findings, project, (training, validation), began.zoom, ())
+
+
+def _prepared(
+    spec: TrainingSpec,
+    findings: Findings,
+    project: Project,
+    sides: tuple[Sequence[Record], Sequence[Record]],
+    zoom: float,
+    warnings: tuple[str, ...],
+) -> Prepared:
+    share = spec.cache_mib / max(1, len({record.name for side in sides for record in side}))
+    training, validation = (Dataset(side, round(share * len(side))) for side in sides)
+    learned, held = (tuple(record.name for record in side) for side in sides)
+    sets = Sets(os.path.abspath(project.folder), learned, held, zoom)
+    classes = _classes(spec, findings)
+    return Prepared(spec, findings, training, validation, classes, zoom, warnings, sets)
 
 
 def check_findings(findings: Findings, spec: TrainingSpec) -> tuple[str, ...]:
     """Refuse what can't be trained on; return the names of images that are left out."""
-    broken = tuple(p for p in findings.problems if p.kind in _UNREADABLE)
-    stopping = [p for p in findings.stopping(spec.task) if p not in broken]
+    broken = _unreadable(findings)
+    stopping = [p for p in findings.stopping(spec.task, spec.classes) if p not in broken]
     if broken and spec.corrupt == "refuse":
         more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
         raise TrainingError(f"{broken[0].text}{more} Mend it, or leave it out: corrupt=skip.")
@@ -111,8 +171,38 @@ def check_findings(findings: Findings, spec: TrainingSpec) -> tuple[str, ...]:
     return tuple(name for problem in broken for name in problem.names)
 
 
-def _split(records: Sequence[Record], spec: TrainingSpec) -> Split:
-    """Choose what is validated on: as the project says, else by group."""
+def _unreadable(findings: Findings) -> tuple[Problem, ...]:
+    return tuple(problem for problem in findings.problems if problem.kind in _UNREADABLE)
+
+
+def _there(findings: Findings, classes: ClassMap) -> dict[str, frozenset[int]]:
+    """Return by name which classes, as indices, an image has."""
+
+    def has(pixels: Mapping[int, int], ids: tuple[int, ...]) -> bool:
+        return any(i in pixels for i in ids) if ids else bool(pixels)
+
+    return {
+        image.name: frozenset(k for k, ids in enumerate(classes.ids) if has(image.pixels, ids))
+        for image in findings.images
+    }
+
+
+def _left_out(
+    what: str, records: Sequence[Record], there: Mapping[str, frozenset[int]], classes: ClassMap
+) -> tuple[str, ...]:
+    """Refuse a side without anything to be found; say of which classes it has nothing."""
+    found = {k for record in records for k in there[record.name]}
+    if not found:
+        raise TrainingError(nothing_labelled(what, [record.name for record in records]))
+    missing = [name for k, name in enumerate(classes.names) if k not in found]
+    return tuple(
+        f"The class {name} is not in the images to {what} on, so {_WITHOUT[what]}."
+        for name in missing
+    )
+
+
+def _split(records: Sequence[Record], spec: TrainingSpec, there: Sequence[frozenset[int]]) -> Split:
+    """Choose what is validated on: as the project says, else by group, with all classes."""
     held = [i for i, record in enumerate(records) if record.split == "validation"]
     if held:
         rest = [i for i in range(len(records)) if i not in set(held)]
@@ -124,11 +214,11 @@ def _split(records: Sequence[Record], spec: TrainingSpec) -> Split:
     if spec.split_by == "image":
         groups = [record.name for record in records]
     if spec.folds:
-        cut = folds(groups, spec.folds, seed=spec.seed)
+        cut = folds(groups, spec.folds, seed=spec.seed, classes=there)
         if spec.fold >= len(cut):
             raise TrainingError(f"fold: there are {len(cut)} folds; choose 0 to {len(cut) - 1}.")
         return cut[spec.fold]
-    return single_split(groups, share=spec.validation_share, seed=spec.seed)
+    return single_split(groups, share=spec.validation_share, seed=spec.seed, classes=there)
 
 
 def _classes(spec: TrainingSpec, findings: Findings) -> ClassMap:

@@ -1,8 +1,8 @@
 """A run's folder: what was asked for, what happened, and the models.
 
-`spec.json` is the completed spec, `events.jsonl` has a line for each event, `last.ckpt` is where
-a run is resumed, `best.safetensors` is the model. Needs no torch, so that napari can look at a
-run that goes on in another process.
+`spec.json` is the completed spec, `split.json` says which images it began with, `events.jsonl` has
+a line for each event, `last.ckpt` is where a run is resumed, `best.safetensors` is the model. Needs
+no torch, so that napari can look at a run that goes on in another process.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +21,7 @@ from napari_clickseg.training.spec import SpecError, TrainingSpec, read_spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RunError", "RunFolder", "State", "alive", "write_whole"]
+__all__ = ["RunError", "RunFolder", "Sets", "State", "alive", "write_whole"]
 
 State = Literal["new", "running", "stopped", "finished", "failed"]
 _SECOND = 1.0
@@ -28,6 +29,26 @@ _SECOND = 1.0
 
 class RunError(ValueError):
     """A run that can't begin or go on; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """The images that a run began with: a resumed one learns from them and no others.
+
+    Parameters
+    ----------
+    folder : str
+        The project's, as it was then.
+    training, validation : tuple of str
+        As in `Record.name`, in order.
+    zoom : float
+        Network pixels for an image pixel where no click says where to look.
+    """
+
+    folder: str
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    zoom: float
 
 
 class RunFolder:
@@ -88,6 +109,32 @@ class RunFolder:
         """Keep the spec, once it is completed."""
         text = spec.model_dump_json(indent=2) + "\n"
         write_whole(self.path / "spec.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+    @property
+    def sets(self) -> Sets | None:
+        """The images that the run began with; None where that was not kept.
+
+        Raises
+        ------
+        RunError
+            If the file is broken.
+        """
+        path = self.path / "split.json"
+        if not path.exists():
+            return None
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            training, validation = (tuple(map(str, raw[n])) for n in ("training", "validation"))
+            return Sets(str(raw["folder"]), training, validation, float(raw["zoom"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{path} is broken, so the run can't be resumed; start another one."
+            ) from error
+
+    def keep_sets(self, sets: Sets) -> None:
+        """Keep which images the run begins with."""
+        text = json.dumps(asdict(sets), indent=2) + "\n"
+        write_whole(self.path / "split.json", lambda path: path.write_text(text, encoding="utf-8"))
 
     def add(self, event: str, **values: Any) -> None:
         """Write an event; batches at most once a second.
