@@ -11,14 +11,14 @@ from napari_clickseg.crossfit.spec import changed, read_crossfit_spec
 from napari_clickseg.training.spec import SpecError
 
 
-def image(both: int, curve: list[float], *regions: tuple[str, float, float, int]) -> dict[str, Any]:
+def image(both: int, curve: list[float], *regions: tuple[Any, ...]) -> dict[str, Any]:
     return {
         "generated": 1,
         "overlaps": {"baseline": [both, 10, 10], "no_clicks": [10, 10, 10], "clicks": [0, 0, 0]},
         "curve": curve,
         "regions": [
-            {"kind": kind, "confidence": sure, "right": right, "clicks": clicks}
-            for kind, sure, right, clicks in regions
+            dict(zip(("kind", "confidence", "right", "clicks", "right_without"), one, strict=False))
+            for one in regions
         ],
     }
 
@@ -37,6 +37,7 @@ def test_clicks_are_counted_from_none() -> None:
     some = [image(1, [0.95, 0.95, 0.95]), image(1, [0.1, 0.82, 0.9]), image(1, [0.0, 0.0, 0.0])]
     assert figures.noc(some) == {80: 1.0, 85: pytest.approx(4 / 3), 90: pytest.approx(4 / 3)}
     assert figures.curve(some) == pytest.approx([0.35, 0.59, 1.85 / 3])
+    assert figures.curve(some, "dice")[0] == pytest.approx((1.9 / 1.95 + 0.2 / 1.1) / 3)
 
 
 def test_obedience_counts_clicks_by_confidence() -> None:
@@ -45,12 +46,31 @@ def test_obedience_counts_clicks_by_confidence() -> None:
     assert rows["positive", 0.5, 0.7]["obeyed"] == 1.0
     assert rows["positive", 0.9, 1.0] | {"right": 0} == {
         "clicks": "positive", "low": 0.9, "high": 1.0, "count": 1, "obeyed": 0.0, "right": 0,
+        "count_wrong": None, "obeyed_wrong": None,
     }  # fmt: skip
     assert rows["positive", 0.5, 1.0]["obeyed"] == 0.75
     assert rows["negative", 0.5, 0.7]["obeyed"] is None
     assert rows["negative", 0.9, 1.0]["count"] == 2
     assert rows["all", 0.5, 1.0]["count"] == 6
     assert rows["all", 0.5, 1.0]["right"] == pytest.approx(1.7 / 3)
+
+
+def test_what_was_right_without_clicks_shows_nothing_of_obedience() -> None:
+    some = [
+        image(
+            1, [1.0], ("fn", 0.6, 1.0, 3, 0.9), ("fn", 0.6, 0.8, 2, 0.1), ("fp", 0.6, 0.4, 1, 0.4)
+        ),
+        image(1, [1.0], ("fp", 0.95, 1.0, 4, 0.5)),
+    ]
+    rows = {(r["clicks"], r["low"], r["high"]): r for r in figures.obedience(some)}
+
+    def counted(*row: Any) -> tuple[Any, ...]:
+        return tuple(rows[row][k] for k in ("count", "obeyed", "count_wrong", "obeyed_wrong"))
+
+    assert counted("positive", 0.5, 0.7) == (5, 1.0, 2, 1.0)
+    assert counted("negative", 0.5, 0.7) == (1, 0.0, 1, 0.0)
+    assert counted("negative", 0.9, 1.0) == (4, 1.0, 0, None)
+    assert counted("all", 0.5, 1.0) == (10, 0.9, 3, pytest.approx(2 / 3))
 
 
 def test_settings_are_told_apart(tmp_path: Any) -> None:

@@ -106,12 +106,15 @@ def test_the_report_names_its_figures(finished: CrossfitFolder) -> None:
         "IoU image-wise", "Dice pooled", "baseline", "click-trained, no clicks",
         "click-trained, generated clicks", "## By fold", "simulated annotator",
         "## Are clicks obeyed?", "0.9 to 1.0", "training the baselines", "## Spec",
+        "wrong without clicks", "| all, Dice ", "| fold 2, IoU ", "| fold 1 ",
     ):  # fmt: skip
         assert part in text
     measured = [finished.read_measured(fold) for fold in finished.folds]
     images = [image for one in measured if one for image in one["images"]]
     assert sorted(image["image"] for image in images) == [f"images/{n}.png" for n in range(6)]
     assert all(len(image["curve"]) == 3 for image in images)
+    regions = [region for image in images for region in image["regions"]]
+    assert regions and all(0 <= region["right_without"] <= 1 for region in regions)
 
 
 def test_events_tell_folds_and_stages(

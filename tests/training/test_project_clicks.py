@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.training.clicking import ClickWork
 from napari_clickseg.training.project_clicks import connected_parts
 from napari_clickseg.training.spec import TrainingSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 SIZE = 64
 
@@ -91,3 +95,67 @@ def test_a_mask_may_be_anything_where_nothing_is_known(work: ClickWork) -> None:
     labels = half_known(work.validation.records[0]).labels
     found = work.validate(Everything())
     assert found.metrics["iou_0"] == pytest.approx((labels == 1).sum() / (labels != 9).sum())
+
+
+class Nothing(torch.nn.Module):
+    """Finds nothing, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.asked += 1
+        return inputs[:, :1] * 0 - 9
+
+
+def some_empty(holding: Collection[int], n: int, *, automatic: bool) -> ClickWork:
+    """Return the work on images of which a few hold an object."""
+
+    def read(record: Record) -> Sample:
+        labels = np.zeros((96, 96), np.uint8)
+        if int(record.name) in holding:
+            labels[30:60, 30:60] = 1
+        return Sample(record, np.full((3, 96, 96), 128, np.uint8), labels)
+
+    data = Dataset([Record(Path(), Path(), "g", f"{i:02}") for i in range(n)], read=read)
+    classes = (1,) if automatic else (1, 2)
+    spec = TrainingSpec(
+        project="", task="click", scheme="classes", classes=classes, size=SIZE, batch=4,
+        windows=16, epochs=1, image_channels=3, augmentation="none", metric="iou_clicks",
+    )  # fmt: skip
+    card = ModelCard(
+        name="a", architecture="unet", encoder="tu-resnet10t", encoding="channels",
+        image_channels=3, disk_radius=2.0, window=WindowSpec(size=SIZE), automatic=automatic,
+    )  # fmt: skip
+    named = ClassMap((classes,), ("object",))
+    return ClickWork(spec, card, data, data, named, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("automatic", [False, True])
+def test_what_is_validated_on_holds_objects_but_for_a_few_where_no_click_is_needed(
+    automatic: bool,
+) -> None:
+    holding = {3, 17, 18, 29}
+    found = some_empty(holding, 40, automatic=automatic).validate(Nothing())
+    objects = {int(row["image"]) for row in found.images if "iou_5" in row}
+    empties = {int(row["image"]) for row in found.images} - objects
+    assert objects == holding
+    assert len(empties) == (2 if automatic else 0)
+    assert max(found.metrics["iou_5"], found.metrics["recall_5"]) < 0.01, "the clicked pixels"
+    if automatic:
+        assert found.metrics["iou_0"] == pytest.approx(2 / 6), "nothing is right in two of six"
+
+
+def test_a_validation_asks_the_network_as_often_as_eight_images_take() -> None:
+    network = Nothing()
+    work = some_empty(range(0, 60, 2), 60, automatic=True)
+    work._checked = []  # of the loss on windows
+    assert len(work.validate(network).images) == 8 + 2
+    each = 4  # windows of a whole image of 96 pixels; after that one for a click
+    assert network.asked <= 10 * each + 8 * 5 * each
+
+
+def test_previews_of_clicks_are_of_images_that_hold_an_object(tmp_path: Path) -> None:
+    work = some_empty({3, 17, 18}, 40, automatic=False)
+    assert [one["image"] for one in work.preview(Nothing(), tmp_path, 1)] == ["03", "17", "18"]

@@ -148,3 +148,6 @@ def _say_figures(found: dict[str, Any]) -> None:
     obeyed = [row for row in found["obedience"] if row["clicks"] == "all"][-1]
     if obeyed["count"]:
         say(f"{obeyed['obeyed']:.0%} of {obeyed['count']} clicks obeyed")
+    if obeyed["count_wrong"]:
+        wrong = f"{obeyed['count_wrong']} on what was wrong without clicks"
+        say(f"{obeyed['obeyed_wrong']:.0%} of {wrong}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_clickseg.evaluation.metrics import Overlap, summary
 
@@ -44,9 +44,14 @@ def summed_up(images: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]
     return out
 
 
-def curve(images: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Return the mean IoU after 0, 1, … clicks of the simulated annotator."""
-    return [fmean(values) for values in zip(*(image["curve"] for image in images), strict=True)]
+def curve(
+    images: Sequence[Mapping[str, Any]], figure: Literal["iou", "dice"] = "iou"
+) -> list[float]:
+    """Return the mean IoU, or Dice, after 0, 1, … clicks of the simulated annotator."""
+    steps = zip(*(image["curve"] for image in images), strict=True)
+    if figure == "dice":
+        return [fmean(2 * iou / (1 + iou) for iou in values) for values in steps]
+    return [fmean(values) for values in steps]
 
 
 def noc(images: Sequence[Mapping[str, Any]]) -> dict[int, float]:
@@ -67,14 +72,20 @@ def noc(images: Sequence[Mapping[str, Any]]) -> dict[int, float]:
 
 
 def obedience(images: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Say how many clicks were obeyed: where half of their region or more was put right.
+    """Say how many clicks were obeyed: where half of their region or more is right with them.
+
+    A region that the baseline got wrong may be right in the click-trained network's answer
+    without a click. So clicks on those that were not are counted separately as well: only these
+    show what clicks do.
 
     Returns
     -------
     list of dict
         Rows with "clicks" (positive, negative, all), "low" and "high" (the confidence of the
         baseline, 0.5 and 1 for all), "count", "obeyed" (share of the clicks) and "right" (mean
-        share of the regions that was put right); the last two are None where there is no click.
+        share of the regions that is right); "count_wrong" (those clicks whose region was less
+        than half right without them) and "obeyed_wrong" (the share of these that were obeyed).
+        Shares are None where there is no such click, the last two also where it was not measured.
     """
     regions = [region for image in images for region in image["regions"]]
     rows = []
@@ -90,6 +101,10 @@ def _row(name: str, low: float, high: float, regions: Sequence[dict[str, Any]]) 
         inside = list(regions)
     count = sum(region["clicks"] for region in inside)
     obeyed = sum(region["clicks"] for region in inside if region["right"] >= _OBEYED)
+    known = all("right_without" in region for region in inside)  # not by earlier versions
+    wrong = [r for r in inside if known and r["right_without"] < _OBEYED]
+    count_wrong = sum(region["clicks"] for region in wrong)
+    obeyed_wrong = sum(region["clicks"] for region in wrong if region["right"] >= _OBEYED)
     return {
         "clicks": name,
         "low": low,
@@ -97,4 +112,6 @@ def _row(name: str, low: float, high: float, regions: Sequence[dict[str, Any]]) 
         "count": count,
         "obeyed": obeyed / count if count else None,
         "right": fmean(region["right"] for region in inside) if inside else None,
+        "count_wrong": count_wrong if known else None,
+        "obeyed_wrong": obeyed_wrong / count_wrong if count_wrong else None,
     }

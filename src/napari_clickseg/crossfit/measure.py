@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from napari_clickseg.core.regions import Region
     from napari_clickseg.crossfit.folder import CrossfitFolder, FoldRow, RegionRow
     from napari_clickseg.crossfit.truth import Truth
     from napari_clickseg.data.click_table import TableClick
@@ -109,7 +110,8 @@ def measure_image(
     dict
         overlaps (both, predicted and actual pixels) of "baseline", "no_clicks" and "clicks"; the
         curve of IoU after 0, 1, … simulated clicks; for each region with clicks its kind, its
-        confidence, its clicks, and the share of it that is right with the clicks.
+        confidence, its clicks, and the share of it that is right with the clicks ("right"), and
+        without any ("right_without").
     """
     image = read_image(record)
     _, before = read_prediction(folder.predictions / row.prediction, truth.mask.shape)
@@ -125,7 +127,7 @@ def measure_image(
             name: _numbers(overlap(mask, truth.mask, truth.ignore)) for name, mask in masks.items()
         },
         "curve": _curve(session, truth, without, most),
-        "regions": _obeyed(before, after, truth, regions, Counter(one.region for one in clicks)),
+        "regions": _obeyed(masks, truth, regions, Counter(one.region for one in clicks)),
     }
 
 
@@ -148,34 +150,39 @@ def _curve(session: Session, truth: Truth, mask: BoolArray, most: int) -> list[f
 
 
 def _obeyed(
-    before: BoolArray,
-    after: BoolArray,
+    masks: Mapping[str, BoolArray],
     truth: Truth,
     regions: Sequence[RegionRow],
     clicks: Mapping[int, int],
 ) -> list[dict[str, Any]]:
-    """Return how much of each region with clicks is right now, by the regions' numbers."""
+    """Return how much of each region with clicks is right with them and without any."""
     from napari_clickseg.core.regions import find_regions
 
-    masks = {one.number: one for one in find_regions(before, truth.mask, ignore=truth.ignore)}
+    wrong = find_regions(masks["baseline"], truth.mask, ignore=truth.ignore)
+    found = {one.number: one for one in wrong}
     rows = []
     for region in regions:
         count = clicks.get(region.region, 0)
-        if not count or region.kind == "tp" or region.region not in masks:
+        if not count or region.kind == "tp" or region.region not in found:
             continue
-        patch = masks[region.region].patch
-        found = after[patch.box.slices][patch.mask]
-        share = float(found.mean() if region.kind == "fn" else 1 - found.mean())
         rows.append(
             {
                 "region": region.region,
                 "kind": region.kind,
                 "clicks": count,
                 "confidence": region.confidence,
-                "right": round(share, 4),
+                "right": _right(masks["clicks"], found[region.region]),
+                "right_without": _right(masks["no_clicks"], found[region.region]),
             }
         )
     return rows
+
+
+def _right(mask: BoolArray, region: Region) -> float:
+    """Return the share of a region of errors that is right in a mask."""
+    patch = region.patch
+    inside = float(mask[patch.box.slices][patch.mask].mean())
+    return round(inside if region.kind == "fn" else 1 - inside, 4)
 
 
 def _largest_first(clicks: Sequence[TableClick], regions: Sequence[RegionRow]) -> list[TableClick]:

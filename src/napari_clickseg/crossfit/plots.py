@@ -79,6 +79,10 @@ def _obedience(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         values = [r["obeyed"] or 0.0 for r in some]
         bars = axes.bar(at, values, width=0.33, color=("#009e73", "#d55e00")[k], label=name)
         axes.bar_label(bars, [str(r["count"]) for r in some], fontsize="x-small")
+        changed = [(x, r["obeyed_wrong"]) for x, r in zip(at, some, strict=True)]
+        changed = [(x, share) for x, share in changed if share is not None]
+        label = None if k else "those that were wrong without clicks"
+        axes.plot(*zip(*changed, strict=True) if changed else ([], []), "kD", ms=4, label=label)
     axes.set(xlabel="the baseline's confidence where it was wrong", ylabel="share obeyed")
     axes.set_ylim(0, 1.08)
     axes.set_xticks(range(len(figures.BINS)), [f"{low} to {high}" for low, high in figures.BINS])

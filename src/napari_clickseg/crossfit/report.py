@@ -55,10 +55,19 @@ def overview(folder: CrossfitFolder) -> dict[str, Any] | None:
         "folds": {str(fold): figures.summed_up(some) for fold, some in folds.items()},
         "all": figures.summed_up(images),
         "generated_clicks": sum(image["generated"] for image in images) / len(images),
-        "curve": figures.curve(images),
-        "noc": {str(target): value for target, value in figures.noc(images).items()},
+        **_clicked(images),
+        "clicked_folds": {str(fold): _clicked(some) for fold, some in folds.items()},
         "obedience": figures.obedience(images),
         "seconds": folder.seconds(),
+    }
+
+
+def _clicked(images: Images) -> dict[str, Any]:
+    """Return what the simulated annotator reached, and with how many clicks."""
+    return {
+        "curve": figures.curve(images),
+        "dice_curve": figures.curve(images, "dice"),
+        "noc": {str(target): value for target, value in figures.noc(images).items()},
     }
 
 
@@ -72,9 +81,7 @@ def write_report(folder: CrossfitFolder, failed: Sequence[Done] = ()) -> None:
     failed : sequence of Done
         Stages with a problem.
     """
-    folds = _measured(folder)
-    images = [image for some in folds.values() for image in some]
-    found = overview(folder)
+    folds, found = _measured(folder), overview(folder)
     parts = [f"# Click training of {folder.spec.training.name} by cross-fitting", _summary(folder)]
     if failed:
         parts.append(_failures(failed))
@@ -90,7 +97,7 @@ def write_report(folder: CrossfitFolder, failed: Sequence[Done] = ()) -> None:
             _by_fold(folds, "pooled"),
             "![Dice of each fold](folds.png)",
             "## With the clicks of a simulated annotator",
-            _curve(found, images),
+            _curve(found),
             "![IoU after each click](clicks.png)",
             "## Are clicks obeyed?",
             _obedience(found["obedience"]),
@@ -158,33 +165,50 @@ def _by_fold(folds: Mapping[int, Images], way: str) -> str:
     return markdown(heads, rows)
 
 
-def _curve(found: Mapping[str, Any], images: Images) -> str:
+def _curve(found: Mapping[str, Any]) -> str:
     most = len(found["curve"]) - 1
     shown = [n for n in (0, 1, 2, 3, 5, 10, 15, 20, 50) if n <= most]
-    first = markdown(
-        ["clicks", *(str(n) for n in shown)],
-        [["mean IoU", *(f"{found['curve'][n]:.3f}" for n in shown)]],
-    )
-    needed = ", ".join(f"{value:.2f} to {target} %" for target, value in found["noc"].items())
-    return (
-        f"It clicks where the click-trained model is most wrong, up to {most} times on each of "
-        f"{len(images)} images, beginning with what is found without a click.\n\n{first}\n\n"
-        f"Clicks needed to an IoU (none counts 0, not enough {most}): {needed}."
+    parts = {"all": found}
+    parts |= {f"fold {fold}": one for fold, one in found["clicked_folds"].items()}
+    reached = [
+        [f"{part}, {name}", *(f"{one[key][n]:.3f}" for n in shown)]
+        for part, one in parts.items()
+        for key, name in (("curve", "IoU"), ("dice_curve", "Dice"))
+    ]
+    needed = [[part, *(f"{value:.2f}" for value in one["noc"].values())]
+              for part, one in parts.items()]  # fmt: skip
+    return "\n\n".join(
+        [
+            f"It clicks where the click-trained model is most wrong, up to {most} times on each "
+            f"of {found['images']} images, beginning with what is found without a click. Means "
+            "over images, after so many clicks:",
+            markdown(["clicks", *(str(n) for n in shown)], reached),
+            f"Clicks needed to an IoU, where none counts 0, and {most} where that is not enough:",
+            markdown(["images", *(f"{target} %" for target in found["noc"])], needed),
+        ]
     )
 
 
 def _obedience(rows: Sequence[Mapping[str, Any]]) -> str:
-    heads = ["clicks", "baseline's confidence", "number", "obeyed", "of the region put right"]
+    heads = [
+        "clicks", "baseline's confidence", "number", "obeyed", "of the region right",
+        "wrong without clicks", "of these obeyed",
+    ]  # fmt: skip
     lines = []
     for row in rows:
         whole = (row["low"], row["high"]) == (0.5, 1.0)
         sure = "any" if whole else f"{row['low']} to {row['high']}"
-        shown = ["-" if row[k] is None else f"{row[k]:.1%}" for k in ("obeyed", "right")]
-        lines.append([row["clicks"], sure, str(row["count"]), *shown])
+        shown = [
+            "-" if row[k] is None else f"{row[k]:.1%}" for k in ("obeyed", "right", "obeyed_wrong")
+        ]
+        wrong = "-" if row["count_wrong"] is None else str(row["count_wrong"])
+        lines.append([row["clicks"], sure, str(row["count"]), *shown[:2], wrong, shown[2]])
     return (
         "Of the generated clicks: a positive one is obeyed where at least half of the region that "
-        "was missed is found, a negative one where at least half of what was too much is gone.\n\n"
-        + markdown(heads, lines)
+        "the baseline missed is found, a negative one where at least half of what it found too "
+        "much is gone. Some of these regions the click-trained model gets right without a click; "
+        "the last two columns count only the clicks on regions that it gets less than half right "
+        "then, so that what is obeyed there was changed by the clicks.\n\n" + markdown(heads, lines)
     )
 
 

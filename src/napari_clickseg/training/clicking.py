@@ -13,6 +13,8 @@ from napari_clickseg.core.oracle import next_click
 from napari_clickseg.data.dataset import IGNORED
 from napari_clickseg.models.losses import Term, build_loss
 from napari_clickseg.segmenter import Segmenter
+from napari_clickseg.training.choosing import choose
+from napari_clickseg.training.click_figures import Clicked, counted, figures, row
 from napari_clickseg.training.losses import click_cross_entropy, click_loss
 from napari_clickseg.training.previews import write_preview
 from napari_clickseg.training.project_clicks import (
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.dataset import ClassMap, Dataset, Sample
     from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.models.metrics import Counts
     from napari_clickseg.segmenter import Session
     from napari_clickseg.training.live import Lesson
     from napari_clickseg.training.spec import TrainingSpec
@@ -44,6 +47,8 @@ _STEPS = 5  # predictions of an object, at the most
 _CLICKS = 5  # on an object of a validation image
 _OBJECTS = 3  # of a validation image
 _VALIDATED = 24  # objects in all, about
+_EMPTY = 2  # validation images without any object that a model is shown that needs no click
+_SHOWN = 3  # validation images
 _SQUARE = 1.5  # radius of the colour encoding's clicks: squares of 3 × 3 pixels
 _CERTAIN = 30.0  # logit of what is not learned from
 _LEAST = 64  # pixels of an object that is validated on
@@ -90,6 +95,7 @@ class ClickWork:
         terms = [Term(t.name, t.weight, t.options) for t in spec.losses]
         self.sum = build_loss(terms, "binary") if terms else None
         self._checked: list[Batch] | None = None
+        self._looked: tuple[list[int], list[int]] | None = None
         self.corrections = self._corrections(training)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
@@ -124,26 +130,31 @@ class ClickWork:
     def validate(self, network: nn.Module) -> Validation:
         """Click on objects of the validation images, in sessions such as napari's."""
         segmenter = Segmenter(network, self.card, device=str(self.device), half=self.spec.amp)
-        rows, curves = [], []
-        for i in self._chosen():
-            sample = self.validation[i]
-            session = _session(segmenter, sample)
-            unknown = self.classes.indices(sample.labels) == IGNORED
-            found = [self._clicked(session, truth, unknown) for _, truth in self._objects(sample)]
-            if found:
-                curves += found
-                mean = np.mean(found, axis=0)
-                rows.append(
-                    {"image": sample.record.name}
-                    | {f"iou_{n}": float(v) for n, v in enumerate(mean)}
-                )
-        return Validation(self._validation_loss(network), self._figures(curves), tuple(rows))
+        some, empty = self._chosen()
+        clicks = 0 if self._never_clicked else _CLICKS
+        found = [self._looked_at(segmenter, i, clicks) for i in some]
+        found += [self._looked_at(segmenter, i, 0) for i in empty]
+        automatic = self.card.automatic
+        return Validation(
+            self._validation_loss(network),
+            figures(found, automatic=automatic),
+            tuple(row(one, automatic=automatic) for one in found),
+        )
+
+    def _looked_at(self, segmenter: Segmenter, index: int, clicks: int) -> Clicked:
+        sample = self.validation[index]
+        session = _session(segmenter, sample)
+        unknown = self.classes.indices(sample.labels) == IGNORED
+        truths = [truth for _, truth in self._objects(sample)]
+        courses = tuple(_course(session, truth, unknown, clicks) for truth in truths)
+        return Clicked(sample.record.name, courses)
 
     def preview(self, network: nn.Module, folder: Path, epoch: int) -> list[dict[str, str]]:
         """Write what is found in three validation images after a click on each object."""
         segmenter = Segmenter(network, self.card, device=str(self.device), half=self.spec.amp)
         files = []
-        for i in self._chosen()[:3]:
+        some, empty = self._chosen()
+        for i in sorted((some + empty)[:_SHOWN]):
             sample = self.validation[i]
             session = _session(segmenter, sample)
             labels = np.zeros(sample.labels.shape, np.int64)
@@ -236,11 +247,19 @@ class ClickWork:
             extra["ignored"] = lesson.ignored
         return Batch(inputs, lesson.target, extra, lesson)
 
-    def _chosen(self) -> list[int]:
-        """Return the validation images that are clicked on: spread evenly over all."""
-        count = min(len(self.validation), max(3, _VALIDATED // _OBJECTS))
-        at = np.linspace(0, len(self.validation) - 1, count).round()
-        return sorted({int(i) for i in at})
+    def _chosen(self) -> tuple[list[int], list[int]]:
+        """Return the validation images that are clicked on, and empty ones that are looked at.
+
+        A model that needs a click finds nothing before it, in an empty image as in any other.
+        """
+        if self._looked is None:
+            count, empties = _VALIDATED // _OBJECTS, _EMPTY if self.card.automatic else 0
+            some, empty = choose(len(self.validation), self._holds, count, empties=empties)
+            self._looked = some, sorted(empty[:empties])
+        return self._looked
+
+    def _holds(self, index: int) -> bool:
+        return any(truth.any() for _, truth in self._objects(self.validation[index]))
 
     def _objects(self, sample: Sample) -> list[tuple[int, Bool]]:
         """Return the objects of an image that are clicked on, with their ids."""
@@ -255,28 +274,6 @@ class ClickWork:
         large = [int(i) for i, n in zip(found, counts, strict=True) if i and n >= _LEAST]
         step = max(1, len(large) // _OBJECTS)
         return [(i, ids == i) for i in large[::step][:_OBJECTS]]
-
-    def _clicked(self, session: Session, truth: Bool, unknown: Bool) -> list[float]:
-        """Return the IoU before the first click and after each."""
-        session.start_from(None)
-        mask = session.predict().mask
-        found = [_iou(mask & ~unknown, truth)]
-        clicks = 0 if self._never_clicked else _CLICKS
-        for _ in range(clicks):
-            if not _click(session, mask, truth, unknown):
-                found += [found[-1]] * (clicks + 1 - len(found))
-                break
-            mask = session.predict().mask
-            found.append(_iou(mask & ~unknown, truth))
-        return found
-
-    def _figures(self, curves: list[list[float]]) -> dict[str, float]:
-        if not curves:
-            return {}
-        mean = np.mean(curves, axis=0)
-        first = 0 if self.card.automatic else 1
-        named = {f"iou_{n}": float(mean[n]) for n in (0, 1, 3, 5) if first <= n < len(mean)}
-        return {"iou_clicks": float(mean[first:].mean())} | named
 
     @torch.no_grad()
     def _validation_loss(self, network: nn.Module) -> float:
@@ -312,6 +309,15 @@ def _click(session: Session, mask: Bool, truth: Bool, unknown: Bool) -> bool:
     return True
 
 
-def _iou(mask: Bool, truth: Bool) -> float:
-    either = int((mask | truth).sum())
-    return int((mask & truth).sum()) / either if either else 1.0
+def _course(session: Session, truth: Bool, unknown: Bool, clicks: int) -> tuple[Counts, ...]:
+    """Return what is right and wrong before the first click and after each."""
+    session.start_from(None)
+    mask = session.predict().mask
+    found = [counted(mask, truth, unknown)]
+    for _ in range(clicks):
+        if not _click(session, mask, truth, unknown):
+            found += [found[-1]] * (clicks + 1 - len(found))
+            break
+        mask = session.predict().mask
+        found.append(counted(mask, truth, unknown))
+    return tuple(found)

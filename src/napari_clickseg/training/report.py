@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.training.runs import write_whole
-from napari_clickseg.training.tables import read_table
+from napari_clickseg.training.tables import markdown, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["write_report"]
 
 _SHOWN = 20  # images in the report's table, the worst ones
+_CLICKS = re.compile(r"_\d$")  # of a figure after a number of clicks
+_SUMMED = re.compile(r"_(imagewise|micro)_\d$")
 
 
 def write_report(run: RunFolder, classes: Sequence[str] = ()) -> Path:
@@ -41,13 +44,13 @@ def write_report(run: RunFolder, classes: Sequence[str] = ()) -> Path:
     if rounds:
         _plot(rounds, run.path / "curves.png", run.spec.metric)
         parts.append("![Loss and figures in the course of the training](curves.png)")
-        parts.append(_best(rounds))
+        parts.append(_best(rounds, clicked=run.spec.task == "click"))
     helped = [event for event in events if event["event"] == "help"]
     if helped:
         parts.append("## Did it help?\n\n" + _help(helped[-1]["table"]))
     images = read_table(run.path / "images.csv")
     if images:
-        parts.append(_worst(images))
+        parts.append(_worst(images, clicked=run.spec.task == "click"))
     confusion = read_table(run.path / "confusion.csv")
     if len(confusion) > 1:
         parts.append(_confusion(confusion, classes))
@@ -83,14 +86,30 @@ def _summary(
     )
 
 
-def _best(rounds: Sequence[dict[str, str]]) -> str:
+def _best(rounds: Sequence[dict[str, str]], *, clicked: bool) -> str:
     best = [one for one in rounds if one["best"] == "True"]
     if not best:
         return ""
     skipped = {"loss", "learning_rate", "best", "seconds", "waiting_share", "epoch"}
+    known = {k: v for k, v in best[-1].items() if k not in skipped and v}
+    by_clicks = _by_clicks(known) if clicked else {}
     lines = [f"## The best round: {best[-1]['epoch']}", "", "| figure | value |", "|---|--:|"]
-    lines += [f"| {k} | {v} |" for k, v in best[-1].items() if k not in skipped and v]
+    lines += [f"| {k} | {v} |" for k, v in known.items() if not (by_clicks and _CLICKS.search(k))]
+    if by_clicks:
+        heads = ["clicks", *dict.fromkeys(name for row in by_clicks.values() for name in row)]
+        rows = [[n, *(row.get(k, "") for k in heads[1:])] for n, row in by_clicks.items()]
+        lines += ["", markdown(heads, rows)]
     return "\n".join(lines)
+
+
+def _by_clicks(figures: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Return figures such as iou_3 by the number of clicks that they are of."""
+    found: dict[str, dict[str, str]] = {}
+    for key, value in figures.items():
+        name, _, clicks = key.rpartition("_")
+        if _CLICKS.search(key):
+            found.setdefault(clicks, {})[name] = value
+    return found
 
 
 def _help(table: Sequence[dict[str, Any]]) -> str:
@@ -104,18 +123,13 @@ def _help(table: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _worst(images: Sequence[dict[str, str]]) -> str:
+def _worst(images: Sequence[dict[str, str]], *, clicked: bool) -> str:
     last = list(images[0])[-1]
     ordered = sorted(images, key=lambda row: float(row[last] or "nan"))[:_SHOWN]
-    names = list(images[0])
-    lines = [
-        f"## The validation images, the worst {len(ordered)} first",
-        "",
-        f"| {' | '.join(names)} |",
-        f"|---|{'--:|' * (len(names) - 1)}",
-    ]
-    lines += [f"| {' | '.join(row[name] for name in names)} |" for row in ordered]
-    return "\n".join(lines)
+    left_out = ("dice_", "precision_", "recall_") if clicked else ()
+    names = [name for name in images[0] if not name.startswith(left_out)]
+    heads = f"## The validation images, the worst {len(ordered)} first\n\n"
+    return heads + markdown(names, [[row[name] for name in names] for row in ordered])
 
 
 def _confusion(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> str:
@@ -145,6 +159,8 @@ def _plot(rounds: Sequence[dict[str, str]], path: Path, metric: str) -> None:
     known = {"epoch", "loss", "validation_loss", "learning_rate", "best", "seconds"}
     names = [name for name in rounds[0] if name not in known | {"waiting_share"}]
     shown = [n for n in names if n.startswith(metric.split("_")[0] + "_")] or names
+    if "iou_clicks" in names:
+        shown = [n for n in shown if not _SUMMED.search(n)] or shown
     _lines(right, rounds, shown)
     right.set(xlabel="round", ylim=(0, 1))
     figure.savefig(path, dpi=120)
