@@ -48,7 +48,7 @@ def dataset(labels: list[Labels]) -> Dataset:
         return Sample(record, ((mask > 0) * 255).astype(np.uint8)[None], mask)
 
     names = [str(i) for i in range(len(labels))]
-    return Dataset([Record(n, Path(n), Path(n), n) for n in names], read=read)
+    return Dataset([Record(Path(n), Path(n), n, n) for n in names], read=read)
 
 
 def work(

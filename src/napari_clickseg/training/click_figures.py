@@ -60,6 +60,7 @@ def figures(images: Sequence[Clicked], *, automatic: bool) -> dict[str, float]:
     Parameters
     ----------
     images : sequence of Clicked
+        All that were looked at.
     automatic : bool
         The model answers without a click, which counts then.
 
