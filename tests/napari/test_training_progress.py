@@ -158,12 +158,25 @@ def test_every_state_is_said_in_words() -> None:
     )
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.1, False), (0.11, True), (0.62, True)])
+def test_waiting_is_said_while_it_is_more_than_a_tenth_of_the_time(
+    share: float, said: bool
+) -> None:
+    going = seen(STARTED, epoch(1, waiting_share=share), batch(2, 1))
+    assert (f"{share:.0%} of the time waiting for windows" in status_text(going)) is said
+    end = {"event": "finished", "reason": "done", "best_epoch": 1, "model": "b"}
+    assert "waiting" not in status_text(follow(going, [end]))
+    assert "waiting" not in status_text(seen(STARTED, epoch(1)))
+
+
 def test_metrics_over_all_classes_come_first_and_few_are_drawn() -> None:
     names = ["dice_micro", "dice_macro", "dice_imagewise", "iou_macro", "precision"]
     assert shown_metrics([*names, "dice_cell", "iou_cell"]) == ["dice_macro", "iou_macro"]
     classes = [f"dice_{i}" for i in range(9)]
     assert shown_metrics([*names, *classes]) == ["dice_macro", "iou_macro", *classes[:2]]
     assert shown_metrics(["accuracy"]) == ["accuracy"]
+    clicked = ["iou_clicks", "iou_1", "dice_1", "dice_3", "dice_5", "iou_micro_1"]
+    assert shown_metrics(clicked) == ["iou_clicks"]
     assert metric_text("dice_macro") == "Dice"
     assert metric_text("iou_mother_cell") == "IoU mother cell"
 

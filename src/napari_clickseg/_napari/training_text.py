@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["figure_text", "metric_text", "shown_metrics", "status_text", "time_text"]
 
 _MOST_METRICS = 4
+_WAITING = 0.1  # share of the time from which on it is worth a word
 _NAMES = {"iou": "IoU", "dice": "Dice", "noc": "NoC"}
 
 
@@ -65,6 +66,8 @@ def _rest(run: RunProgress) -> str:
         parts.append(f"about {time_text(run.seconds_left)}{until}")
     if run.device:
         parts.append(f"on {run.device}")
+    if run.waiting is not None and run.waiting > _WAITING:
+        parts.append(f"{run.waiting:.0%} of the time waiting for windows")
     if run.training:
         parts.append(f"{run.training} images for training, {run.validation} for validation")
     return " · ".join(parts)
@@ -84,7 +87,9 @@ def metric_text(name: str) -> str:
 
 def shown_metrics(names: list[str]) -> list[str]:
     """Return the metrics that are drawn: few, the ones over all classes first."""
-    whole = [name for name in names if name.endswith(("_macro", "_clicks"))]
+    if "iou_clicks" in names:  # the others say the same after so and so many clicks
+        return ["iou_clicks"]
+    whole = [name for name in names if name.endswith("_macro")]
     sums = ("dice_micro", "dice_imagewise", *whole)
     classes = [name for name in names if name.startswith("dice_") and name not in sums]
     if len(classes) < 2:
