@@ -4,8 +4,9 @@
 
 Every object of the datasets gets one click, by the simulated annotator; what the model gets
 wrong then are the regions (`core.regions`): those that would get a click. Or take errors from
-`--predictions`, folders with a mask for each image, one folder for each dataset. Masks are
-brought to a long side of 512 pixels, as the published method has them.
+`--predictions`, one folder for each dataset: that of a cross-fitting, whose out-of-fold errors
+are the real ones, or one with a mask for each image. Masks are brought to a long side of 512
+pixels, as the published method has them.
 
 In each region 1 to 5 points are placed three ways: by `place_points`; by its `method="anneal"`,
 the published annealing written with numpy; and, for the time only, by steps as they were
@@ -29,6 +30,8 @@ import napari_clickseg as clickseg
 from napari_clickseg.core.oracle import next_click
 from napari_clickseg.core.regions import Region, clicks_in, find_regions
 from napari_clickseg.core.voronoi import Annealing, energy, place_points
+from napari_clickseg.crossfit.folder import crossfit_of
+from napari_clickseg.crossfit.truth import read_prediction, read_truth
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import Record, read_records
@@ -74,6 +77,13 @@ def clicked(record: Record, segmenter: clickseg.Segmenter, ignore: int | None):
 
 def saved(record: Record, folder: Path, ignore: int | None):
     """Yield the saved prediction and the truth of one image."""
+    crossfit = crossfit_of(folder)
+    if crossfit is not None:
+        names = {row.image: row.prediction for row in crossfit.rows}
+        if record.name in names:  # else it did not take part
+            truth = read_truth(record, crossfit.spec.training, ignore).mask
+            yield read_prediction(crossfit.predictions / names[record.name], truth.shape)[1], truth
+        return
     found = sorted(folder.glob(f"{record.image.stem}.*"))
     if not found:
         sys.exit(f"There is no prediction for {record.name} in {folder}.")
@@ -185,7 +195,7 @@ def table(cases: list[Case]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("datasets", type=Path, nargs="+")
-    parser.add_argument("--predictions", type=Path, nargs="+", help="one folder for each dataset")
+    parser.add_argument("--predictions", type=Path, nargs="+", help="a folder for each dataset")
     parser.add_argument("--regions", type=int, default=150, help="at most, of each dataset")
     parser.add_argument("--images", type=int, default=100, help="at most, of each, with objects")
     parser.add_argument("--points", type=int, nargs="+", default=[1, 2, 3, 4, 5])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -12,9 +12,6 @@ import pytest
 
 from napari_clickseg.cli import main
 from napari_clickseg.core.regions import ClickSpec, place_clicks
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TRUTH = np.zeros((64, 80), np.uint8)
 TRUTH[:30, :30] = 1
@@ -71,6 +68,52 @@ def test_what_the_project_ignores_gets_no_clicks(project: Path) -> None:
     (project / "classes.json").write_text(json.dumps({"schema_version": 1, "ignore": 2}))
     assert clicks() == 0
     assert rows() == expected(PREDICTION > 0, TRUTH == 1, ignore=TRUTH == 2)
+
+
+PROBABILITY = np.full((64, 80), 20, np.uint8)  # foreground nowhere, though it is not 0
+PROBABILITY[:20, :60] = 128
+
+
+@pytest.fixture
+def crossfit(project: Path) -> Path:
+    """A cross-fitting that was to find id 1, in one of the images."""
+    from napari_clickseg.crossfit.folder import CrossfitFolder, FoldRow
+    from napari_clickseg.crossfit.spec import read_crossfit_spec
+    from napari_clickseg.data.masks import write_mask
+
+    folder = CrossfitFolder(project.parent / "out")
+    spec = read_crossfit_spec(None, project=str(project), classes=[1])
+    folder.write(folder.path / "spec.json", spec.to_json())
+    folder.write_rows(folder.path / "folds.csv", [FoldRow("images/bad.png", "", 1, "bad-1.tif")])
+    folder.predictions.mkdir()
+    write_mask(folder.predictions / "bad-1.tif", PROBABILITY)
+    return folder.path
+
+
+@pytest.mark.parametrize("there", ["out", "out/predictions"])
+def test_predictions_of_a_cross_fitting_are_cut_at_a_half(crossfit: Path, there: str) -> None:
+    assert main(["clicks", "squares", there, "--out", "clicks.csv"]) == 0
+    assert rows() == expected(PREDICTION > 0, TRUTH == 1)
+
+
+def test_a_cross_fitting_that_has_not_come_so_far_is_named(
+    crossfit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (crossfit / "predictions" / "bad-1.tif").unlink()
+    assert main(["clicks", "squares", "out", "--out", "clicks.csv"]) == 2
+    assert "out has no prediction of images/bad.png yet" in capsys.readouterr().err
+    (crossfit / "folds.csv").write_text("image,group,fold,prediction\n")
+    assert main(["clicks", "squares", "out", "--out", "clicks.csv"]) == 2
+    assert "out is a cross-fitting of other images" in capsys.readouterr().err
+
+
+def test_other_probabilities_are_cut_at_a_threshold() -> None:
+    for name in ("bad", "good"):
+        Path(f"found/{name}.png").unlink()
+        iio.imwrite(f"found/{name}.tif", (PROBABILITY / 255).astype(np.float32))
+    assert clicks("--threshold", "0.5", "--class", "1") == 0
+    found = [row for row in rows() if row[0] == "images/bad.png"]
+    assert found == expected(PREDICTION > 0, TRUTH == 1)
 
 
 def test_nothing_is_replaced_unless_asked(capsys: pytest.CaptureFixture[str]) -> None:

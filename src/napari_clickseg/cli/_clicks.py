@@ -11,12 +11,16 @@ from napari_clickseg.cli._common import add_verb, count, positive_count, progres
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     import numpy as np
     import numpy.typing as npt
 
     from napari_clickseg.core.regions import ClickSpec, RegionClick
+    from napari_clickseg.crossfit.folder import CrossfitFolder
     from napari_clickseg.data.project import Record
+
+    BoolArray = npt.NDArray[np.bool_]
 
 COLUMNS = ("image", "y", "x", "kind", "region")
 
@@ -29,14 +33,22 @@ def add(verbs: Any) -> None:
         run,
         "Place the clicks that would correct predictions.",
         "PROJECT is a folder with index.csv, or with the folders images and masks; PREDICTIONS "
-        "holds a mask with the name of each image. All that is not 0 is foreground. The kinds "
-        "are fn and tp, where clicks are positive, and fp, where they are negative.",
+        "holds a mask with the name of each image, of which all that is not 0 is foreground "
+        "(but see --threshold), or is the folder of a cross-fitting. The kinds are fn and tp, "
+        "where clicks are positive, and fp, where they are negative.",
     )
     option = parser.add_argument
     option("project", type=Path, metavar="PROJECT", help="images with the masks that are wanted")
     option("predictions", type=Path, metavar="PREDICTIONS", help="folder of predicted masks")
     option("--out", type=Path, required=True, metavar="F.csv", help=",".join(COLUMNS))
     option("--class", dest="id", type=positive_count, metavar="ID", help="only this id")
+    option(
+        "--threshold",
+        type=float,
+        metavar="T",
+        help="predictions hold probabilities: from T on it is foreground; "
+        "128 for those of a cross-fitting, which are times 255",
+    )
     option("--anchors", action="store_true", help="click on what was found as well")
     option("--method", choices=("lloyd", "anneal"), default="lloyd", help="how they are spread")
     option("--seed", type=count, default=0, metavar="N", help="decides what is drawn at random")
@@ -46,18 +58,35 @@ def add(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     from napari_clickseg.core.regions import ClickSpec
-    from napari_clickseg.data.masks import check_free
+    from napari_clickseg.crossfit.folder import crossfit_of
+    from napari_clickseg.crossfit.truth import HALF
+    from napari_clickseg.data.masks import check_free, read_labels
     from napari_clickseg.data.project import read_project
 
     check_free(args.out, overwrite=args.overwrite)
     project = read_project(args.project)
-    pairs = _pairs(project.records, args.predictions)
+    crossfit = crossfit_of(args.predictions)
+    ids, threshold = () if args.id is None else (args.id,), args.threshold
+    if crossfit is None:
+        pairs = _pairs(project.records, args.predictions)
+    else:
+        pairs = _out_of_fold(project.records, crossfit)
+        ids = ids or crossfit.spec.training.classes
+        threshold = HALF if threshold is None else threshold
     ignore = project.classes.ignore if project.classes else None
     spec = ClickSpec(anchors=args.anchors, method=args.method)
     found = {}
     with progress(len(pairs), "image") as bar:
         for record, path in pairs:
-            found[record.name] = _clicks(record, path, ignore, args.id, spec, args.seed)
+            truth = read_labels(record.mask)
+            found[record.name] = _clicks(
+                record.name,
+                _predicted(path, ids, threshold),
+                _foreground(truth, ids),
+                ignore=None if ignore is None else truth == ignore,
+                spec=spec,
+                seed=args.seed,
+            )
             bar.update()
     args.out.write_text(_table(found), encoding="utf-8")
     placed, images = sum(map(len, found.values())), sum(map(bool, found.values()))
@@ -90,28 +119,61 @@ def _pairs(records: tuple[Record, ...], folder: Path) -> list[tuple[Record, Path
     return [(record, files[record.image.stem][0]) for record in records]
 
 
+def _out_of_fold(
+    records: tuple[Record, ...], crossfit: CrossfitFolder
+) -> list[tuple[Record, Path]]:
+    """Find the prediction of each image that took part in a cross-fitting."""
+    from napari_clickseg.data.errors import ProjectError
+
+    known = {record.name: record for record in records}
+    there = [row for row in crossfit.rows if row.image in known]
+    if not there:
+        raise ProjectError(f"{crossfit.path} is a cross-fitting of other images; give its project.")
+    pairs = [(known[row.image], crossfit.predictions / row.prediction) for row in there]
+    for record, path in pairs:
+        if not path.exists():
+            raise ProjectError(
+                f"{crossfit.path} has no prediction of {record.name} yet; go on with it first."
+            )
+    return pairs
+
+
 def _clicks(
-    record: Record, path: Path, ignore: int | None, wanted: int | None, spec: ClickSpec, seed: int
+    name: str,
+    prediction: BoolArray,
+    truth: BoolArray,
+    *,
+    ignore: BoolArray | None,
+    spec: ClickSpec,
+    seed: int,
 ) -> tuple[RegionClick, ...]:
     from napari_clickseg.core.regions import RegionError, place_clicks
+
+    try:
+        return place_clicks(prediction, truth, ignore=ignore, spec=spec, seed=seed)
+    except RegionError as error:
+        raise RegionError(f"{name}: {error}") from error
+
+
+def _predicted(path: Path, ids: Sequence[int], threshold: float | None) -> BoolArray:
+    """Read a predicted mask; with a threshold it is one of probabilities, whatever the ids."""
+    from napari_clickseg.core.source import ImageError
+    from napari_clickseg.data.images import read_plane
     from napari_clickseg.data.masks import read_labels
 
-    prediction, truth = read_labels(path), read_labels(record.mask)
-    try:
-        return place_clicks(
-            _foreground(prediction, wanted),
-            _foreground(truth, wanted),
-            ignore=None if ignore is None else truth == ignore,
-            spec=spec,
-            seed=seed,
-        )
-    except RegionError as error:
-        raise RegionError(f"{record.name}: {error}") from error
+    if threshold is None:
+        return _foreground(read_labels(path), ids)
+    values = read_plane(path).read_all()
+    if values.ndim != 2:
+        raise ImageError(f"{path} holds colours, not probabilities; leave --threshold out.")
+    return values >= threshold
 
 
-def _foreground(labels: npt.NDArray[Any], wanted: int | None) -> npt.NDArray[np.bool_]:
-    mask: npt.NDArray[np.bool_] = labels != 0 if wanted is None else labels == wanted
-    return mask
+def _foreground(labels: npt.NDArray[Any], ids: Sequence[int]) -> BoolArray:
+    """Return where labels are one of the ids, or not 0 where there are none."""
+    import numpy as np
+
+    return np.isin(labels, ids) if ids else np.asarray(labels != 0)
 
 
 def _table(found: dict[str, tuple[RegionClick, ...]]) -> str:

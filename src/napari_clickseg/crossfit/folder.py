@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.project import Record
 
-__all__ = ["STAGES", "CrossfitFolder", "FoldRow", "RegionRow", "Stage", "State"]
+__all__ = ["STAGES", "CrossfitFolder", "FoldRow", "RegionRow", "Stage", "State", "crossfit_of"]
 
 Stage = Literal["baseline", "predict", "clicks", "clicked", "measure", "final", "report"]
 STAGES: tuple[Stage, ...] = (
@@ -81,6 +81,22 @@ class RegionRow:
     width: int
     confidence: float
     clicks: int
+
+
+def crossfit_of(predictions: Path) -> CrossfitFolder | None:
+    """Return the cross-fitting that predictions are of; None where they are of none.
+
+    Parameters
+    ----------
+    predictions : Path
+        Its folder, or the folder `predictions` in it.
+    """
+    for path in (predictions, predictions.absolute().parent):
+        folder = CrossfitFolder(path)
+        inside = predictions == path or folder.predictions.name == predictions.name
+        if inside and folder.exists and (path / "folds.csv").exists():
+            return folder
+    return None
 
 
 class CrossfitFolder:

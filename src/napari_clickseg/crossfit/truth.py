@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Record
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Truth", "read_image", "read_prediction", "read_truth"]
+__all__ = ["HALF", "Truth", "read_image", "read_prediction", "read_truth"]
 
 BoolArray = npt.NDArray[np.bool_]
-_HALF = 128  # of 255: probabilities from here on are the mask
+HALF = 128  # of 255: probabilities from here on are the mask
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -81,4 +81,4 @@ def read_prediction(path: Path, shape: tuple[int, int]) -> tuple[npt.NDArray[np.
     values = read_plane(path).read_all()
     if values.dtype != np.uint8 or values.shape != shape:
         raise ImageError(f"{path} is no prediction of its image; delete it, and make it again.")
-    return values, values >= _HALF
+    return values, values >= HALF
