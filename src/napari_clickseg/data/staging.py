@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Staged", "staging", "sweep"]
+__all__ = ["Staged", "held", "staging", "sweep"]
 
+_LOCK = ".lock"
+_PATIENCE = 120.0  # seconds for which others may hold a folder
 _OLD = 24 * 3600  # seconds after which nobody is writing a file any more
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # network drives without them are used all the same
 
 
 class Staged:
@@ -39,7 +42,7 @@ class Staged:
     def put(self, name: str, write: Callable[[Path], object]) -> None:
         """Have `write` write a file that will be called `name`, a path with slashes."""
         final = self.folder / name
-        self._make(final.parent)
+        _make(final.parent, self._made)
         partial = begin(final)
         self._files.append((partial, final))
         fill(partial, write)
@@ -63,19 +66,52 @@ class Staged:
         """Remove what was not committed, and folders that were made for it."""
         for partial, _ in self._files:
             _remove(partial)
-        for folder in reversed(self._made):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+        _unmake(self._made)
         self._files, self._made = [], []
 
-    def _make(self, folder: Path) -> None:
-        missing = []
-        while not folder.is_dir():
-            missing.append(folder)
-            folder = folder.parent
-        for each in reversed(missing):
-            each.mkdir(exist_ok=True)
-            self._made.append(each)
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Let nobody else hold a folder meanwhile, no other thread and no other process.
+
+    Whoever reads what is there and writes what follows from it has to hold it. The lock is the
+    system's, on a file in the folder: it ends with its owner, however that ends, so that a file
+    which was left behind keeps nobody out.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there, and removed if it is empty in the end.
+
+    Raises
+    ------
+    ProjectError
+        If others hold it for too long, or it can't be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK)
+    made: list[Path] = []
+    try:
+        try:
+            _make(folder, made)
+            lock.acquire(timeout=_PATIENCE)
+        except Timeout as error:
+            raise ProjectError(
+                f"{folder} is being written to by another program; try again when that is done."
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise ProjectError(_reason(error, folder)) from error
+        try:
+            yield
+        finally:
+            # Before it is released, or the next owner's file would go. Who waits for this one
+            # notices that it is gone, and begins anew.
+            _remove(folder / _LOCK)
+            lock.release()
+    finally:
+        _unmake(made)
 
 
 @contextlib.contextmanager
@@ -103,6 +139,24 @@ def sweep(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < time.time() - _OLD:
                 path.unlink()
+
+
+def _make(folder: Path, made: list[Path]) -> None:
+    """Make a folder with those above it, and add those that were missing to `made`."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        made.append(each)
+
+
+def _unmake(made: list[Path]) -> None:
+    """Remove folders that were made, if nothing is in them."""
+    for folder in reversed(made):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _reason(error: OSError, folder: Path) -> str:

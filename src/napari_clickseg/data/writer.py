@@ -34,10 +34,10 @@ from napari_clickseg.data.project import (
     is_project,
     read_folder,
 )
-from napari_clickseg.data.staging import Staged, staging, sweep
+from napari_clickseg.data.staging import Staged, held, staging, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -47,7 +47,8 @@ __all__ = ["ProjectWriter", "mask_colours"]
 class ProjectWriter:
     """Adds records to a project folder, which is made if it is not there.
 
-    May be used on any thread. What else is in the folder is left as it is.
+    May be used on any thread, and while others write to the folder: each change begins with what
+    the one before it left. What else is in the folder is left as it is.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class ProjectWriter:
 
     def set_classes(self, classes: ProjectClasses) -> None:
         """Write `classes.json`."""
-        with staging(self.folder) as staged:
+        with self._changing(), staging(self.folder) as staged:
             self._put_classes(staged, classes)
         self._classes = classes
 
@@ -140,30 +141,29 @@ class ProjectWriter:
         values, colours = storable_image(name, image, rgb)
         mask = self._mask(name, labels, values.shape[:2], really_empty)
         notes = Annotations(clicks=tuple(clicks), classes=dict(object_classes or {}))
-        table = self._table()
-        old = self._find(table, name)
         row = Row("", "", " ".join(group.split()), split)
-        with staging(self.folder) as staged:
-            if old is not None and self._same(old, values, colours):
-                row = replace(row, image=old.image)
-            else:
-                row = replace(row, image=self._free("images", name, image_suffix(values, colours)))
-                staged.put(row.image, lambda path: write_image(path, values, colours))
-            if mask is not None:
-                row = replace(row, mask=self._mask_name(table, old, row.image, mask_suffix(mask)))
-                colour_of = mask_colours(classes or self._classes)
-                staged.put(row.mask, lambda path: write_labels(path, mask, colour_of))
-            if classes is not None:
-                self._put_classes(staged, classes)
-            if notes:
-                beside = clicks_path(self.folder, row.image).relative_to(self.folder).as_posix()
-                staged.put(beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8"))
-            row = replace(row, own=row.image)
-            after = table.with_row(row) if old is None else table.exchanged(old, row)
-            staged.put(INDEX, lambda path: path.write_text(after.text(), encoding="utf-8"))
-        self._classes = classes or self._classes
-        if old is not None:
-            self._clear_away(old, row, after, clicks=bool(notes))
+        with self._changing() as table:
+            old = self._find(table, name)
+            with staging(self.folder) as staged:
+                if old is not None and self._same(old, values, colours):
+                    row = replace(row, image=old.image)
+                else:
+                    kept_as = self._free("images", name, image_suffix(values, colours))
+                    row = replace(row, image=kept_as)
+                    staged.put(row.image, lambda path: write_image(path, values, colours))
+                if mask is not None:
+                    kept_as = self._mask_name(table, old, row.image, mask_suffix(mask))
+                    row = replace(row, mask=kept_as)
+                    self._put_mask(staged, row, mask, classes or self._classes)
+                if classes is not None:
+                    self._put_classes(staged, classes)
+                self._put_notes(staged, row, notes)
+                row = replace(row, own=row.image)
+                after = table.with_row(row) if old is None else table.exchanged(old, row)
+                self._put_index(staged, after)
+            self._classes = classes or self._classes
+            if old is not None:
+                self._clear_away(old, row, after, clicks=bool(notes))
         return entry_of(self.folder, row)
 
     def annotate(
@@ -197,52 +197,67 @@ class ProjectWriter:
         ImageError
             If the image can't be read.
         """
-        table = self._table()
-        old = next((row for row in table.rows if row.image == image), None)
-        if old is None:
-            raise ProjectError(f"{self.folder} has no image {image}.")
-        if old.mask and (not replacing or file_digest(self.folder / old.mask) != replacing):
-            raise AnnotatedError(f"{image} is annotated already; its mask {old.mask} is kept.")
-        height, width = read_layout(self.folder / image).shape[:2]
-        mask = storable_mask(image, labels, (height, width))
-        suffix = mask_suffix(mask)
-        name = (
-            self._mask_name(table, old, image, suffix)
-            if old.mask
-            else self._free("masks", PurePosixPath(image).stem, suffix)
-        )
-        row = replace(old, mask=name)
         notes = Annotations(clicks=tuple(clicks), classes=dict(object_classes or {}))
-        with staging(self.folder) as staged:
-            colour_of = mask_colours(self._classes)
-            staged.put(name, lambda path: write_labels(path, mask, colour_of))
-            beside = self._clicks(row)
-            if notes and beside:
-                staged.put(beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8"))
+        with self._changing() as table:
+            old = next((row for row in table.rows if row.image == image), None)
+            if old is None:
+                raise ProjectError(f"{self.folder} has no image {image}.")
+            if old.mask and (not replacing or file_digest(self.folder / old.mask) != replacing):
+                raise AnnotatedError(f"{image} is annotated already; its mask {old.mask} is kept.")
+            height, width = read_layout(self.folder / image).shape[:2]
+            mask = storable_mask(image, labels, (height, width))
+            row = replace(old, mask=self._new_mask_name(table, old, mask_suffix(mask)))
             after = table.exchanged(old, row)
-            staged.put(INDEX, lambda path: path.write_text(after.text(), encoding="utf-8"))
-        if old.mask:
-            self._clear_away(old, row, after, clicks=bool(notes))
+            with staging(self.folder) as staged:
+                self._put_mask(staged, row, mask, self._classes)
+                has_notes = self._put_notes(staged, row, notes)
+                self._put_index(staged, after)
+            if old.mask:
+                self._clear_away(old, row, after, clicks=bool(notes))
         return Record(
             self.folder / image,
-            self.folder / name,
+            self.folder / row.mask,
             row.group or row.own,
             image,
             row.split,
-            clicks_path(self.folder, image) if notes and beside else None,
+            clicks_path(self.folder, image) if has_notes else None,
         )
 
     def keep_only(self, images: Collection[str]) -> None:
         """Remove all records, and their files, but those of these images (`Record.name`)."""
-        table = self._table()
-        gone = [row for row in table.rows if row.image not in images]
-        if not gone:
-            return
-        after = replace(table, rows=tuple(row for row in table.rows if row.image in images))
-        with staging(self.folder) as staged:
-            staged.put(INDEX, lambda path: path.write_text(after.text(), encoding="utf-8"))
-        for row in gone:
-            self._clear_away(row, None, after, clicks=False)
+        with self._changing() as table:
+            gone = [row for row in table.rows if row.image not in images]
+            if not gone:
+                return
+            after = replace(table, rows=tuple(row for row in table.rows if row.image in images))
+            with staging(self.folder) as staged:
+                self._put_index(staged, after)
+            for row in gone:
+                self._clear_away(row, None, after, clicks=False)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[Table]:
+        """Yield what the index says, which nobody else changes meanwhile."""
+        with held(self.folder):
+            table = self._table()
+            self._classes = read_classes(self.folder)
+            yield table
+
+    def _put_mask(
+        self, staged: Staged, row: Row, mask: npt.NDArray[Any], classes: ProjectClasses | None
+    ) -> None:
+        colour_of = mask_colours(classes)
+        staged.put(row.mask, lambda path: write_labels(path, mask, colour_of))
+
+    def _put_notes(self, staged: Staged, row: Row, notes: Annotations) -> bool:
+        """Write the clicks of a row, if there are any and there is a place; return whether."""
+        beside = self._clicks(row)
+        if notes and beside:
+            staged.put(beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8"))
+        return bool(notes and beside)
+
+    def _put_index(self, staged: Staged, table: Table) -> None:
+        staged.put(INDEX, lambda path: path.write_text(table.text(), encoding="utf-8"))
 
     def _table(self) -> Table:
         """Read the index anew: another writer, or the user, may have changed it."""
@@ -307,6 +322,12 @@ class ProjectWriter:
             number += 1
             name = f"{folder}/{stem}{VERSION_MARK}{number}{suffix}"
         return name
+
+    def _new_mask_name(self, table: Table, old: Row, suffix: str) -> str:
+        """Return where the mask of an image goes that is left as it is."""
+        if old.mask:
+            return self._mask_name(table, old, old.image, suffix)
+        return self._free("masks", PurePosixPath(old.image).stem, suffix)
 
     def _mask_name(self, table: Table, old: Row | None, image: str, suffix: str) -> str:
         """Return where the mask goes: in place of the old one, if that is this image's alone."""
