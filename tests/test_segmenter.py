@@ -385,6 +385,21 @@ def test_an_object_that_is_taken_up_again_keeps_its_mask_until_the_next_click(
     assert not corrected.mask[10, 10]
 
 
+def test_an_object_that_is_taken_up_again_keeps_only_clicks_that_its_mask_agrees_with(
+    random_segmenter: Make,
+) -> None:
+    """It may have been painted on: its mask stays, and no positive click lies outside it."""
+    session = random_segmenter().start(texture())
+    painted = disk(SHAPE, (40, 60), 12)
+    painted[38:43, 58:63] = False  # over a positive click
+    painted[8:12, 8:12] = True  # and a negative one
+    clicks = [Click(40, 60), Click(10, 10, False), Click(45, 65), Click(9, 90, False)]
+    session.history = session.history.start_from(Patch.of(painted), tuple(clicks))
+    np.testing.assert_array_equal(session.predict().mask, painted)
+    assert session.clicks == tuple(clicks[2:])
+    assert session.history.present.settled == 2
+
+
 # What changed
 
 

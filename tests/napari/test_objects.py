@@ -520,6 +520,24 @@ def test_an_object_that_was_painted_on_comes_back_as_it_is_now(bench: Any, grey:
     assert bench.state.n_objects == 1 and bench.labels[A[0], A[1] + 30] == 1
 
 
+def test_a_click_that_was_painted_over_is_none_of_the_object_any_more(
+    bench: Any, grey: Any
+) -> None:
+    """What was painted stays, and a positive click is never outside the mask."""
+    bench.open(grey)
+    bench.click(*A)
+    bench.click(A[0], A[1] + 6)
+    bench.do("accept")
+    bench.labels[A[0] - 1 : A[0] + 2, A[1] - 1 : A[1] + 2] = 0
+    now = bench.labels == 1
+    bench.take_up(A[0], A[1] + 6)
+    np.testing.assert_array_equal(bench.mask, now)
+    assert [click.pixel for click in bench.controller.prompt().clicks] == [(A[0], A[1] + 6)]
+    assert (bench.state.n_positive, bench.state.n_objects) == (1, 1)
+    bench.do("skip")
+    np.testing.assert_array_equal(bench.labels == 1, now)
+
+
 def test_a_brushed_shape_can_be_the_start(bench: Any, grey: Any) -> None:
     bench.open(grey)
     layer = bench.state.annotation

@@ -299,6 +299,8 @@ class Objects:
             return
         scene = pairing.scene
         marks = found.known.marks if found.known is not None else ()
+        # What was painted since is as the user wants it: clicks that say otherwise are of no use.
+        marks = tuple(mark for mark in marks if _holds(mark, plane, found.patch))
         draft = Draft(found.patch)
         if own:
             self._choose_class_of(pairing, found)
@@ -364,6 +366,11 @@ def _seen_layer(pairing: Pairing, plane: Plane, seen: npt.NDArray[np.float32]) -
         name=f"{image.name} as the model sees it",
         **transform,
     )
+
+
+def _holds(mark: Mark, plane: Plane, patch: Patch) -> bool:
+    at = plane.locate(mark.position)
+    return at is not None and Click(*at, mark.positive).holds(patch)
 
 
 def _around(pixel: tuple[int, int], shape: tuple[int, int]) -> Box:

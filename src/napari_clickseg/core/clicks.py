@@ -56,6 +56,13 @@ class Click:
         row, column = self.pixel
         return 0 <= row < shape[0] and 0 <= column < shape[1]
 
+    def holds(self, mask: Patch) -> bool:
+        """Whether a mask has the click's pixel where it is positive, and has it not otherwise."""
+        (row, column), box = self.pixel, mask.box
+        inside = box.top <= row < box.bottom and box.left <= column < box.right
+        has = inside and bool(mask.mask[row - box.top, column - box.left])
+        return has == self.positive
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -152,7 +159,13 @@ class ClickHistory:
         return self.replace(Prompt())
 
     def start_from(self, patch: Patch | None, clicks: tuple[Click, ...] = ()) -> ClickHistory:
-        """Begin again from a mask (and, where an object is taken up again, its clicks)."""
+        """Begin again from a mask (and, where an object is taken up again, its clicks).
+
+        Clicks that the mask contradicts, as where it was painted on since, are dropped: the mask
+        is what the user wants now.
+        """
+        if patch is not None:
+            clicks = tuple(click for click in clicks if click.holds(patch))
         return self.replace(Prompt(clicks, patch, len(clicks)))
 
     def undo(self) -> ClickHistory:
