@@ -115,6 +115,11 @@ def names(folder: Path) -> list[str]:
     return [event["event"] for event in RunFolder(folder).events()[0]]
 
 
+def help_of(folder: Path) -> dict[str, dict[str, Any]]:
+    (event,) = [e for e in RunFolder(folder).events()[0] if e["event"] == "help"]
+    return {row["metric"]: row for row in event["table"]}
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_a_task_model_is_trained_and_predicts_without_a_click(
     project: Path, tmp_path: Path, task: str
@@ -180,11 +185,17 @@ def test_a_click_model_is_trained_with_either_encoding(
     assert not session.predict().mask.any()
     session.click(36, 20)
     assert session.predict().mask[36, 20]
-    (table,) = [e["table"] for e in RunFolder(run).events()[0] if e["event"] == "help"]
-    rows = {row["metric"]: row for row in table}
+    rows = help_of(run)
     assert {"NoC@85", "NoC@90", "NoC@85, jittered clicks"} <= rows.keys()
+    assert {
+        f"{w} after {n}" for w in ("IoU", "Dice") for n in ("a click", "5 clicks")
+    } <= rows.keys()
+    assert "IoU without a click" not in rows
     assert rows["NoC@85"]["before"] is None, "it began from scratch"
     assert 1 <= rows["NoC@85"]["after"] <= 20
+    text = (run / "report.md").read_text()
+    assert "| Dice after 3 clicks | - | 0." in text
+    assert "| clicks | iou | dice |" in text
 
 
 def test_a_click_model_of_one_class_answers_without_clicks_as_well(tmp_path: Path) -> None:
@@ -195,6 +206,29 @@ def test_a_click_model_of_one_class_answers_without_clicks_as_well(tmp_path: Pat
     assert segmenter.card.automatic
     assert segmenter.card.window.zoom is not None
     segmenter.start(blobs(3)[0]).predict()
+    table = help_of(tmp_path / "run")
+    assert table["IoU without a click"]["before"] is None
+    assert 0 <= table["IoU without a click"]["after"] <= table["Dice without a click"]["after"] <= 1
+
+
+def test_a_task_model_is_compared_with_the_start_where_that_finds_the_same_classes(
+    project: Path, tmp_path: Path
+) -> None:
+    """What it found before is what it found at the end of the training that made it."""
+    first, second, other = (tmp_path / name for name in ("first", "second", "other"))
+    finetune(spec(project, epochs=1), first)
+    model = str(first / "best.safetensors")
+    finetune(spec(project, epochs=1, start=model), second)
+    finetune(spec(project, epochs=1, start=model, task="binary"), other)
+    before, after = help_of(first), help_of(second)
+    assert before["IoU"]["before"] is None and 0 < before["IoU"]["after"] < 1
+    for figure in ("IoU", "Dice"):
+        assert after[figure]["before"] == pytest.approx(before[figure]["after"], rel=1e-6)
+    assert help_of(other)["IoU"]["before"] is None, "it finds other classes"
+    assert help_of(other)["IoU"]["after"] is not None
+    assert "takes no clicks" in help_of(second)["NoC@85, NoC@90"]["note"]
+    text = (second / "report.md").read_text()
+    assert "| NoC@85, NoC@90: none, as the model takes no clicks | - | - |" in text
 
 
 def test_a_run_starts_from_the_default_model_and_says_what_it_could_not_take(

@@ -11,28 +11,20 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from napari_clickseg.data.images import read_plane
-from napari_clickseg.data.masks import read_labels
 from napari_clickseg.devices import choose_device
-from napari_clickseg.evaluation.noc import JITTER_SIGMA, NocSpec, evaluate_image
+from napari_clickseg.helped import did_it_help
 from napari_clickseg.models._torch import keep_triton_out
-from napari_clickseg.models.checkpoint import read_card
-from napari_clickseg.models.registry import find_model
-from napari_clickseg.segmenter import Segmenter, load_segmenter
 from napari_clickseg.training.prepare import Prepared, prepare
 from napari_clickseg.training.runs import RunError, RunFolder
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
+    import numpy as np
     import numpy.typing as npt
     import torch
 
-    from napari_clickseg.data.project import Record
-    from napari_clickseg.evaluation.noc import ObjectResult
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.training.loop import Outcome
     from napari_clickseg.training.spec import TrainingSpec
@@ -40,9 +32,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.work import Work
 
 __all__ = ["did_it_help", "finetune", "make_start", "make_work", "resume", "sample_sheet"]
-
-_CLICKED = 12  # validation images that are clicked on, at the most
-_THRESHOLDS = (85, 90)
 
 
 def finetune(
@@ -255,110 +244,3 @@ def sample_sheet(spec: TrainingSpec, count: int = 16) -> npt.NDArray[np.uint8]:
         return sheet(whole_windows(work, count))
     assert isinstance(work, ClickWork)
     return sheet(work.first_windows(count))
-
-
-def did_it_help(
-    prepared: Prepared,
-    before: ModelCard | None,
-    run: RunFolder,
-    *,
-    device: str = "auto",
-    stop: Callable[[], bool] = lambda: False,
-) -> list[dict[str, Any]]:
-    """Compare the model before and after the training on the validation images.
-
-    Parameters
-    ----------
-    prepared : Prepared
-        Which images and classes.
-    before : ModelCard or None
-        Of the model that was started from.
-    run : RunFolder
-        Has the model after.
-    device : str
-        Where both run.
-    stop : callable
-        Asked between images; True leaves the rest out.
-
-    Returns
-    -------
-    list of dict
-        Rows with "metric", "before" and "after"; None where a model can't do it. Of a model that
-        takes clicks, "NoC@85" is the number of clicks to an IoU of 0.85.
-    """
-    table: list[dict[str, Any]] = []
-    after = read_card(run.model)
-    figures = after.metrics.get("validation", {})
-    for name, key in (("IoU", "iou_macro"), ("Dice", "dice_macro")):
-        if key in figures:
-            table.append({"metric": name, "before": None, "after": figures[key]})
-    if prepared.spec.task != "click":
-        return table
-    start = prepared.spec.start if before is not None else None
-    models = {"before": _segmenter(start, device), "after": load_segmenter(run.model, device)}
-    for suffix, jitter in (("", 0.0), (", jittered clicks", JITTER_SIGMA)):
-        spec = NocSpec(ignore=prepared.classes.ignore, jitter=jitter, seed=prepared.spec.seed)
-        found = {
-            name: None if model is None else _clicked(model, prepared, spec, stop)
-            for name, model in models.items()
-        }
-        for percent in _THRESHOLDS:
-            row = {name: _noc(results, percent / 100) for name, results in found.items()}
-            table.append({"metric": f"NoC@{percent}{suffix}", **row})
-        row = {name: _after_click(results, 1) for name, results in found.items()}
-        table.append({"metric": f"IoU after a click{suffix}", **row})
-    return table
-
-
-def _segmenter(start: str | None, device: str) -> Segmenter | None:
-    """Return the model that was started from, if it takes clicks."""
-    if start is None:
-        return None
-    name = "default" if start == "imagenet" else start
-    return (
-        None
-        if read_card(find_model(name).path).encoding == "image"
-        else load_segmenter(name, device)
-    )
-
-
-def _clicked(
-    segmenter: Segmenter, prepared: Prepared, spec: NocSpec, stop: Callable[[], bool]
-) -> list[ObjectResult]:
-    results: list[ObjectResult] = []
-    for record in _spread(prepared.validation.records):
-        if stop():
-            break
-        image = read_plane(record.image).read_all()
-        truth = _truth(record, prepared)
-        results += evaluate_image(segmenter, image, truth, spec, record.name)
-    return results
-
-
-def _truth(record: Record, prepared: Prepared) -> npt.NDArray[Any]:
-    """Return the ids that are clicked on: what is not learned is background."""
-    from napari_clickseg.training.defaults import automatic
-    from napari_clickseg.training.project_clicks import connected_parts
-
-    labels, spec, ignore = read_labels(record.mask), prepared.spec, prepared.classes.ignore
-    kept = np.isin(labels, spec.classes) if spec.classes else labels > 0
-    objects = np.where(kept & (labels != ignore), labels, 0).astype(np.int64)
-    if spec.scheme == "classes" and spec.task == "click" and not automatic(spec):
-        objects = connected_parts(objects).astype(np.int64)
-    if ignore is not None:
-        objects[objects == ignore] = objects.max() + 1
-        objects[labels == ignore] = ignore
-    return objects
-
-
-def _spread(records: Sequence[Record]) -> list[Record]:
-    at = np.linspace(0, len(records) - 1, min(len(records), _CLICKED)).round()
-    return [records[i] for i in sorted({int(i) for i in at})]
-
-
-def _noc(results: Sequence[ObjectResult] | None, target: float) -> float | None:
-    return float(np.mean([r.noc(target) for r in results])) if results else None
-
-
-def _after_click(results: Sequence[ObjectResult] | None, n: int) -> float | None:
-    return float(np.mean([r.ious[n - 1] for r in results])) if results else None

@@ -55,6 +55,9 @@ def test_a_run_is_followed_from_its_start_to_its_end() -> None:
     table = [{"metric": "IoU", "before": 0.4, "after": 0.8}]
     run = follow(run, [{"event": "help", "table": table}])
     assert run.table == (HelpRow("IoU", 0.4, 0.8),)
+    none = {"metric": "NoC@85", "before": None, "after": None, "note": "it takes no clicks"}
+    (row,) = follow(run, [{"event": "help", "table": [none]}]).table
+    assert (row.text, row.better) == ("NoC@85: it takes no clicks", None)
     end = {"event": "finished", "reason": "early", "best_epoch": 1, "model": "best.safetensors"}
     run = follow(run, [end])
     assert (run.status, run.alive, run.done) == ("finished", False, 1.0)

@@ -69,11 +69,19 @@ class HelpRow:
     metric : str
     before, after : float or None
         On the validation images; None where it could not be measured.
+    note : str
+        Why it could not.
     """
 
     metric: str
     before: float | None
     after: float | None
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """What the line is about."""
+        return f"{self.metric}: {self.note}" if self.note else self.metric
 
     @property
     def better(self) -> bool | None:
@@ -299,7 +307,12 @@ def _previews(progress: RunProgress, event: Event) -> RunProgress:
 
 def _help(progress: RunProgress, event: Event) -> RunProgress:
     table = tuple(
-        HelpRow(str(row["metric"]), _number(row.get("before")), _number(row.get("after")))
+        HelpRow(
+            str(row["metric"]),
+            _number(row.get("before")),
+            _number(row.get("after")),
+            str(row.get("note") or ""),
+        )
         for row in event.get("table", ())
     )
     return replace(progress, table=table)

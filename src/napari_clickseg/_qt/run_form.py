@@ -153,7 +153,7 @@ class HelpTable(QWidget):
         self.setToolTip(
             "On the validation images, before and after training. IoU and Dice: larger is better. "
             "NoC@85: the clicks that an object needs until the IoU is 0.85 (20 where it never "
-            "is); fewer is better."
+            "is); fewer is better. Jittered clicks miss by some pixels, as those of a hand."
         )
         desk.ties.show(self._show, "run")
 
@@ -165,7 +165,7 @@ class HelpTable(QWidget):
         table = self._state.run.table
         lines = [("Did it help?", "before", "after")]
         lines += [
-            (one.metric, figure_text(one.before), figure_text(one.after) + _arrow(one.better))
+            (one.text, figure_text(one.before), figure_text(one.after) + _arrow(one.better))
             for one in table
         ]
         while len(self._labels) < len(lines):

@@ -143,7 +143,7 @@ def _done(folder: Path, reason: str) -> int:
                 before, after = (
                     "-" if row[k] is None else f"{row[k]:.3f}" for k in ("before", "after")
                 )
-                say(f"{row['metric']}: {before} -> {after}")
+                say(f"{row['metric']}: {row.get('note') or f'{before} -> {after}'}")
     if reason == "stopped":
         say(f"Stopped; go on with: clickseg train --resume {folder}")
     say(f"Model: {run.model}")

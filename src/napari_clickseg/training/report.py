@@ -116,11 +116,11 @@ def _help(table: Sequence[dict[str, Any]]) -> str:
     def shown(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
 
-    lines = ["| on the validation images | before | after |", "|---|--:|--:|"]
-    lines += [
-        f"| {row['metric']} | {shown(row['before'])} | {shown(row['after'])} |" for row in table
-    ]
-    return "\n".join(lines)
+    def about(row: dict[str, Any]) -> str:
+        return f"{row['metric']}: {row['note']}" if row.get("note") else str(row["metric"])
+
+    rows = [[about(row), shown(row["before"]), shown(row["after"])] for row in table]
+    return markdown(["on the validation images", "before", "after"], rows)
 
 
 def _worst(images: Sequence[dict[str, str]], *, clicked: bool) -> str:
