@@ -133,9 +133,31 @@ def test_imperfect_mask_is_made_in_different_ways():
     assert any(grown) and any(shrunk) and any(shifted)
 
 
-def test_imperfect_mask_of_a_thin_object_is_not_empty():
+def thin_objects():
+    """Objects of 64 pixels and a little more, none of which has a middle."""
+    line, cross, dots = (np.zeros((90, 90), bool) for _ in range(3))
+    line[40, 10:74] = True
+    cross[5:85, 44] = cross[44, 5:85] = True
+    dots[10:26:2, 10:26:2] = True
+    diagonal, frame = np.eye(70, dtype=bool), np.ones((17, 17), bool)
+    frame[1:-1, 1:-1] = False
+    return {"line": line, "cross": cross, "dots": dots, "diagonal": diagonal, "frame": frame,
+            "everything": np.ones((8, 8), bool)}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", thin_objects())
+def test_imperfect_mask_of_a_thin_object_is_as_imperfect(name):
+    truth = thin_objects()[name]
+    assert truth.sum() >= 64
+    for seed in range(60):
+        mask = imperfect_mask(truth, np.random.default_rng(seed))
+        assert 0.6 <= iou(mask, truth) <= 0.8
+        assert (mask == imperfect_mask(truth, np.random.default_rng(seed))).all()
+
+
+def test_imperfect_mask_of_a_speck_is_not_empty():
     truth = np.zeros((50, 50), bool)
-    truth[25, 10:40] = True
+    truth[25, 10] = True
     assert imperfect_mask(truth, np.random.default_rng(0)).any()
 
 

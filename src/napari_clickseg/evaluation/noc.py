@@ -298,14 +298,15 @@ def imperfect_mask(
     """Dilate, erode or shift the truth so that its IoU with the result is in a range.
 
     The IoU aimed at is drawn from the range, and so is the order in which the three are tried.
-    Where none gets into the range, as with very small objects, the nearest one is taken.
+    Where none gets into the range, as with thin objects, pixels along the edge are turned over
+    in random order instead.
 
     Parameters
     ----------
     truth : bool (Y, X)
         Not empty.
     rng : numpy.random.Generator
-        Draws the IoU, the order and the shift's direction.
+        Draws the IoU, the order and the shift's direction, and the order of the pixels.
     lowest, highest : float
         The range of the IoU.
 
@@ -323,8 +324,29 @@ def imperfect_mask(
             if miss < best_miss and mask.any():
                 best, best_miss = mask, miss
         if lowest <= iou(best, truth) <= highest:
-            break
-    return best
+            return best
+    ragged = _ragged(truth, rng, float(aim), lowest)
+    found = iou(ragged, truth)
+    return ragged if lowest <= found <= highest or abs(found - aim) < best_miss else best
+
+
+def _ragged(truth: BoolArray, rng: np.random.Generator, aim: float, lowest: float) -> BoolArray:
+    """Turn pixels over, those nearest to the edge first, until the IoU is as low as `aim`.
+
+    The last one is left where the IoU would fall below `lowest`.
+    """
+    padded = np.pad(truth, 1)  # the image's border is an edge too
+    away = ndimage.distance_transform_edt(padded) + ndimage.distance_transform_edt(~padded)
+    rings = np.ceil(away[1:-1, 1:-1]).ravel()
+    order = np.lexsort((rng.random(rings.size), rings))
+    inside = truth.ravel()[order]
+    area = inside.sum()
+    ious = (area - np.cumsum(inside)) / (area + np.cumsum(~inside))
+    last = int(np.searchsorted(-ious, -aim))
+    changed = order[: last + int(ious[last] >= lowest)]
+    mask = truth.copy()
+    mask.ravel()[changed] ^= True
+    return mask
 
 
 def _bisected(truth: BoolArray, kind: int, angle: float, aim: float) -> Iterator[BoolArray]:
