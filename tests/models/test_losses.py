@@ -73,7 +73,7 @@ def test_ignored_pixels_have_no_gradient(mode: Mode, name: str) -> None:
     assert float(logits.grad[:, :, 3:].abs().max()) > 0
 
 
-@pytest.mark.parametrize(
+WEIGHTED = pytest.mark.parametrize(
     ("mode", "name", "weights"),
     [
         ("binary", "SoftBCEWithLogitsLoss", [1.0, 8.0]),
@@ -83,6 +83,16 @@ def test_ignored_pixels_have_no_gradient(mode: Mode, name: str) -> None:
         ("multilabel", "TverskyLoss", [8.0, 1.0, 1.0]),
     ],
 )
+
+
+@WEIGHTED
+def test_class_weights_go_where_the_logits_are(mode: Mode, name: str, weights: list[float]) -> None:
+    """The device "meta" computes nothing, but refuses what lies elsewhere."""
+    logits, target = (value.to("meta") for value in (right(mode, 3.0), truth(mode)))
+    assert build_loss([Term(name)], mode, weights)(logits, target).device.type == "meta"
+
+
+@WEIGHTED
 def test_class_weights_make_a_class_count_more(mode: Mode, name: str, weights: list[float]) -> None:
     target = truth(mode)
     logits = right(mode, 3.0)

@@ -156,6 +156,8 @@ def _made(
         return _weighted_cross_entropy(weights or (), term.options), True
     if term.name == _MCC:
         return (lambda logits, target: loss(logits.sigmoid(), target)), False
+    if term.name == _BCE and weighted:  # its weights are where it is, not where the logits are
+        return (lambda logits, target: loss.to(logits.device)(logits, target)), True
     return loss, weighted
 
 
