@@ -32,6 +32,16 @@ def test_an_empty_image_that_is_predicted_empty_is_right() -> None:
     assert values["iou_macro"] == 0, "over all pixels nothing was found"
 
 
+def test_a_class_that_is_nowhere_and_not_predicted_is_right() -> None:
+    empty, some = np.zeros((1, 4, 4), bool), np.ones((1, 4, 4), bool)
+    nothing = figures([count(empty, empty)], ["bud"])
+    assert nothing == dict.fromkeys(nothing, 1.0)
+    both = np.concatenate([some, empty])
+    assert figures([count(both, both)], ["mother", "bud"])["dice_bud"] == 1
+    missed = figures([count(empty, some)], ["bud"])
+    assert missed["dice_micro"] == missed["iou_bud"] == 0
+
+
 def test_micro_counts_pixels_and_macro_counts_classes() -> None:
     truth = np.zeros((2, 10, 10), bool)
     truth[0, :9] = True  # a large class, found; a small one, missed

@@ -8,14 +8,17 @@ image without a tumour that is predicted empty is right.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
 
 __all__ = ["Counts", "confusion", "count", "figures", "higher_is_better"]
 
@@ -93,16 +96,20 @@ def figures(images: Sequence[Counts], classes: Sequence[str]) -> dict[str, float
     out: dict[str, float] = {}
     for figure, function in (("dice", metrics.f1_score), ("iou", metrics.iou_score)):
         for name, reduction in _REDUCTIONS.items():
-            value = function(*stats, reduction=reduction, zero_division=1.0)
-            out[f"{figure}_{name}"] = float(value)
+            out[f"{figure}_{name}"] = _figure(function, stats, reduction)
     for figure in ("precision", "recall"):
-        value = getattr(metrics, figure)(*stats, reduction="macro", zero_division=1.0)
-        out[figure] = float(value)
+        out[figure] = _figure(getattr(metrics, figure), stats, "macro")
     for k, name in enumerate(classes):
         whole = [part[:, k : k + 1] for part in stats]
         for figure, function in (("dice", metrics.f1_score), ("iou", metrics.iou_score)):
-            out[f"{figure}_{name}"] = float(function(*whole, reduction="micro", zero_division=1.0))
+            out[f"{figure}_{name}"] = _figure(function, whole, "micro")
     return out
+
+
+def _figure(function: Callable[..., Any], stats: Sequence[Tensor], reduction: str) -> float:
+    """Return a figure, 1 where there is nothing: the library's "micro" leaves 0 / 0 as it is."""
+    value = float(function(*stats, reduction=reduction, zero_division=1.0))
+    return 1.0 if math.isnan(value) else value
 
 
 def confusion(
