@@ -271,6 +271,15 @@ def test_imagenet_s_encoder_is_taken_where_it_can_be_had(
     assert begun.trained_encoder
     name = "encoder.features.1.conv.0.0.weight"
     assert torch.equal(begun.network.state_dict()[name], made[0].state_dict()[name])
+    assert begun.card.training["started_from"] == "imagenet"
+    assert [source.name for source in begun.card.data] == ["ImageNet", str(project)]
+
+
+def test_a_card_says_what_was_taken_not_what_was_asked_for(project: Path) -> None:
+    begun = module.make_start(prepare(spec(project, start="default")))
+    assert not begun.trained_encoder, "its network is another one"
+    assert begun.card.training["started_from"] == "scratch"
+    assert [source.name for source in begun.card.data] == [str(project)]
 
 
 def test_a_stopped_run_is_resumed_to_the_result_of_an_unbroken_one(

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["Start", "start_network"]
 
 _IMAGENET, _SCRATCH, _DEFAULT = "imagenet", "scratch", "default"
+_IMAGENET_DATA = DataSource(
+    name="ImageNet",
+    images=1_281_167,
+    licence="for research and teaching (image-net.org)",
+    citation="Deng et al., CVPR 2009",
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Start:
     trained_encoder : bool
         Whether the encoder starts trained.
     before : ModelCard or None
-        Of the model that the weights are from.
+        Of the model that this one is compared with: the start, or the default one where that is
+        ImageNet's; None from scratch.
     """
 
     network: nn.Module
@@ -87,12 +94,15 @@ def start_network(
     named = spec.start if spec.start not in (_IMAGENET, _SCRATCH) else _DEFAULT
     entry = find_model(named)
     before = read_card(entry.path)
-    card = _card(spec, before, classes, zoom, images)
+    card = _card(spec, before, classes, zoom)
     network = build_network(card)
     _check(network, card)
-    taken = False
+    taken, started_from = False, _SCRATCH
+    data: tuple[DataSource, ...] = ()
     if spec.start == _IMAGENET:
         taken = _from_imagenet(network, card, warn)
+        if taken:
+            started_from, data = _IMAGENET, (_IMAGENET_DATA,)
     if spec.start != _SCRATCH and not taken:
         known, _ = load_network(entry.path, expected_sha256=entry.sha256)
         source = Layout(before.encoding, before.image_channels)
@@ -104,9 +114,21 @@ def start_network(
                 f"The network differs from that of '{before.name}', so nothing of it could be "
                 "taken: training begins from scratch."
             )
-        elif not done.encoder:
-            warn(f"Only a part of the weights of '{before.name}' fits this network.")
+        else:
+            started_from, data = before.name, before.data
+            if not done.encoder:
+                warn(f"Only a part of the weights of '{before.name}' fits this network.")
+    card = card.model_copy(update=_origin(spec, started_from, data, images))
     return Start(network, card, taken, None if spec.start == _SCRATCH else before)
+
+
+def _origin(
+    spec: TrainingSpec, started_from: str, data: tuple[DataSource, ...], images: int
+) -> dict[str, Any]:
+    """Return what the card says of where the weights are from."""
+    own = DataSource(name=spec.project, images=images, licence="not stated")
+    training = {"spec": spec.model_dump(mode="json"), "started_from": started_from}
+    return {"data": (*data, own), "training": training}
 
 
 def _from_imagenet(network: nn.Module, card: ModelCard, warn: Callable[[str], object]) -> bool:
@@ -131,11 +153,9 @@ def _short(error: Exception) -> str:
     return text[text.find("(") + 1 : text.rfind(")")][:160] if "(" in text else text[:160]
 
 
-def _card(
-    spec: TrainingSpec, before: ModelCard, classes: ClassMap, zoom: float, images: int
-) -> ModelCard:
+def _card(spec: TrainingSpec, before: ModelCard, classes: ClassMap, zoom: float) -> ModelCard:
+    """Make the card, but for where the weights are from."""
     alike = spec.architecture in ("", before.architecture) and spec.encoder in ("", before.encoder)
-    own = before.model_dump() if spec.start != _SCRATCH else {"data": ()}
     from_clicks = before.encoding != "image" and spec.task == "click"
     return ModelCard(
         name=spec.name,
@@ -153,11 +173,6 @@ def _card(
         window=_window(spec, before, zoom),
         scouting=before.scouting if from_clicks and spec.start != _SCRATCH else None,
         licence="not stated",
-        data=(*own["data"], DataSource(name=spec.project, images=images, licence="not stated")),
-        training={
-            "spec": spec.model_dump(mode="json"),
-            "started_from": spec.start if spec.start == _SCRATCH else before.name,
-        },
     )
 
 
