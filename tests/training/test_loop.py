@@ -210,6 +210,39 @@ def test_a_loss_that_is_no_number_ends_it_and_the_last_good_weights_stay(tmp_pat
     assert all(bool(value.isfinite().all()) for value in weights(tmp_path / "bad").values())
 
 
+def test_without_a_finished_round_no_model_is_promised(tmp_path: Path) -> None:
+    bad = Threshold()
+    bad.spoil[(1, 1)] = float("nan")
+    with pytest.raises(TrainingError, match=r"round 1; there is no model yet\. Lower"):
+        train(tmp_path, spec(), bad)
+    assert not RunFolder(tmp_path).model.exists()
+
+
+class Steep(Threshold):
+    """A finite loss, whose gradients of some steps are none."""
+
+    def __init__(self, good: Callable[[int], bool]) -> None:
+        super().__init__()
+        self.good, self.count = good, 0
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        self.count += 1
+        found = super().loss(logits, batch)
+        return found if self.good(self.count) else found + (logits * 0).abs().sqrt().sum()
+
+
+def test_gradients_that_stay_no_numbers_end_it(tmp_path: Path) -> None:
+    """It would go on to its end without ever learning anything."""
+    work = Steep(lambda count: count <= 4)
+    with pytest.raises(TrainingError, match=r"50 batches in a row.*round 14; the best weights"):
+        train(tmp_path / "bad", spec(epochs=40, patience=0), work)
+    assert work.count == 54
+    assert all(bool(value.isfinite().all()) for value in weights(tmp_path / "bad").values())
+    few = Steep(lambda count: count % 3 == 0)
+    assert train(tmp_path / "few", spec(epochs=40, patience=0), few).reason == "done"
+    assert few.count > 50
+
+
 def test_full_memory_halves_the_batch_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

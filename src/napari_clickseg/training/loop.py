@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Loop", "Outcome"]
 
 _SMALLEST = 2  # windows at a time: batch normalisation needs two
+_LEFT_OUT = 50  # steps in a row without usable gradients, after which nothing will come of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Loop:
         self.optimizer = make_optimizer(network, spec, trained_encoder=trained_encoder)
         self.precision = Precision(self.device, spec.amp)
         self.epoch, self.best_epoch, self.idle, self.lowered = 0, 0, 0, 0
+        self.left_out = 0  # steps in a row
         self.best: float | None = None
         self.micro = spec.batch
         self.history: list[dict[str, Any]] = []
@@ -114,7 +116,8 @@ class Loop:
         Raises
         ------
         TrainingError
-            If the loss is no number any more, or the device's memory is too small.
+            If the loss, or the gradients for long, are no numbers any more, or the device's memory
+            is too small.
         OSError
             If nothing can be written.
         """
@@ -208,10 +211,13 @@ class Loop:
             except torch.OutOfMemoryError:
                 self._halve()
         if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss is no number any more in round {self.epoch + 1}; the last good weights "
-                "are kept. Lower the learning rate, or choose other losses."
-            )
+            raise self._lost(f"The loss is no number any more in round {self.epoch + 1}")
+        self._change()
+        self.work.learned(answer, batch)
+        return loss
+
+    def _change(self) -> None:
+        """Change the weights by the gradients, unless those are no numbers."""
         scaler = self.precision.scaler
         scaler.unscale_(self.optimizer)
         limit = self.spec.clip or float("inf")
@@ -219,9 +225,20 @@ class Loop:
         if scaler.is_enabled() or bool(torch.isfinite(norm)):
             scaler.step(self.optimizer)  # leaves a step with infinite gradients out
             self.average.update(self.network)
+            self.left_out = 0
+        else:
+            self.left_out += 1
         scaler.update()
-        self.work.learned(answer, batch)
-        return loss
+        if self.left_out >= _LEFT_OUT:
+            raise self._lost(
+                f"The gradients of {self.left_out} batches in a row are no numbers in round "
+                f"{self.epoch + 1}"
+            )
+
+    def _lost(self, what: str) -> TrainingError:
+        """Say what went wrong for good, what there is, and what to do."""
+        there = "the best weights so far are kept" if self.best_epoch else "there is no model yet"
+        return TrainingError(f"{what}; {there}. Lower the learning rate, or choose other losses.")
 
     def _gradients(self, batch: Batch) -> tuple[float, Tensor]:
         """Add up the gradients of a batch, part by part; return the loss and the logits."""
