@@ -9,12 +9,13 @@ import pytest
 
 from napari_clickseg.evaluation.noc import NocSpec, ObjectResult
 from napari_clickseg.evaluation.plots import PlotError, plot_clicks
-from napari_clickseg.evaluation.report import by_set, mean_figures, report, table
+from napari_clickseg.evaluation.report import by_set, mean_figures, report, setbacks, table
 from napari_clickseg.evaluation.sweep import ImageResult
 
 
-def image(dataset, *ious, name="a", seconds=(0.1,)):
-    objects = [ObjectResult(i, 100, 0, 0.0, o, seconds, ()) for i, o in enumerate(ious, 1)]
+def image(dataset, *ious, name="a", seconds=(0.1,), clicks=0):
+    made = ((1.0, 1.0, True),) * clicks
+    objects = [ObjectResult(i, 100, 0, 0.0, o, seconds, made) for i, o in enumerate(ious, 1)]
     return ImageResult(dataset, name, tuple(objects))
 
 
@@ -37,6 +38,32 @@ def test_failures_are_a_share_of_the_objects():
 def test_seconds_are_the_median_of_all_clicks():
     (figures,) = by_set([image("a", (0.5, 0.6), seconds=(0.1, 9.0)), image("a", (0.5, 0.6))])
     assert figures.seconds == pytest.approx(0.1)
+
+
+def test_clicks_that_make_it_worse_are_a_share_of_those_that_were_made():
+    worse = image("a", (0.5, 0.495, 0.484, 0.484), clicks=3)  # the last one goes on
+    once = image("a", (0.9, 0.85, 0.895, 0.895), clicks=3)
+    (figures,) = by_set([worse, once])
+    assert figures.worse_clicks == pytest.approx(2 / 6)
+    assert figures.worse_ends == 0.0
+    (figures,) = by_set([image("a", (0.9, 0.87), (0.9, 0.895), clicks=2)])
+    assert (figures.worse_clicks, figures.worse_ends) == (0.25, 0.5)
+
+
+def test_a_first_click_can_make_a_starting_mask_worse():
+    started = ObjectResult(1, 100, 0, 0.8, (0.7, 0.9), (), ((1.0, 1.0, True),) * 2)
+    (figures,) = by_set([ImageResult("a", "a", (started,))])
+    assert figures.worse_clicks == 0.5
+
+
+def test_setbacks_count_sets_alike_and_none_are_said_without_clicks():
+    lines = setbacks([image("a", (0.9, 0.5), clicks=2), image("b", *[(0.5, 0.9)] * 9, clicks=2)])
+    assert lines.startswith("25.0% of the clicks") and "50.0% of the objects" in lines
+    assert setbacks([image("none")]) == setbacks([SINGLE]) == ""
+    found = report([CROWD, image("a", (0.9, 0.5), clicks=2)], NocSpec())
+    assert found["sets"]["crowd"]["worse_clicks"] is None
+    assert (found["sets"]["a"]["worse_clicks"], found["sets"]["a"]["worse_ends"]) == (0.5, 1.0)
+    assert (found["mean"]["worse_clicks"], found["mean"]["worse_ends"]) == (0.5, 0.5)
 
 
 def test_repeats_of_an_object_count_as_one_object():

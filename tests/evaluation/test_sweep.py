@@ -13,6 +13,7 @@ from napari_clickseg.evaluation.sweep import (
     ImageResult,
     SegmenterFactory,
     SweepError,
+    _loaded,
     list_tasks,
     sweep,
 )
@@ -151,3 +152,28 @@ def test_the_very_session_is_driven_and_its_figures_do_not_depend_on_the_workers
         for one in result.objects:
             assert len(one.ious) == 2 and all(0 <= value <= 1 for value in one.ious)
             assert all(second > 0 for second in one.seconds)
+
+
+def test_figures_say_on_which_device_and_in_which_precision_they_were_made(
+    project, tmp_path, monkeypatch, capsys
+):
+    """Not what was asked for, `auto`: what that came to."""
+    import torch
+
+    from napari_clickseg import devices
+    from napari_clickseg.cli import main
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    precisions = {None: "float32", torch.bfloat16: "bfloat16"}
+    for quick, expected in precisions.items():
+        monkeypatch.setattr(devices, "quick_dtype", lambda _, quick=quick: quick)
+        monkeypatch.setattr("napari_clickseg.segmenter.quick_dtype", devices.quick_dtype)
+        file = tmp_path / f"{expected}.json"
+        words = ["evaluate", str(project), "--limit", "1", "--objects", "1", "--clicks", "1"]
+        _loaded.cache_clear()
+        assert main([*words, "--workers", "1", "--json", str(file)]) == 0
+        found = json.loads(file.read_text())
+        assert (found["device"], found["precision"]) == ("cpu", expected)
+    _loaded.cache_clear()
+    assert "of the clicks lower the IoU by more than 0.01" in capsys.readouterr().out

@@ -18,9 +18,10 @@ from napari_clickseg.cli._common import (
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from napari_clickseg.evaluation.noc import NocSpec
-    from napari_clickseg.evaluation.sweep import ImageResult
+    from napari_clickseg.evaluation.sweep import ImageResult, SegmenterFactory, Task
 
 
 def add(verbs: Any) -> None:
@@ -63,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     from napari_clickseg.data.masks import check_free
     from napari_clickseg.evaluation.plots import check_plot, plot_clicks
-    from napari_clickseg.evaluation.report import report, table
-    from napari_clickseg.evaluation.sweep import SweepError
+    from napari_clickseg.evaluation.report import report, setbacks, table
+    from napari_clickseg.evaluation.sweep import SweepError, list_tasks
     from napari_clickseg.models.checkpoint import read_card, sha256
     from napari_clickseg.models.registry import find_model
 
@@ -77,15 +78,20 @@ def run(args: argparse.Namespace) -> int:
     read_card(path)  # says what is wrong with a file that is no model
     checksum = sha256(path)
     spec = _spec(args)
-    results = _results(args, spec, f"model {checksum}")
+    tasks = list_tasks(args.datasets, limit=args.limit)
+    factory, workers = _factory(args)
+    results = _results(args, factory, workers, tasks, spec, f"model {checksum}")
     if not any(result.objects for result in results):
         raise SweepError(
             f"There is no object of {spec.least} pixels or more; 0 and {spec.ignore} do not "
             "count as objects (see --ignore)."
         )
     say(table(results))
+    if line := setbacks(results):
+        say(line)
     if args.json is not None:
-        figures = report(results, spec, model=args.model, sha256=checksum, device=args.device)
+        about = {"model": args.model, "sha256": checksum} | factory.running()
+        figures = report(results, spec, **about)
         args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if args.plot is not None:
         plot_clicks(results, args.plot, title=f"model {args.model}")
@@ -106,19 +112,31 @@ def _spec(args: argparse.Namespace) -> NocSpec:
     )
 
 
-def _results(args: argparse.Namespace, spec: NocSpec, label: str) -> list[ImageResult]:
+def _factory(args: argparse.Namespace) -> tuple[SegmenterFactory, int]:
+    """Return what loads the model, and how many images are worked on at a time."""
     from dask.system import CPU_COUNT
 
-    from napari_clickseg.evaluation.sweep import SegmenterFactory, list_tasks, sweep
-
-    tasks = list_tasks(args.datasets, limit=args.limit)
     from napari_clickseg.devices import choose_device  # torch, only once all was found
+    from napari_clickseg.evaluation.sweep import SegmenterFactory
 
     on_processor = choose_device(args.device).type == "cpu"
     workers = args.workers or (min(CPU_COUNT, 8) if on_processor else 1)
+    return SegmenterFactory(args.model, args.device, max(1, CPU_COUNT // workers)), workers
+
+
+def _results(
+    args: argparse.Namespace,
+    factory: SegmenterFactory,
+    workers: int,
+    tasks: Sequence[Task],
+    spec: NocSpec,
+    label: str,
+) -> list[ImageResult]:
+    from napari_clickseg.evaluation.sweep import sweep
+
     with progress(len(tasks), "image") as bar:
         return sweep(
-            SegmenterFactory(args.model, args.device, max(1, CPU_COUNT // workers)),
+            factory,
             tasks,
             spec,
             resume=args.resume,

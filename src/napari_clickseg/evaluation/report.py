@@ -7,6 +7,7 @@ drown the others.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,21 @@ if TYPE_CHECKING:
     from napari_clickseg.evaluation.noc import NocSpec, ObjectResult
     from napari_clickseg.evaluation.sweep import ImageResult
 
-__all__ = ["SHOWN_CLICKS", "THRESHOLDS", "SetFigures", "figures", "mean_figures", "report", "table"]
+__all__ = [
+    "SHOWN_CLICKS",
+    "THRESHOLDS",
+    "SetFigures",
+    "figures",
+    "mean_figures",
+    "report",
+    "setbacks",
+    "table",
+]
 
 THRESHOLDS = (0.80, 0.85, 0.90)
 SHOWN_CLICKS = (1, 2, 3, 5, 10, 20)
+_LOST = 0.01  # of the IoU: a click that lowers it by more is one too many
+_SHORT = 0.02  # of the IoU: an object that ends by more below its best
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,10 @@ class SetFigures:
         Mean IoU before the first click.
     seconds : float
         Median of the seconds per click; NaN where no click was made.
+    worse_clicks : float
+        Share of the clicks that lower the IoU by more than 0.01; NaN where none was made.
+    worse_ends : float
+        Share of the objects whose last IoU is more than 0.02 below their best.
     """
 
     name: str
@@ -52,6 +68,8 @@ class SetFigures:
     iou: tuple[float, ...]
     start_iou: float
     seconds: float
+    worse_clicks: float
+    worse_ends: float
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as values that JSON knows."""
@@ -62,6 +80,8 @@ class SetFigures:
             "start_iou": self.start_iou,
             "iou": {str(n): value for n, value in enumerate(self.iou, 1)},
             "seconds_per_click": self.seconds if self.seconds == self.seconds else None,
+            "worse_clicks": self.worse_clicks if self.worse_clicks == self.worse_clicks else None,
+            "worse_ends": self.worse_ends,
         }
 
 
@@ -75,6 +95,7 @@ def figures(name: str, results: Iterable[ImageResult]) -> SetFigures | None:
     found = [result for _, result in objects]
     percent = {round(100 * t): t for t in THRESHOLDS}
     seconds = [s for result in found for s in result.seconds]
+    lost = [value for result in found for value in _losses(result)]
     return SetFigures(
         name,
         len({(image, result.identifier) for image, result in objects}),
@@ -83,12 +104,21 @@ def figures(name: str, results: Iterable[ImageResult]) -> SetFigures | None:
         tuple(fmean(values) for values in zip(*(r.ious for r in found), strict=True)),
         fmean(result.start_iou for result in found),
         median(seconds) if seconds else float("nan"),
+        fmean(value > _LOST for value in lost) if lost else float("nan"),
+        fmean(max(result.ious) - result.ious[-1] > _SHORT for result in found),
     )
+
+
+def _losses(result: ObjectResult) -> list[float]:
+    """Return by how much each click that was made lowered the IoU."""
+    ious = (result.start_iou, *result.ious[: len(result.clicks)])
+    return [before - after for before, after in pairwise(ious)]
 
 
 def mean_figures(sets: Sequence[SetFigures]) -> SetFigures:
     """Average over sets, each counting the same; of the seconds, the median of the medians."""
     timed = [s.seconds for s in sets if s.seconds == s.seconds]
+    clicked = [s.worse_clicks for s in sets if s.worse_clicks == s.worse_clicks]
     return SetFigures(
         "mean over sets",
         sum(s.objects for s in sets),
@@ -97,6 +127,8 @@ def mean_figures(sets: Sequence[SetFigures]) -> SetFigures:
         tuple(fmean(values) for values in zip(*(s.iou for s in sets), strict=True)),
         fmean(s.start_iou for s in sets),
         median(timed) if timed else float("nan"),
+        fmean(clicked) if clicked else float("nan"),
+        fmean(s.worse_ends for s in sets),
     )
 
 
@@ -157,6 +189,17 @@ def table(results: Sequence[ImageResult]) -> str:
         for row in rows
     ]
     return _aligned(lines)
+
+
+def setbacks(results: Sequence[ImageResult]) -> str:
+    """Say in a line how often more clicks are worse, in the mean over sets; "" without clicks."""
+    sets = by_set(results)
+    if not sets or (mean := mean_figures(sets)).worse_clicks != mean.worse_clicks:
+        return ""
+    return (
+        f"{mean.worse_clicks:.1%} of the clicks lower the IoU by more than {_LOST}; "
+        f"{mean.worse_ends:.1%} of the objects end more than {_SHORT} below their best."
+    )
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:

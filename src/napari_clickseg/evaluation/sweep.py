@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from napari_clickseg.segmenter import Segmenter
+
 __all__ = ["ImageResult", "SegmenterFactory", "SweepError", "Task", "list_tasks", "sweep"]
 
 Scheduler = Literal["threads", "processes", "sync"]
@@ -111,9 +113,22 @@ class SegmenterFactory:
         with _LOADING:
             return _loaded(self)
 
+    def running(self) -> dict[str, str]:
+        """Say on which device the model runs, and in which precision, for a report.
+
+        Where this process has run it, as it ran then.
+        """
+        from napari_clickseg.devices import quick_dtype
+
+        with _LOADING:
+            segmenter = _loaded(self)
+        quick = quick_dtype(segmenter.device) if segmenter.half else None
+        precision = "float32" if quick is None else str(quick).removeprefix("torch.")
+        return {"device": str(segmenter.device), "precision": precision}
+
 
 @lru_cache(maxsize=1)
-def _loaded(factory: SegmenterFactory) -> ClickPredictor:
+def _loaded(factory: SegmenterFactory) -> Segmenter:
     from napari_clickseg.segmenter import load_segmenter
 
     return load_segmenter(factory.model, factory.device)
