@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING, Any
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
 
+from napari_clickseg import batch
 from napari_clickseg._napari.training_controller import TrainController
 from napari_clickseg._napari.training_settings import settings_of
+from napari_clickseg.batch import predict_rest
+from napari_clickseg.data.project import read_project
+from napari_clickseg.data.review import ReviewQueue
+from napari_clickseg.models.card import ModelCard, WindowSpec
+from napari_clickseg.models.checkpoint import save_model
+from napari_clickseg.segmenter import Segmenter
 from napari_clickseg.training.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -470,6 +478,63 @@ def test_planes_without_labels_are_left_out_unless_marked_as_empty(bench: Bench)
     bench.viewer.dims.ndisplay = 3
     bench.controller.toggle_empty()
     assert "2D view" in bench.state.message
+
+
+class Bright(torch.nn.Module):
+    """Finds what is bright."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x[:, :1] - 0.5) * 60
+
+
+@pytest.fixture
+def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a model file that finds what is bright, without a click."""
+    card = ModelCard(
+        name="bright", architecture="unet", encoder="none", encoding="image", image_channels=1,
+        automatic=True, class_ids=(1,), window=WindowSpec(size=64, zoom=1.0),
+    )  # fmt: skip
+    path = tmp_path / "bright.safetensors"
+    save_model(path, {"weight": torch.ones(1)}, card)
+    made = Segmenter(Bright(), card, device="cpu", half=False)
+    monkeypatch.setattr(batch, "load_segmenter", lambda *_: made)
+    return path
+
+
+def test_planes_without_labels_are_kept_where_wanted_predicted_and_reviewed(
+    bench: Bench, finder: Path
+) -> None:
+    """From a stack of which some planes are annotated to the queue, and back to training."""
+    labels = annotated(bench, "stack", planes=5)
+    labels.data[2:] = 0
+    bench.controller.keep_together("image")
+    check(bench)
+    (project,) = (bench.home / "projects").iterdir()
+    assert read_project(project).unannotated == ()
+    bench.controller.keep_rest(True)
+    assert bench.state.found is None, "it says something else now"
+    assert "2 annotated images" in check(bench)
+    names = [one.name for one in read_project(project).unannotated]
+    assert names == [f"images/stack_{n}.png" for n in (2, 3, 4)]
+    assert sorted(predict_rest(project, finder).predicted) == names
+    queue = ReviewQueue(project)
+    assert sorted(review.image for review in queue.waiting()) == names
+    queue.accept(names[0])
+    assert "3 annotated images" in check(bench), "what was accepted is learned from"
+    assert len(queue.waiting()) == 2, "what waits goes on waiting"
+    labels.data[1] = 0
+    assert "2 annotated images" in check(bench), "what was erased is not"
+    bench.controller.keep_rest(False)
+    assert "2 annotated images" in check(bench), "what was accepted is never removed"
+    assert {one.name for one in read_project(project).records} == {"images/stack_0.png", names[0]}
+
+
+def check(bench: Bench) -> str:
+    """Have the layers gathered and looked through; return what there is."""
+    bench.controller.check()
+    bench.wait(lambda: not bench.state.busy)
+    assert bench.state.found is not None, bench.state.message
+    return bench.state.found.lines[0]
 
 
 def test_unlabelled_layers_are_refused_with_what_to_do(bench: Bench) -> None:

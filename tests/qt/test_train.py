@@ -163,6 +163,24 @@ def test_a_pair_that_is_not_ticked_is_not_learned_from(
     qtbot.waitUntil(lambda: "2 annotated images" in widget.source.found.value, timeout=30_000)
 
 
+def test_what_has_no_labels_is_kept_where_that_is_ticked(
+    open_train: Open, training_home: Path, qtbot: Any
+) -> None:
+    viewer, widget = open_train(show=True)
+    assert not widget.source.rest.visible, "there is nothing yet"
+    annotate(viewer, "a", "b", "c")
+    viewer.layers["c labels"].data[:] = 0
+    qtbot.waitUntil(lambda: widget.source.pairs.topLevelItemCount() == 3)
+    assert widget.source.rest.visible and not widget.source.rest.value
+    click(widget.source.rest)
+    assert widget.desk.state.rest
+    click(widget.source.check)
+    qtbot.waitUntil(lambda: "2 annotated images" in widget.source.found.value, timeout=30_000)
+    (project,) = (training_home / "projects").iterdir()
+    assert sorted(path.stem for path in (project / "images").iterdir()) == ["a", "b", "c"]
+    assert sorted(path.stem for path in (project / "masks").iterdir()) == ["a", "b"]
+
+
 def test_images_that_belong_together_are_given_the_same_group(
     open_train: Open, training_child: Any, qtbot: Any
 ) -> None:
@@ -342,7 +360,7 @@ CHANGES: dict[str, Any] = {
     "run": BUSY_RUN, "message": "Something happened.", "busy": "Looking through the images …",
     "steps": (3, 9), "found": Found(("9 images",), ("Note.",), (), "Will train."), "name": "mine",
     "source": "project", "project": "/some/where", "settings": {"epochs": 3}, "home": "/else",
-    "together": "image", "show_previews": True,
+    "together": "image", "rest": True, "show_previews": True,
 }  # fmt: skip
 
 

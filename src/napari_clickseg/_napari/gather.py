@@ -16,6 +16,7 @@ from napari_clickseg.data.annotations import Annotations, ProjectClick, read_cli
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.names import safe_name
 from napari_clickseg.data.project import Record
+from napari_clickseg.data.review_table import ACCEPTED, TABLE, read_reviews
 from napari_clickseg.data.writer import ProjectWriter
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.planes import Plane
     from napari_clickseg.data.classes import ProjectClass, ProjectClasses
+    from napari_clickseg.data.project import Unannotated
 
     GroupBy = Literal["layer", "image"] | Callable[[PairData, Plane], str]
 
@@ -86,8 +88,9 @@ def gather(
     rest : bool
         Planes that are not annotated are kept as such, for a model to predict.
     only : bool
-        Records of the project that don't come from these pairs are removed; for a folder that is
-        the program's own.
+        Records of the project that don't come from these pairs are removed, and masks of planes
+        whose labels were erased; for a folder that is the program's own. What was accepted in a
+        review stays all the same.
     group_by : {"layer", "image"} or callable
         What must not be split: all planes of a layer, or each plane, or what
         ``group_by(pair, plane)`` returns. Images that were opened from a project keep their group.
@@ -102,7 +105,8 @@ def gather(
     """
     writer = ProjectWriter(folder)
     classes = _classes(pairs, writer.classes)
-    work = _Work(writer, classes, really_empty, rest, group_by)
+    accepted = _accepted(Path(folder)) if only else frozenset()
+    work = _Work(writer, classes, really_empty, rest, group_by, accepted if only else None)
     total, done = sum(pair.count for pair in pairs), 0
     for pair in pairs:
         for plane in pair.planes():
@@ -115,7 +119,7 @@ def gather(
             "Nothing is annotated on the chosen images; outline some objects and accept them first."
         )
     if only:
-        writer.keep_only({*work.annotated, *work.others})
+        writer.keep_only({*work.annotated, *work.others, *accepted})
     return Gathered(Path(folder), tuple(work.annotated), work.left_out)
 
 
@@ -129,9 +133,11 @@ class _Work:
         really_empty: bool,
         rest: bool,
         group_by: GroupBy,
+        accepted: frozenset[str] | None,
     ) -> None:
         self._writer, self._classes, self._rest = writer, classes, rest
         self._really_empty, self._group_by = really_empty, group_by
+        self._accepted = accepted  # None: all masks that are there stay
         self._used: set[str] = set()
         self.annotated: list[str] = []
         self.others: list[str] = []
@@ -149,7 +155,7 @@ class _Work:
         image = _read_image(pair, plane)
         name, group, split = self._place(pair, plane, image)
         there = self._writer.find(name)
-        if not annotated and there is not None:
+        if not annotated and there is not None and self._stays(there):
             self.others.append(there.name)
             return
         noted = there.clicks if isinstance(there, Record) else None
@@ -168,6 +174,15 @@ class _Work:
             classes=self._classes,
         )
         (self.annotated if annotated else self.others).append(entry.name)
+
+    def _stays(self, there: Record | Unannotated) -> bool:
+        """Whether a record of a plane without labels stays as it is, with its mask if it has one.
+
+        Labels that were erased are no annotation any more; what came from a review was never in
+        the layer.
+        """
+        erased = isinstance(there, Record) and self._accepted is not None
+        return not erased or there.name in (self._accepted or ())
 
     def _place(self, pair: PairData, plane: Plane, image: npt.NDArray[Any]) -> tuple[str, str, str]:
         """Return name, group and split of a plane's record."""
@@ -195,6 +210,12 @@ class _Work:
         except ProjectError:  # there is one in another case
             return False
         return free or self._writer.holds(name, image, rgb=rgb)
+
+
+def _accepted(folder: Path) -> frozenset[str]:
+    """Return the images of a project whose masks come from a review."""
+    found = read_reviews(folder / TABLE)
+    return frozenset(name for name, review in found.items() if review.state == ACCEPTED)
 
 
 def _is_whole(pair: PairData) -> bool:

@@ -60,7 +60,10 @@ def predicting_text(now: Predicting) -> str:
             return f"Ended after {done}." if now.total else "Nothing was predicted."
         case "finished":
             if not now.total:
-                return "Nothing was left to be predicted."
+                return (
+                    "Nothing was left to be predicted. What has no labels comes into a project of "
+                    "layers if Train is told to keep it."
+                )
             skipped = f", {len(now.problems)} could not be" if now.problems else ""
             return f"Done: {now.predicted} predicted{skipped}."
 

@@ -79,6 +79,11 @@ class TrainChoices:
         self.state.together = together
         self._forget_found()
 
+    def keep_rest(self, on: bool) -> None:
+        """Keep images and planes without labels in the project, to be predicted, or leave them."""
+        self.state.rest = on
+        self._forget_found()
+
     def toggle_empty(self) -> None:
         """Say of the displayed plane that there is really nothing in it, or take that back."""
         self.refresh_offers()
@@ -157,7 +162,9 @@ class TrainChoices:
                 return None
             try:
                 # What has a name grows; without one it is this session's, and only what is chosen.
-                gather = gatherer(self.viewer, chosen, state.together, only=not name)
+                gather = gatherer(
+                    self.viewer, chosen, state.together, only=not name, rest=state.rest
+                )
             except CompanionError as error:
                 state.message = one_line(error)
                 return None

@@ -56,7 +56,12 @@ def offers_of(
 
 
 def gatherer(
-    viewer: ViewerModel, offers: Sequence[Offer], together: Together, *, only: bool
+    viewer: ViewerModel,
+    offers: Sequence[Offer],
+    together: Together,
+    *,
+    only: bool,
+    rest: bool = False,
 ) -> Gather:
     """Note what is in layers, and return what makes a project folder of it on any thread.
 
@@ -69,7 +74,9 @@ def gatherer(
     together : {"layer", "image"}
         What must not be split, where an offer has no group.
     only : bool
-        Nothing else stays in the folder.
+        Nothing else stays in the folder, but for what was accepted in a review.
+    rest : bool
+        Planes without labels come into the project as well, to be predicted.
 
     Raises
     ------
@@ -83,7 +90,8 @@ def gatherer(
         return groups.get(pair.name) or (pair.name if together == "layer" else "")
 
     def work(folder: Path, steps: Steps) -> Path:
-        return gather(data, folder, only=only, group_by=group_of, progress=steps).folder
+        done = gather(data, folder, only=only, rest=rest, group_by=group_of, progress=steps)
+        return done.folder
 
     return work
 

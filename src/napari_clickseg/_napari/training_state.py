@@ -124,6 +124,9 @@ class TrainState:
     together : {"layer", "image"}
         Choice of the user: all planes of a layer go to training, or to validation, together; or
         each goes by itself.
+    rest : bool
+        Choice of the user: images and planes without labels come into the project as well, to be
+        predicted.
     project : str
         Choice of the user: path of the project folder or CSV file.
     name : str
@@ -167,6 +170,7 @@ class TrainState:
 
     source: Source = "layers"
     together: Together = "layer"
+    rest: bool = False
     project: str = ""
     name: str = ""
     home: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import LineEdit
+from magicgui.widgets import CheckBox, LineEdit
 from qtpy.QtCore import QSignalBlocker, QSize, Qt
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -77,6 +77,13 @@ class SourceForm(QWidget):
             "it back.",
             desk.controller.toggle_empty,
         )
+        self.rest = CheckBox(
+            label="",
+            text="Keep what has no labels",
+            tooltip="Images and planes without labels come into the project as well. Nothing is "
+            "learned from them, but Review can have them predicted by the model, to be corrected "
+            "and accepted. They are copied: of a large stack this takes time and room on the disk.",
+        )
         self.check = button(
             "Check",
             "Looks through images and labels and says what is there, what may be wrong, and what "
@@ -127,6 +134,7 @@ class SourceForm(QWidget):
         column.addWidget(self.nothing.native)
         self._stacks = form(form(self.together), self.empty, labels=False)
         column.addWidget(self._stacks.native)
+        column.addWidget(self.rest.native)
         self._where = form(self.path)
         column.addWidget(self._where.native)
         column.addWidget(self._browse.native)
@@ -141,8 +149,10 @@ class SourceForm(QWidget):
         self.name.native.setPlaceholderText("automatic")
         desk.ties.tie(self.name, "name")
         self.together.changed.connect(controller.keep_together)
+        self.rest.changed.connect(controller.keep_rest)
         desk.ties.show(self._show_source, "source")
         desk.ties.show(self._show_together, "together")
+        desk.ties.show(self._show_rest, "rest")
         desk.ties.show(self._show_path, "project")
         desk.ties.show(self._show_pairs, "offers")
         desk.ties.show(self._show_found, "found", "busy", "steps")
@@ -175,10 +185,15 @@ class SourceForm(QWidget):
         self.nothing.visible = layers and not some
         stacks = any(offer.pair.labels.ndim > 2 for offer in self._state.offers)
         self._stacks.visible = layers and stacks
+        self.rest.visible = layers and some
 
     def _show_together(self) -> None:
         with self.together.changed.blocked():
             self.together.value = self._state.together
+
+    def _show_rest(self) -> None:
+        with self.rest.changed.blocked():
+            self.rest.value = self._state.rest
 
     def _show_path(self) -> None:
         if self.path.value != self._state.project:
