@@ -17,7 +17,9 @@ from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import save_model
 from napari_clickseg.segmenter import Segmenter
+from napari_clickseg.training.prepare import prepare
 from napari_clickseg.training.runs import RunFolder
+from napari_clickseg.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -527,6 +529,45 @@ def test_planes_without_labels_are_kept_where_wanted_predicted_and_reviewed(
     bench.controller.keep_rest(False)
     assert "2 annotated images" in check(bench), "what was accepted is never removed"
     assert {one.name for one in read_project(project).records} == {"images/stack_0.png", names[0]}
+
+
+@pytest.mark.parametrize("by", ["group", "image"])
+def test_a_check_warns_of_a_split_by_image_as_the_run_does(
+    by: str, bench: Bench, project: Path
+) -> None:
+    names = sorted(path.name for path in (project / "images").iterdir())
+    lines = [f"images/{n},masks/{n},{g}" for n, g in zip(names, ["a", "a", "b", "b"], strict=True)]
+    (project / "index.csv").write_text("\n".join(["image,mask,group", *lines]) + "\n")
+    bench.controller.choose_project(str(project))
+    bench.state.settings = {"split_by": by}
+    check(bench)
+    assert bench.state.found is not None
+    warnings = [text for text in bench.state.found.warnings if "one group are both" in text]
+    spec = TrainingSpec(project=str(project), split_by=by)
+    assert warnings == [text for text in prepare(spec).warnings if "one group are both" in text]
+    assert len(warnings) == (by == "image")
+
+
+def test_planes_that_are_split_singly_are_warned_of_before_and_in_the_run(bench: Bench) -> None:
+    def said() -> bool:
+        check(bench)
+        assert bench.state.found is not None
+        return any("Planes of one image are both" in text for text in bench.state.found.warnings)
+
+    annotated(bench, "stack", planes=3)
+    annotated(bench, "other", planes=3)
+    assert not said(), "whole images are validated on"
+    bench.controller.keep_together("image")
+    assert said()
+    bench.controller.start()
+    bench.status("running")
+    bench.wait(lambda: bench.state.run.messages)
+    assert "Planes of one image are both" in bench.state.run.messages[0].text
+    bench.controller.stop()
+    bench.status("stopped")
+    for index in (0, 1):
+        bench.controller.set_group(index, f"specimen {index}")
+    assert not said(), "they have groups"
 
 
 def check(bench: Bench) -> str:

@@ -14,7 +14,12 @@ from napari_clickseg._napari import training_work as work
 from napari_clickseg._napari.layers import CompanionError
 from napari_clickseg._napari.training_runs import plain_name
 from napari_clickseg._napari.training_settings import checked, value_of
-from napari_clickseg._napari.training_source import gatherer, offers_of, toggle_empty
+from napari_clickseg._napari.training_source import (
+    gatherer,
+    offers_of,
+    split_warning,
+    toggle_empty,
+)
 from napari_clickseg.training.spec import SpecError
 
 if TYPE_CHECKING:
@@ -149,6 +154,7 @@ class TrainChoices:
 
     def _order(self) -> work.Order | None:
         state, gather, name = self.state, None, self.state.name
+        said: tuple[str, ...] = ()
         folder = Path(state.home) / "projects" / plain_name(name)
         if state.source == "layers":
             self.refresh_offers()
@@ -168,6 +174,7 @@ class TrainChoices:
             except CompanionError as error:
                 state.message = one_line(error)
                 return None
+            said = split_warning(chosen, state.together)
             if not name:
                 name = plain_name(chosen[0].pair.image.name)
                 # What a cross-fitting looks at again, perhaps days later, nothing else replaces.
@@ -180,7 +187,9 @@ class TrainChoices:
         project = state.project if state.source == "project" else ""
         home, settings = Path(state.home), dict(state.settings)
         crossfit = state.way == "crossfit"
-        return work.Order(project, gather, folder, home, name, settings, crossfit, state.pauses)
+        return work.Order(
+            project, gather, folder, home, name, settings, crossfit, state.pauses, said
+        )
 
 
 def _of(offer: Offer) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.training_state import Together
     from napari_clickseg._napari.training_work import Gather, Steps
 
-__all__ = ["gatherer", "offers_of", "toggle_empty"]
+__all__ = ["gatherer", "offers_of", "split_warning", "toggle_empty"]
 
 
 def offers_of(
@@ -94,6 +94,17 @@ def gatherer(
         return done.folder
 
     return work
+
+
+def split_warning(offers: Sequence[Offer], together: Together) -> tuple[str, ...]:
+    """Return what to warn of where planes of one image may be on both sides of the split."""
+    stacks = [offer for offer in offers if offer.pair.labels.ndim > 2 and not offer.group]
+    if together == "layer" or not stacks:
+        return ()
+    return (
+        "Planes of one image are both trained on and validated on, so the figures flatter; "
+        "validate on whole images where there are several.",
+    )
 
 
 def toggle_empty(viewer: ViewerModel, pairs: Sequence[LayerPair]) -> str:

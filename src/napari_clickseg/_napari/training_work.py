@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,8 @@ class Order:
         Click training by cross-fitting is meant.
     pause : bool
         It pauses when the clicks are placed.
+    said : tuple of str
+        What the user should know of how it was chosen.
     """
 
     project: str
@@ -88,6 +90,7 @@ class Order:
     settings: Mapping[str, Any]
     crossfit: bool = False
     pause: bool = False
+    said: tuple[str, ...] = ()
 
     def spec(self, source: Path) -> TrainingSpec:
         """Return the spec for a project."""
@@ -140,7 +143,7 @@ def _inspected(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found, Fin
     found = _found(findings, order.spec(source), planned=not order.crossfit)
     if order.crossfit and not found.errors:
         found = crossfit_work.planned(found, order.crossfit_spec(source), project, findings)
-    return source, found, findings
+    return source, replace(found, warnings=(*order.said, *found.warnings)), findings
 
 
 def begin(order: Order, stop: Stop, steps: Steps) -> tuple[Found, Path, Launch | None]:
@@ -168,10 +171,18 @@ def begin(order: Order, stop: Stop, steps: Steps) -> tuple[Found, Path, Launch |
     if order.crossfit:
         known = order.crossfit_spec(source)
         arguments = crossfit_work.begin(known, path, findings, pause=order.pause)
+        _note(CrossfitFolder(path).log, order)
         return found, path, _wanted(launch(arguments, path), stop)
     RunFolder(path).create(spec)
+    _note(RunFolder(path), order)
     arguments = ["train", str(source), "--spec", str(path / "spec.json"), "--out", str(path)]
     return found, path, _wanted(launch(arguments, path), stop)
+
+
+def _note(run: RunFolder, order: Order) -> None:
+    """Have what the user should know stay among the messages of the run."""
+    for text in order.said:
+        run.add("message", level="warning", text=text)
 
 
 def _wanted(launched: Launch, stop: Stop) -> Launch:
@@ -291,11 +302,14 @@ def _answer(asked: subprocess.Popen[str], stop: Stop) -> str:
 
 
 def _found(findings: Findings, spec: TrainingSpec, *, planned: bool = True) -> Found:
+    from napari_clickseg.training.prepare import leak
+
     lines = [line for line in findings.text.splitlines() if not _is_problem(line)]
     skipped = [p for p in findings.fatal if p.kind in _BROKEN and spec.corrupt == "skip"]
     errors = tuple(p.text for p in findings.stopping(spec.task, spec.classes) if p not in skipped)
     warnings = [f"{problem.text} It is left out." for problem in skipped]
     warnings += [problem.text for problem in findings.warnings]
+    warnings += leak(findings, spec) if planned else ()
     plan = _plan(spec, findings) if planned and not errors else ""
     return Found(tuple(lines), tuple(warnings), errors, plan, _classes(findings, spec))
 

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Project, Record
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Prepared", "check_findings", "prepare"]
+__all__ = ["Prepared", "check_findings", "leak", "prepare"]
 
 _UNREADABLE = ("unreadable", "size")
 _OBJECT, _FOREGROUND = "object", "foreground"
+_LEAK = "Images of one group are both trained on and validated on, so the figures flatter."
 _WITHOUT = {"train": "it can't be learned", "validate": "its figures say nothing"}
 
 
@@ -97,7 +98,7 @@ def prepare(
     split = _split(records, completed, [there[record.name] for record in records])
     training = records if completed.learn_all else [records[i] for i in split.training]
     validation = [records[i] for i in split.validation]
-    warnings = _warnings(findings, completed, split, skipped)
+    warnings = _warnings(findings, completed, skipped)
     for what, some in (("train", training), ("validate", validation)):
         warnings += _left_out(what, some, there, classes)
     zoom = defaults.zoom(completed, findings)
@@ -234,15 +235,21 @@ def _classes(spec: TrainingSpec, findings: Findings) -> ClassMap:
     return ClassMap((spec.classes,), (_OBJECT if spec.task == "click" else name,), ignore)
 
 
-def _warnings(
-    findings: Findings, spec: TrainingSpec, split: Split, skipped: Sequence[str]
-) -> tuple[str, ...]:
+def leak(findings: Findings, spec: TrainingSpec) -> tuple[str, ...]:
+    """Return what to warn of where a split by image parts images of one group.
+
+    Where there is one group only, or the project itself parts groups, the findings say so.
+    """
+    images = [image for image in findings.images if image.split != "test"]
+    chosen = any(image.split == "validation" for image in images)
+    groups = {image.group for image in images}
+    apart = spec.split_by == "image" or len(groups) == 1
+    told = chosen or len(findings.groups) == 1
+    return (_LEAK,) if apart and not told and len(groups) < len(images) else ()
+
+
+def _warnings(findings: Findings, spec: TrainingSpec, skipped: Sequence[str]) -> tuple[str, ...]:
     out = [problem.text for problem in findings.warnings]
     if skipped:
         out.append(f"Left out, since they can't be read: {', '.join(skipped)}.")
-    grouped = len(findings.groups) < len(findings.images)
-    if split.leaks or (spec.split_by == "image" and grouped):
-        out.append(
-            "Images of one group are both trained on and validated on, so the figures flatter."
-        )
-    return tuple(dict.fromkeys(out))
+    return tuple(dict.fromkeys([*out, *leak(findings, spec)]))
