@@ -221,3 +221,33 @@ def test_the_baselines_of_another_one_are_taken_over(
     assert all((other.predictions / row.prediction).exists() for row in other.rows)
     records = read_project(other.fold(1) / "index.csv").records
     assert all(record.image.exists() for record in records)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_fold_is_judged_by_an_image_with_something_in_it(
+    tmp_path: Path, folder: CrossfitFolder, make_spec: Make, seed: int
+) -> None:
+    some = write_project(tmp_path / "rare", 10, per_group=1)
+    for n in (0, 2, 3, 5, 8, 9):
+        write_mask(some / f"masks/{n}.png", np.zeros((64, 64), np.uint8), overwrite=True)
+    begin(make_spec(some, seed=seed), folder)
+    labelled = {f"{n}.png" for n in (1, 4, 6, 7)}
+    for fold in folder.folds:
+        assert labelled & {row.image.split("/")[1] for row in folder.rows if row.fold == fold}
+        records = read_project(folder.fold(fold) / "index.csv").records
+        for side in ("training", "validation"):
+            assert labelled & {r.image.name for r in records if r.split == side}
+
+
+def test_networks_that_share_baselines_are_judged_by_the_same_images(
+    project: Path, folder: CrossfitFolder, make_spec: Make, tmp_path: Path
+) -> None:
+    begin(make_spec(project), folder)
+    folder.predictions.mkdir()
+    other = CrossfitFolder(tmp_path / "other")
+    # Whatever the choice would be by now, that of the baselines counts.
+    begin_from(folder, changed(folder.spec, seed=5, validation_share=0.5), other, check=False)
+    for fold in folder.folds:
+        tables = [read_project(f.fold(fold) / "index.csv").records for f in (folder, other)]
+        first, second = ({r.image.name: r.split for r in table} for table in tables)
+        assert first == second

@@ -14,6 +14,7 @@ from napari_clickseg.crossfit.spec import CrossfitError
 from napari_clickseg.data.derived import write_derived
 from napari_clickseg.data.findings import inspect_project
 from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.index import INDEX
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.splits import SplitError, folds, single_split
 from napari_clickseg.training.prepare import check_findings
@@ -75,7 +76,7 @@ def plan(spec: CrossfitSpec, project: Project, findings: Findings) -> Plan:
     said = [problem.text for problem in findings.warnings]
     if skipped:
         said.append(f"Left out, since they can't be read: {', '.join(skipped)}.")
-    rows, more = _rows(records, spec, training)
+    rows, more = _rows(records, spec, training, findings)
     spec = spec.model_copy(update={"training": training})
     return Plan(spec, tuple(rows), tuple(said + more))
 
@@ -107,13 +108,16 @@ def begin(
     _check_free(folder)
     source = Path(spec.training.project).resolve()
     project = read_project(source)
-    made = plan(spec, project, findings or inspect_project(project))
+    findings = findings or inspect_project(project)
+    made = plan(spec, project, findings)
     training = made.spec.training.changed(project=str(source))
     said = list(made.said)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.write_rows(folder.path / "folds.csv", made.rows)
-        said += _write_folds(folder, made.rows, project, training)
+        held, more = _held(made.rows, project, training, findings)
+        said += more
+        _write_folds(folder, made.rows, project, held)
         spec = spec.model_copy(update={"training": training})
         folder.write(folder.path / "spec.json", spec.to_json())  # last: now it is one
     except OSError as error:
@@ -126,7 +130,7 @@ def begin(
 
 def begin_from(
     other: CrossfitFolder, spec: CrossfitSpec, folder: CrossfitFolder, *, check: bool = True
-) -> list[str]:
+) -> None:
     """Make the folder of a cross-fitting that begins with the baselines of another one.
 
     Parameters
@@ -158,10 +162,17 @@ def begin_from(
     there = [fold for fold in other.folds if other.run(fold, "baseline").path.exists()]
     for fold in there:  # all of them, unless some failed and that is not checked
         shutil.copytree(other.run(fold, "baseline").path, folder.run(fold, "baseline").path)
-    project = read_project(Path(spec.training.project))
-    said = _write_folds(folder, rows, project, spec.training)
+    # Networks that share images must share the choice of those that they are judged by.
+    held = {
+        fold: {
+            record.image.resolve()
+            for record in read_project(other.fold(fold) / INDEX).records
+            if record.split == "validation"
+        }
+        for fold in other.folds
+    }
+    _write_folds(folder, rows, read_project(Path(spec.training.project)), held)
     folder.write(folder.path / "spec.json", spec.to_json())
-    return said
 
 
 def _check_free(folder: CrossfitFolder) -> None:
@@ -207,7 +218,7 @@ def _check_monochrome(records: Sequence[Record]) -> None:
 
 
 def _rows(
-    records: Sequence[Record], spec: CrossfitSpec, training: TrainingSpec
+    records: Sequence[Record], spec: CrossfitSpec, training: TrainingSpec, findings: Findings
 ) -> tuple[list[FoldRow], list[str]]:
     """Cut into folds; return them, and what to say about it."""
     if len(records) < _FEWEST:
@@ -218,7 +229,8 @@ def _rows(
     groups = [record.group for record in records]
     if training.split_by == "image":
         groups = [record.name for record in records]
-    cut = folds(groups, spec.folds, seed=training.seed)
+    there = _labelled(records, findings, training)
+    cut = folds(groups, spec.folds, seed=training.seed, classes=there)
     said = []
     if len(cut) < spec.folds:
         said.append(
@@ -242,11 +254,12 @@ def _prediction(record: Record, index: int, stems: Counter[str]) -> str:
     return f"{stem}.tif" if stems[stem] == 1 else f"{stem}-{index + 1}.tif"
 
 
-def _write_folds(
-    folder: CrossfitFolder, rows: Sequence[FoldRow], project: Project, training: TrainingSpec
-) -> list[str]:
-    """Write a table of what each fold's models are trained on; return what to say about it."""
+def _held(
+    rows: Sequence[FoldRow], project: Project, training: TrainingSpec, findings: Findings
+) -> tuple[dict[int, set[Path]], list[str]]:
+    """Choose the images that each fold's best round is chosen by; return what to say about it."""
     records = {record.name: record for record in project.records}
+    held: dict[int, set[Path]] = {}
     said = []
     for fold in sorted({row.fold for row in rows}):
         some = [records[row.image] for row in rows if row.fold != fold]
@@ -254,15 +267,44 @@ def _write_folds(
         if training.split_by == "image":
             groups = [record.name for record in some]
         try:
-            split = single_split(groups, share=training.validation_share, seed=training.seed)
-            held = set(split.validation)
+            split = single_split(
+                groups,
+                share=training.validation_share,
+                seed=training.seed,
+                classes=_labelled(some, findings, training),
+            )
         except SplitError:
-            held = set()  # its training will say so, and the others go on
-        if len(set(groups)) == 1 and held:
+            held[fold] = set()  # its training will say so, and the others go on
+            continue
+        held[fold] = {some[i].image.resolve() for i in split.validation}
+        if len(set(groups)) == 1:
             said.append(
                 f"Fold {fold} has one group to train on, so its best round is chosen by images "
                 "of that group."
             )
-        splits = ["validation" if i in held else "training" for i in range(len(some))]
+    return held, said
+
+
+def _labelled(
+    records: Sequence[Record], findings: Findings, training: TrainingSpec
+) -> list[frozenset[int]]:
+    """Return of each image whether what is to be found is in it: {0}, or nothing."""
+    wanted = set(training.classes)
+    there = {
+        image.name
+        for image in findings.images
+        if (image.pixels.keys() & wanted if wanted else image.pixels)
+    }
+    return [frozenset({0} if record.name in there else ()) for record in records]
+
+
+def _write_folds(
+    folder: CrossfitFolder, rows: Sequence[FoldRow], project: Project, held: dict[int, set[Path]]
+) -> None:
+    """Write a table of what each fold's models are trained on."""
+    records = {record.name: record for record in project.records}
+    for fold, images in held.items():
+        some = [records[row.image] for row in rows if row.fold != fold]
+        validated = [record.image.resolve() in images for record in some]
+        splits = ["validation" if held_out else "training" for held_out in validated]
         write_derived(folder.fold(fold), project, some, splits)
-    return said

@@ -81,8 +81,9 @@ def crossfit(
         If something is wrong that the user can mend: the message says what, in one line.
     """
     folder = CrossfitFolder(Path(out))
+    said = []
     if baselines is not None:
-        said = begin_from(CrossfitFolder(Path(baselines)), spec, folder)
+        begin_from(CrossfitFolder(Path(baselines)), spec, folder)
     else:
         said = begin(spec, folder)
     for text in said:
