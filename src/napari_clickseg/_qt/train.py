@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import LineEdit
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_clickseg._napari.settings import new_train_state, remember_train
 from napari_clickseg._napari.training_controller import TrainController
 from napari_clickseg._qt.binding import Ties
 from napari_clickseg._qt.clicks_form import ClicksForm
 from napari_clickseg._qt.crossfit_form import CrossfitForm, FiguresTable, StagesTable
-from napari_clickseg._qt.parts import Fold, align_labels, breakable, button, form, note, timer
+from napari_clickseg._qt.dock import Dock
+from napari_clickseg._qt.parts import Fold, breakable, button, form, note, timer
 from napari_clickseg._qt.picture import Picture
 from napari_clickseg._qt.run_form import CurvesForm, HelpTable, Messages, RunChoice, RunForm
 from napari_clickseg._qt.source_form import SourceForm
@@ -24,7 +26,6 @@ from napari_clickseg._qt.wakeup import Wakeup
 
 if TYPE_CHECKING:
     import napari.viewer
-    from qtpy.QtGui import QShowEvent
 
 __all__ = ["TrainWidget"]
 
@@ -38,13 +39,15 @@ _TIPS = {
 }
 
 
-class TrainWidget(QWidget):
+class TrainWidget(Dock):
     """Teaches a model: shows the state of a viewer's training and calls its controller.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
     """
+
+    least = (345, 500)
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -62,9 +65,9 @@ class TrainWidget(QWidget):
         # Later, once for many changes, and when it is known what a new layer is for.
         self._offering = timer(self, self._controller.refresh_offers, 0, once=True)
         events = napari_viewer.layers.events
-        self._watched = (events.inserted, events.removed, events.renamed, events.reordered)
-        for event in self._watched:
+        for event in (events.inserted, events.removed, events.renamed, events.reordered):
             event.connect(self._layers_changed)
+            self.at_end(partial(event.disconnect, self._layers_changed))
         self._make_forms()
         self._lay_out()
         self._ties.show(self._show_message, "message")
@@ -72,39 +75,30 @@ class TrainWidget(QWidget):
         self._ties.show(self._show_samples, "samples")
         self._ties.show(self._show_parts, "run", "runs")
         self._ties.show(self._show_way, "way")
-        self._end_with_the_widget()
+        self.at_end(
+            self._ties.cut,
+            self._wakeup.silence,
+            partial(remember_train, self._controller.state),
+            self._controller.close,
+        )
 
-    def event(self, a0: QEvent | None) -> bool:
-        """Notice when napari takes the widget out of its dock: there is no close event."""
-        if a0 is not None and a0.type() == QEvent.Type.ParentChange and self.parent() is None:
-            QTimer.singleShot(0, self._end_if_taken_out)
-        return super().event(a0)
-
-    def showEvent(self, a0: QShowEvent | None) -> None:
-        """Fit to what could not be measured before the theme was known."""
-        super().showEvent(a0)
-        self._fit()
-
-    def _fit(self) -> None:
-        """Line up all labels, and leave room for what can't be narrower."""
+    def fit(self) -> None:
+        """Fit the list of layers to its rows, and everything to its labels."""
         self.source.fit()
-        align_labels(self)
-        content, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
-        assert content is not None and bar is not None
-        self._scroll.setMinimumWidth(content.minimumSizeHint().width() + bar.sizeHint().width())
+        super().fit()
 
-    def sizeHint(self) -> QSize:
-        """Return a size that shows the form without scrolling, its groups folded."""
-        content = self._scroll.widget()
-        assert content is not None
-        return content.sizeHint().expandedTo(QSize(345, 500))
+    def taken_out(self) -> None:
+        """Put away what is being looked at, and end; a training goes on."""
+        self._polling.stop()
+        self._controller.clicks.close()
+        super().taken_out()
 
     def _make_forms(self) -> None:
         desk = self.desk
         self.source = SourceForm(desk)
         self.main = MainForm(desk)
         self.crossfit = CrossfitForm(desk)
-        self.specs = {name: SpecForm(desk, name, self._fit) for name in _TIPS}
+        self.specs = {name: SpecForm(desk, name, self.fit) for name in _TIPS}
         self.run = RunForm(desk)
         self.message = note("What to do next, or what went wrong.")
         self.stages = StagesTable(desk)
@@ -138,10 +132,7 @@ class TrainWidget(QWidget):
         return form(form(self.home), self.choose, reset, labels=False).native  # type: ignore[no-any-return]
 
     def _lay_out(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setSpacing(8)
-        for part in (
+        self.fill(
             self.source,
             self.main.widget.native,
             self.crossfit,
@@ -156,17 +147,7 @@ class TrainWidget(QWidget):
             self.runs.widget.native,
             self.folds["Messages"],
             self.folds["Folder"],
-        ):
-            column.addWidget(part)
-        column.addStretch(1)
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setWidget(content)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._scroll)
+        )
 
     def _show_message(self) -> None:
         text = self.desk.state.message
@@ -229,30 +210,3 @@ class TrainWidget(QWidget):
 
     def _deliver(self) -> None:
         self._controller.deliver()
-
-    def _end_with_the_widget(self) -> None:
-        """Have everything end with the widget, whichever way that happens."""
-        ties, controller, wakeup = self._ties, self._controller, self._wakeup
-        watched, changed = self._watched, self._layers_changed
-        ended: list[bool] = []
-
-        def end() -> None:
-            if ended:
-                return
-            ended.append(True)
-            for event in watched:
-                event.disconnect(changed)
-            ties.cut()
-            wakeup.silence()
-            remember_train(controller.state)
-            controller.close()
-
-        self._end = end
-        self.destroyed.connect(end)
-
-    def _end_if_taken_out(self) -> None:
-        if self.parent() is None:
-            self._polling.stop()
-            self._controller.clicks.close()
-            self._end()
-            self.deleteLater()
