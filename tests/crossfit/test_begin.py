@@ -147,6 +147,24 @@ def test_one_of_several_classes_has_to_be_chosen(
     assert other.spec.training.classes == ()
 
 
+@pytest.mark.parametrize("background", [True, False])
+def test_the_only_class_that_masks_have_need_not_be_chosen(
+    tmp_path: Path, folder: CrossfitFolder, make_spec: Make, background: bool
+) -> None:
+    """Though the project knows of another, and even where all is of that class."""
+    project = write_project(tmp_path / "p")
+    mask = np.full((64, 64), 0 if background else 2, np.uint8)
+    mask[10:30, 10:30] = 2
+    for n in range(6):
+        write_mask(project / "masks" / f"{n}.png", mask, overwrite=True)
+    (project / "classes.json").write_text(
+        '{"schema_version": 1, "scheme": "classes", "classes": [{"id": 1, "name": "a", '
+        '"colour": "#ff0000"}, {"id": 2, "name": "b", "colour": "#00ff00"}], "ignore": null}'
+    )
+    begin(make_spec(project), folder)
+    assert folder.spec.training.classes == (2,)
+
+
 def test_coloured_clicks_need_monochrome_images(
     tmp_path: Path, project: Path, folder: CrossfitFolder, make_spec: Make
 ) -> None:

@@ -11,10 +11,12 @@ import pytest
 from tests.crossfit.conftest import write_project
 
 from napari_clickseg.crossfit.folder import CrossfitFolder
+from napari_clickseg.crossfit.report import overview
 from napari_clickseg.crossfit.run import Result, crossfit, go_on, graph
 from napari_clickseg.crossfit.spec import CrossfitError, changed
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.masks import write_mask
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.segmenter import load_segmenter
 from napari_clickseg.training.runs import RunFolder
@@ -234,6 +236,25 @@ def test_whatever_breaks_in_a_fold_the_others_go_on(
     [failed] = [e for e in CrossfitFolder(tmp_path / "out").log.events()[0]
                 if e.get("state") == "failed"]  # fmt: skip
     assert 'raise KeyError("gone")' in failed["traceback"]
+
+
+def test_where_all_is_foreground_clicks_are_positive_and_all_is_measured(
+    tmp_path: Path, make_spec: Make
+) -> None:
+    """There is nothing to find too much of, and no image without something in it."""
+    project = write_project(tmp_path / "project", 4, per_group=1)
+    for mask in (project / "masks").iterdir():
+        write_mask(mask, np.ones((64, 64), np.uint8), overwrite=True)
+    result = crossfit(make_spec(project, folds=2, final=False), tmp_path / "out")
+    assert (result.reason, result.problems) == ("done", ())
+    folder = CrossfitFolder(tmp_path / "out")
+    assert "fp" not in {row.kind for row in folder.region_rows()}
+    table = read_click_table(folder.clicks)
+    assert len(table.by_image) == 4 and all(click.positive for click in table.clicks)
+    found = overview(folder)
+    assert found is not None and found["images"] == 4
+    assert {row["count"] for row in found["obedience"] if row["clicks"] == "negative"} == {0}
+    assert "| negative | any | 0 | - | - | 0 | - |" in folder.report.read_text()
 
 
 def test_where_all_fails_it_says_so(
