@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     check_free(args.out, overwrite=args.overwrite)
     project = read_project(args.project)
     crossfit = crossfit_of(args.predictions)
-    ids, threshold = () if args.id is None else (args.id,), args.threshold
+    ids: tuple[int, ...] = () if args.id is None else (args.id,)
+    threshold: float | None = args.threshold
     if crossfit is None:
         pairs = _pairs(project.records, args.predictions)
     else:
