@@ -16,7 +16,6 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 import napari_clickseg as clickseg
-from napari_clickseg import segmenter as module
 from napari_clickseg.core.clicks import Click, ClickError, Prompt
 from napari_clickseg.core.intensity import measure
 from napari_clickseg.core.masks import Patch, Refinement
@@ -120,7 +119,7 @@ def test_forgotten_answers_are_worked_out_again(
         remembering.click(*click)
         forgetting.click(*click)
         expected = remembering.predict()
-        monkeypatch.setattr(module, "_REMEMBERED", 1)
+        monkeypatch.setattr("napari_clickseg.session._REMEMBERED", 1)
         assert same(forgetting.predict(), expected)
         monkeypatch.undo()
 
@@ -656,7 +655,7 @@ def test_half_precision_on_a_processor_gives_the_same_mask(
 ) -> None:
     from skimage import data
 
-    monkeypatch.setattr(module, "quick_dtype", lambda _: torch.bfloat16)
+    monkeypatch.setattr("napari_clickseg.segmenter.quick_dtype", lambda _: torch.bfloat16)
     masks = []
     for half in (False, True):
         segmenter = clickseg.load_segmenter("default", "cpu", half=half)
