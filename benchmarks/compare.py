@@ -1,6 +1,7 @@
 """Clicks that objects cost: the default model beside classical methods, in one run.
 
     python benchmarks/compare.py DATASET... [--limit N] [--objects N] [--clicks N] [--json F]
+        [--resume FOLDER]
 
 GrabCut (OpenCV) and the random walker (scikit-image) get what our model gets: the same simulated
 annotator, the same objects, and a window that follows the object (`core.window`), so that they
@@ -30,6 +31,8 @@ from napari_clickseg.core.window import Box, Window, first_window, object_window
 from napari_clickseg.evaluation.noc import NocSpec
 from napari_clickseg.evaluation.report import by_set, mean_figures, report, table
 from napari_clickseg.evaluation.sweep import SegmenterFactory, list_tasks, sweep
+from napari_clickseg.models.checkpoint import sha256
+from napari_clickseg.models.registry import find_model
 
 Bool = npt.NDArray[np.bool_]
 Method = Any  # (image, positive, negative, previous) -> mask, all of the window
@@ -167,6 +170,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=CPU_COUNT)
     parser.add_argument("--methods", nargs="+", choices=[*METHODS], default=[*METHODS])
+    parser.add_argument("--resume", type=Path, help="folder: keep results, go on from them")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     cv2.setNumThreads(1)
@@ -176,10 +180,24 @@ def main() -> None:
         "ours": SegmenterFactory(args.model, "cpu", max(1, CPU_COUNT // args.workers)),
         **{name: partial(Windowed, METHODS[name]) for name in args.methods},
     }
+    labels = {name: name for name in args.methods}
+    labels["ours"] = f"model {sha256(find_model(args.model).path)}"
     reports, rows = {}, []
     for name, factory in factories.items():
         print(f"{name} …", file=sys.stderr, flush=True)
-        results = sweep(factory, tasks, spec, workers=args.workers, scheduler="threads")
+        kept = None
+        if args.resume:
+            args.resume.mkdir(parents=True, exist_ok=True)
+            kept = args.resume / f"{labels[name].replace(' ', '-')}.jsonl"
+        results = sweep(
+            factory,
+            tasks,
+            spec,
+            resume=kept,
+            label=labels[name],
+            workers=args.workers,
+            scheduler="threads",
+        )
         print(f"\n{name}\n\n{table(results)}", flush=True)
         reports[name] = report(results, spec, method=name)
         rows.append((name, mean_figures(by_set(results))))

@@ -688,3 +688,28 @@ def test_a_network_that_half_precision_is_too_small_for_runs_in_full(
     session.click(40, 50)
     assert np.isfinite(session.predict().probability).all()
     assert not segmenter.half
+
+
+def test_a_network_that_is_too_wide_for_its_narrow_twin_runs_in_full(
+    make_card: Callable[..., ModelCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Normalised(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(6, 1, 1), nn.BatchNorm2d(1)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            out: Tensor = self.norm(self.conv(inputs))
+            # What clicks everywhere bring is more than bfloat16 takes in this network.
+            everywhere = bool((inputs[:, 3] == 1).all())
+            return out * torch.inf if inputs.dtype != torch.float32 and everywhere else out
+
+    monkeypatch.setattr("napari_clickseg.segmenter.quick_dtype", lambda _: torch.bfloat16)
+    monkeypatch.setattr("napari_clickseg.devices.quick_dtype", lambda _: torch.bfloat16)
+    torch.manual_seed(0)
+    segmenter = Segmenter(Normalised(), make_card(), device="cpu")
+    clicked = np.ones((6, 64, 64), np.float32)
+    assert np.isfinite(segmenter.forward(0.5 * clicked)).all()
+    assert segmenter.half
+    assert np.isfinite(segmenter.forward(clicked)).all()
+    assert not segmenter.half

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["DeviceError", "choose_device", "prepare", "quick_dtype"]
+__all__ = ["DeviceError", "choose_device", "narrow_twin", "prepare", "quick_dtype"]
 
 
 class DeviceError(ValueError):
@@ -58,6 +58,37 @@ def quick_dtype(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if quick else None
 
 
+def narrow_twin(network: nn.Module, card: ModelCard, device: torch.device) -> nn.Module | None:
+    """Return a network's quicker twin in bfloat16, where there is one; see `models.twin`.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        As `prepare` gave it.
+    card : ModelCard
+        Says what the network takes.
+    device : torch.device
+        Where the network is.
+    """
+    import torch
+
+    from napari_clickseg.models.twin import quick_twin
+
+    if device.type != "cpu" or quick_dtype(device) != torch.bfloat16:
+        return None
+    return quick_twin(network, _example(card))
+
+
+def _example(card: ModelCard) -> torch.Tensor:
+    """Return inputs of a network, always the same."""
+    import torch
+
+    channels, size = input_channels(card.encoding, card.image_channels), card.window.size
+    generator = torch.Generator().manual_seed(0)
+    example = torch.rand(1, channels, size, size, generator=generator)
+    return example.contiguous(memory_format=torch.channels_last)
+
+
 def prepare(
     network: nn.Module, card: ModelCard, device: torch.device
 ) -> tuple[nn.Module, torch.device]:
@@ -68,9 +99,7 @@ def prepare(
     """
     import torch
 
-    channels = input_channels(card.encoding, card.image_channels)
-    generator = torch.Generator().manual_seed(0)
-    example = torch.rand(1, channels, card.window.size, card.window.size, generator=generator)
+    example = _example(card)
     network = network.eval().to(memory_format=torch.channels_last)
     with torch.inference_mode():
         if device.type not in ("cpu", "cuda"):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from napari_clickseg.core.intensity import Intensity
 from napari_clickseg.core.source import ImageError, ImageSource
-from napari_clickseg.devices import DeviceError, choose_device, prepare, quick_dtype
+from napari_clickseg.devices import DeviceError, choose_device, narrow_twin, prepare, quick_dtype
 from napari_clickseg.inference import with_background
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.models.checkpoint import load_network
@@ -58,6 +58,7 @@ class Segmenter:
         self._network: nn.Module | None
         self._network, self.device = prepare(network, card, self.device)
         self._quick = quick_dtype(self.device) if half else None
+        self._twin = narrow_twin(self._network, card, self.device) if half else None
 
     @property
     def half(self) -> bool:
@@ -124,10 +125,14 @@ class Segmenter:
         with torch.inference_mode():
             tensor = torch.from_numpy(inputs)[None].to(self.device)
             tensor = tensor.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(self.device.type, self._quick, enabled=self.half):
-                logits = network(tensor).float()
+            twin = self._twin
+            if twin is not None:
+                logits = twin(tensor.to(torch.bfloat16)).float()
+            else:
+                with torch.autocast(self.device.type, self._quick, enabled=self.half):
+                    logits = network(tensor).float()
             if self.half and not torch.isfinite(logits).all():
-                self._quick = None  # this network needs the range of full precision
+                self._quick = self._twin = None  # this network needs the range of full precision
                 logits = network(tensor)
             each = logits.shape[1] == 1 or self.card.overlapping
             probability = torch.sigmoid(logits) if each else torch.softmax(logits, dim=1)
@@ -136,7 +141,7 @@ class Segmenter:
 
     def close(self) -> None:
         """Give the network's memory back; the segmenter can't be used afterwards."""
-        self._network = None
+        self._network = self._twin = None
         if self.device.type in ("cuda", "mps"):
             import torch
 
