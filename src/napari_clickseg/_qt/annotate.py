@@ -34,7 +34,7 @@ class AnnotateWidget(Dock):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self._viewer = napari_viewer
         self._lease = lease(napari_viewer)
         self._ties = Ties(self._lease.controller.state)

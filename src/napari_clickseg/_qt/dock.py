@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_clickseg._qt.canvas import CurrentContext
 from napari_clickseg._qt.parts import align_labels
 
 if TYPE_CHECKING:
@@ -18,19 +19,26 @@ __all__ = ["Dock"]
 
 
 class Dock(QWidget):
-    """A column of forms that scrolls, and that lets go of everything when it is closed."""
+    """A column of forms that scrolls, and that lets go of everything when it is closed.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    """
 
     least: ClassVar[tuple[int, int]] = (300, 500)  # width and height that are asked for
 
-    def __init__(self) -> None:
+    def __init__(self, viewer: Any) -> None:
         super().__init__()
         self._scroll = QScrollArea()
+        self._context = CurrentContext(viewer)
         self._ends: list[Callable[[], object]] = []
-        ends = self._ends
+        ends, context = self._ends, self._context
 
         def end() -> None:
             while ends:
                 ends.pop(0)()
+            context.end()  # the last: what ends before may remove layers
 
         self._end = end  # which must not hold the widget: that is half gone by then
         self.destroyed.connect(end)
@@ -77,6 +85,7 @@ class Dock(QWidget):
     def showEvent(self, a0: QShowEvent | None) -> None:
         """Fit to what could not be measured before the theme was known."""
         super().showEvent(a0)
+        self._context.find(self)
         self.fit()
 
     def sizeHint(self) -> QSize:

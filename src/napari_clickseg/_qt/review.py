@@ -48,7 +48,7 @@ class ReviewWidget(Dock):
     least = (320, 560)
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self._viewer: Any = napari_viewer
         self._lease: Lease | None = None
         self._wakeup = Wakeup(self._deliver)

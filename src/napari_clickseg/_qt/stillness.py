@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QMainWindow, QWidget
-
+from napari_clickseg._qt.canvas import middle
 from napari_clickseg._qt.parts import timer
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
     from napari_clickseg._qt.binding import Ties
     from napari_clickseg._qt.desk import Desk
 
@@ -52,14 +53,7 @@ class Stillness:
             self._timer.stop()
             self.end()
         elif self._held is None and not self._timer.isActive():
-            self._held = self._view()
+            self._held = middle(self._widget)
             if self._held is not None:
                 self._held.setUpdatesEnabled(False)
             self._timer.start()
-
-    def _view(self) -> QWidget | None:
-        """Return what lies in the middle of napari's window."""
-        widget: QWidget | None = self._widget
-        while widget is not None and not isinstance(widget, QMainWindow):
-            widget = widget.parentWidget()
-        return None if widget is None else widget.centralWidget()

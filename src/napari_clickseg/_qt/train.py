@@ -50,7 +50,7 @@ class TrainWidget(Dock):
     least = (345, 500)
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self._viewer: Any = napari_viewer
         self._wakeup = Wakeup(self._deliver)
         self._controller = TrainController(
