@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-from napari.layers.base import ActionType
-
+from napari_clickseg._napari.click_layers import ClickLayers
 from napari_clickseg._napari.display import Display
 from napari_clickseg._napari.keeping import is_under_review
 from napari_clickseg._napari.layers import (
@@ -23,10 +19,9 @@ from napari_clickseg._napari.layers import (
     follow_transform,
     make_annotation,
     make_points,
-    unwrapped,
 )
 from napari_clickseg._napari.planes import displayed_plane
-from napari_clickseg._napari.scene import Entry, Mark, Scene, Timeline, changed_marks
+from napari_clickseg._napari.scene import Entry, Scene, Timeline
 from napari_clickseg._napari.sessions import SessionMemory
 from napari_clickseg._napari.writes import check_writable
 
@@ -38,13 +33,13 @@ if TYPE_CHECKING:
     from napari.layers.base import Layer
 
     from napari_clickseg._napari.planes import Plane
+    from napari_clickseg._napari.scene import Mark
     from napari_clickseg._napari.state import AnnotateState
     from napari_clickseg._napari.writes import LabelWrite
 
 __all__ = ["Pairing", "Reactions"]
 
 _count = itertools.count()
-_DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +89,10 @@ class Pairing:
     ) -> None:
         self.viewer, self.image, self.channel_axis = viewer, image, channel_axis
         self.annotation: Labels | None = None
-        self.positive: Points | None = None
-        self.negative: Points | None = None
         self.display = Display(image, channel_axis, self._put)
+        self._clicks = ClickLayers(
+            viewer, image, channel_axis, lambda: self.scene.marks, self._marks_edited
+        )
         self.scene = Scene()
         self.timeline = Timeline()
         self.sessions = SessionMemory()
@@ -105,10 +101,7 @@ class Pairing:
         self._reactions = reactions
         self._shape = companion_shape(image, channel_axis)
         self._made: list[Layer] = []
-        self._next_key = 0
-        self._writing = False  # we change a layer of ours
-        self._between = False  # napari is changing a points layer
-        self._news = False  # what the points layers show is newer than the scene
+        self._writing = False  # we change the annotation layer
         for name in TRANSFORMS:
             getattr(image.events, name).connect(self._follow)
         image.events.data.connect(self._image_data_changed)
@@ -145,6 +138,16 @@ class Pairing:
         self._take_points(positive, True, state.click_size)
 
     @property
+    def positive(self) -> Points | None:
+        """The layer of positive clicks."""
+        return self._clicks.positive
+
+    @property
+    def negative(self) -> Points | None:
+        """The layer of negative clicks."""
+        return self._clicks.negative
+
+    @property
     def under_review(self) -> bool:
         """Whether the annotation layer holds a prediction that is looked through."""
         return self.annotation is not None and is_under_review(self.annotation)
@@ -159,9 +162,9 @@ class Pairing:
         if self.annotation is not None and layer == self.annotation:
             self._let_annotation_go()
         elif self.positive is not None and layer == self.positive:
-            self._let_points_go(True)
+            self._clicks.let_go(True)
         elif self.negative is not None and layer == self.negative:
-            self._let_points_go(False)
+            self._clicks.let_go(False)
         else:
             return self.display.forget(layer)
         return True
@@ -175,7 +178,7 @@ class Pairing:
         events.data.disconnect(self._image_data_changed)
         events.contrast_limits.disconnect(self._image_contrast_changed)
         for positive in (True, False):
-            self._let_points_go(positive)
+            self._clicks.let_go(positive)
         self._disconnect_annotation()
         self.sessions = SessionMemory()
 
@@ -239,57 +242,18 @@ class Pairing:
     def set_scene(self, scene: Scene) -> None:
         """Make `scene` the present one and show its clicks."""
         self.scene = scene
-        self.show_marks()
+        self._clicks.show()
 
     def new_mark(self, position: tuple[float, ...], positive: bool) -> Mark:
         """Make a mark that comes after all others."""
-        self._next_key += 1
-        return Mark(self._next_key, position, positive)
+        return self._clicks.new_mark(position, positive)
 
-    def show_marks(self) -> None:
-        """Bring the points layers into line with the scene."""
-        if self._news:
-            return
-        for layer, positive in ((self.positive, True), (self.negative, False)):
-            if layer is None:
-                continue
-            marks = [mark.position for mark in self.scene.marks if mark.positive == positive]
-            wanted = np.array(marks, float).reshape(-1, layer.ndim)
-            if np.array_equal(wanted, layer.data):
-                continue
-            self._writing = True
-            try:
-                layer.selected_data = set()
-                _assign(layer, wanted, self)
-            finally:
-                self._writing = False
-
-    def _points_event(self, event: Any) -> None:
-        if not self._writing:
-            self._between = event.action not in _DONE
-            if not self._between:
-                self._take_marks_over()
-
-    def _points_drawn(self) -> None:
-        # Pasting tells nobody that there are more points, but draws them.
-        if not self._writing and not self._between:
-            self._take_marks_over()
-
-    def _take_marks_over(self) -> None:
+    def _marks_edited(self, marks: list[Mark]) -> None:
         """Make the scene what the points layers show."""
-        marks: list[Mark] = []
-        for layer, positive in ((self.positive, True), (self.negative, False)):
-            old = [mark for mark in self.scene.marks if mark.positive == positive]
-            now = [mark.position for mark in old] if layer is None else as_positions(layer.data)
-            marks += changed_marks(old, now, positive, self._next_key + 1)
-            self._next_key = max([self._next_key, *(mark.key for mark in marks)])
         if self.scene.with_marks(marks) == self.scene:
             return
-        self._news = True
-        try:
+        with self._clicks.kept():
             self._reactions.before_edit(self)
-        finally:
-            self._news = False
         after = self.scene.with_marks(marks)
         self.timeline.add(Entry(self.scene, after, self.displayed()))
         self.scene = after
@@ -368,15 +332,14 @@ class Pairing:
     # ---- the points layers
 
     def _take_points(self, given: Points | None, positive: bool, size: float) -> None:
-        name = "positive" if positive else "negative"
-        there: Points | None = getattr(self, name)
+        there = self._clicks.of(positive)
         if there is not None and (given is None or given == there):
             return
-        self._let_points_go(positive)
+        self._clicks.let_go(positive)
         layer = self._added(
             given or make_points(self.image, self.channel_axis, positive=positive, size=size)
         )
-        setattr(self, name, layer)
+        self._clicks.hold(layer, positive)
         if given is None:
             self._made.append(layer)
         else:
@@ -384,17 +347,8 @@ class Pairing:
             kept = [mark for mark in self.scene.marks if mark.positive != positive]
             new = [self.new_mark(at, positive) for at in as_positions(layer.data)]
             self.scene = self.scene.with_marks([*kept, *new])
-        layer.events.data.connect(self._points_event)
-        layer.events.set_data.connect(self._points_drawn)
-        self.show_marks()
-
-    def _let_points_go(self, positive: bool) -> None:
-        name = "positive" if positive else "negative"
-        layer: Points | None = getattr(self, name)
-        if layer is not None:
-            layer.events.data.disconnect(self._points_event)
-            layer.events.set_data.disconnect(self._points_drawn)
-        setattr(self, name, None)
+        self._clicks.watch(positive)
+        self._clicks.show()
 
     def _added(self, layer: Any, below: Layer | None = None) -> Any:
         """Put a layer into the viewer if it is not there, without changing what is selected."""
@@ -418,22 +372,3 @@ class Pairing:
             if layer is not None:
                 follow_transform(layer, self.image, self.channel_axis)
         self.display.follow()
-
-
-def _assign(layer: Points, data: npt.NDArray[np.float64], on: Pairing) -> None:
-    """Set the data of a points layer, and draw it once.
-
-    At every change of data napari draws the points four times, and the viewer works out the
-    ranges of its sliders anew, twice; that takes longer than everything else that a click does.
-    The ranges can't change where all points were and are within the image.
-    """
-    both = np.concatenate([layer.data, data])
-    ends = np.asarray(companion_shape(on.image, on.channel_axis)) - 0.5
-    inside = bool(((both >= -0.5) & (both <= ends)).all())
-    # Neither can be had by public means; where a napari has them no more, it just takes longer.
-    work_out = getattr(unwrapped(on.viewer), "_on_layers_change", None)
-    undrawn = getattr(unwrapped(layer), "_block_refresh", nullcontext)
-    unchanged = layer.events.data.blocker(work_out) if inside and work_out else nullcontext()
-    with undrawn(), unchanged:
-        layer.data = data
-    layer.refresh()
