@@ -1,7 +1,8 @@
 """Make a trained model the bundled one, with its figures, and write its page.
 
 ``clickseg evaluate DATA/dev/* --model RUN/model.safetensors --json FIGURES.json``, then
-``python training/publish_default.py RUN/model.safetensors FIGURES.json --command "..."``
+``python training/publish_default.py RUN/model.safetensors FIGURES.json --command "..."``; after a
+change to the notes alone, ``python training/publish_default.py --page``.
 """
 
 from __future__ import annotations
@@ -154,14 +155,26 @@ def page(card: ModelCard, size: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def write_page(model: Path) -> None:
+    """Write docs/model.md."""
+    (ROOT / "docs" / "model.md").write_text(page(read_card(model), model.stat().st_size))
+
+
 def main() -> None:
     """Copy the model, with its figures in the card, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("figures", type=Path, help="JSON of clickseg evaluate")
-    parser.add_argument("--command", required=True, help="what made the figures, for the page")
+    parser.add_argument("model", type=Path, nargs="?")
+    parser.add_argument("figures", type=Path, nargs="?", help="JSON of clickseg evaluate")
+    parser.add_argument("--command", help="what made the figures, for the page")
+    parser.add_argument("--page", action="store_true", help="only write the page anew")
     parser.add_argument("--limits", help="what the card says about its limits")
     args = parser.parse_args()
+    target = BUNDLED / "default.safetensors"
+    if args.page:
+        write_page(target)
+        return
+    if not (args.model and args.figures and args.command):
+        parser.error("give a model, its figures and --command, or --page")
     figures = json.loads(args.figures.read_text())
     if figures["sha256"] != sha256(args.model):
         raise SystemExit("These are the figures of another model; evaluate this one first.")
@@ -182,14 +195,13 @@ def main() -> None:
             },
         }
     )
-    target = BUNDLED / "default.safetensors"
     save_model(target, load_file(args.model), card)
     size = target.stat().st_size
     if size > LIMIT:
         raise SystemExit(f"The model has {size} bytes, more than {LIMIT}; choose a smaller one.")
     sums = {target.name: sha256(target)}
     (BUNDLED / "sha256.json").write_text(json.dumps(sums, indent=2) + "\n")
-    (ROOT / "docs" / "model.md").write_text(page(read_card(target), size))
+    write_page(target)
 
 
 if __name__ == "__main__":
