@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Make = Callable[..., ComparisonSpec]
 
 
+@pytest.mark.slow
 def test_a_signal_stops_it_after_a_batch_and_it_goes_on(
     project: Path, tmp_path: Path, make_spec: Make
 ) -> None:

@@ -238,6 +238,7 @@ def test_whatever_breaks_in_a_fold_the_others_go_on(
     assert 'raise KeyError("gone")' in failed["traceback"]
 
 
+@pytest.mark.slow
 def test_where_all_is_foreground_clicks_are_positive_and_all_is_measured(
     tmp_path: Path, make_spec: Make
 ) -> None:

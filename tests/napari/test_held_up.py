@@ -86,7 +86,15 @@ def napari_alone(viewer: Any, like: Any) -> float:
     return float(np.median(taken))
 
 
-@pytest.mark.parametrize("case", ["slow", "failing", "stack", "large"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "slow",
+        "failing",
+        pytest.param("stack", marks=pytest.mark.slow),
+        pytest.param("large", marks=pytest.mark.slow),
+    ],
+)
 def test_two_hundred_quick_clicks_do_not_hold_the_window(
     make_window: Callable[..., Any],
     fake_model: Any,
