@@ -34,11 +34,12 @@ class Stopwatch:
         self._inside = False
 
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from napari_clickseg._napari import clicktool, controller, pairing, wiring
+        from napari_clickseg._napari import click_layers, clicktool, controller, pairing, wiring
 
         for kind, names in (
             (controller.AnnotateController, ("deliver", "do", "_clicked", "_take_up_at")),
-            (pairing.Pairing, ("_points_event", "_points_drawn", "_painted", "_follow")),
+            (pairing.Pairing, ("_painted", "_follow")),
+            (click_layers.ClickLayers, ("_points_event", "_points_drawn")),
             (wiring.Wiring, ("plane_changed", "_layer_removed", "_active_changed")),
             (clicktool.ClickTool, ("_pressed_twice", "_other_layer", "_mode_changed")),
         ):
