@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from napari_clickseg.core.guidance import input_channels
+from napari_clickseg.files import write_whole
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import load_network, save_model
 from napari_clickseg.models.network import create
@@ -195,9 +196,7 @@ class Trainer:
                 [self.seconds, self.samples, self.iteration], dtype=torch.float64
             ),
         }
-        partial = self.folder / "last.ckpt.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / "last.ckpt")
+        write_whole(self.folder / "last.ckpt", lambda partial: torch.save(state, partial))
         return card
 
     def card(self) -> ModelCard:

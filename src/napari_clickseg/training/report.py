@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.training.runs import write_whole
+from napari_clickseg.files import write_whole
 from napari_clickseg.training.tables import markdown, read_table
 
 if TYPE_CHECKING:

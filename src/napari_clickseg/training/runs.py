@@ -21,7 +21,7 @@ from napari_clickseg.training.spec import SpecError, TrainingSpec, read_spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RunError", "RunFolder", "Sets", "State", "alive", "write_whole"]
+__all__ = ["RunError", "RunFolder", "Sets", "State", "alive"]
 
 State = Literal["new", "running", "stopped", "finished", "failed"]
 _SECOND = 1.0

@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.training.runs import write_whole
+from napari_clickseg.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
