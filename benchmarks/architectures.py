@@ -77,7 +77,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     measured = latencies(160, rounds=30)
     folders = sorted(p for p in args.train.iterdir() if (p / "index.csv").exists())
-    pool = Pool(folders, generated=400, superpixel_images=200, shares=(0.1, 0.06))
+    pool = Pool(folders, generated=400, superpixel_images=200, shares=(0.1, 0.06, 0))
     tasks = list_tasks(args.measure, limit=args.limit)
     rows = []
     for (architecture, encoder, options), (parameters, ms) in zip(PAIRS, measured, strict=True):

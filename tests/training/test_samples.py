@@ -10,13 +10,13 @@ import pytest
 import torch
 from scipy import ndimage
 
+from napari_clickseg.training.appearance import augment_intensity
 from napari_clickseg.training.generated import generated_sample, superpixels
 from napari_clickseg.training.samples import (
     Pool,
     Record,
     Subject,
     View,
-    augment_intensity,
     load_folder,
     make_record,
 )

@@ -82,7 +82,9 @@ class DefaultModelSpec(BaseModel):
     live: int = Field(48, ge=2)  # objects that are being annotated at a time, at the least
     generated: int = Field(400, ge=0)
     superpixel_images: int = Field(250, ge=0)
-    shares: tuple[float, float] = (0.06, 0.06)
+    composed: int = Field(300, ge=0)
+    shares: tuple[float, float, float] = (0.13, 0.06, 0.2)  # of these three kinds of images
+    renewed: float = Field(0.3, ge=0, le=1)  # how often one of them is made anew before it is drawn
     disk_radius: float = Field(4.0, gt=0)  # at windows of 256 pixels
     seed: int = 0
     checkpoint_minutes: float = Field(2.0, gt=0)
@@ -374,6 +376,8 @@ def train_default_model(
         seed=spec.seed,
         generated=spec.generated,
         superpixel_images=spec.superpixel_images,
+        composed=spec.composed,
         shares=spec.shares,
+        renewed=spec.renewed,
     )
     return Trainer(spec, pool, out, data, start, commit).run()

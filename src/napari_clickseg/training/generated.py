@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import KDTree
 from skimage.draw import ellipse, line, polygon
 from skimage.segmentation import felzenszwalb
 
-__all__ = ["generated_sample", "superpixels"]
+__all__ = ["draw_objects", "generated_sample", "superpixels"]
 
 Image = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int32]
@@ -37,14 +38,11 @@ def generated_sample(rng: np.random.Generator, size: int = 192) -> tuple[Image, 
     coloured = rng.random() < 0.5
     image = _texture(rng, size, coloured)
     kind = rng.random()
-    if kind < 0.3:
-        labels = _curves(rng, size)
-    elif kind < 0.5:
+    if kind < 0.2:
         return _finished(rng, *_nested(rng, image, coloured))
-    elif kind < 0.7:
-        labels = _noise_regions(rng, size)
-    else:
-        labels = _shapes(rng, size)
+    if kind < 0.3:
+        return _finished(rng, *_cells(rng, image, coloured))
+    labels = draw_objects(rng, size)
     if rng.random() < 0.6:  # objects of one kind look alike
         look = _texture(rng, size, coloured)
         image[labels > 0] = look[labels > 0]
@@ -56,6 +54,25 @@ def generated_sample(rng: np.random.Generator, size: int = 192) -> tuple[Image, 
         edge = ndimage.grey_dilation(labels, (3, 3)) != ndimage.grey_erosion(labels, (3, 3))
         image[edge] = rng.random(3) if coloured else rng.random()
     return _finished(rng, image, labels)
+
+
+def draw_objects(rng: np.random.Generator, size: int) -> Labels:
+    """Draw the outlines of some objects of one kind.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Decides everything.
+    size : int
+        Side of the image in pixels.
+
+    Returns
+    -------
+    int32 (size, size)
+        0 is background, each object has an id of its own; now and then there is none.
+    """
+    kinds = (_curves, _noise_regions, _rings, _shapes)
+    return kinds[int(rng.choice(len(kinds), p=(0.35, 0.2, 0.15, 0.3)))](rng, size)
 
 
 def _finished(
@@ -140,6 +157,41 @@ def _shapes(rng: np.random.Generator, size: int) -> Labels:
             )
         labels[rows, columns] = identifier
     return labels
+
+
+def _rings(rng: np.random.Generator, size: int) -> Labels:
+    """Return things with a wall and an inside, each an object: cells, hearts, glands."""
+    labels = np.zeros((size, size), np.int32)
+    largest = rng.uniform(0.08, 0.4) * size
+    thick = rng.uniform(0.25, 0.8)
+    for identifier in range(1, 2 * int(rng.integers(2, 10)), 2):
+        centre, radius = rng.uniform(0, size, 2), rng.uniform(0.5, 1.0) * largest
+        whole = _blob(rng, size, centre, radius)
+        away = centre + rng.normal(0, 0.12, 2) * radius  # few walls are even
+        inner = whole & _blob(rng, size, away, radius * (1 - thick * rng.uniform(0.6, 1)))
+        labels[whole], labels[inner] = identifier, identifier + 1
+    return labels
+
+
+def _cells(
+    rng: np.random.Generator, image: npt.NDArray[np.float64], coloured: bool
+) -> tuple[npt.NDArray[np.float64], Labels]:
+    """Return objects that fill the image, told apart by thin walls or by a shade."""
+    size = image.shape[0]
+    count = int(np.exp(rng.uniform(np.log(8), np.log(120))))
+    places = rng.uniform(0, size, (count, 2))
+    bends = np.stack([_noise(rng, size, int(rng.integers(4, 16))) for _ in range(2)])
+    there = np.mgrid[:size, :size] + bends * rng.uniform(0, 0.25) * size / np.sqrt(count)
+    _, nearest = KDTree(places).query(there.reshape(2, -1).T)
+    labels = nearest.reshape(size, size).astype(np.int32) + 1
+    if rng.random() < 0.7:
+        edge = ndimage.maximum_filter(labels, 3) != ndimage.minimum_filter(labels, 3)
+        wall = ndimage.distance_transform_edt(~edge) <= rng.uniform(0, 2.5)
+        image[wall] = _texture(rng, size, coloured)[wall]
+        labels[wall] = 0
+    else:
+        image = image + rng.normal(0, rng.uniform(0.04, 0.2), count + 1)[labels][..., None]
+    return image, labels
 
 
 def _curves(rng: np.random.Generator, size: int) -> Labels:

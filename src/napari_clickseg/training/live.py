@@ -18,7 +18,8 @@ from torch import Tensor
 
 from napari_clickseg.core.regions import place_clicks
 from napari_clickseg.core.voronoi import place_points
-from napari_clickseg.training.samples import Subject, View, augment_intensity, least_span
+from napari_clickseg.training.appearance import augment_intensity
+from napari_clickseg.training.samples import Subject, View, least_span
 from napari_clickseg.training.simulate import (
     ClickMaps,
     likeness_maps,
@@ -40,6 +41,7 @@ _FOLLOW, _WANDER = 0.6, 0.1  # share of the windows moved: where they should be,
 _BEGUN = 0.15  # share of the annotations that begin with a mask
 _AROUND = 0.1  # share of those that begin with a mask of the thing around the object
 _SPREAD = 0.12  # share of those that begin with several clicks, spread by their Voronoi cells
+_ESTRANGED = 0.2  # share of the views that look like nothing that was ever seen
 _MOST_SPREAD = 5  # clicks on an object of which nothing was found yet
 
 
@@ -236,7 +238,7 @@ class LiveAnnotations:
         image, target = (part.to(self.device) for part in subject.cut(view, self.size))
         if float(target.sum()) < _LEAST:
             return None
-        image = augment_intensity(image, self.generator)
+        image = augment_intensity(image, self.generator, estranged=_ESTRANGED)
         return Annotation(subject, view, image[0], target[0], torch.zeros_like(target[0]), [], 0, 0)
 
     def _restlessness(self, annotation: Annotation) -> float:

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from napari_clickseg.core.intensity import measure, to_channels
 from napari_clickseg.core.source import ImageSource
+from napari_clickseg.training.composed import compose
 from napari_clickseg.training.generated import generated_sample, superpixels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["Pool", "Record", "Subject", "View", "augment_intensity", "least_span", "load_folder"]
+__all__ = ["Pool", "Record", "Subject", "View", "least_span", "load_folder"]
 
 _SMALLEST = 40  # pixels of an object that is worth a sample
 
@@ -68,12 +69,16 @@ def make_record(image: npt.NDArray[np.generic], labels: npt.NDArray[np.generic])
         )
     values = to_channels(measure(source).apply(source.read_all()), 3)
     ids = labels.astype(np.int32)
-    counts = np.bincount(ids.ravel())
-    identifiers = tuple(int(i) for i in np.flatnonzero(counts >= _SMALLEST) if i != 0)
-    if not identifiers:
-        return None
     pixels = np.ascontiguousarray((values * 255).round().astype(np.uint8).transpose(2, 0, 1))
-    return Record(pixels, ids, identifiers)
+    return _with_objects(pixels, ids, _SMALLEST)
+
+
+def _with_objects(
+    image: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32], least: int
+) -> Record | None:
+    counts = np.bincount(labels.ravel())
+    identifiers = tuple(int(i) for i in np.flatnonzero(counts >= least) if i)
+    return Record(image, labels, identifiers) if identifiers else None
 
 
 def load_folder(folder: Path) -> list[Record]:
@@ -104,8 +109,14 @@ class Pool:
         Number of generated images.
     superpixel_images : int
         Number of real images cut into superpixel objects.
-    shares : (float, float)
-        Shares of the samples that come from generated images and from superpixels.
+    composed : int
+        Number of real images with something else put into them.
+    shares : (float, float, float)
+        Shares of the samples that come from generated images, from superpixels, from composed
+        images.
+    renewed : float
+        How often a made image is made anew before it is drawn, so that a long run never learns
+        a few by heart.
 
     Raises
     ------
@@ -120,11 +131,15 @@ class Pool:
         seed: int = 0,
         generated: int = 1000,
         superpixel_images: int = 600,
-        shares: tuple[float, float] = (0.12, 0.12),
+        composed: int = 0,
+        shares: tuple[float, float, float] = (0.12, 0.12, 0.2),
+        renewed: float = 0.0,
     ) -> None:
         rng = np.random.default_rng(seed)
         self.names: list[str] = []
         self.sets: list[list[Record]] = []
+        self.renewed = renewed
+        self._makers: dict[int, Callable[[np.random.Generator], Record | None]] = {}
         weights: list[float] = []
 
         def add(name: str, records: list[Record], weight: float) -> None:
@@ -134,33 +149,52 @@ class Pool:
                 weights.append(weight)
 
         loaded = [load_folder(folder) for folder in folders]
+        self._real = real = [record for records in loaded for record in records]
+        made = (
+            ("generated", self._generated, generated, shares[0]),
+            ("superpixels", self._cut, min(superpixel_images, len(real)), shares[1]),
+            ("composed", self._composed, composed if real else 0, shares[2]),
+        )
+        left = 1 - sum(share for _, _, number, share in made if number)
         whole = sum(math.sqrt(len(records)) for records in loaded)
         for folder, records in zip(folders, loaded, strict=True):
-            share = math.sqrt(len(records)) / whole if records else 0.0
-            add(folder.name, records, share * (1 - sum(shares)))
-        if shares[0]:
-            made = (make_record(*generated_sample(rng)) for _ in range(generated))
-            add("generated", [r for r in made if r is not None], shares[0])
-        if shares[1]:
-            real = [record for records in loaded for record in records]
-            chosen = rng.choice(len(real), min(superpixel_images, len(real)), replace=False)
-            cut = (self._superpixel_record(real[int(i)], rng) for i in chosen)
-            add("superpixels", [r for r in cut if r is not None], shares[1])
+            add(folder.name, records, left * math.sqrt(len(records)) / whole if records else 0.0)
+        for name, maker, number, share in made:
+            records = [r for _ in range(number if share else 0) if (r := maker(rng)) is not None]
+            add(name, records, share)
+            if records:
+                self._makers[len(self.sets) - 1] = maker
         if not weights:
             raise ValueError("There is no image to train on; give folders with labelled objects.")
         self.weights = [weight / sum(weights) for weight in weights]
 
+    def _any(self, rng: np.random.Generator) -> Record:
+        return self._real[int(rng.integers(len(self._real)))]
+
     @staticmethod
-    def _superpixel_record(record: Record, rng: np.random.Generator) -> Record | None:
-        labels = superpixels(np.ascontiguousarray(record.image.transpose(1, 2, 0)), rng)
-        counts = np.bincount(labels.ravel())
-        identifiers = tuple(int(i) for i in np.flatnonzero(counts >= 4 * _SMALLEST) if i)
-        return Record(record.image, labels, identifiers) if identifiers else None
+    def _generated(rng: np.random.Generator) -> Record | None:
+        return make_record(*generated_sample(rng))
+
+    def _cut(self, rng: np.random.Generator) -> Record | None:
+        image = self._any(rng).image
+        labels = superpixels(np.ascontiguousarray(image.transpose(1, 2, 0)), rng)
+        return _with_objects(image, labels, 4 * _SMALLEST)
+
+    def _composed(self, rng: np.random.Generator) -> Record | None:
+        ground, other = self._any(rng), self._any(rng)
+        mask = other.labels == other.identifiers[int(rng.integers(len(other.identifiers)))]
+        return _with_objects(*compose(ground.image, other.image, mask, rng), _SMALLEST)
 
     def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
         """Draw n images: a set by weight, then an image of it."""
-        chosen = rng.choice(len(self.sets), n, p=self.weights)
-        return [self.sets[i][int(rng.integers(len(self.sets[i])))] for i in chosen]
+        return [self._from(int(i), rng) for i in rng.choice(len(self.sets), n, p=self.weights)]
+
+    def _from(self, i: int, rng: np.random.Generator) -> Record:
+        records, maker = self.sets[i], self._makers.get(i)
+        chosen = int(rng.integers(len(records)))
+        if self.renewed and maker is not None and rng.random() < self.renewed:
+            records[chosen] = maker(rng) or records[chosen]
+        return records[chosen]
 
 
 _ZOOMS = ((1.15, 2.2), (2.2, 5.0), (0.5, 1.15))  # window's side over the object's
@@ -350,63 +384,26 @@ def _object_mask(record: Record, rng: np.random.Generator) -> npt.NDArray[np.boo
             large = np.flatnonzero(sizes >= _SMALLEST)
             if large.size:
                 mask = parts == int(rng.choice(large)) + 1
-    elif rng.random() < 0.05 and len(record.identifiers) > 1:
-        # Sometimes two objects are wanted as one.
-        other = record.identifiers[int(rng.integers(len(record.identifiers)))]
-        mask = mask | (record.labels == other)
+    elif len(record.identifiers) > 1:
+        several = rng.random()
+        if several < 0.05:  # sometimes two objects are wanted as one
+            other = record.identifiers[int(rng.integers(len(record.identifiers)))]
+            mask = mask | (record.labels == other)
+        elif several < 0.2:  # or all that look alike, as where a mask says classes
+            mask = np.isin(record.labels, _alike(record, identifier))
     return mask
 
 
-def augment_intensity(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Change brightness, contrast, colour, sharpness and noise of each image at random.
+_ALIKE, _AS_LARGE = 25.0, 4.0  # distance of the mean colours of 0 … 255; ratio of the areas
 
-    Parameters
-    ----------
-    image : Tensor (B, C, N, N)
-        0 … 1.
-    generator : torch.Generator
-        On the device of `image`; decides everything.
 
-    Returns
-    -------
-    Tensor (B, C, N, N)
-        0 … 1.
-    """
-    batch, count = image.shape[:2]
-    device = image.device
-
-    def chance(p: float) -> Tensor:
-        return (torch.rand(batch, 1, 1, 1, generator=generator, device=device) < p).float()
-
-    def uniform(low: float, high: float, channels: int = 1) -> Tensor:
-        unit = torch.rand(batch, channels, 1, 1, generator=generator, device=device)
-        return low + (high - low) * unit
-
-    def mix(new: Tensor, p: float) -> None:
-        nonlocal image
-        image = torch.lerp(image, new, chance(p))
-
-    weights = uniform(0.05, 1.0, count)
-    grey = (image * weights / weights.sum(1, keepdim=True)).sum(1, keepdim=True)
-    mix(grey.expand_as(image), 0.25)
-    order = torch.randperm(count, generator=generator, device=device)
-    mix(image[:, order], 0.15)
-    mix(image * uniform(0.6, 1.3, count), 0.2)
-    mix(image.clamp(1e-4, 1) ** torch.exp(uniform(-0.7, 0.7)), 0.4)
-    mix((image - 0.5) * uniform(0.5, 1.5) + 0.5 + uniform(-0.2, 0.2), 0.3)
-    mix(1 - image, 0.15)
-    field = torch.randn(batch, 1, 4, 4, generator=generator, device=device)
-    field = F.interpolate(field, image.shape[-2:], mode="bicubic", align_corners=False)
-    mix(image * (1 + 0.25 * field), 0.12)
-    small = F.avg_pool2d(F.pad(image, (2, 2, 2, 2), mode="replicate"), 5, 1)
-    mix(torch.lerp(image, small, uniform(0.2, 1.0)), 0.2)
-    noise = torch.randn(image.shape, generator=generator, device=device)
-    mono = noise[:, :1].expand_as(noise)
-    mix(image + uniform(0.01, 0.08) * noise, 0.15)
-    mix(image + uniform(0.01, 0.08) * mono, 0.08)
-    mix(image * (1 + uniform(0.05, 0.35) * mono), 0.08)
-    # What is kept has 8 bit; an image of 16 bit has all that lies between, some have few levels.
-    mix(image + (torch.rand(image.shape, generator=generator, device=device) - 0.5) / 255, 0.5)
-    levels = torch.exp(uniform(math.log(8), math.log(64)))
-    mix((image * levels).round() / levels, 0.04)
-    return image.clamp(0, 1)
+def _alike(record: Record, identifier: int) -> list[int]:
+    """Return the objects that look like one, itself included."""
+    ids = np.array(record.identifiers)
+    flat = record.labels.ravel()
+    areas = np.bincount(flat)
+    colours = np.stack([np.bincount(flat, c.ravel())[ids] / areas[ids] for c in record.image])
+    own = colours[:, record.identifiers.index(identifier)][:, None]
+    near = np.abs(colours - own).max(0) < _ALIKE
+    ratio = areas[ids] / areas[identifier]
+    return [int(i) for i in ids[near & (ratio < _AS_LARGE) & (ratio > 1 / _AS_LARGE)]]
