@@ -27,7 +27,7 @@ from napari_clickseg.evaluation.report import by_set, mean_figures
 from napari_clickseg.evaluation.sweep import SegmenterFactory, list_tasks, sweep
 from napari_clickseg.models.network import create
 from napari_clickseg.training.default_model import DefaultModelSpec, Stage, Trainer
-from napari_clickseg.training.samples import Pool
+from napari_clickseg.training.pool import Pool
 
 SMALL = {"decoder_channels": [128, 64, 48, 32, 16]}
 PAIRS = (

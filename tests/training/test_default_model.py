@@ -19,7 +19,7 @@ from napari_clickseg.training.default_model import (
     Trainer,
     train_default_model,
 )
-from napari_clickseg.training.samples import Pool, Record
+from napari_clickseg.training.pool import Pool, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_clickseg.training.live import LiveAnnotations
-from napari_clickseg.training.samples import Pool, Record
+from napari_clickseg.training.pool import Pool, Record
 
 SIZE = 48
 

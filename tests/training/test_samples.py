@@ -10,16 +10,10 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_clickseg.training.appearance import augment_intensity
-from napari_clickseg.training.generated import generated_sample, superpixels
-from napari_clickseg.training.samples import (
-    Pool,
-    Record,
-    Subject,
-    View,
-    load_folder,
-    make_record,
-)
+from napari_clickseg.training.appearance import augment_intensity, estrange
+from napari_clickseg.training.generated import draw_objects, generated_sample, superpixels
+from napari_clickseg.training.pool import Pool, Record, load_folder, make_record
+from napari_clickseg.training.samples import Subject, View
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,9 +100,10 @@ def test_sets_are_drawn_by_the_square_root_of_their_size_and_the_shares(tmp_path
     for folder, n in zip(folders, (9, 1, 0), strict=True):
         folder.mkdir()
         write_folder(folder, n, empty=1)
-    pool = Pool(folders, generated=3, superpixel_images=2, shares=(0.25, 0.15))
-    assert pool.names == ["large", "small", "generated", "superpixels"]
-    assert pool.weights == pytest.approx([0.6 * 3 / 4, 0.6 * 1 / 4, 0.25, 0.15])
+    shares = (0.15, 0.15, 0.1)
+    pool = Pool(folders, generated=3, superpixel_images=2, composed=4, shares=shares)
+    assert pool.names == ["large", "small", "generated", "superpixels", "composed"]
+    assert pool.weights == pytest.approx([0.6 * 3 / 4, 0.6 * 1 / 4, *shares])
     drawn = pool.draw(np.random.default_rng(0), 400)
     (small,) = pool.sets[1]
     assert sum(record is small for record in drawn) / 400 == pytest.approx(0.15, abs=0.05)
@@ -124,10 +119,49 @@ def test_what_is_not_there_is_not_drawn(tmp_path: Path) -> None:
         Pool([], generated=0)
 
 
+def test_a_share_of_what_is_not_there_goes_to_the_real_images(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, 2)
+    pool = Pool([folder], generated=2, superpixel_images=0, composed=0, shares=(0.25, 0.2, 0.2))
+    assert pool.names == [tmp_path.name, "generated"]
+    assert pool.weights == pytest.approx([0.75, 0.25])
+
+
+def test_made_images_are_made_anew_and_real_ones_stay(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, 2)
+
+    def pool(renewed: float) -> Pool:
+        return Pool([folder], generated=2, superpixel_images=2, composed=2, renewed=renewed)
+
+    kept, renewed = pool(0.0), pool(0.5)
+    before = [list(records) for records in renewed.sets]
+    for some in (kept, renewed):
+        some.draw(np.random.default_rng(0), 200)
+    assert renewed.sets[0] == before[0]
+    for old, new, same in zip(before[1:], renewed.sets[1:], kept.sets[1:], strict=True):
+        assert not any(record is other for record in new for other in old)
+        for record, again in zip(old, same, strict=True):
+            np.testing.assert_array_equal(record.image, again.image)
+
+
+def test_all_objects_that_look_alike_are_sometimes_wanted_as_one() -> None:
+    image = np.full((3, 60, 60), 20, np.uint8)
+    labels = np.zeros((60, 60), np.int32)
+    for identifier, (top, value) in enumerate([(2, 200), (22, 210), (42, 90)], 1):
+        labels[top : top + 10, 5:25] = identifier
+        image[:, top : top + 10, 5:25] = value
+    record = Record(image, labels, (1, 2, 3))
+    rng = np.random.default_rng(0)
+    wanted = [frozenset(np.unique(labels[Subject.draw(record, rng).mask])) for _ in range(400)]
+    share = sum(ids == {1, 2} for ids in wanted) / 400
+    assert 0.03 < share < 0.15
+    assert sum({1, 2, 3} <= ids for ids in wanted) == 0
+
+
 def test_a_pool_is_decided_by_its_seed(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, 2)
     first, again, other = (
-        Pool([folder], seed=seed, generated=2, superpixel_images=2) for seed in (3, 3, 4)
+        Pool([folder], seed=seed, generated=2, superpixel_images=2, composed=2)
+        for seed in (3, 3, 4)
     )
     for a, b in zip(first.sets, again.sets, strict=True):
         for one, two in zip(a, b, strict=True):
@@ -239,6 +273,27 @@ def test_changing_intensities_keeps_the_range_and_changes_each_image_on_its_own(
     assert torch.equal(changed, again)
 
 
+def test_an_estranged_image_keeps_its_borders_and_about_its_contrast() -> None:
+    image = torch.full((40, 3, 32, 32), 0.3)
+    image[:, :, 8:24, 8:24] = 0.6
+    changed = estrange(image, torch.Generator().manual_seed(0))
+    assert changed.shape == image.shape
+    assert ((changed >= 0) & (changed <= 1)).all()
+    assert (changed - image).abs().mean((1, 2, 3)).min() > 0.003
+    # What is flat stays flat away from borders, which no filter reaches further than by 3 pixels.
+    for part in (changed[:, :, 12:20, 12:20], changed[:, :, :4, :]):
+        assert part.std((2, 3)).max() < 1e-3
+    seen = (changed[:, :, 15, 15] - changed[:, :, 1, 1]).abs().amax(1)
+    assert (seen > 0.1).float().mean() > 0.9
+    again = estrange(image, torch.Generator().manual_seed(0))
+    assert torch.equal(changed, again)
+
+
+def test_an_image_of_one_value_can_be_estranged() -> None:
+    changed = estrange(torch.full((4, 3, 16, 16), 0.5), torch.Generator().manual_seed(0))
+    assert changed.isfinite().all()
+
+
 # Generated images
 
 
@@ -276,3 +331,14 @@ def test_superpixels_cover_the_image_and_follow_its_edges() -> None:
     assert labels.min() == 1
     assert math.prod(labels.shape) == 3600
     assert not set(np.unique(labels[:, :28])) & set(np.unique(labels[:, 32:]))
+
+
+def test_some_generated_objects_have_an_inside_of_their_own() -> None:
+    holes = 0
+    for seed in range(60):
+        labels = draw_objects(np.random.default_rng(seed), 96)
+        for identifier in np.unique(labels)[1:]:
+            filled = ndimage.binary_fill_holes(labels == identifier)
+            inside = labels[filled & (labels != identifier)]
+            holes += inside.size > 20 and bool((inside == identifier + 1).all())
+    assert holes >= 4

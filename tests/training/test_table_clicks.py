@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.click_table import ClickTable, TableClick, TableImage
 from napari_clickseg.data.masks import write_mask
+from napari_clickseg.training.pool import Record
 from napari_clickseg.training.project_clicks import ProjectPool
-from napari_clickseg.training.samples import Record, Subject, View
+from napari_clickseg.training.samples import Subject, View
 from napari_clickseg.training.table_clicks import (
     Correction,
     TableAnnotations,

@@ -28,7 +28,7 @@ from napari_clickseg.models.transfer import Layout, transfer
 from napari_clickseg.training.live import LiveAnnotations
 from napari_clickseg.training.losses import PixelLoss, click_loss
 from napari_clickseg.training.optimising import OPTIMIZERS, freeze_statistics
-from napari_clickseg.training.samples import Pool
+from napari_clickseg.training.pool import Pool
 
 if TYPE_CHECKING:
     from pathlib import Path

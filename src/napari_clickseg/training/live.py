@@ -29,7 +29,7 @@ from napari_clickseg.training.simulate import (
 )
 
 if TYPE_CHECKING:
-    from napari_clickseg.training.samples import Pool
+    from napari_clickseg.training.pool import Pool
 
 __all__ = ["Annotation", "Lesson", "LiveAnnotations"]
 

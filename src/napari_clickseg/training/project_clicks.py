@@ -18,7 +18,8 @@ from napari_clickseg.data.dataset import IGNORED
 from napari_clickseg.training.appearance import augment_intensity
 from napari_clickseg.training.augment import PRESETS, shaded
 from napari_clickseg.training.live import Annotation, LiveAnnotations
-from napari_clickseg.training.samples import Pool, Record, Subject, View
+from napari_clickseg.training.pool import Pool, Record
+from napari_clickseg.training.samples import Subject, View
 from napari_clickseg.training.simulate import perturbed
 
 if TYPE_CHECKING:
@@ -113,7 +114,6 @@ class ProjectPool(Pool):
             raise ValueError("There is no object to learn from.")
         self.names, self.weights, self.sets = ["project"], [1.0], [some]
         self.everything = list(found)
-        self.renewed, self._makers = 0.0, {}  # nothing here is made
 
 
 class ProjectAnnotations(LiveAnnotations):

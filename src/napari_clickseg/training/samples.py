@@ -1,201 +1,19 @@
-"""Training samples of the default click model: objects of many images, in windows of all zooms."""
+"""Training samples of click models: objects of images, in windows of all zooms."""
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_clickseg.core.intensity import measure, to_channels
-from napari_clickseg.core.source import ImageSource
-from napari_clickseg.training.composed import compose
-from napari_clickseg.training.generated import generated_sample, superpixels
+from napari_clickseg.training.pool import SMALLEST, Record
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-__all__ = ["Pool", "Record", "Subject", "View", "least_span", "load_folder"]
-
-_SMALLEST = 40  # pixels of an object that is worth a sample
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An image and its labels.
-
-    Parameters
-    ----------
-    image : uint8 (C, Y, X)
-        Normalised as the network will see it at run time, times 255.
-    labels : int32 (Y, X)
-        0 background.
-    identifiers : tuple of int
-        The labels that are large enough.
-    whole : bool
-        All pixels of a label are always wanted together, never one piece of them.
-    ignored : bool (Y, X), optional
-        Pixels that count neither way.
-    """
-
-    image: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int32]
-    identifiers: tuple[int, ...]
-    whole: bool = False
-    ignored: npt.NDArray[np.bool_] | None = None
-
-
-def make_record(image: npt.NDArray[np.generic], labels: npt.NDArray[np.generic]) -> Record | None:
-    """Normalise an image (Y, X) or (Y, X, C) with labels (Y, X); None if no object is there.
-
-    Raises
-    ------
-    ValueError
-        If the labels are not of the image's shape.
-    """
-    source = ImageSource(image)
-    if labels.shape != source.shape:
-        raise ValueError(
-            f"The labels' shape {labels.shape} is not the image's {source.shape}; give one id for "
-            "each pixel."
-        )
-    values = to_channels(measure(source).apply(source.read_all()), 3)
-    ids = labels.astype(np.int32)
-    pixels = np.ascontiguousarray((values * 255).round().astype(np.uint8).transpose(2, 0, 1))
-    return _with_objects(pixels, ids, _SMALLEST)
-
-
-def _with_objects(
-    image: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32], least: int
-) -> Record | None:
-    counts = np.bincount(labels.ravel())
-    identifiers = tuple(int(i) for i in np.flatnonzero(counts >= least) if i)
-    return Record(image, labels, identifiers) if identifiers else None
-
-
-def load_folder(folder: Path) -> list[Record]:
-    """Read a project folder (`index.csv` with the columns image, mask)."""
-    with (folder / "index.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    records = []
-    for row in rows:
-        image = iio.imread(folder / row["image"])
-        record = make_record(
-            image[..., :3] if image.ndim == 3 else image, iio.imread(folder / row["mask"])
-        )
-        if record is not None:
-            records.append(record)
-    return records
-
-
-class Pool:
-    """All images to train on, in sets that are drawn with given weights.
-
-    Parameters
-    ----------
-    folders : sequence of Path
-        Project folders, each a set; drawn in proportion to the square root of its size.
-    seed : int
-        Decides the generated images and superpixels.
-    generated : int
-        Number of generated images.
-    superpixel_images : int
-        Number of real images cut into superpixel objects.
-    composed : int
-        Number of real images with something else put into them.
-    shares : (float, float, float)
-        Shares of the samples that come from generated images, from superpixels, from composed
-        images.
-    renewed : float
-        How often a made image is made anew before it is drawn, so that a long run never learns
-        a few by heart.
-
-    Raises
-    ------
-    ValueError
-        If there is no image with an object.
-    """
-
-    def __init__(
-        self,
-        folders: Sequence[Path],
-        *,
-        seed: int = 0,
-        generated: int = 1000,
-        superpixel_images: int = 600,
-        composed: int = 0,
-        shares: tuple[float, float, float] = (0.12, 0.12, 0.2),
-        renewed: float = 0.0,
-    ) -> None:
-        rng = np.random.default_rng(seed)
-        self.names: list[str] = []
-        self.sets: list[list[Record]] = []
-        self.renewed = renewed
-        self._makers: dict[int, Callable[[np.random.Generator], Record | None]] = {}
-        weights: list[float] = []
-
-        def add(name: str, records: list[Record], weight: float) -> None:
-            if records and weight > 0:
-                self.names.append(name)
-                self.sets.append(records)
-                weights.append(weight)
-
-        loaded = [load_folder(folder) for folder in folders]
-        self._real = real = [record for records in loaded for record in records]
-        made = (
-            ("generated", self._generated, generated, shares[0]),
-            ("superpixels", self._cut, min(superpixel_images, len(real)), shares[1]),
-            ("composed", self._composed, composed if real else 0, shares[2]),
-        )
-        left = 1 - sum(share for _, _, number, share in made if number)
-        whole = sum(math.sqrt(len(records)) for records in loaded)
-        for folder, records in zip(folders, loaded, strict=True):
-            add(folder.name, records, left * math.sqrt(len(records)) / whole if records else 0.0)
-        for name, maker, number, share in made:
-            records = [r for _ in range(number if share else 0) if (r := maker(rng)) is not None]
-            add(name, records, share)
-            if records:
-                self._makers[len(self.sets) - 1] = maker
-        if not weights:
-            raise ValueError("There is no image to train on; give folders with labelled objects.")
-        self.weights = [weight / sum(weights) for weight in weights]
-
-    def _any(self, rng: np.random.Generator) -> Record:
-        return self._real[int(rng.integers(len(self._real)))]
-
-    @staticmethod
-    def _generated(rng: np.random.Generator) -> Record | None:
-        return make_record(*generated_sample(rng))
-
-    def _cut(self, rng: np.random.Generator) -> Record | None:
-        image = self._any(rng).image
-        labels = superpixels(np.ascontiguousarray(image.transpose(1, 2, 0)), rng)
-        return _with_objects(image, labels, 4 * _SMALLEST)
-
-    def _composed(self, rng: np.random.Generator) -> Record | None:
-        ground, other = self._any(rng), self._any(rng)
-        mask = other.labels == other.identifiers[int(rng.integers(len(other.identifiers)))]
-        return _with_objects(*compose(ground.image, other.image, mask, rng), _SMALLEST)
-
-    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
-        """Draw n images: a set by weight, then an image of it."""
-        return [self._from(int(i), rng) for i in rng.choice(len(self.sets), n, p=self.weights)]
-
-    def _from(self, i: int, rng: np.random.Generator) -> Record:
-        records, maker = self.sets[i], self._makers.get(i)
-        chosen = int(rng.integers(len(records)))
-        if self.renewed and maker is not None and rng.random() < self.renewed:
-            records[chosen] = maker(rng) or records[chosen]
-        return records[chosen]
-
+__all__ = ["Subject", "View", "least_span"]
 
 _ZOOMS = ((1.15, 2.2), (2.2, 5.0), (0.5, 1.15))  # window's side over the object's
 _ZOOM_SHARES = (0.66, 0.22, 0.12)
@@ -381,7 +199,7 @@ def _object_mask(record: Record, rng: np.random.Generator) -> npt.NDArray[np.boo
         parts, count = ndimage.label(mask, np.ones((3, 3)))
         if count > 1:
             sizes = np.bincount(parts.ravel())[1:]
-            large = np.flatnonzero(sizes >= _SMALLEST)
+            large = np.flatnonzero(sizes >= SMALLEST)
             if large.size:
                 mask = parts == int(rng.choice(large)) + 1
     elif len(record.identifiers) > 1:

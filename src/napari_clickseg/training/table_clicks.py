@@ -16,8 +16,8 @@ import numpy as np
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.images import read_plane
+from napari_clickseg.training.pool import Record
 from napari_clickseg.training.project_clicks import ProjectAnnotations
-from napari_clickseg.training.samples import Record
 from napari_clickseg.training.work import TrainingError
 
 if TYPE_CHECKING:
