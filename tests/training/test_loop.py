@@ -271,6 +271,27 @@ def test_full_memory_halves_the_batch_and_says_so(
         train(tmp_path / "other", spec(epochs=1))
 
 
+@pytest.mark.parametrize("measure", ["validate", "preview"])
+def test_validation_gets_the_memory_that_training_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measure: str
+) -> None:
+    work, calls = Threshold(), 0
+    right = getattr(work, measure)
+
+    def full(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1 or calls > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return right(*args)
+
+    monkeypatch.setattr(work, measure, full)
+    with pytest.raises(TrainingError, match="too small to validate in; close what else uses it"):
+        train(tmp_path, spec(epochs=3, patience=0), work)
+    kept = [one["epoch"] for one in events(tmp_path, "epoch")]
+    assert kept == ([1, 2] if measure == "validate" else [1, 2, 3]), "rounds before are kept"
+
+
 def test_gradients_of_parts_are_those_of_the_whole_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

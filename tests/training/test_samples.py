@@ -151,10 +151,16 @@ def test_all_objects_that_look_alike_are_sometimes_wanted_as_one() -> None:
         image[:, top : top + 10, 5:25] = value
     record = Record(image, labels, (1, 2, 3))
     rng = np.random.default_rng(0)
-    wanted = [frozenset(np.unique(labels[Subject.draw(record, rng).mask])) for _ in range(400)]
-    share = sum(ids == {1, 2} for ids in wanted) / 400
-    assert 0.03 < share < 0.15
-    assert sum({1, 2, 3} <= ids for ids in wanted) == 0
+
+    def wanted(together: bool) -> list[set[int]]:
+        drawn = (Subject.draw(record, rng, together=together) for _ in range(400))
+        return [set(np.unique(labels[subject.mask]).tolist()) for subject in drawn]
+
+    some = wanted(True)
+    assert 0.03 < some.count({1, 2}) / 400 < 0.15
+    assert some.count({1, 3}) < some.count({1, 2})
+    assert {1, 2, 3} not in some
+    assert all(len(ids) == 1 for ids in wanted(False))
 
 
 def test_a_pool_is_decided_by_its_seed(tmp_path: Path) -> None:

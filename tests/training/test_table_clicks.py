@@ -69,14 +69,14 @@ def test_clicks_outside_of_the_window_are_left_out() -> None:
 def annotations(share: float, clicked: float, prediction: bool = True) -> TableAnnotations:
     labels = np.zeros((80, 80), np.int32)
     labels[20:60, 20:60] = 1
-    record = Record(np.full((3, 80, 80), 99, np.uint8), labels, (1,), True)
+    record = Record(np.full((3, 80, 80), 99, np.uint8), labels, (1,), True, name="a")
     pool = ProjectPool([record])
     before = Record(np.full((1, 80, 80), 255, np.uint8), labels * 0, ()) if prediction else None
     clicks = tuple(click(y, x) for y in range(20, 60, 4) for x in range(20, 60, 4))
     return TableAnnotations(
         pool,
         SIZE,
-        corrections={id(record): Correction((*clicks, click(5, 5, "fp")), before)},
+        corrections={"a": Correction((*clicks, click(5, 5, "fp")), before)},
         share=share,
         clicked=clicked,
         preset="light",

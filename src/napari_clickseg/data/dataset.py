@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,15 @@ def read_sample(record: Record) -> Sample:
     return Sample(record, np.ascontiguousarray(pixels), kept)
 
 
-class Dataset:
+class _Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+Kept = TypeVar("Kept", bound=_Sized)
+
+
+class Dataset(Generic[Kept]):
     """Images that are read when they are needed, and kept as far as there is room.
 
     May be used from several threads.
@@ -89,32 +97,41 @@ class Dataset:
     mib : int
         Memory for all images.
     read : callable
-        Reads one.
+        Reads one; what it returns says by `nbytes` what memory it takes.
     """
+
+    @overload
+    def __init__(self: Dataset[Sample], records: Sequence[Record], mib: int = 2048) -> None: ...
+
+    @overload
+    def __init__(
+        self, records: Sequence[Record], mib: int = 2048, *, read: Callable[[Record], Kept]
+    ) -> None: ...
 
     def __init__(
         self,
         records: Sequence[Record],
         mib: int = 2048,
-        read: Callable[[Record], Sample] = read_sample,
+        *,
+        read: Callable[[Record], Any] = read_sample,
     ) -> None:
-        self.records, self.room, self.read = tuple(records), mib * _MIB, read
-        self._kept: OrderedDict[int, Sample] = OrderedDict()
+        self.records, self.mib, self.read = tuple(records), mib, read
+        self._kept: OrderedDict[int, Kept] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> Kept:
         with self._lock:
             if index in self._kept:
                 self._kept.move_to_end(index)
                 return self._kept[index]
-        sample = self.read(self.records[index])
+        sample: Kept = self.read(self.records[index])
         with self._lock:
             self._kept[index] = sample
             self._kept.move_to_end(index)
-            while len(self._kept) > _KEPT and self.nbytes > self.room:
+            while len(self._kept) > _KEPT and self.nbytes > self.mib * _MIB:
                 self._kept.popitem(last=False)
         return sample
 

@@ -20,8 +20,8 @@ from napari_clickseg.training.previews import write_preview
 from napari_clickseg.training.project_clicks import (
     ProjectAnnotations,
     ProjectPool,
+    as_records,
     connected_parts,
-    records,
 )
 from napari_clickseg.training.table_clicks import TableAnnotations, corrections
 from napari_clickseg.training.work import Batch, TrainingError, Validation
@@ -78,8 +78,8 @@ class ClickWork:
         self,
         spec: TrainingSpec,
         card: ModelCard,
-        training: Dataset,
-        validation: Dataset,
+        training: Dataset[Sample],
+        validation: Dataset[Sample],
         classes: ClassMap,
         device: torch.device,
     ) -> None:
@@ -174,8 +174,8 @@ class ClickWork:
         pairs = zip(lesson.image.cpu(), lesson.target.cpu(), strict=True)
         return [(image, target[0].long()) for image, target in pairs]
 
-    def _pool(self, dataset: Dataset) -> ProjectPool:
-        found = records(
+    def _pool(self, dataset: Dataset[Sample]) -> ProjectPool:
+        found = as_records(
             dataset,
             self.classes,
             self.card.image_channels,
@@ -226,17 +226,13 @@ class ClickWork:
     def _predictions(self) -> int:
         return 1 if self._never_clicked else _STEPS
 
-    def _corrections(self, training: Dataset) -> dict[int, Correction]:
-        """Return the clicks of a table, by the image's id in this process."""
+    def _corrections(self, training: Dataset[Sample]) -> dict[str, Correction]:
+        """Return the clicks of a table, by the image's name."""
         if self.spec.clicks == "simulated" or self._never_clicked:
             return {}
-        names = [record.image for record in training.records]
-        found = corrections(self.spec.clicks_from, names)
-        return {
-            id(record): one
-            for record, one in zip(self.pool.everything, found, strict=True)
-            if one is not None
-        }
+        found = corrections(self.spec.clicks_from, [one.image for one in training.records])
+        pairs = zip(training.records, found, strict=True)
+        return {record.name: one for record, one in pairs if one is not None}
 
     def _batch(self, lesson: Lesson) -> Batch:
         inputs, maps = lesson.inputs, lesson.maps

@@ -202,7 +202,7 @@ class LiveAnnotations:
         begun: list[Annotation] = []
         while len(begun) < n:
             record = self.pool.draw(self.rng, 1)[0]
-            subject = Subject.draw(record, self.rng)
+            subject = Subject.draw(record, self.rng, together=True)
             scouting = self.rng.random() < _SCOUT
             view = subject.scouting(self.rng) if scouting else subject.any_view(self.rng, _WHOLE)
             annotation = self._look(subject, view)

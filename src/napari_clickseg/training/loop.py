@@ -7,7 +7,7 @@ import math
 import time
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Loop", "Outcome"]
 
+Measured = TypeVar("Measured")
 _SMALLEST = 2  # windows at a time: batch normalisation needs two
 _LEFT_OUT = 50  # steps in a row without usable gradients, after which nothing will come of it
 
@@ -146,7 +147,7 @@ class Loop:
             if self.stop():
                 return False
         learned = time.perf_counter() - began
-        validation = self.work.validate(self.average.network)
+        validation = self._with_room(lambda: self.work.validate(self.average.network))
         self._finish_round(epoch, sum(losses) / max(1, len(losses)), validation, began, learned)
         return True
 
@@ -175,7 +176,9 @@ class Loop:
         self._save_state()
         write_tables(self.run_folder, history=self.history)
         self.run_folder.add("epoch", **known)
-        files = self.work.preview(self.average.network, self.run_folder.previews, epoch)
+        files = self._with_room(
+            lambda: self.work.preview(self.average.network, self.run_folder.previews, epoch)
+        )
         if files:
             self.run_folder.add("previews", epoch=epoch, files=files)
 
@@ -259,6 +262,22 @@ class Loop:
             total += float(loss.detach())
             answers.append(logits.detach())
         return total, torch.cat(answers)
+
+    def _with_room(self, measure: Callable[[], Measured]) -> Measured:
+        """Measure; where the memory is full, once more without what training left in it."""
+        try:
+            return measure()
+        except torch.OutOfMemoryError:
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+        try:
+            return measure()
+        except torch.OutOfMemoryError:
+            raise TrainingError(
+                "The device's memory is too small to validate in; close what else uses it, or "
+                "choose a smaller size of windows, a smaller network, or device=cpu."
+            ) from None
 
     def _halve(self) -> None:
         """Take fewer windows at a time; as many are learned from as before."""

@@ -34,7 +34,7 @@ class Record:
     ----------
     image : uint8 (C, Y, X)
         Normalised as the network will see it at run time, times 255.
-    labels : int32 (Y, X)
+    labels : int (Y, X)
         0 background.
     identifiers : tuple of int
         The labels that are large enough.
@@ -42,13 +42,22 @@ class Record:
         All pixels of a label are always wanted together, never one piece of them.
     ignored : bool (Y, X), optional
         Pixels that count neither way.
+    name : str
+        Of the image, where it matters which one it is.
     """
 
     image: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.integer]
     identifiers: tuple[int, ...]
     whole: bool = False
     ignored: npt.NDArray[np.bool_] | None = None
+    name: str = ""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        ignored = 0 if self.ignored is None else self.ignored.nbytes
+        return int(self.image.nbytes + self.labels.nbytes + ignored)
 
 
 def make_record(image: npt.NDArray[np.generic], labels: npt.NDArray[np.generic]) -> Record | None:

@@ -19,6 +19,7 @@ from napari_clickseg.training.work import TrainingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from napari_clickseg.data.dataset import Sample
     from napari_clickseg.data.facts import Findings, Problem
     from napari_clickseg.data.project import Project, Record
     from napari_clickseg.training.spec import TrainingSpec
@@ -52,8 +53,8 @@ class Prepared:
 
     spec: TrainingSpec
     findings: Findings
-    training: Dataset
-    validation: Dataset
+    training: Dataset[Sample]
+    validation: Dataset[Sample]
     classes: ClassMap
     zoom: float
     warnings: tuple[str, ...]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from napari_clickseg.core.intensity import to_channels
-from napari_clickseg.data.dataset import IGNORED
+from napari_clickseg.data.dataset import IGNORED, Dataset
 from napari_clickseg.training.appearance import augment_intensity
 from napari_clickseg.training.augment import PRESETS, shaded
 from napari_clickseg.training.live import Annotation, LiveAnnotations
@@ -28,24 +28,25 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_clickseg.data.dataset import ClassMap, Dataset
+    from napari_clickseg.data.dataset import ClassMap, Sample
+    from napari_clickseg.data.project import Record as FileRecord
 
-__all__ = ["ProjectAnnotations", "ProjectPool", "records"]
+__all__ = ["ProjectAnnotations", "ProjectPool", "as_records"]
 
 _SMALLEST = 40  # pixels of an object that is worth a sample
 _LEAST = 9  # network pixels of an object that is worth a look
 _SCOUT, _WHOLE, _BEGUN = 0.4, 0.15, 0.15  # as in `live`
 
 
-def records(
-    dataset: Dataset, classes: ClassMap, channels: int, *, by_class: bool, whole: bool
-) -> list[Record]:
-    """Make the images of a project into what live annotations take.
+def as_records(
+    dataset: Dataset[Sample], classes: ClassMap, channels: int, *, by_class: bool, whole: bool
+) -> Dataset[Record]:
+    """Return the images of a project as live annotations take them.
 
     Parameters
     ----------
     dataset : Dataset
-        The images.
+        The images; what is returned is kept in as much memory instead of them.
     classes : ClassMap
         The classes that are learned, or all.
     channels : int
@@ -55,9 +56,9 @@ def records(
     whole : bool
         The classes are one, and all of it is wanted.
     """
-    out = []
-    for i in range(len(dataset)):
-        sample = dataset[i]
+
+    def read(file: FileRecord) -> Record:
+        sample = dataset.read(file)
         values = sample.pixels.astype(np.float32) / sample.scale
         image = to_channels(np.ascontiguousarray(values.transpose(1, 2, 0)), channels)
         pixels = np.ascontiguousarray((image * 255).round().astype(np.uint8).transpose(2, 0, 1))
@@ -65,22 +66,29 @@ def records(
         counts = np.bincount(labels.ravel())
         large = tuple(int(k) for k in np.flatnonzero(counts >= _SMALLEST) if k)
         unknown = classes.indices(sample.labels) == IGNORED
-        out.append(Record(pixels, labels, large, whole, unknown if unknown.any() else None))
-    return out
+        ignored = unknown if unknown.any() else None
+        return Record(pixels, labels, large, whole, ignored, file.name)
+
+    return Dataset(dataset.records, dataset.mib, read=read)
 
 
 def _labels(
     labels: npt.NDArray[Any], classes: ClassMap, *, by_class: bool, whole: bool
-) -> npt.NDArray[np.int32]:
+) -> npt.NDArray[np.integer]:
+    """Return ids from 1 on without gaps, in the smallest type that holds them."""
     indices = classes.indices(labels)
     known = (indices > 0) & (indices != IGNORED)
     if whole:
-        return np.asarray(known, np.int32)
-    if by_class:
-        return connected_parts(np.where(known, labels, 0))
+        return np.asarray(known, np.uint8)
     kept = np.where(known, labels, 0)
+    if by_class:
+        return _smallest(connected_parts(kept))
     _, compact = np.unique(kept, return_inverse=True)  # ids may be large numbers
-    return (compact.reshape(labels.shape) + int(kept.min() > 0)).astype(np.int32)
+    return _smallest(compact.reshape(labels.shape) + int(kept.min() > 0))
+
+
+def _smallest(ids: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    return ids.astype(np.min_scalar_type(int(ids.max(initial=0))))
 
 
 def connected_parts(classes: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
@@ -99,8 +107,9 @@ class ProjectPool(Pool):
 
     Parameters
     ----------
-    found : sequence of Record
-        Those without any object are kept for annotations that begin without a click.
+    everything : sequence of Record
+        Each is looked at once, and not kept here. Those without any object are there for
+        annotations that begin without a click.
 
     Raises
     ------
@@ -108,12 +117,15 @@ class ProjectPool(Pool):
         If there is no object.
     """
 
-    def __init__(self, found: Sequence[Record]) -> None:
-        some = [record for record in found if record.identifiers]
-        if not some:
+    def __init__(self, everything: Sequence[Record] | Dataset[Record]) -> None:
+        self.everything = everything
+        self.holding = [i for i in range(len(everything)) if everything[i].identifiers]
+        if not self.holding:
             raise ValueError("There is no object to learn from.")
-        self.names, self.weights, self.sets = ["project"], [1.0], [some]
-        self.everything = list(found)
+
+    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+        """Draw n images that hold an object."""
+        return [self.everything[i] for i in rng.choice(self.holding, n).tolist()]
 
 
 class ProjectAnnotations(LiveAnnotations):

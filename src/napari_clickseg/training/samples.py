@@ -64,9 +64,19 @@ class Subject:
     turn: npt.NDArray[np.float64]
 
     @classmethod
-    def draw(cls, record: Record, rng: np.random.Generator) -> Subject:
-        """Choose an object of an image; rotation, mirroring and stretching are drawn."""
-        mask = _object_mask(record, rng)
+    def draw(cls, record: Record, rng: np.random.Generator, *, together: bool = False) -> Subject:
+        """Choose an object of an image; rotation, mirroring and stretching are drawn.
+
+        Parameters
+        ----------
+        record : Record
+            The image.
+        rng : numpy.random.Generator
+            Decides everything.
+        together : bool
+            Sometimes several objects are taken for one, as where a mask says classes.
+        """
+        mask = _object_mask(record, rng, together=together)
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
         middle = np.array([(rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2])
@@ -187,7 +197,9 @@ class Subject:
         return new.span / old.span, offset
 
 
-def _object_mask(record: Record, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _object_mask(
+    record: Record, rng: np.random.Generator, *, together: bool
+) -> npt.NDArray[np.bool_]:
     from scipy import ndimage
 
     identifier = record.identifiers[int(rng.integers(len(record.identifiers)))]
@@ -202,12 +214,12 @@ def _object_mask(record: Record, rng: np.random.Generator) -> npt.NDArray[np.boo
             large = np.flatnonzero(sizes >= SMALLEST)
             if large.size:
                 mask = parts == int(rng.choice(large)) + 1
-    elif len(record.identifiers) > 1:
+    elif together and len(record.identifiers) > 1:
         several = rng.random()
-        if several < 0.05:  # sometimes two objects are wanted as one
+        if several < 0.05:  # any two
             other = record.identifiers[int(rng.integers(len(record.identifiers)))]
             mask = mask | (record.labels == other)
-        elif several < 0.2:  # or all that look alike, as where a mask says classes
+        elif several < 0.2:  # all that look alike
             mask = np.isin(record.labels, _alike(record, identifier))
     return mask
 

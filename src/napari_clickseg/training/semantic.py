@@ -41,6 +41,7 @@ __all__ = ["SemanticWork", "class_masks", "estimator", "measured", "whole_window
 
 _PLACES = 4096  # pixels of a class that windows may be centred on
 _BALANCED = 0.6  # share of the windows that are centred on a pixel of some class
+_TOGETHER = 8  # windows that are validated on at a time, at the most
 _VALIDATED = 48  # windows for the validation loss
 _SHOWN = 3  # validation images
 
@@ -62,8 +63,8 @@ class SemanticWork:
         self,
         spec: TrainingSpec,
         card: ModelCard,
-        training: Dataset,
-        validation: Dataset,
+        training: Dataset[Sample],
+        validation: Dataset[Sample],
         classes: ClassMap,
     ) -> None:
         self.spec, self.card, self.classes = spec, card, classes
@@ -193,8 +194,9 @@ class SemanticWork:
         """Return the loss on windows of the validation images that are always the same."""
         losses = []
         windows = [self._plain_window(i) for i in range(min(_VALIDATED, 4 * len(self.validation)))]
-        for start in range(0, len(windows), self.batch):
-            batch = self._batch(windows[start : start + self.batch]).to(_device(network))
+        count = min(self.batch, _TOGETHER)
+        for start in range(0, len(windows), count):
+            batch = self._batch(windows[start : start + count]).to(_device(network))
             losses.append((float(self.loss(network(batch.inputs).float(), batch)), len(batch)))
         return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
 
@@ -213,7 +215,7 @@ class SemanticWork:
         return cut(sample.pixels, indices, centre, size, geometry, channels)
 
 
-def measured(segmenter: Segmenter, dataset: Dataset, classes: ClassMap) -> Validation:
+def measured(segmenter: Segmenter, dataset: Dataset[Sample], classes: ClassMap) -> Validation:
     """Predict images whole and measure what is found.
 
     Parameters
@@ -316,7 +318,7 @@ def _row(name: str, counts: metrics.Counts, names: Sequence[str]) -> dict[str, A
 
 
 def _surveyed(
-    dataset: Dataset, classes: ClassMap
+    dataset: Dataset[Sample], classes: ClassMap
 ) -> tuple[list[list[npt.NDArray[np.int32]]], npt.NDArray[np.int64]]:
     """Return some pixels of each class of each image, and how many pixels there are in all."""
     rng = np.random.default_rng(0)

@@ -9,6 +9,7 @@ from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import load_network, read_card
 from napari_clickseg.models.network import NetworkError, build_network, create
 from napari_clickseg.models.registry import find_model
+from napari_clickseg.models.scaling import rescale
 from napari_clickseg.models.transfer import Layout, transfer
 from napari_clickseg.training.defaults import automatic
 from napari_clickseg.training.work import TrainingError
@@ -107,7 +108,10 @@ def start_network(
         known, _ = load_network(entry.path, expected_sha256=entry.sha256)
         source = Layout(before.encoding, before.image_channels)
         target = Layout(card.encoding, card.image_channels)
+        fresh = {name: value.detach().clone() for name, value in network.named_parameters()}
         done = transfer(network, known.state_dict(), source, target, spec.start_parts)
+        if spec.task != "click":
+            rescale(network, fresh)
         taken = done.encoder
         if not done.copied:
             warn(

@@ -107,7 +107,7 @@ class TableAnnotations(ProjectAnnotations):
     size : int
         The network's window in pixels.
     corrections : mapping
-        From `id(record)` of a record of the pool.
+        From the name of a record of the pool.
     share : float
         Of the annotations that get clicks of the table.
     clicked : float
@@ -121,7 +121,7 @@ class TableAnnotations(ProjectAnnotations):
         pool: ProjectPool,
         size: int,
         *,
-        corrections: Mapping[int, Correction],
+        corrections: Mapping[str, Correction],
         share: float,
         clicked: float,
         **options: Any,
@@ -140,7 +140,7 @@ class TableAnnotations(ProjectAnnotations):
             anywhere = self.rng.random() < _ANYWHERE
             found = self._without_click() if anywhere else self._on_an_object()
         found.steps = 1
-        correction = self.corrections.get(id(found.subject.record))
+        correction = self.corrections.get(found.subject.record.name)
         if correction is None or self.rng.random() >= self.clicked:
             return found
         found.clicks = in_window(found.subject, found.view, self.size, correction.clicks)
