@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -33,13 +34,14 @@ def test_kernels_shrink_to_their_first_size_and_answers_stay(encoder: str) -> No
         before = network(image)
         assert rescale(network, fresh) > 10
         after = network(image)
-    torch.testing.assert_close(after, before, rtol=0.01, atol=0.01)
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3)
     sizes = {
         name: float(value.detach().square().mean() / fresh[name].square().mean())
         for name, value in network.named_parameters()
         if value.ndim == 4 and name.startswith("encoder")
     }
-    assert sum(size == pytest.approx(1, rel=0.01) for size in sizes.values()) > 0.8 * len(sizes)
+    assert max(sizes.values()) < 16  # of 64
+    assert np.median(list(sizes.values())) == pytest.approx(1, rel=0.01)
 
 
 def test_a_fresh_network_stays_as_it_is() -> None:

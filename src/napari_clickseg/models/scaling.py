@@ -24,8 +24,8 @@ _LEAST = 1e3  # times what the normalisation adds to variances: these must stay 
 def rescale(network: nn.Module, fresh: Mapping[str, Tensor]) -> int:
     """Give kernels before a batch normalisation the size that they have in a fresh network.
 
-    The statistics of the normalisation are scaled with them, so that the network answers as
-    before but for its rounding. Kernels that are smaller stay.
+    The normalisation is scaled with them, so that the network answers as before but for its
+    rounding. Kernels that are smaller stay.
 
     Parameters
     ----------
@@ -56,7 +56,11 @@ def rescale(network: nn.Module, fresh: Mapping[str, Tensor]) -> int:
         if factor < 1:
             kernel.weight.data.mul_(factor**0.5)
             mean.mul_(factor**0.5)
+            before = variance + normalisation.eps
             variance.mul_(factor)
+            if normalisation.weight is not None:  # maps of small variance would fade otherwise
+                faded = (factor * before / (variance + normalisation.eps)).sqrt()
+                normalisation.weight.data.div_(faded)
             changed += 1
     return changed
 
