@@ -45,13 +45,13 @@ def run_row(number: int, training: dict[str, Any]) -> str:
     """Return a line of the table of runs."""
     spec = training["spec"]
     windows = ", ".join(f"{s['size']} px ({s['share']:.0%})" for s in spec["stages"])
-    made, cut = spec["shares"]
+    shares = [*spec["shares"], 0.0][:3]  # runs before the seventh knew two
     cells = (
         f"{training['samples']:,}",
         f"{training['seconds'] / 60:.0f} min",
         f"{spec.get('optimizer', 'adamw')}, {spec['stages'][0]['batch']} at a time",
         windows,
-        f"{made:.0%} / {cut:.0%}",
+        " / ".join(f"{share:.0%}" for share in shares),
         str(spec["seed"]),
         training.get("commit", "")[:7],
     )
@@ -134,10 +134,10 @@ def page(card: ModelCard, size: int) -> str:
         "",
         "By `training/train_default.py` in runs that each started from the model of the one "
         "before, on one or two processor cores; the model's card keeps their specs. The last "
-        "columns: generated images and superpixels of real ones among the samples, the seed, and "
-        "the commit where it was kept.",
+        "columns: shares of the samples from generated images, superpixels of real ones, and real "
+        "images with something put into them; the seed; the commit where it was kept.",
         "",
-        "| run | samples | time | optimizer | windows | generated / superpixels | seed | commit |",
+        "| run | samples | time | optimizer | windows | generated / cut / composed | seed | commit |",
         "|---|--:|--:|---|---|---|--:|---|",
         *(run_row(n, run) for n, run in enumerate(runs, 1)),
         "",

@@ -41,7 +41,7 @@ _FOLLOW, _WANDER = 0.6, 0.1  # share of the windows moved: where they should be,
 _BEGUN = 0.15  # share of the annotations that begin with a mask
 _AROUND = 0.1  # share of those that begin with a mask of the thing around the object
 _SPREAD = 0.12  # share of those that begin with several clicks, spread by their Voronoi cells
-_ESTRANGED = 0.2  # share of the views that look like nothing that was ever seen
+_ESTRANGED = 0.12  # share of the views that look like nothing that was ever seen
 _MOST_SPREAD = 5  # clicks on an object of which nothing was found yet
 
 
