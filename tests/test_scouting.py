@@ -14,7 +14,7 @@ from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, Window
 from napari_clickseg.inference import Estimator
 from napari_clickseg.models.card import ModelCard, ScoutingSpec
-from napari_clickseg.scouting import FEATURES, describe, scouting_windows
+from napari_clickseg.scouting import FEATURES, LENGTHS, describe, scouting_windows
 from napari_clickseg.training.scouting import ScoutingError, fit_scouting
 
 if TYPE_CHECKING:
@@ -69,7 +69,40 @@ def test_looks_are_described_by_what_they_found_and_how_they_agree() -> None:
     assert named["agrees with the next nearer"][0] < 0.1
     assert list(named["touches the border"]) == [0, 1, 0]
     assert list(named["is empty"]) == [0, 0, 1]
+    assert list(named["centrality of the click"][1:]) == [0, 0]
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("span", [96, 128])
+def test_a_click_in_the_middle_is_central_from_any_distance(span: int) -> None:
+    corner = 128 - span // 2
+    looks = [look(Window(corner, corner, span, SIZE), Box(108, 98, 40, 60))]
+
+    def central(y: float, x: float) -> float:
+        return float(dict(zip(FEATURES, describe(looks, (y, x)).T, strict=True))[
+            "centrality of the click"
+        ][0])  # fmt: skip
+
+    assert central(128, 128) > 0.9
+    assert central(128, 120) > 0.9
+    assert 0.3 < central(118, 128) < 0.7
+    assert central(109, 128) < 0.2
+    assert central(104, 128) == 0
+
+
+def test_a_model_that_was_fitted_before_centrality_was_known_goes_on_as_it_was(
+    card: ModelCard,
+) -> None:
+    weights = np.zeros(LENGTHS[0])
+    weights[FEATURES.index("number")] = 1  # the nearest look
+    before = card.model_copy(update={"scouting": ScoutingSpec(size=32, weights=tuple(weights))})
+    longer = (*weights, *([0.0] * (len(FEATURES) - len(weights))))
+    now = card.model_copy(update={"scouting": ScoutingSpec(size=32, weights=longer)})
+    image, _ = disks(0, 30)
+    click = Click(100, 110)
+    answers = [first_answer(one, image, click) for one in (before, now, card)]
+    assert np.array_equal(answers[0], answers[1])
+    assert not np.array_equal(answers[0], answers[2])
 
 
 def near_only(inputs: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from napari_clickseg.core.guidance import encode
 from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.core.mosaic import predict_mosaic, whole_window
 from napari_clickseg.core.window import Box, Window, first_window, object_window
-from napari_clickseg.scouting import FEATURES, describe, scouting_windows
+from napari_clickseg.scouting import LENGTHS, describe, scouting_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,10 +189,11 @@ class Estimator:
         """Look for the object of the first clicks, from several distances if the card says so."""
         spec = self.card.scouting
         positive = [click for click in clicks if click.positive]
-        if spec is None or len(positive) != 1 or len(spec.weights) != len(FEATURES):
+        if spec is None or len(positive) != 1 or len(spec.weights) not in LENGTHS:
             return self._look(self._first_window(clicks), clicks, None)
         estimates, described = self.scouted(clicks, spec)
-        return estimates[int((described @ np.asarray(spec.weights)).argmax())]
+        known = described[:, : len(spec.weights)]
+        return estimates[int((known @ np.asarray(spec.weights)).argmax())]
 
     def scouted(
         self, clicks: tuple[Click, ...], spec: ScoutingSpec

@@ -3,7 +3,8 @@
 After one click nobody knows how large the object is. A network shown the whole image misses what
 is small; shown the click's surroundings alone, it takes a part for the object. So it looks from
 several distances, and each answer is described by a few numbers: how sure it is, whether it
-runs out of the window, how far it agrees with the answers from nearer and farther. Their
+runs out of the window, how far it agrees with the answers from nearer and farther, how near to
+its middle the click lies. Their
 weights, kept in the model's card, were fitted to the overlap with the truth on training images.
 """
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.core.window import Box, Window
 
-__all__ = ["FEATURES", "Scouted", "describe", "scouting_windows"]
+__all__ = ["FEATURES", "LENGTHS", "Scouted", "describe", "scouting_windows"]
 
 FloatArray = npt.NDArray[np.float32]
 _NEAREST = 40  # pixels of the image that a look shows at the least
@@ -43,7 +44,11 @@ FEATURES = (
     "number",
     "decidedness",
     "distance",
+    "centrality of the click",
+    "centrality squared",
 )
+LENGTHS = (16, len(FEATURES))
+"""How many of the features, the first ones, the weights in a card may be for."""
 
 Scouted = tuple["Window", FloatArray, "Box", bool]
 """Window, foreground (size, size), the object's box in the image, and whether it touches."""
@@ -107,6 +112,8 @@ def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -
     extent = math.log2(max(*found.shape, 1) / window.span) if found else -6.0
     y, x = (min(max(round(v), 0), window.size - 1) for v in window.to_network(*position))
 
+    central = _centrality(mask, (y, x))
+
     def agreement(far: int, near: int) -> float:
         return _agreement(looks[far], looks[near]) if 0 <= far and near <= last else 0.0
 
@@ -127,7 +134,22 @@ def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -
         float(i),
         float(np.abs(p - 0.5).mean() * 2),
         math.log2(window.span / looks[0][0].span),
+        central,
+        central**2,
     ]
+
+
+def _centrality(mask: npt.NDArray[np.bool_], at: tuple[int, int]) -> float:
+    """Return how deep a pixel lies in a mask, against its deepest one: people click in the middle.
+
+    A click far from the middle of what was found was meant for a part of it, or for more.
+    """
+    from scipy import ndimage
+
+    if not mask[at]:
+        return 0.0
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    return float(depth[at] / depth.max())
 
 
 def _agreement(far: Scouted, near: Scouted) -> float:

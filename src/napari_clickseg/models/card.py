@@ -49,7 +49,7 @@ class ScoutingSpec(BaseModel):
     size: int = Field(128, ge=32, le=4096, multiple_of=32)  # side in network pixels
     looks: int = Field(5, ge=1, le=16)
     factor: float = Field(1.7, gt=1.0, le=8.0)  # by which each look is nearer
-    weights: tuple[float, ...]  # of `scouting.FEATURES`
+    weights: tuple[float, ...]  # of the first of `scouting.FEATURES`
 
 
 class ModelCard(BaseModel):

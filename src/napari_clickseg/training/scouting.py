@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 
 from napari_clickseg.core.intensity import measure
-from napari_clickseg.core.oracle import next_click
+from napari_clickseg.core.oracle import jittered, next_click
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.evaluation.noc import NocSpec, objects_of
 from napari_clickseg.inference import Estimator
@@ -20,12 +20,14 @@ from napari_clickseg.scouting import FEATURES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from napari_clickseg.core.clicks import Click
     from napari_clickseg.inference import Estimate
     from napari_clickseg.segmenter import Segmenter
 
 __all__ = ["ScoutingError", "fit_scouting"]
 
 _RIDGE = 3e-4
+_AWAY = 0.12  # by which clicks miss the middle, in square roots of the object's area
 
 
 class ScoutingError(ValueError):
@@ -44,7 +46,8 @@ def fit_scouting(
     """Fit weights such that the look with the highest score overlaps most with the truth.
 
     A softmax over the scores says how likely each look is chosen; the weights maximise the IoU
-    that is then to be expected.
+    that is then to be expected. Each object is clicked on twice: in its middle, and where a hand
+    may hit that misses it.
 
     Parameters
     ----------
@@ -71,12 +74,10 @@ def fit_scouting(
         estimator = Estimator(segmenter.card, source, intensity, segmenter.forward)
         for identifier in objects_of(labels, chosen, chosen.rng(name)):
             truth = np.asarray(labels == identifier)
-            click = next_click(np.zeros_like(truth), truth, [])
-            if click is None:
-                continue
-            estimates, features = estimator.scouted((click,), spec)
-            described.append(features)
-            overlaps.append([_overlap(estimate, truth) for estimate in estimates])
+            for click in _clicks(truth, chosen.rng(f"{name} {identifier}")):
+                estimates, features = estimator.scouted((click,), spec)
+                described.append(features)
+                overlaps.append([_overlap(estimate, truth) for estimate in estimates])
     if not described:
         raise ScoutingError("There is no object to fit to; give images with labelled objects.")
     scale = np.concatenate(described).std(axis=0)
@@ -101,6 +102,16 @@ def _fitted(
 
     start = np.zeros(len(FEATURES))
     return np.asarray(minimize(lost, start, jac=True, method="L-BFGS-B").x)
+
+
+def _clicks(truth: npt.NDArray[np.bool_], rng: np.random.Generator) -> list[Click]:
+    """Return first clicks on an object: its inner-most pixel, and one off it."""
+    nothing = np.zeros_like(truth)
+    click = next_click(nothing, truth, [])
+    if click is None:
+        return []
+    sigma = _AWAY * float(np.sqrt(truth.sum()))
+    return [click, jittered(click, nothing, truth, rng, sigma=sigma)]
 
 
 def _overlap(estimate: Estimate, truth: npt.NDArray[np.bool_]) -> float:
