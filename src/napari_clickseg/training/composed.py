@@ -29,6 +29,7 @@ Mask = npt.NDArray[np.bool_]
 _STAMPED = 0.5  # share of the images that get another image's object; the others drawn shapes
 _COPIED = 0.5  # share of those that show it as it was
 _OTHER_LIGHT = 0.55  # share of the rest that shows the same image in another light
+_BLURRED = 0.3  # share of the images that are blurred in the end
 _SEEN = 10  # of 255, by which an object changes the ground, at the least; others count as ground
 _SOFT = 1.6  # pixels by which borders are blurred, at the most
 
@@ -57,45 +58,48 @@ def compose(
     """
     _, height, width = ground.shape
     image = ground.astype(np.float32)
-    labels = np.zeros((height, width), np.int32)
     if rng.random() < _STAMPED:
-        stamp, pixels = _cut_out(other, mask)
-        copied = rng.random() < _COPIED
-        look = None if copied else _look(ground, other, rng)
-        side = math.exp(rng.uniform(math.log(0.1), math.log(0.7))) * min(height, width)
-        shade = rng.normal(0, 20, (len(image), 1, 1)).astype(np.float32)
-        for identifier in range(1, int(rng.choice([2, 2, 3, 4, 7]))):
-            factor = side * rng.uniform(0.75, 1.33) / max(stamp.shape)
-            turned = _turning(rng)
-            shape = turned(_resized(stamp[None].astype(np.float32), factor))[0] > 0.5
-            top, left = (
-                int(rng.integers(-n // 3, max(1, size - n // 2)))
-                for n, size in zip(shape.shape, (height, width), strict=True)
-            )
-            (rows, there_y), (columns, there_x) = (
-                _overlap(start, n, size)
-                for start, n, size in zip((top, left), shape.shape, (height, width), strict=True)
-            )
-            if copied:
-                look = np.zeros_like(image)
-                look[:, rows, columns] = turned(_resized(pixels, factor))[:, there_y, there_x]
-                look += shade
-            assert look is not None
-            object_mask = np.zeros((height, width), bool)
-            object_mask[rows, columns] = shape[there_y, there_x]
-            _blend(image, look, object_mask, rng)
-            labels[object_mask] = identifier
+        labels = _stamp(image, ground, other, mask, rng)
     else:
-        size = max(height, width)
-        labels = draw_objects(rng, size)[:height, :width].copy()
+        labels = draw_objects(rng, max(height, width))[:height, :width].copy()
         _blend(image, _look(ground, other, rng), labels > 0, rng)
-    if rng.random() < 0.3:
-        image = ndimage.gaussian_filter(image, (0, *(rng.uniform(0, 1.2),) * 2))
+    if rng.random() < _BLURRED:
+        sigma = rng.uniform(0, 1.2)
+        image = ndimage.gaussian_filter(image, (0, sigma, sigma))
     out = image.clip(0, 255).astype(np.uint8)
     changed = np.abs(out.astype(np.int16) - ground).max(0)
     counts = np.bincount(labels.ravel())
     seen = np.bincount(labels.ravel(), changed.ravel()) >= _SEEN * counts
     return out, np.where(seen[labels], labels, 0)
+
+
+def _stamp(
+    image: Floats, ground: Image, other: Image, mask: Mask, rng: np.random.Generator
+) -> Labels:
+    """Put one or several of another image's object into an image; return their ids."""
+    sides = image.shape[1:]
+    labels = np.zeros(sides, np.int32)
+    stamp, pixels = _cut_out(other, mask)
+    copied = rng.random() < _COPIED
+    look = np.zeros_like(image) if copied else _look(ground, other, rng)
+    extent = math.exp(rng.uniform(math.log(0.1), math.log(0.7))) * min(sides)
+    shade = rng.normal(0, 20, (len(image), 1, 1)).astype(np.float32)
+    for identifier in range(1, int(rng.choice([2, 2, 3, 4, 7]))):
+        factor = extent * rng.uniform(0.75, 1.33) / max(stamp.shape)
+        turned = _turning(rng)
+        shape = turned(_resized(stamp[None].astype(np.float32), factor))[0] > 0.5
+        (rows, there_y), (columns, there_x) = (
+            _overlap(int(rng.integers(-n // 3, max(1, side - n // 2))), n, side)
+            for n, side in zip(shape.shape, sides, strict=True)
+        )
+        if copied:
+            there = turned(_resized(pixels, factor))[:, there_y, there_x]
+            look[:, rows, columns] = there + shade
+        object_mask = np.zeros(sides, bool)
+        object_mask[rows, columns] = shape[there_y, there_x]
+        _blend(image, look, object_mask, rng)
+        labels[object_mask] = identifier
+    return labels
 
 
 def _cut_out(other: Image, mask: Mask) -> tuple[Mask, Floats]:
