@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_clickseg.training.live import LiveAnnotations
+from napari_clickseg.training.live import LiveAnnotations, mean_length
 from napari_clickseg.training.pool import Pool, Record
 
 SIZE = 48
@@ -107,9 +107,18 @@ def test_annotations_end_after_their_steps_and_others_begin() -> None:
         lesson = annotations.lesson(6)
         steps += lesson.steps.tolist()
         annotations.advance(lesson, noisy(lesson.target, k))
-    shares = np.bincount(steps, minlength=3) / len(steps)
-    assert len(shares) == 3, "none goes on for longer"
-    assert shares[0] > shares[1] > shares[2] > 0.05  # 3 : 2 : 1
+    shares = np.bincount(steps, minlength=9) / len(steps)
+    assert len(shares) == 9, "none goes on for longer than three times as long"
+    assert shares[0] > shares[1] > shares[2] > shares[3:].max()
+    assert 0.02 < shares[3:].sum() < 0.4  # some have many clicks, as hard objects have
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_the_length_of_annotations_is_as_said(steps: int) -> None:
+    annotations = live(steps=steps)
+    lengths = [annotations._length() for _ in range(4000)]
+    assert min(lengths) == 1
+    assert np.mean(lengths) == pytest.approx(mean_length(steps), rel=0.08)
 
 
 def test_windows_follow_the_object_and_clicks_and_mask_move_with_it() -> None:

@@ -15,6 +15,7 @@ from napari_clickseg.models.losses import Term, build_loss
 from napari_clickseg.segmenter import Segmenter
 from napari_clickseg.training.choosing import choose
 from napari_clickseg.training.click_figures import Clicked, counted, figures, row
+from napari_clickseg.training.live import mean_length
 from napari_clickseg.training.losses import click_cross_entropy, click_loss
 from napari_clickseg.training.previews import write_preview
 from napari_clickseg.training.project_clicks import (
@@ -196,7 +197,7 @@ class ClickWork:
         options: dict[str, Any] = {
             "preset": self.spec.augmentation,
             # Of an annotation only the first prediction is made without clicks.
-            "quiet": min(1.0, quiet * (self._predictions + 1) / 2),
+            "quiet": min(1.0, quiet * mean_length(self._predictions)),
             "zoom": self.card.window.zoom or 1.0,
             "radius": _SQUARE if colour else self.card.disk_radius,
             "steps": self._predictions,

@@ -78,7 +78,7 @@ class DefaultModelSpec(BaseModel):
     warm_up: float = Field(0.02, ge=0, lt=1)  # share of the samples
     ema: float = Field(0.998, ge=0, lt=1)
     decay: float = Field(0.3, gt=0, le=1)  # share of the samples, the last, with a falling rate
-    steps: int = Field(5, ge=1)  # predictions of an object, at the most; all are learned from
+    steps: int = Field(5, ge=1)  # predictions of most objects, at the most; all are learned from
     live: int = Field(48, ge=2)  # objects that are being annotated at a time, at the least
     generated: int = Field(400, ge=0)
     superpixel_images: int = Field(250, ge=0)

@@ -31,7 +31,7 @@ from napari_clickseg.training.simulate import (
 if TYPE_CHECKING:
     from napari_clickseg.training.pool import Pool
 
-__all__ = ["Annotation", "Lesson", "LiveAnnotations"]
+__all__ = ["Annotation", "Lesson", "LiveAnnotations", "mean_length"]
 
 _LEAST = 9  # network pixels of an object that is worth a look
 _SCOUT = 0.4  # share of the annotations that begin with a look around a click, near or far
@@ -40,6 +40,7 @@ _FAR, _NEAR = 2.2, 1.15  # window's side over the object's: the window is moved 
 _FOLLOW, _WANDER = 0.6, 0.1  # share of the windows moved: where they should be, where not
 _BEGUN = 0.15  # share of the annotations that begin with a mask
 _AROUND = 0.1  # share of those that begin with a mask of the thing around the object
+_LONG, _LONGER = 0.2, 3  # share of the annotations that may go on for so many times as long
 _SPREAD = 0.12  # share of those that begin with several clicks, spread by their Voronoi cells
 _ESTRANGED = 0.12  # share of the views that look like nothing that was ever seen
 _MOST_SPREAD = 5  # clicks on an object of which nothing was found yet
@@ -122,7 +123,8 @@ class LiveAnnotations:
     radius : float
         Of the click disks, in pixels.
     steps : int
-        Predictions of an annotation, at the most; how many is drawn evenly.
+        Predictions of most annotations, at the most; how many is drawn evenly. Some go on for
+        longer, as a hard object is clicked on twenty times.
     count : int
         How many are going on at a time.
     rng, generator : numpy.random.Generator, torch.Generator
@@ -209,7 +211,7 @@ class LiveAnnotations:
             if annotation is not None:  # an object may have been shifted out
                 begun.append(annotation)
         for annotation in begun:
-            annotation.steps = int(self.rng.integers(1, self.steps + 1))
+            annotation.steps = self._length()
             if self.rng.random() < _BEGUN:
                 annotation.previous = perturbed(annotation.target[None], self.generator)[0]
             if self.rng.random() < _SPREAD:
@@ -221,6 +223,11 @@ class LiveAnnotations:
             annotation.previous = surroundings(image, target, self.generator)
         self._click(mistaken)
         return begun
+
+    def _length(self) -> int:
+        """Draw after how many predictions an annotation ends: mostly few, sometimes many."""
+        many = self.steps > 1 and self.rng.random() < _LONG
+        return int(self.rng.integers(1, self.steps * (_LONGER if many else 1) + 1))
 
     def _spread(self, annotation: Annotation) -> list[tuple[float, float, bool]]:
         """Return several clicks at once: on the errors of the mask that is there, or the object."""
@@ -332,6 +339,12 @@ class LiveAnnotations:
             if there:
                 annotation.clicks.append((float(y_), float(x_), bool(kind)))
         self._click(again)
+
+
+def mean_length(steps: int) -> float:
+    """Return how many predictions an annotation has on average, where most have up to `steps`."""
+    few, many = (steps + 1) / 2, (steps * _LONGER + 1) / 2
+    return few if steps == 1 else (1 - _LONG) * few + _LONG * many
 
 
 def _ignored(some: list[Annotation]) -> Tensor | None:

@@ -168,7 +168,7 @@ class ProjectAnnotations(LiveAnnotations):
             annotation = self._without_click() if is_quiet else self._on_an_object()
             if annotation is None:
                 continue
-            annotation.steps = int(self.rng.integers(1, self.steps + 1))
+            annotation.steps = self._length()
             begun.append(annotation)
             if is_quiet:
                 continue
