@@ -12,7 +12,7 @@ from napari_clickseg.data.dataset import ClassMap, Dataset, Sample
 from napari_clickseg.data.project import Record
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.training.clicking import ClickWork
-from napari_clickseg.training.project_clicks import connected_parts
+from napari_clickseg.training.project_clicks import ProjectPool, as_records, connected_parts
 from napari_clickseg.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
@@ -43,6 +43,29 @@ def half_known(record: Record) -> Sample:
     return Sample(record, np.full((3, 96, 96), 128, np.uint8), labels)
 
 
+@pytest.mark.parametrize("mib", [0, 100])
+def test_images_are_kept_as_far_as_there_is_room(mib: int) -> None:
+    """A project of large images must not fill the memory, whatever its task."""
+    read: list[str] = []
+
+    def noted(record: Record) -> Sample:
+        read.append(record.name)
+        return half_known(record)
+
+    files = [Record(Path(name), Path("b.png"), "g", name) for name in "abcdef"]
+    data = Dataset(files, mib, read=noted)
+    found = as_records(data, ClassMap(((1,),), ("object",), 9), 3, by_class=True, whole=False)
+    pool = ProjectPool(found)
+    assert sorted(read) == list("abcdef"), "each is looked at once"
+    drawn = pool.draw(np.random.default_rng(0), 60)
+    assert {record.name for record in drawn} == set("abcdef")
+    assert all(record.labels.dtype == np.uint8 for record in drawn)
+    kept = drawn[0].nbytes * (6 if mib else 2)
+    assert found.nbytes == kept
+    assert (len(read) > 30) == (mib == 0)
+    assert data.nbytes == 0, "not twice"
+
+
 @pytest.fixture
 def work() -> ClickWork:
     spec = TrainingSpec(
@@ -53,7 +76,7 @@ def work() -> ClickWork:
         name="a", architecture="unet", encoder="tu-resnet10t", encoding="channels",
         image_channels=3, disk_radius=2.0, window=WindowSpec(size=SIZE), automatic=True,
     )  # fmt: skip
-    data = Dataset([Record("a", Path("a.png"), Path("b.png"), "g")], read=half_known)
+    data = Dataset([Record(Path("a.png"), Path("b.png"), "g", "a")], read=half_known)
     classes = ClassMap(((1,),), ("object",), 9)
     return ClickWork(spec, card, data, data, classes, torch.device("cpu"))
 
