@@ -400,6 +400,23 @@ finetune(read_spec(Path(sys.argv[1])), sys.argv[2])
 """
 
 
+@pytest.mark.parametrize("task", ["click", "multiclass"])
+def test_class_models_start_from_kernels_that_can_still_learn(project: Path, task: str) -> None:
+    """The default model's have grown, and a step of a given length would hardly turn them."""
+    own = {"task": task, "architecture": "", "encoder": "", "options": {}}
+    begun = module.make_start(prepare(spec(project, start="default", **own)))
+    fresh = module.make_start(prepare(spec(project, start="scratch", **own)))
+    like = dict(fresh.network.named_parameters())
+    grown = [
+        float(kernel.detach().square().mean() / like[name].detach().square().mean()) ** 0.5
+        for name, kernel in begun.network.named_parameters()
+        if kernel.ndim == 4 and "head" not in name
+    ]
+    assert begun.trained_encoder
+    assert (max(grown) > 3) == (task == "click")
+    assert (max(grown) < 1.5) == (task != "click")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_a_run_that_is_killed_loses_a_round_at_most(project: Path, tmp_path: Path) -> None:
