@@ -28,13 +28,17 @@ from napari_clickseg.training.optimising import Precision, make_optimizer
 from napari_clickseg.training.prepare import prepare
 from napari_clickseg.training.runs import RunFolder
 from napari_clickseg.training.spec import TrainingSpec
+from napari_clickseg.training.work import Validation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor, nn
 
-    from napari_clickseg.training.work import Batch, Validation, Work
+    from napari_clickseg.training.work import Batch, Work
+
+
+BLOCK = 10  # steps
 
 
 class Timed:
@@ -70,8 +74,6 @@ class Timed:
 
     def validate(self, network: nn.Module) -> Validation:
         """Say nothing: validation is no training."""
-        from napari_clickseg.training.work import Validation
-
         return Validation(0.0, {})
 
     def preview(self, network: nn.Module, folder: Path, epoch: int) -> list[dict[str, str]]:
@@ -87,6 +89,8 @@ def bare(
     there, precision = batch.to(device), Precision(device, spec.amp)
     optimizer = make_optimizer(network, spec, trained_encoder=True)
     network.train()
+    if spec.freeze_encoder:
+        network.get_submodule("encoder").eval()
     seconds = []
     for _ in range(count):
         since = time.perf_counter()
@@ -102,10 +106,11 @@ def bare(
     return seconds
 
 
-def quickest(seconds: list[float]) -> float:
-    """Return the mean of the quicker half, without the first steps."""
-    some = np.sort(seconds[3:] or seconds)
-    return float(some[: max(1, len(some) // 2)].mean())
+def typical(seconds: list[float]) -> float:
+    """Return the seconds of a step: the median of blocks of ten in a row, each with its waits."""
+    some = seconds[BLOCK:] if len(seconds) > 2 * BLOCK else seconds
+    blocks = [some[i : i + BLOCK] for i in range(0, len(some), BLOCK)]
+    return float(np.median([np.mean(block) for block in blocks if len(block) == len(blocks[0])]))
 
 
 def _finish(device: torch.device) -> None:
@@ -118,24 +123,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("project", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--batches", type=int, default=40)
+    parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
     args = parser.parse_args()
     spec = TrainingSpec(project=str(args.project), **read_settings(args.settings))
+    if spec.accumulate > 1:
+        parser.error("accumulate must be 1: the bare network takes a batch at once")
     prepared = prepare(spec)
     start = make_start(prepared)
     device = choose_device(spec.device)
-    batch = prepared.spec.batch * prepared.spec.accumulate
+    batch = prepared.spec.batch
     completed = prepared.spec.model_copy(update={"epochs": 1, "windows": args.batches * batch})
     network = start.network.to(device).to(memory_format=torch.channels_last)
     timed = Timed(make_work(prepared, start.card, device), device)
     timed.work.steps = timed.steps = args.batches
     run = RunFolder(args.out)
     run.create(completed)
-    Loop(completed, run, timed, network, start.card, trained_encoder=True).run()
+    Loop(completed, run, timed, network, start.card, trained_encoder=start.trained_encoder).run()
     assert timed.last is not None
     alone = bare(network, timed.work, timed.last, completed, args.batches)
-    whole, least = quickest(timed.seconds), quickest(alone)
+    whole, least = typical(timed.seconds), typical(alone)
     print("| task | device | windows a second | bare network | share |")
     print("|---|---|--:|--:|--:|")
     print(

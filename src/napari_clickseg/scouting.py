@@ -111,7 +111,6 @@ def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -
     expected = inside / (float(mask.sum()) + float(p[~mask].sum()) + 1.0)
     extent = math.log2(max(*found.shape, 1) / window.span) if found else -6.0
     y, x = (min(max(round(v), 0), window.size - 1) for v in window.to_network(*position))
-
     central = _centrality(mask, (y, x))
 
     def agreement(far: int, near: int) -> float:

@@ -56,12 +56,12 @@ def test_images_are_read_once_as_long_as_there_is_room(tmp_path: Path) -> None:
         reads.append(one.name)
         return Sample(one, np.zeros((1, 512, 1024), np.uint8), np.zeros((512, 1024), np.uint8))
 
-    roomy = Dataset(records, 100, read)
+    roomy = Dataset(records, 100, read=read)
     for _ in range(2):
         assert [roomy[i].record.name for i in range(len(roomy))] == list("01234")
     assert len(reads) == 5
     reads.clear()
-    narrow = Dataset(records, 3, read)  # three of a MiB each
+    narrow = Dataset(records, 3, read=read)  # three of a MiB each
     for i in (0, 1, 2, 2, 1, 3, 1, 0):
         assert narrow[i].record.name == str(i)
     assert reads == list("01230"), "what was not asked for in the longest time goes first"

@@ -68,14 +68,17 @@ def disk(size: int = 48, radius: int = 12, seed: int = 0) -> tuple[np.ndarray, n
     return image.clip(0, 255).astype(np.uint8), truth
 
 
-class Disks(Pool):
+class Disks:
     """A toy set: one bright disk in each image."""
 
     def __init__(self) -> None:
-        self.names, self.weights, self.sets = ["disks"], [1.0], [[]]
+        self.records: list[Record] = []
         for seed in range(8):
             image, truth = disk(seed=seed)
-            self.sets[0].append(Record(np.repeat(image[None], 3, 0), truth.astype(np.int32), (1,)))
+            self.records.append(Record(np.repeat(image[None], 3, 0), truth.astype(np.int32), (1,)))
+
+    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+        return [self.records[i] for i in rng.integers(len(self.records), size=n).tolist()]
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -148,18 +151,17 @@ def test_a_run_may_start_from_a_model_that_has_fewer_inputs(tmp_path: Path, pool
     torch.testing.assert_close(new(inputs), old(inputs[:, :6]))
 
 
-class Interrupted(Pool):
+class Interrupted:
     """A pool that is cut off after some images, as by closing the computer."""
 
     def __init__(self, pool: Pool, images: int) -> None:
-        self.names, self.weights, self.sets = pool.names, pool.weights, pool.sets
-        self.left = images
+        self.pool, self.left = pool, images
 
     def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
         if self.left == 0:
             raise KeyboardInterrupt
         self.left -= 1
-        return super().draw(rng, n)
+        return self.pool.draw(rng, n)
 
 
 def test_an_interrupted_run_goes_on_where_it_was_last_saved(tmp_path: Path, pool: Pool) -> None:
@@ -273,3 +275,11 @@ def test_one_loss_that_is_no_number_does_not_end_a_run(
 def test_a_spec_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         spec(**({"samples": 8} | fields))
+
+
+def test_runs_from_before_there_were_composed_images_are_known_by_their_settings() -> None:
+    before = DefaultModelSpec.model_validate({"shares": [0.13, 0.06]})
+    assert before.shares == (0.13, 0.06, 0.0)
+    for shares in ((0.5, 0.3, 0.2), (0.1, -0.1, 0.1)):
+        with pytest.raises(ValueError, match="leave some for the real images"):
+            DefaultModelSpec(shares=shares)

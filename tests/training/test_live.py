@@ -7,23 +7,26 @@ import pytest
 import torch
 
 from napari_clickseg.training.live import LiveAnnotations, mean_length
-from napari_clickseg.training.pool import Pool, Record
+from napari_clickseg.training.pool import Record
 
 SIZE = 48
 
 
-class Squares(Pool):
+class Squares:
     """Images whose one object is as bright as nothing else."""
 
     def __init__(self) -> None:
-        self.names, self.weights, self.sets = ["squares"], [1.0], [[]]
+        self.records: list[Record] = []
         rng = np.random.default_rng(0)
         for _ in range(6):
             labels = np.zeros((120, 150), np.int32)
             y, x = rng.integers(5, 70, 2)
             labels[y : y + 30, x : x + 40] = 1
             image = np.repeat((labels * 255).astype(np.uint8)[None], 3, 0)
-            self.sets[0].append(Record(image, labels, (1,)))
+            self.records.append(Record(image, labels, (1,)))
+
+    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+        return [self.records[i] for i in rng.integers(len(self.records), size=n).tolist()]
 
 
 def live(seed: int = 0, **options: Any) -> LiveAnnotations:

@@ -271,25 +271,52 @@ def test_full_memory_halves_the_batch_and_says_so(
         train(tmp_path / "other", spec(epochs=1))
 
 
-@pytest.mark.parametrize("measure", ["validate", "preview"])
-def test_validation_gets_the_memory_that_training_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measure: str
+def full_at_times(
+    work: Any, measure: str, monkeypatch: pytest.MonkeyPatch, kept: list[bool]
 ) -> None:
-    work, calls = Threshold(), 0
-    right = getattr(work, measure)
+    """Have a measurement find no room at the first call, and at all from the fourth on."""
+    right, calls = getattr(work, measure), 0
 
-    def full(*args: Any) -> Any:
+    def full(network: nn.Module, *args: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 1 or calls > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return right(*args)
+        kept.append(any(p.grad is not None for p in kept_by[0].parameters()))
+        return right(network, *args)
 
+    kept_by: list[nn.Module] = []
+    begun = Loop.__init__
+
+    def noted(self: Loop, *args: Any, **options: Any) -> None:
+        begun(self, *args, **options)
+        kept_by.append(self.network)
+
+    monkeypatch.setattr(Loop, "__init__", noted)
     monkeypatch.setattr(work, measure, full)
+
+
+def test_validation_gets_the_memory_that_training_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, kept = Threshold(), []
+    full_at_times(work, "validate", monkeypatch, kept)
     with pytest.raises(TrainingError, match="too small to validate in; close what else uses it"):
         train(tmp_path, spec(epochs=3, patience=0), work)
-    kept = [one["epoch"] for one in events(tmp_path, "epoch")]
-    assert kept == ([1, 2] if measure == "validate" else [1, 2, 3]), "rounds before are kept"
+    assert [one["epoch"] for one in events(tmp_path, "epoch")] == [1, 2], "rounds before are kept"
+    assert kept == [False, True], "gradients are let go where there is no room, and only there"
+
+
+def test_a_training_goes_on_without_previews_that_find_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Threshold()
+    full_at_times(work, "preview", monkeypatch, [])
+    assert train(tmp_path, spec(epochs=4, patience=0), work).reason == "done"
+    assert [one["epoch"] for one in events(tmp_path, "epoch")] == [1, 2, 3, 4]
+    said = [one["text"] for one in events(tmp_path, "message")]
+    assert len(said) == 2
+    assert all(text.startswith("No previews: ") for text in said)
 
 
 def test_gradients_of_parts_are_those_of_the_whole_batch(

@@ -57,13 +57,32 @@ def test_images_are_kept_as_far_as_there_is_room(mib: int) -> None:
     found = as_records(data, ClassMap(((1,),), ("object",), 9), 3, by_class=True, whole=False)
     pool = ProjectPool(found)
     assert sorted(read) == list("abcdef"), "each is looked at once"
-    drawn = pool.draw(np.random.default_rng(0), 60)
-    assert {record.name for record in drawn} == set("abcdef")
-    assert all(record.labels.dtype == np.uint8 for record in drawn)
-    kept = drawn[0].nbytes * (6 if mib else 2)
-    assert found.nbytes == kept
+    rng = np.random.default_rng(0)
+    assert {pool.draw(rng, 1)[0].name for _ in range(60)} == set("abcdef")
+    one = found[0]
+    assert one.labels.dtype == np.uint8
+    assert found.nbytes == one.nbytes * (6 if mib else 2)
     assert (len(read) > 30) == (mib == 0)
     assert data.nbytes == 0, "not twice"
+    for i in range(1, 6):
+        found[i]
+    assert found[0] is one, "what is in use is there once"
+
+
+@pytest.mark.parametrize("probability", [1.0, 0.9, 0.6, 0.3, 0.1])
+def test_as_many_predictions_are_made_without_a_click_as_the_spec_says(
+    work: ClickWork, probability: float
+) -> None:
+    work.spec = work.spec.model_copy(update={"click_probability": probability})
+    work.steps = 250
+    without = total = 0
+    for number, batch in enumerate(work.batches(1)):
+        if number >= 40:  # those that begin with a round are all at their first prediction
+            clicked = (batch.extra["positive"] + batch.extra["negative"]).amax((1, 2, 3))
+            without += int((clicked == 0).sum())
+            total += len(batch)
+        work.learned(torch.randn(batch.target.shape) - 2, batch)
+    assert without / total == pytest.approx(1 - probability, abs=0.06)
 
 
 @pytest.fixture

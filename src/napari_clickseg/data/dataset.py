@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
@@ -27,7 +28,7 @@ _MIB = 1 << 20
 _KEPT = 2  # images that are kept even where the memory is used up
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Sample:
     """An image with its mask.
 
@@ -117,6 +118,8 @@ class Dataset(Generic[Kept]):
     ) -> None:
         self.records, self.mib, self.read = tuple(records), mib, read
         self._kept: OrderedDict[int, Kept] = OrderedDict()
+        # What is still in use somewhere need not be read again, nor be there twice.
+        self._alive: weakref.WeakValueDictionary[int, Kept] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -124,21 +127,30 @@ class Dataset(Generic[Kept]):
 
     def __getitem__(self, index: int) -> Kept:
         with self._lock:
-            if index in self._kept:
-                self._kept.move_to_end(index)
-                return self._kept[index]
+            known = self._alive.get(index)
+            if known is not None:
+                self._keep(index, known)
+                return known
         sample: Kept = self.read(self.records[index])
         with self._lock:
-            self._kept[index] = sample
-            self._kept.move_to_end(index)
-            while len(self._kept) > _KEPT and self.nbytes > self.mib * _MIB:
-                self._kept.popitem(last=False)
+            self._alive[index] = sample
+            self._keep(index, sample)
         return sample
+
+    def _keep(self, index: int, sample: Kept) -> None:
+        self._kept[index] = sample
+        self._kept.move_to_end(index)
+        while len(self._kept) > _KEPT and self._used() > self.mib * _MIB:
+            self._kept.popitem(last=False)
+
+    def _used(self) -> int:
+        return sum(sample.nbytes for sample in self._kept.values())
 
     @property
     def nbytes(self) -> int:
-        """Memory that the images take now."""
-        return sum(sample.nbytes for sample in self._kept.values())
+        """Memory that the images take that are kept now."""
+        with self._lock:
+            return self._used()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,10 @@ def augment_intensity(
         nonlocal image
         image = torch.lerp(image, new, chance(p))
 
-    if estranged and float(torch.rand(1, generator=generator, device=device)) < estranged:
-        image = estrange(image, generator)
+    chosen = torch.rand(batch, generator=generator, device=device) < estranged
+    if chosen.any():
+        image = image.clone()
+        image[chosen] = estrange(image[chosen], generator)
     weights = uniform(0.05, 1.0, count)
     grey = (image * weights / weights.sum(1, keepdim=True)).sum(1, keepdim=True)
     mix(grey.expand_as(image), 0.25)

@@ -15,7 +15,6 @@ from napari_clickseg.models.losses import Term, build_loss
 from napari_clickseg.segmenter import Segmenter
 from napari_clickseg.training.choosing import choose
 from napari_clickseg.training.click_figures import Clicked, counted, figures, row
-from napari_clickseg.training.live import mean_length
 from napari_clickseg.training.losses import click_cross_entropy, click_loss
 from napari_clickseg.training.previews import write_preview
 from napari_clickseg.training.project_clicks import (
@@ -44,12 +43,13 @@ if TYPE_CHECKING:
 __all__ = ["ClickWork"]
 
 Bool = npt.NDArray[np.bool_]
-_STEPS = 5  # predictions of an object, at the most
+_STEPS = 5  # predictions of most objects, at the most
 _CLICKS = 5  # on an object of a validation image
 _OBJECTS = 3  # of a validation image
 _VALIDATED = 24  # objects in all, about
 _EMPTY = 2  # validation images without any object that a model is shown that needs no click
 _SHOWN = 3  # validation images
+_TOGETHER = 8  # windows that are validated on at a time, at the most
 _SQUARE = 1.5  # radius of the colour encoding's clicks: squares of 3 × 3 pixels
 _CERTAIN = 30.0  # logit of what is not learned from
 _LEAST = 64  # pixels of an object that is validated on
@@ -193,11 +193,10 @@ class ClickWork:
     def _annotations(self, pool: ProjectPool, epoch: int) -> ProjectAnnotations:
         colour = self.card.encoding == "colour"
         seed = (self.spec.seed * 1_000_003 + epoch) % 2**62
-        quiet = 1 - self.spec.click_probability if self.card.automatic else 0.0
+        without = 1 - self.spec.click_probability if self.card.automatic else 0.0
         options: dict[str, Any] = {
             "preset": self.spec.augmentation,
-            # Of an annotation only the first prediction is made without clicks.
-            "quiet": min(1.0, quiet * mean_length(self._predictions)),
+            "without": without,
             "zoom": self.card.window.zoom or 1.0,
             "radius": _SQUARE if colour else self.card.disk_radius,
             "steps": self._predictions,
@@ -277,11 +276,14 @@ class ClickWork:
         """Return the loss on first clicks in validation images that are always the same."""
         if self._checked is None:
             self._checked = self._first_clicks()
-        losses = []
+        losses: list[tuple[float, int]] = []
         for batch in self._checked:
-            there = batch.to(self.device)
-            losses.append(float(self.loss(network(there.inputs).float(), there)))
-        return float(np.mean(losses)) if losses else float("nan")
+            for start in range(0, len(batch), _TOGETHER):
+                part = batch.part(start, start + _TOGETHER).to(self.device)
+                loss = self.loss(network(part.inputs).float(), part)
+                losses.append((float(loss), len(part)))
+        count = sum(n for _, n in losses)
+        return sum(loss * n for loss, n in losses) / count if count else float("nan")
 
     def _first_clicks(self) -> list[Batch]:
         try:

@@ -27,9 +27,10 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _STAMPED = 0.5  # share of the images that get another image's object; the others drawn shapes
-_COPIED = 0.5  # share of those that show it as it was
+_COPIED = 0.5  # share of those that show it as it was, but for a shade
 _OTHER_LIGHT = 0.55  # share of the rest that shows the same image in another light
 _BLURRED = 0.3  # share of the images that are blurred in the end
+_DRAWN = 512  # pixels of the side on which outlines are drawn, at the most
 _SEEN = 10  # of 255, by which an object changes the ground, at the least; others count as ground
 _SOFT = 1.6  # pixels by which borders are blurred, at the most
 
@@ -61,16 +62,28 @@ def compose(
     if rng.random() < _STAMPED:
         labels = _stamp(image, ground, other, mask, rng)
     else:
-        labels = draw_objects(rng, max(height, width))[:height, :width].copy()
+        labels = _drawn((height, width), rng)
         _blend(image, _look(ground, other, rng), labels > 0, rng)
+    changed = np.abs(image.clip(0, 255) - ground).max(0)
+    counts = np.bincount(labels.ravel())
+    seen = np.bincount(labels.ravel(), changed.ravel()) >= _SEEN * counts
     if rng.random() < _BLURRED:
         sigma = rng.uniform(0, 1.2)
         image = ndimage.gaussian_filter(image, (0, sigma, sigma))
-    out = image.clip(0, 255).astype(np.uint8)
-    changed = np.abs(out.astype(np.int16) - ground).max(0)
-    counts = np.bincount(labels.ravel())
-    seen = np.bincount(labels.ravel(), changed.ravel()) >= _SEEN * counts
-    return out, np.where(seen[labels], labels, 0)
+    return image.clip(0, 255).astype(np.uint8), np.where(seen[labels], labels, 0)
+
+
+def _drawn(shape: tuple[int, int], rng: np.random.Generator) -> Labels:
+    """Draw outlines on a square of bounded size, and enlarge a part of it to a shape."""
+    side = min(max(shape), _DRAWN)
+    drawn = draw_objects(rng, side)
+    scale = side / max(shape)
+    starts = [int(rng.integers(side - int(n * scale) + 1)) for n in shape]
+    rows, columns = (
+        start + np.minimum(np.arange(n) * scale, side - 1 - start).astype(np.intp)
+        for start, n in zip(starts, shape, strict=True)
+    )
+    return np.asarray(drawn[rows[:, None], columns[None]])
 
 
 def _stamp(
@@ -81,7 +94,7 @@ def _stamp(
     labels = np.zeros(sides, np.int32)
     stamp, pixels = _cut_out(other, mask)
     copied = rng.random() < _COPIED
-    look = np.zeros_like(image) if copied else _look(ground, other, rng)
+    look = image.copy() if copied else _look(ground, other, rng)
     extent = math.exp(rng.uniform(math.log(0.1), math.log(0.7))) * min(sides)
     shade = rng.normal(0, 20, (len(image), 1, 1)).astype(np.float32)
     for identifier in range(1, int(rng.choice([2, 2, 3, 4, 7]))):
@@ -148,7 +161,7 @@ def _look(ground: Image, other: Image, rng: np.random.Generator) -> Floats:
         own, new = ((p.mean((1, 2), keepdims=True), p.std()) for p in (ground, look))
         look = (look - new[0]) * (float(own[1]) / max(float(new[1]), 1.0)) + own[0]
         look += rng.normal(0, 12)
-    return look
+    return look.astype(np.float32)
 
 
 def _mirrored(places: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.intp]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
 from napari_clickseg.core.guidance import input_channels
@@ -31,9 +31,10 @@ from napari_clickseg.training.optimising import OPTIMIZERS, freeze_statistics
 from napari_clickseg.training.pool import Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_clickseg.training.live import Lesson
+    from napari_clickseg.training.live import Lesson, Source
 
 __all__ = ["DefaultModelSpec", "Stage", "Trainer", "train_default_model"]
 
@@ -90,6 +91,19 @@ class DefaultModelSpec(BaseModel):
     checkpoint_minutes: float = Field(2.0, gt=0)
     device: str = "cpu"
 
+    @field_validator("shares", mode="before")
+    @classmethod
+    def _all_shares(cls, shares: Sequence[float]) -> Sequence[float]:
+        """Add what runs did not say before there were composed images."""
+        return [*shares, *[0.0] * (3 - len(shares))]
+
+    @field_validator("shares")
+    @classmethod
+    def _possible_shares(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if min(shares) < 0 or sum(shares) >= 1:
+            raise ValueError("shares must not be negative, and leave some for the real images")
+        return shares
+
 
 class Trainer:
     """A run in a folder: `spec.json`, `events.jsonl`, `last.ckpt` and `model.safetensors`.
@@ -98,7 +112,7 @@ class Trainer:
     ----------
     spec : DefaultModelSpec
     pool : Pool
-        The images.
+        The images, or whatever draws some.
     folder : Path
         Of the run; a run that is there is resumed.
     data : tuple of DataSource
@@ -119,7 +133,7 @@ class Trainer:
     def __init__(
         self,
         spec: DefaultModelSpec,
-        pool: Pool,
+        pool: Source,
         folder: Path,
         data: tuple[DataSource, ...] = (),
         start: Path | None = None,

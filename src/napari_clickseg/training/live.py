@@ -9,7 +9,7 @@ first clicks and late ones are mixed in every batch, and no prediction is made f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -29,9 +29,9 @@ from napari_clickseg.training.simulate import (
 )
 
 if TYPE_CHECKING:
-    from napari_clickseg.training.pool import Pool
+    from napari_clickseg.training.pool import Record
 
-__all__ = ["Annotation", "Lesson", "LiveAnnotations", "mean_length"]
+__all__ = ["Annotation", "Lesson", "LiveAnnotations", "Source", "mean_length"]
 
 _LEAST = 9  # network pixels of an object that is worth a look
 _SCOUT = 0.4  # share of the annotations that begin with a look around a click, near or far
@@ -111,12 +111,20 @@ class Lesson:
         return torch.cat(parts, 1)
 
 
+class Source(Protocol):
+    """Where images come from."""
+
+    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+        """Draw n images that hold an object."""
+        ...
+
+
 class LiveAnnotations:
     """A number of objects that are being annotated.
 
     Parameters
     ----------
-    pool : Pool
+    pool : Pool or ProjectPool
         Where images come from.
     size : int
         The network's window in pixels.
@@ -137,7 +145,7 @@ class LiveAnnotations:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: Source,
         size: int,
         *,
         radius: float,
@@ -342,7 +350,13 @@ class LiveAnnotations:
 
 
 def mean_length(steps: int) -> float:
-    """Return how many predictions an annotation has on average, where most have up to `steps`."""
+    """Return how many predictions an annotation has on average, where most have up to `steps`.
+
+    Parameters
+    ----------
+    steps : int
+        As of `LiveAnnotations`.
+    """
     few, many = (steps + 1) / 2, (steps * _LONGER + 1) / 2
     return few if steps == 1 else (1 - _LONG) * few + _LONG * many
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
@@ -176,9 +177,7 @@ class Loop:
         self._save_state()
         write_tables(self.run_folder, history=self.history)
         self.run_folder.add("epoch", **known)
-        files = self._with_room(
-            lambda: self.work.preview(self.average.network, self.run_folder.previews, epoch)
-        )
+        files = self._previews(epoch)
         if files:
             self.run_folder.add("previews", epoch=epoch, files=files)
 
@@ -265,12 +264,11 @@ class Loop:
 
     def _with_room(self, measure: Callable[[], Measured]) -> Measured:
         """Measure; where the memory is full, once more without what training left in it."""
-        try:
+        with contextlib.suppress(torch.OutOfMemoryError):
             return measure()
-        except torch.OutOfMemoryError:
-            self.optimizer.zero_grad(set_to_none=True)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
         try:
             return measure()
         except torch.OutOfMemoryError:
@@ -278,6 +276,16 @@ class Loop:
                 "The device's memory is too small to validate in; close what else uses it, or "
                 "choose a smaller size of windows, a smaller network, or device=cpu."
             ) from None
+
+    def _previews(self, epoch: int) -> list[dict[str, str]]:
+        """Write previews, if there is room; a training goes on without them."""
+        try:
+            return self._with_room(
+                lambda: self.work.preview(self.average.network, self.run_folder.previews, epoch)
+            )
+        except TrainingError as error:
+            self.run_folder.add("message", level="warning", text=f"No previews: {error}")
+            return []
 
     def _halve(self) -> None:
         """Take fewer windows at a time; as many are learned from as before."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import imageio.v3 as iio
@@ -18,7 +17,7 @@ from napari_clickseg.training.composed import compose
 from napari_clickseg.training.generated import generated_sample, superpixels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 __all__ = ["SMALLEST", "Pool", "Record", "load_folder", "make_record"]
@@ -26,7 +25,7 @@ __all__ = ["SMALLEST", "Pool", "Record", "load_folder", "make_record"]
 SMALLEST = 40  # pixels of an object that is worth a sample
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Record:
     """An image and its labels.
 
@@ -111,11 +110,11 @@ class Pool:
     folders : sequence of Path
         Project folders, each a set; drawn in proportion to the square root of its size.
     seed : int
-        Decides the generated images and superpixels.
+        Decides the generated images, superpixels and composed images.
     generated : int
         Number of generated images.
     superpixel_images : int
-        Number of real images cut into superpixel objects.
+        Number of real images cut into superpixel objects, some perhaps more than once.
     composed : int
         Number of real images with something else put into them.
     shares : (float, float, float)
@@ -130,9 +129,6 @@ class Pool:
     ValueError
         If there is no image with an object.
     """
-
-    renewed: float = 0.0
-    _makers: Mapping[int, Callable[[np.random.Generator], Record | None]] = MappingProxyType({})
 
     def __init__(
         self,
@@ -152,17 +148,19 @@ class Pool:
         makers: dict[int, Callable[[np.random.Generator], Record | None]] = {}
         weights: list[float] = []
 
-        def add(name: str, records: list[Record], weight: float) -> None:
-            if records and weight > 0:
-                self.names.append(name)
-                self.sets.append(records)
-                weights.append(weight)
+        def add(name: str, records: list[Record], weight: float) -> bool:
+            if not records or weight <= 0:
+                return False
+            self.names.append(name)
+            self.sets.append(records)
+            weights.append(weight)
+            return True
 
         loaded = [load_folder(folder) for folder in folders]
         self._real = real = [record for records in loaded for record in records]
         made = (
             ("generated", self._generated, generated, shares[0]),
-            ("superpixels", self._cut, min(superpixel_images, len(real)), shares[1]),
+            ("superpixels", self._cut, superpixel_images if real else 0, shares[1]),
             ("composed", self._composed, composed if real else 0, shares[2]),
         )
         left = 1 - sum(share for _, _, number, share in made if number)
@@ -171,8 +169,7 @@ class Pool:
             add(folder.name, records, left * math.sqrt(len(records)) / whole if records else 0.0)
         for name, maker, number, share in made:
             records = [r for _ in range(number if share else 0) if (r := maker(rng)) is not None]
-            add(name, records, share)
-            if records:
+            if add(name, records, share):
                 makers[len(self.sets) - 1] = maker
         if not weights:
             raise ValueError("There is no image to train on; give folders with labelled objects.")

@@ -17,8 +17,8 @@ from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.data.dataset import IGNORED, Dataset
 from napari_clickseg.training.appearance import augment_intensity
 from napari_clickseg.training.augment import PRESETS, shaded
-from napari_clickseg.training.live import Annotation, LiveAnnotations
-from napari_clickseg.training.pool import Pool, Record
+from napari_clickseg.training.live import Annotation, LiveAnnotations, mean_length
+from napari_clickseg.training.pool import SMALLEST, Record
 from napari_clickseg.training.samples import Subject, View
 from napari_clickseg.training.simulate import perturbed
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ProjectAnnotations", "ProjectPool", "as_records"]
 
-_SMALLEST = 40  # pixels of an object that is worth a sample
 _LEAST = 9  # network pixels of an object that is worth a look
 _SCOUT, _WHOLE, _BEGUN = 0.4, 0.15, 0.15  # as in `live`
 
@@ -64,7 +63,7 @@ def as_records(
         pixels = np.ascontiguousarray((image * 255).round().astype(np.uint8).transpose(2, 0, 1))
         labels = _labels(sample.labels, classes, by_class=by_class, whole=whole)
         counts = np.bincount(labels.ravel())
-        large = tuple(int(k) for k in np.flatnonzero(counts >= _SMALLEST) if k)
+        large = tuple(int(k) for k in np.flatnonzero(counts >= SMALLEST) if k)
         unknown = classes.indices(sample.labels) == IGNORED
         ignored = unknown if unknown.any() else None
         return Record(pixels, labels, large, whole, ignored, file.name)
@@ -102,7 +101,24 @@ def connected_parts(classes: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     return np.asarray(label(classes, background=0, connectivity=2), np.int32)
 
 
-class ProjectPool(Pool):
+def quiet_shares(without: float, length: float) -> tuple[float, float]:
+    """Return how many annotations begin without a click, and how many of these end so.
+
+    The first prediction of such an annotation is made without a click, the others with some.
+
+    Parameters
+    ----------
+    without : float
+        Share of all predictions that are to be made without a click.
+    length : float
+        Predictions of an annotation, on average.
+    """
+    if without * length <= 1:
+        return without * length, 0.0
+    return 1.0, (length - 1 / without) / max(length - 1, 1e-9)
+
+
+class ProjectPool:
     """The images of a project, each as often as the others.
 
     Parameters
@@ -139,8 +155,8 @@ class ProjectAnnotations(LiveAnnotations):
         The network's window in pixels.
     preset : str
         How much the windows are varied, one of `augment.PRESETS`.
-    quiet : float
-        Share of the annotations that begin without any click.
+    without : float
+        Share of the predictions that are made without any click, if `steps` is more than one.
     zoom : float
         Network pixels for an image pixel in those.
     **options
@@ -153,12 +169,13 @@ class ProjectAnnotations(LiveAnnotations):
         size: int,
         *,
         preset: str = "strong",
-        quiet: float = 0.0,
+        without: float = 0.0,
         zoom: float = 1.0,
         **options: Any,
     ) -> None:
         super().__init__(pool, size, **options)
-        self.project, self.preset, self.quiet, self.zoom = pool, preset, quiet, zoom
+        self.project, self.preset, self.zoom = pool, preset, zoom
+        self.quiet, self.brief = quiet_shares(without, mean_length(self.steps))
 
     def _begin(self, n: int) -> list[Annotation]:
         begun: list[Annotation] = []
@@ -168,7 +185,8 @@ class ProjectAnnotations(LiveAnnotations):
             annotation = self._without_click() if is_quiet else self._on_an_object()
             if annotation is None:
                 continue
-            annotation.steps = self._length()
+            over = is_quiet and self.rng.random() < self.brief
+            annotation.steps = 1 if over else self._length()
             begun.append(annotation)
             if is_quiet:
                 continue

@@ -17,7 +17,7 @@ from napari_clickseg.training.work import TrainingError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from napari_clickseg.core.guidance import Encoding
     from napari_clickseg.data.dataset import ClassMap
@@ -111,7 +111,7 @@ def start_network(
         fresh = {name: value.detach().clone() for name, value in network.named_parameters()}
         done = transfer(network, known.state_dict(), source, target, spec.start_parts)
         if spec.task != "click":
-            rescale(network, fresh)
+            rescale(network, fresh, _example(card))
         taken = done.encoder
         if not done.copied:
             warn(
@@ -208,16 +208,24 @@ def _window(spec: TrainingSpec, before: ModelCard, zoom: float) -> WindowSpec:
     return WindowSpec(**known | {"size": spec.size, "zoom": zoom if automatic(spec) else None})
 
 
-def _check(network: nn.Module, card: ModelCard) -> None:
-    """See that the network takes the windows and answers with one value for each pixel."""
+def _example(card: ModelCard) -> Tensor:
+    """Return a window of noise."""
     import torch
 
     from napari_clickseg.core.guidance import input_channels
 
     channels, size = input_channels(card.encoding, card.image_channels), card.window.size
+    return torch.rand(1, channels, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def _check(network: nn.Module, card: ModelCard) -> None:
+    """See that the network takes the windows and answers with one value for each pixel."""
+    import torch
+
+    size = card.window.size
     try:
         with torch.inference_mode():
-            shape = tuple(network.eval()(torch.zeros(1, channels, size, size)).shape)
+            shape = tuple(network.eval()(_example(card)).shape)
     except (RuntimeError, ValueError, AssertionError, IndexError, TypeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TrainingError(
