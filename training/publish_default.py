@@ -137,7 +137,7 @@ def page(card: ModelCard, size: int) -> str:
         "columns: shares of the samples from generated images, superpixels of real ones, and real "
         "images with something put into them; the seed; the commit where it was kept.",
         "",
-        "| run | samples | time | optimizer | windows | generated / cut / composed | seed | commit |",
+        "| run | samples | time | optimizer | windows | made / cut / composed | seed | commit |",
         "|---|--:|--:|---|---|---|--:|---|",
         *(run_row(n, run) for n, run in enumerate(runs, 1)),
         "",
