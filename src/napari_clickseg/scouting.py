@@ -4,8 +4,8 @@ After one click nobody knows how large the object is. A network shown the whole 
 is small; shown the click's surroundings alone, it takes a part for the object. So it looks from
 several distances, and each answer is described by a few numbers: how sure it is, whether it
 runs out of the window, how far it agrees with the answers from nearer and farther, how near to
-its middle the click lies. Their
-weights, kept in the model's card, were fitted to the overlap with the truth on training images.
+its middle the click lies. Their weights, kept in the model's card, were fitted to the overlap with
+the truth on training images.
 """
 
 from __future__ import annotations

@@ -133,13 +133,15 @@ class Dataset(Generic[Kept]):
                 return known
         sample: Kept = self.read(self.records[index])
         with self._lock:
-            self._alive[index] = sample
+            sample = self._alive.setdefault(index, sample)  # another thread's, if it was quicker
             self._keep(index, sample)
         return sample
 
     def _keep(self, index: int, sample: Kept) -> None:
+        if index in self._kept:  # as mostly: nothing to add up
+            self._kept.move_to_end(index)
+            return
         self._kept[index] = sample
-        self._kept.move_to_end(index)
         while len(self._kept) > _KEPT and self._used() > self.mib * _MIB:
             self._kept.popitem(last=False)
 

@@ -24,7 +24,7 @@ from napari_clickseg.training.project_clicks import (
     connected_parts,
 )
 from napari_clickseg.training.table_clicks import TableAnnotations, corrections
-from napari_clickseg.training.work import Batch, TrainingError, Validation
+from napari_clickseg.training.work import Batch, TrainingError, Validation, mean_loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,6 @@ _OBJECTS = 3  # of a validation image
 _VALIDATED = 24  # objects in all, about
 _EMPTY = 2  # validation images without any object that a model is shown that needs no click
 _SHOWN = 3  # validation images
-_TOGETHER = 8  # windows that are validated on at a time, at the most
 _SQUARE = 1.5  # radius of the colour encoding's clicks: squares of 3 × 3 pixels
 _CERTAIN = 30.0  # logit of what is not learned from
 _LEAST = 64  # pixels of an object that is validated on
@@ -276,14 +275,7 @@ class ClickWork:
         """Return the loss on first clicks in validation images that are always the same."""
         if self._checked is None:
             self._checked = self._first_clicks()
-        losses: list[tuple[float, int]] = []
-        for batch in self._checked:
-            for start in range(0, len(batch), _TOGETHER):
-                part = batch.part(start, start + _TOGETHER).to(self.device)
-                loss = self.loss(network(part.inputs).float(), part)
-                losses.append((float(loss), len(part)))
-        count = sum(n for _, n in losses)
-        return sum(loss * n for loss, n in losses) / count if count else float("nan")
+        return mean_loss(network, self._checked, self.loss, self.device)
 
     def _first_clicks(self) -> list[Batch]:
         try:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    _Maker = Callable[[np.random.Generator], "Record | None"]
+
 __all__ = ["SMALLEST", "Pool", "Record", "load_folder", "make_record"]
 
 SMALLEST = 40  # pixels of an object that is worth a sample
@@ -145,16 +147,17 @@ class Pool:
         self.names: list[str] = []
         self.sets: list[list[Record]] = []
         self.renewed = renewed
-        makers: dict[int, Callable[[np.random.Generator], Record | None]] = {}
+        self._makers: list[_Maker | None] = []  # of each set; real images have none
         weights: list[float] = []
 
-        def add(name: str, records: list[Record], weight: float) -> bool:
-            if not records or weight <= 0:
-                return False
-            self.names.append(name)
-            self.sets.append(records)
-            weights.append(weight)
-            return True
+        def add(
+            name: str, records: list[Record], weight: float, maker: _Maker | None = None
+        ) -> None:
+            if records and weight > 0:
+                self.names.append(name)
+                self.sets.append(records)
+                self._makers.append(maker)
+                weights.append(weight)
 
         loaded = [load_folder(folder) for folder in folders]
         self._real = real = [record for records in loaded for record in records]
@@ -169,11 +172,9 @@ class Pool:
             add(folder.name, records, left * math.sqrt(len(records)) / whole if records else 0.0)
         for name, maker, number, share in made:
             records = [r for _ in range(number if share else 0) if (r := maker(rng)) is not None]
-            if add(name, records, share):
-                makers[len(self.sets) - 1] = maker
+            add(name, records, share, maker)
         if not weights:
             raise ValueError("There is no image to train on; give folders with labelled objects.")
-        self._makers = makers
         self.weights = [weight / sum(weights) for weight in weights]
 
     def _any(self, rng: np.random.Generator) -> Record:
@@ -198,7 +199,7 @@ class Pool:
         return [self._from(int(i), rng) for i in rng.choice(len(self.sets), n, p=self.weights)]
 
     def _from(self, i: int, rng: np.random.Generator) -> Record:
-        records, maker = self.sets[i], self._makers.get(i)
+        records, maker = self.sets[i], self._makers[i]
         chosen = int(rng.integers(len(records)))
         if self.renewed and maker is not None and rng.random() < self.renewed:
             records[chosen] = maker(rng) or records[chosen]

@@ -24,7 +24,7 @@ from napari_clickseg.training.augment import PRESETS, Geometry, cut, shaded
 from napari_clickseg.training.choosing import choose
 from napari_clickseg.training.loader import Prefetch
 from napari_clickseg.training.previews import write_preview
-from napari_clickseg.training.work import Batch, TrainingError, Validation
+from napari_clickseg.training.work import TOGETHER, Batch, TrainingError, Validation, mean_loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,6 @@ __all__ = ["SemanticWork", "class_masks", "estimator", "measured", "whole_window
 
 _PLACES = 4096  # pixels of a class that windows may be centred on
 _BALANCED = 0.6  # share of the windows that are centred on a pixel of some class
-_TOGETHER = 8  # windows that are validated on at a time, at the most
 _VALIDATED = 48  # windows for the validation loss
 _SHOWN = 3  # validation images
 
@@ -192,13 +191,9 @@ class SemanticWork:
     @torch.no_grad()
     def _validation_loss(self, network: nn.Module) -> float:
         """Return the loss on windows of the validation images that are always the same."""
-        losses = []
         windows = [self._plain_window(i) for i in range(min(_VALIDATED, 4 * len(self.validation)))]
-        count = min(self.batch, _TOGETHER)
-        for start in range(0, len(windows), count):
-            batch = self._batch(windows[start : start + count]).to(_device(network))
-            losses.append((float(self.loss(network(batch.inputs).float(), batch)), len(batch)))
-        return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+        together = min(self.batch, TOGETHER)
+        return mean_loss(network, [self._batch(windows)], self.loss, _device(network), together)
 
     def _plain_window(self, number: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([self.spec.seed, 0, number])

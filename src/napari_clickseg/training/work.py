@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from torch import Tensor, nn
 
-__all__ = ["Batch", "TrainingError", "Validation", "Work"]
+__all__ = ["TOGETHER", "Batch", "TrainingError", "Validation", "Work", "mean_loss"]
+
+TOGETHER = 8  # windows that are validated on at a time, at the most
 
 
 class TrainingError(ValueError):
@@ -106,3 +108,34 @@ class Work(Protocol):
     def preview(self, network: nn.Module, folder: Path, epoch: int) -> list[dict[str, str]]:
         """Write what a network makes of a few validation images."""
         ...
+
+
+def mean_loss(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    loss: Callable[[Tensor, Batch], Tensor],
+    device: Any,
+    together: int = TOGETHER,
+) -> float:
+    """Return the mean loss of a network over batches, a few windows at a time; NaN of none.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On `device`.
+    batches : iterable of Batch
+        Anywhere.
+    loss : callable
+        As in `Work`.
+    device : torch.device or str
+        Where the network is.
+    together : int
+        Windows at a time, at the most.
+    """
+    losses: list[tuple[float, int]] = []
+    for batch in batches:
+        for start in range(0, len(batch), together):
+            part = batch.part(start, start + together).to(device)
+            losses.append((float(loss(network(part.inputs).float(), part)), len(part)))
+    count = sum(n for _, n in losses)
+    return sum(value * n for value, n in losses) / count if count else float("nan")
