@@ -27,7 +27,7 @@ from napari_clickseg.models.network import create
 from napari_clickseg.models.transfer import Layout, transfer
 from napari_clickseg.training.live import LiveAnnotations
 from napari_clickseg.training.losses import PixelLoss, click_loss
-from napari_clickseg.training.optimising import OPTIMIZERS, freeze_statistics
+from napari_clickseg.training.optimising import OPTIMIZERS, Precision, freeze_statistics
 from napari_clickseg.training.pool import Pool
 
 if TYPE_CHECKING:
@@ -173,6 +173,7 @@ class Trainer:
         self.optimizer = OPTIMIZERS[spec.optimizer](
             self.network.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay
         )
+        self.precision = Precision(self.device, wanted=True)
         self.seconds, self.samples, self.iteration = 0.0, 0, 0
         self._resume()
         seed = spec.seed * 1_000_003 + self.iteration
@@ -289,18 +290,21 @@ class Trainer:
     def _step(self, lesson: Lesson) -> float:
         maps, target = lesson.maps, lesson.target
         inputs = lesson.inputs.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with self.precision.autocast():
             logits = self.network(inputs).float()
         losses = click_loss(
             logits, target, maps.positive, maps.negative, pixel=self.spec.pixel_loss
         )
         weighted = (losses * (0.75 + 0.25 * lesson.steps.clamp(max=2))).mean()
         self.optimizer.zero_grad(set_to_none=True)
-        weighted.backward()  # type: ignore[no-untyped-call]
+        scaler = self.precision.scaler
+        scaler.scale(weighted).backward()  # type: ignore[no-untyped-call]
+        scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 3.0)
         if torch.isfinite(norm):  # one step with NaN would end the run
-            self.optimizer.step()
+            scaler.step(self.optimizer)
             self._update_average()
+        scaler.update()
         self._note(logits.detach() > 0, target > 0.5, lesson.steps)
         assert self.live is not None
         self.live.advance(lesson, torch.sigmoid(logits.detach()))

@@ -122,7 +122,7 @@ class TrainingSpec(BaseModel):
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw",
         description="How weights follow their gradients: AdamW, or Muon, which learns more from a "
-        "batch and takes longer over it (torch 2.9 or newer).",
+        "batch and takes longer over it.",
     )
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Learning rate at its highest.")
     weight_decay: float = Field(1e-2, ge=0, le=1, description="Weight decay.")
