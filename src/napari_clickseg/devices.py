@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["DeviceError", "choose_device", "narrow_twin", "prepare", "quick_dtype"]
+__all__ = ["DeviceError", "choose_device", "prepare", "processor_twin", "quick_dtype"]
 
 
 class DeviceError(ValueError):
@@ -58,8 +58,10 @@ def quick_dtype(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if quick else None
 
 
-def narrow_twin(network: nn.Module, card: ModelCard, device: torch.device) -> nn.Module | None:
-    """Return a network's quicker twin in bfloat16, where there is one; see `models.twin`.
+def processor_twin(
+    network: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype | None
+) -> nn.Module | None:
+    """Return a network's quicker twin on a processor, where there is one; see `models.twin`.
 
     Parameters
     ----------
@@ -69,14 +71,16 @@ def narrow_twin(network: nn.Module, card: ModelCard, device: torch.device) -> nn
         Says what the network takes.
     device : torch.device
         Where the network is.
+    dtype : torch.dtype, optional
+        What `quick_dtype` says; None: full precision.
     """
+    if device.type != "cpu":
+        return None
     import torch
 
     from napari_clickseg.models.twin import quick_twin
 
-    if device.type != "cpu" or quick_dtype(device) != torch.bfloat16:
-        return None
-    return quick_twin(network, _example(card))
+    return quick_twin(network, _example(card), dtype or torch.float32)
 
 
 def _example(card: ModelCard) -> torch.Tensor:

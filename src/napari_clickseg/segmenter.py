@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from napari_clickseg.core.intensity import Intensity
 from napari_clickseg.core.source import ImageError, ImageSource
-from napari_clickseg.devices import DeviceError, choose_device, narrow_twin, prepare, quick_dtype
+from napari_clickseg.devices import DeviceError, choose_device, prepare, processor_twin, quick_dtype
 from napari_clickseg.inference import with_background
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.models.checkpoint import load_network
@@ -58,7 +58,7 @@ class Segmenter:
         self._network: nn.Module | None
         self._network, self.device = prepare(network, card, self.device)
         self._quick = quick_dtype(self.device) if half else None
-        self._twin = narrow_twin(self._network, card, self.device) if half else None
+        self._twin = processor_twin(self._network, card, self.device, self._quick)
 
     @property
     def half(self) -> bool:
@@ -127,7 +127,7 @@ class Segmenter:
             tensor = tensor.contiguous(memory_format=torch.channels_last)
             twin = self._twin
             if twin is not None:
-                logits = twin(tensor.to(torch.bfloat16)).float()
+                logits = twin(tensor.to(next(twin.parameters()).dtype)).float()
             else:
                 with torch.autocast(self.device.type, self._quick, enabled=self.half):
                     logits = network(tensor).float()

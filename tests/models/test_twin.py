@@ -44,13 +44,19 @@ def test_folding_changes_no_answer(architecture: str, encoder: str, options: dic
         torch.testing.assert_close(folded(example()), network(example()), atol=2e-3, rtol=2e-3)
 
 
-def test_a_twin_is_narrow_answers_alike_and_leaves_the_network_alone() -> None:
+DTYPES = [torch.bfloat16, torch.float32]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_twin_is_of_the_type_answers_alike_and_leaves_the_network_alone(
+    dtype: torch.dtype,
+) -> None:
     options = {"decoder_channels": [32, 16, 8, 8, 8]}
     network = lively(create("unet", "tu-resnet10t", channels=6, classes=1, options=options))
     before = copy.deepcopy(network.state_dict())
-    twin = quick_twin(network, example())
+    twin = quick_twin(network, example(), dtype)
     assert twin is not None
-    assert {p.dtype for p in twin.parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in twin.parameters()} == {dtype}
     count = sum(isinstance(m, nn.BatchNorm2d) for m in network.modules())
     assert sum(isinstance(m, nn.BatchNorm2d) for m in twin.modules()) < count / 4
     for name, value in network.state_dict().items():
@@ -68,9 +74,10 @@ class Reversed(nn.Module):
         return self.conv(self.norm(inputs).relu()) * 4
 
 
-def test_there_is_no_twin_where_folding_would_be_wrong() -> None:
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_there_is_no_twin_where_folding_would_be_wrong(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    assert quick_twin(lively(Reversed()), example()) is None
+    assert quick_twin(lively(Reversed()), example(), dtype) is None
 
 
 class Wide(nn.Module):
@@ -88,4 +95,4 @@ class Wide(nn.Module):
 
 @pytest.mark.parametrize("raises", [True, False])
 def test_there_is_no_twin_where_narrow_numbers_will_not_do(raises: bool) -> None:
-    assert quick_twin(Wide(raises), example()) is None
+    assert quick_twin(Wide(raises), example(), torch.bfloat16) is None
