@@ -24,8 +24,12 @@ else
 	$(XVFB) $(BIN)/clickseg demo --out demo-output
 endif
 
+# Those that open no window run side by side, one thread each. 5: none of the chosen ones is such.
 test: python system ## Run the tests, but for the slow ones, with coverage
-	$(PYTEST) -m "not slow" --cov --cov-report=term $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow and not gui" --numprocesses=logical --maxprocesses=8 \
+		--dist=loadfile --cov --cov-report= $(PYTEST_ARGS) || [[ $$? -eq 5 ]]
+	$(PYTEST) -m "not slow and gui" --cov --cov-append --cov-report=term $(PYTEST_ARGS) || \
+		[[ $$? -eq 5 ]]
 
 test-slow: python system ## Run the slow tests
 	$(PYTEST) -m slow $(PYTEST_ARGS) || [[ $$? -eq 5 ]] # 5: none of the chosen ones is slow

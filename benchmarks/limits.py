@@ -95,7 +95,7 @@ def limits(segmenter: clickseg.Segmenter, image: Any, truth: Bool, spec: NocSpec
     estimates, described = estimator.scouted((click,), card.scouting)
     overlaps = [overlap(estimate, truth) for estimate in estimates]
     chosen = int((described @ np.asarray(card.scouting.weights)).argmax())
-    known = estimator._look(own, (click,), None)
+    known = estimator.look(own, (click,), None)
     session = segmenter.start(image)
     ious = click_object(session, truth, spec, spec.rng("limits"))[1]
     gains = np.diff(ious[4:])

@@ -48,6 +48,27 @@ def make_card() -> Callable[..., ModelCard]:
     return make
 
 
+@pytest.fixture
+def longest_slot() -> Callable[[Any], float]:
+    """Say how many seconds anything of ours may hold a viewer's window.
+
+    It is 20 ms, or three times what napari itself takes to add a point where the machine is slow.
+    """
+
+    def seconds(viewer: Any) -> float:
+        features = {"number": [0] * 9}
+        points = viewer.add_points(np.zeros((9, max(2, viewer.dims.ndim))), features=features)
+        taken = []
+        for k in range(20):
+            start = time.thread_time()
+            points.add([k] * points.ndim)
+            taken.append(time.thread_time() - start)
+        viewer.layers.remove(points)
+        return max(0.020, 3 * float(np.median(taken)))
+
+    return seconds
+
+
 @pytest.fixture(scope="session")
 def random_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segmenter]:
     """Make segmenters whose network has two layers of random weights, by seed."""

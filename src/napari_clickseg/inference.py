@@ -153,7 +153,7 @@ class Estimator:
             window = self._window_around(previous, clicks, beyond)
             if window.size > self.card.window.size:  # all of it was looked at, window by window
                 window = replace(window, size=self.card.window.size)
-            estimate = self._look(window, clicks, previous)
+            estimate = self.look(window, clicks, previous)
             closer_too = False  # later clicks look again only where the object runs out
         for _ in range(1, _FIRST_LOOKS if closer_too else _LATER_LOOKS):
             window = self._window_around(estimate, clicks)
@@ -161,7 +161,7 @@ class Estimator:
             wider = window.span > estimate.window.span
             if window == estimate.window or not (wider or closer_too):
                 break
-            estimate = self._look(window, clicks, previous)
+            estimate = self.look(window, clicks, previous)
         return estimate
 
     def whole(self) -> Estimate:
@@ -190,7 +190,7 @@ class Estimator:
         spec = self.card.scouting
         positive = [click for click in clicks if click.positive]
         if spec is None or len(positive) != 1 or len(spec.weights) not in LENGTHS:
-            return self._look(self._first_window(clicks), clicks, None)
+            return self.look(self._first_window(clicks), clicks, None)
         estimates, described = self.scouted(clicks, spec)
         known = described[:, : len(spec.weights)]
         return estimates[int((known @ np.asarray(spec.weights)).argmax())]
@@ -217,9 +217,34 @@ class Estimator:
         at = next((click.y, click.x) for click in clicks if click.positive)
         span = self.card.window.first_span
         windows = scouting_windows(self.source.shape, at, spec.size, span, spec.looks, spec.factor)
-        estimates = [self._look(window, clicks, None) for window in windows]
+        estimates = [self.look(window, clicks, None) for window in windows]
         looks = [(e.window, e.foreground, *self._found(e, clicks)) for e in estimates]
         return estimates, describe(looks, at)
+
+    def look(
+        self, window: Window, clicks: tuple[Click, ...], previous: Estimate | None
+    ) -> Estimate:
+        """Run the network once on a window.
+
+        Parameters
+        ----------
+        window : Window
+        clicks : tuple of Click
+            Those outside the window are not seen.
+        previous : Estimate, optional
+            What was found before, in whatever window.
+        """
+        card = self.card
+        positions = [(window.to_network(*click.pixel), click.positive) for click in clicks]
+        inputs = encode(
+            self._pixels(window),
+            [position for position, positive in positions if positive],
+            [position for position, positive in positions if not positive],
+            None if previous is None else previous.window.moved_to(window, previous.foreground),
+            encoding=card.encoding,
+            radius=card.disk_radius * window.size / card.window.size,
+        )
+        return Estimate(window, self.forward(inputs))
 
     def _beyond(self, previous: Estimate, click: Click) -> Box:
         """Return where a new click says that the object goes on, as a box; empty if it doesn't.
@@ -345,22 +370,6 @@ class Estimator:
             or (visible.bottom - found.bottom < slack and visible.bottom < height)
             or (visible.right - found.right < slack and visible.right < width)
         )
-
-    def _look(
-        self, window: Window, clicks: tuple[Click, ...], previous: Estimate | None
-    ) -> Estimate:
-        """Run the network on a window."""
-        card = self.card
-        positions = [(window.to_network(*click.pixel), click.positive) for click in clicks]
-        inputs = encode(
-            self._pixels(window),
-            [position for position, positive in positions if positive],
-            [position for position, positive in positions if not positive],
-            None if previous is None else previous.window.moved_to(window, previous.foreground),
-            encoding=card.encoding,
-            radius=card.disk_radius * window.size / card.window.size,
-        )
-        return Estimate(window, self.forward(inputs))
 
     def _pixels(self, window: Window) -> FloatArray:
         """Return the window of the image as the network takes it, float32 (C, size, size)."""
