@@ -229,6 +229,7 @@ class Estimator:
         Parameters
         ----------
         window : Window
+            What to look at.
         clicks : tuple of Click
             Those outside the window are not seen.
         previous : Estimate, optional
