@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, Window
 from napari_clickseg.inference import Estimator
 from napari_clickseg.models.card import ModelCard, ScoutingSpec
-from napari_clickseg.scouting import FEATURES, LENGTHS, describe, scouting_windows
+from napari_clickseg.scouting import FEATURES, LENGTHS, Scouted, describe, scouting_windows
 from napari_clickseg.training.scouting import ScoutingError, fit_scouting
 
 if TYPE_CHECKING:
@@ -43,14 +43,17 @@ def test_windows_come_nearer_and_show_the_click(
         assert all(-0.5 <= v <= SIZE - 0.5 for v in window.to_network(*at))
 
 
-def look(window: Window, box: Box | None, touches: bool = False) -> Any:
+def look(
+    window: Window, box: Box | None, touches: bool = False, pixels: np.ndarray | None = None
+) -> Scouted:
     """What a network that finds a rectangle of the image answers."""
     p = np.zeros((window.size, window.size), np.float32)
     if box is not None:
         top, left = (round(v) for v in window.to_network(box.top, box.left))
         bottom, right = (round(v) for v in window.to_network(box.bottom, box.right))
         p[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 1
-    return window, p, box or Box(0, 0, 0, 0), touches
+    pixels = p[None] if pixels is None else pixels
+    return Scouted(window, p, box or Box(0, 0, 0, 0), touches, pixels)
 
 
 def test_looks_are_described_by_what_they_found_and_how_they_agree() -> None:
@@ -90,10 +93,28 @@ def test_a_click_in_the_middle_is_central_from_any_distance(span: int) -> None:
     assert central(104, 128) == 0
 
 
-def test_a_model_that_was_fitted_before_centrality_was_known_goes_on_as_it_was(
-    card: ModelCard,
+def test_what_stands_out_from_its_surroundings_has_more_contrast() -> None:
+    window, rng = Window(0, 0, SIZE, SIZE), np.random.default_rng(0)
+    pixels = rng.normal(0.5, 0.05, (3, SIZE, SIZE)).astype(np.float32)
+    pixels[:, 20:40, 20:40] += 0.4
+
+    def contrast(box: Box | None) -> float:
+        looks = [look(window, box, pixels=pixels)]
+        return float(describe(looks, (30, 30))[0, FEATURES.index("contrast")])
+
+    whole, part, more = (contrast(Box(*b)) for b in (
+        (20, 20, 20, 20), (25, 25, 8, 8), (10, 10, 40, 40)))  # fmt: skip
+    assert whole > 3 * max(part, more)
+    assert contrast(None) == 0 and contrast(window.box) == 0
+    flat = look(window, Box(0, 0, 9, 9), pixels=np.zeros_like(pixels))
+    assert describe([flat], (4, 4))[0, FEATURES.index("contrast")] == 0
+
+
+@pytest.mark.parametrize("length", LENGTHS[:-1])
+def test_a_model_that_was_fitted_to_fewer_features_goes_on_as_it_was(
+    card: ModelCard, length: int
 ) -> None:
-    weights = np.zeros(LENGTHS[0])
+    weights = np.zeros(length)
     weights[FEATURES.index("number")] = 1  # the nearest look
     before = card.model_copy(update={"scouting": ScoutingSpec(size=32, weights=tuple(weights))})
     longer = (*weights, *([0.0] * (len(FEATURES) - len(weights))))

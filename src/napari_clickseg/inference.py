@@ -19,7 +19,7 @@ from napari_clickseg.core.guidance import encode
 from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.core.mosaic import predict_mosaic, whole_window
 from napari_clickseg.core.window import Box, Window, first_window, object_window
-from napari_clickseg.scouting import LENGTHS, describe, scouting_windows
+from napari_clickseg.scouting import LENGTHS, Scouted, describe, scouting_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,7 +218,10 @@ class Estimator:
         span = self.card.window.first_span
         windows = scouting_windows(self.source.shape, at, spec.size, span, spec.looks, spec.factor)
         estimates = [self.look(window, clicks, None) for window in windows]
-        looks = [(e.window, e.foreground, *self._found(e, clicks)) for e in estimates]
+        looks = [
+            Scouted(e.window, e.foreground, *self._found(e, clicks), self._pixels(e.window))
+            for e in estimates
+        ]
         return estimates, describe(looks, at)
 
     def look(

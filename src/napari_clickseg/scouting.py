@@ -4,14 +4,14 @@ After one click nobody knows how large the object is. A network shown the whole 
 is small; shown the click's surroundings alone, it takes a part for the object. So it looks from
 several distances, and each answer is described by a few numbers: how sure it is, whether it
 runs out of the window, how far it agrees with the answers from nearer and farther, how near to
-its middle the click lies. Their weights, kept in the model's card, were fitted to the overlap with
-the truth on training images.
+its middle the click lies, how much it differs from what lies around it. Their weights, kept in the
+model's card, were fitted to the overlap with the truth on training images.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,12 +46,37 @@ FEATURES = (
     "distance",
     "centrality of the click",
     "centrality squared",
+    "contrast",
 )
-LENGTHS = (16, len(FEATURES))
+LENGTHS = (16, 18, len(FEATURES))
 """How many of the features, the first ones, the weights in a card may be for."""
 
-Scouted = tuple["Window", FloatArray, "Box", bool]
-"""Window, foreground (size, size), the object's box in the image, and whether it touches."""
+_RIM = 2  # network pixels around an answer that it is compared with
+_LEAST_DEVIATION = 0.02  # of intensities between 0 and 1, as the network sees them
+_MOST_CONTRAST = 10.0
+
+
+class Scouted(NamedTuple):
+    """What was found from one distance.
+
+    Parameters
+    ----------
+    window : Window
+    foreground : float32 (size, size)
+        Probability of the object.
+    box : Box
+        The object's in the image; empty where nothing was found.
+    touches : bool
+        Whether the object runs out of the window.
+    pixels : float32 (C, size, size)
+        What the network saw of the image.
+    """
+
+    window: Window
+    foreground: FloatArray
+    box: Box
+    touches: bool
+    pixels: FloatArray
 
 
 def scouting_windows(
@@ -105,7 +130,7 @@ def describe(looks: Sequence[Scouted], position: tuple[float, float]) -> npt.NDA
 
 
 def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -> list[float]:
-    window, p, found, touches = looks[i]
+    window, p, found, touches, pixels = looks[i]
     mask, last = p > 0.5, len(looks) - 1
     inside = float(p[mask].sum())
     expected = inside / (float(mask.sum()) + float(p[~mask].sum()) + 1.0)
@@ -132,10 +157,27 @@ def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -
         float(not found),
         float(i),
         float(np.abs(p - 0.5).mean() * 2),
-        math.log2(window.span / looks[0][0].span),
+        math.log2(window.span / looks[0].window.span),
         central,
         central**2,
+        _contrast(mask, pixels),
     ]
+
+
+def _contrast(mask: npt.NDArray[np.bool_], pixels: FloatArray) -> float:
+    """Return how far intensities in a mask are from those around it, over how much both vary.
+
+    What differs from its surroundings more than from itself is likely to be one thing.
+    """
+    from scipy import ndimage
+
+    rim = ndimage.binary_dilation(mask, iterations=_RIM) & ~mask
+    if not rim.any():  # nothing was found, or all of the window
+        return 0.0
+    inside, around = pixels[:, mask], pixels[:, rim]
+    apart = float(np.linalg.norm(inside.mean(axis=1) - around.mean(axis=1)))
+    spread = float((inside.std(axis=1) + around.std(axis=1)).mean())
+    return min(apart / (spread + _LEAST_DEVIATION), _MOST_CONTRAST)
 
 
 def _centrality(mask: npt.NDArray[np.bool_], at: tuple[int, int]) -> float:
@@ -153,6 +195,6 @@ def _centrality(mask: npt.NDArray[np.bool_], at: tuple[int, int]) -> float:
 
 def _agreement(far: Scouted, near: Scouted) -> float:
     """Return the soft overlap of two answers in the farther one's window."""
-    moved = near[0].moved_to(far[0], near[1])
-    either = float(np.maximum(far[1], moved).sum())
-    return float(np.minimum(far[1], moved).sum()) / (either + 1e-3)
+    moved = near.window.moved_to(far.window, near.foreground)
+    either = float(np.maximum(far.foreground, moved).sum())
+    return float(np.minimum(far.foreground, moved).sum()) / (either + 1e-3)
