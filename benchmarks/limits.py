@@ -34,6 +34,7 @@ from napari_clickseg.evaluation.metrics import iou
 from napari_clickseg.evaluation.noc import NocSpec, click_object, objects_of
 from napari_clickseg.evaluation.sweep import list_tasks
 from napari_clickseg.inference import Estimator
+from napari_clickseg.scouting import choose
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -94,7 +95,7 @@ def limits(segmenter: clickseg.Segmenter, image: Any, truth: Bool, spec: NocSpec
     own = window_of(truth, card, card.window.size)
     estimates, described = estimator.scouted((click,), card.scouting)
     overlaps = [overlap(estimate, truth) for estimate in estimates]
-    chosen = int((described @ np.asarray(card.scouting.weights)).argmax())
+    chosen = choose(described, card.scouting.weights)
     known = estimator.look(own, (click,), None)
     session = segmenter.start(image)
     ious = click_object(session, truth, spec, spec.rng("limits"))[1]

@@ -19,7 +19,7 @@ from napari_clickseg.core.guidance import encode
 from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.core.mosaic import predict_mosaic, whole_window
 from napari_clickseg.core.window import Box, Window, first_window, object_window
-from napari_clickseg.scouting import LENGTHS, Scouted, describe, scouting_windows
+from napari_clickseg.scouting import LENGTHS, Scouted, choose, describe, scouting_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,8 +192,7 @@ class Estimator:
         if spec is None or len(positive) != 1 or len(spec.weights) not in LENGTHS:
             return self.look(self._first_window(clicks), clicks, None)
         estimates, described = self.scouted(clicks, spec)
-        known = described[:, : len(spec.weights)]
-        return estimates[int((known @ np.asarray(spec.weights)).argmax())]
+        return estimates[choose(described, spec.weights)]
 
     def scouted(
         self, clicks: tuple[Click, ...], spec: ScoutingSpec

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.core.window import Box, Window
 
-__all__ = ["FEATURES", "LENGTHS", "Scouted", "describe", "scouting_windows"]
+__all__ = ["FEATURES", "LENGTHS", "Scouted", "choose", "describe", "scouting_windows"]
 
 FloatArray = npt.NDArray[np.float32]
 _NEAREST = 40  # pixels of the image that a look shows at the least
@@ -127,6 +127,19 @@ def describe(looks: Sequence[Scouted], position: tuple[float, float]) -> npt.NDA
     float64 (looks, len(FEATURES))
     """
     return np.array([_features(looks, i, position) for i in range(len(looks))])
+
+
+def choose(described: npt.NDArray[np.float64], weights: Sequence[float]) -> int:
+    """Return which look is the most plausible one.
+
+    Parameters
+    ----------
+    described : float64 (looks, len(FEATURES))
+        As `describe` gives it.
+    weights : sequence of float
+        Of the first features, as many as one of `LENGTHS` says.
+    """
+    return int((described[:, : len(weights)] @ np.asarray(weights)).argmax())
 
 
 def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -> list[float]:
