@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import os
+import platform
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PARTIAL", "begin", "fill", "write_whole"]
+__all__ = [
+    "PARTIAL",
+    "begin",
+    "fill",
+    "has_ended",
+    "left_behind",
+    "sweep",
+    "this_process",
+    "write_whole",
+]
 
 PARTIAL = ".partial-"  # how names of files begin that are being written
 _MODE = 0o644  # a temporary file is readable to nobody else
+_OLD = 24 * 3600  # seconds after which no other computer is writing a file any more
+_CLOCKS = 2  # seconds by which the beginning of a process may be told differently
 
 
 def begin(path: Path) -> Path:
@@ -23,11 +38,13 @@ def begin(path: Path) -> Path:
     Parameters
     ----------
     path : Path
-        In a folder that is there; the new file's name begins with `PARTIAL` and has the same
-        ending, by which writers know the format, in small letters.
+        In a folder that is there; the new file's name begins with `PARTIAL`, says which process
+        writes it, and has the same ending, by which writers know the format, in small letters.
     """
-    suffix = path.suffix.lower()
-    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=PARTIAL, suffix=suffix)
+    prefix = f"{PARTIAL}{this_process()}-"
+    handle, name = tempfile.mkstemp(
+        dir=path.absolute().parent, prefix=prefix, suffix=path.suffix.lower()
+    )
     os.close(handle)
     return Path(name)
 
@@ -55,3 +72,73 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """Return the unfinished files in a folder that nobody is writing any more.
+
+    Those are the files of processes of this computer that have ended, and what other computers
+    began a day ago.
+    """
+    return [path for path in folder.glob(f"{PARTIAL}*") if _is_left(path)]
+
+
+def sweep(folder: Path) -> None:
+    """Remove the unfinished files in a folder that nobody is writing any more."""
+    for path in left_behind(folder):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def this_process() -> str:
+    """Return what tells this process from all others, for `has_ended`."""
+    return _word_for(os.getpid())
+
+
+def has_ended(process: str) -> bool | None:
+    """Whether a process has ended; None where another computer would know.
+
+    Parameters
+    ----------
+    process : str
+        What `this_process` returned in it.
+    """
+    import psutil
+
+    parts = process.split("-")
+    if len(parts) != 3 or parts[0] != _computer() or not all(map(str.isdecimal, parts[1:])):
+        return None
+    pid, began = map(int, parts[1:])
+    try:
+        return abs(psutil.Process(pid).create_time() - began) > _CLOCKS
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.AccessDenied, OverflowError):
+        return None
+
+
+@functools.lru_cache(maxsize=1)
+def _word_for(pid: int) -> str:
+    import psutil
+
+    return f"{_computer()}-{pid}-{int(psutil.Process(pid).create_time())}"
+
+
+@functools.cache
+def _computer() -> str:
+    """Return a word for this computer, or for the container in which processes are numbered."""
+    try:
+        numbered_in = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        numbered_in = ""
+    return hashlib.sha256(f"{platform.node()} {numbered_in}".encode()).hexdigest()[:8]
+
+
+def _is_left(path: Path) -> bool:
+    process = path.name.removeprefix(PARTIAL).rpartition("-")[0]
+    ended = has_ended(process)
+    if ended is not None:
+        return ended
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime < time.time() - _OLD
+    return False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_clickseg.data.classes import CLASSES_FILE
 from napari_clickseg.data.index import INDEX, Row, Table
-from napari_clickseg.data.staging import staging
+from napari_clickseg.data.staging import held, staging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def write_derived(
     """
     rows = [_row(record, folder, split) for record, split in zip(records, splits, strict=True)]
     text = Table(tuple(rows)).text()
-    with staging(folder) as staged:
+    with held(folder), staging(folder) as staged:
         if (project.folder / CLASSES_FILE).exists():
             staged.put(CLASSES_FILE, partial(shutil.copyfile, project.folder / CLASSES_FILE))
         staged.put(INDEX, lambda path: path.write_text(text, encoding="utf-8"))

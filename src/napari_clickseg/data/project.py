@@ -13,8 +13,10 @@ from pathlib import Path, PurePosixPath
 from napari_clickseg.data.classes import ProjectClasses, read_classes
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.index import INDEX, Row, Table, read_table
+from napari_clickseg.data.staging import mend, tidy
 
 __all__ = [
+    "FOLDERS",
     "Project",
     "ProjectError",
     "Record",
@@ -27,6 +29,7 @@ __all__ = [
     "read_records",
 ]
 
+FOLDERS = ("images", "masks", "clicks", "predictions")  # in a project, that are written to
 _LITTER = ("thumbs.db", "desktop.ini")  # left by file managers
 
 
@@ -106,6 +109,8 @@ def read_project(source: Path | str) -> Project:
     source = Path(source)
     table = source.suffix.lower() in (".csv", ".tsv", ".txt") and not source.is_dir()
     folder = source.parent if table else source
+    if not table:
+        tidy(folder, *FOLDERS)
     rows = (read_table(source) if table else read_folder(source)).rows
     if not rows:
         raise ProjectError(f"{source} holds no image.")
@@ -149,6 +154,7 @@ def read_folder(folder: Path) -> Table:
     """
     if not folder.is_dir():
         raise ProjectError(f"There is no folder {folder}.")
+    mend(folder)
     if (folder / INDEX).is_file():
         return read_table(folder / INDEX)
     if (folder / "images").is_dir():

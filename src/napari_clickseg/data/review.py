@@ -33,8 +33,9 @@ from napari_clickseg.data.review_table import (
     append_review,
     read_reviews,
 )
-from napari_clickseg.data.staging import staging, sweep
+from napari_clickseg.data.staging import staging
 from napari_clickseg.data.writer import ProjectWriter, mask_colours
+from napari_clickseg.files import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

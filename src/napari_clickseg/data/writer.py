@@ -27,6 +27,7 @@ from napari_clickseg.data.index import INDEX, SPLITS, Row, Table
 from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.names import VERSION_MARK, check_name, record_name
 from napari_clickseg.data.project import (
+    FOLDERS,
     Record,
     Unannotated,
     clicks_path,
@@ -34,7 +35,7 @@ from napari_clickseg.data.project import (
     is_project,
     read_folder,
 )
-from napari_clickseg.data.staging import Staged, held, staging, sweep
+from napari_clickseg.data.staging import Staged, held, staging, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -62,10 +63,9 @@ class ProjectWriter:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
+        tidy(self.folder, *FOLDERS)
         self._table()
         self._classes = read_classes(self.folder)
-        for name in ("", "images", "masks", "clicks"):
-            sweep(self.folder / name)
 
     @property
     def classes(self) -> ProjectClasses | None:
@@ -161,9 +161,9 @@ class ProjectWriter:
                 row = replace(row, own=row.image)
                 after = table.with_row(row) if old is None else table.exchanged(old, row)
                 self._put_index(staged, after)
+                if old is not None:
+                    self._clear_away(staged, old, row, after, clicks=bool(notes))
             self._classes = classes or self._classes
-            if old is not None:
-                self._clear_away(old, row, after, clicks=bool(notes))
         return entry_of(self.folder, row)
 
     def annotate(
@@ -212,8 +212,8 @@ class ProjectWriter:
                 self._put_mask(staged, row, mask, self._classes)
                 has_notes = self._put_notes(staged, row, notes)
                 self._put_index(staged, after)
-            if old.mask:
-                self._clear_away(old, row, after, clicks=bool(notes))
+                if old.mask:
+                    self._clear_away(staged, old, row, after, clicks=bool(notes))
         return Record(
             self.folder / image,
             self.folder / row.mask,
@@ -232,8 +232,8 @@ class ProjectWriter:
             after = replace(table, rows=tuple(row for row in table.rows if row.image in images))
             with staging(self.folder) as staged:
                 self._put_index(staged, after)
-            for row in gone:
-                self._clear_away(row, None, after, clicks=False)
+                for row in gone:
+                    self._clear_away(staged, row, None, after, clicks=False)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[Table]:
@@ -347,7 +347,9 @@ class ProjectWriter:
         path = clicks_path(self.folder, row.image)
         return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else ""
 
-    def _clear_away(self, old: Row, new: Row | None, table: Table, *, clicks: bool) -> None:
+    def _clear_away(
+        self, staged: Staged, old: Row, new: Row | None, table: Table, *, clicks: bool
+    ) -> None:
         """Remove the files of a row that was replaced, but for those that are still needed."""
         own = new.image if new is not None and not clicks else ""
         needed = {name for row in table.rows for name in (row.image, row.mask)}
@@ -356,8 +358,7 @@ class ProjectWriter:
         for name in self._files(old):
             inside = PurePosixPath(name)
             if name not in needed and not inside.is_absolute() and ".." not in inside.parts:
-                with contextlib.suppress(OSError):
-                    (self.folder / name).unlink()
+                staged.remove(name)
 
 
 def mask_colours(classes: ProjectClasses | None) -> bytes:
