@@ -38,9 +38,9 @@ from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import Record, read_project
 from napari_clickseg.data.writer import ProjectWriter
+from napari_clickseg.engine.segmenter import Segmenter, load_segmenter
 from napari_clickseg.evaluation.metrics import iou
-from napari_clickseg.finetune import finetune
-from napari_clickseg.segmenter import Segmenter, load_segmenter
+from napari_clickseg.training.finetune import finetune
 from napari_clickseg.training.spec import TrainingSpec
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Compare architectures and encoders of the click model: clicks against latency.
 
-    python benchmarks/architectures.py TRAIN --measure DATASET... [--samples N] [--json F]
+    python -m benchmarks.architectures TRAIN --measure DATASET... [--samples N] [--json F]
 
 Each network learns from the same number of samples of the same pool, from scratch, by the default
 model's own training; then objects of the data sets to measure on are clicked on. So few samples
@@ -20,14 +20,14 @@ from pathlib import Path
 
 import torch
 
+from default_model.pool import Pool
+from default_model.trainer import DefaultModelSpec, Stage, Trainer
 from napari_clickseg.core.guidance import input_channels
-from napari_clickseg.devices import quick_dtype
+from napari_clickseg.engine.devices import quick_dtype
 from napari_clickseg.evaluation.noc import NocSpec
 from napari_clickseg.evaluation.report import by_set, mean_figures
 from napari_clickseg.evaluation.sweep import SegmenterFactory, list_tasks, sweep
 from napari_clickseg.models.network import create
-from napari_clickseg.training.default_model import DefaultModelSpec, Stage, Trainer
-from napari_clickseg.training.pool import Pool
 
 SMALL = {"decoder_channels": [128, 64, 48, 32, 16]}
 PAIRS = (

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from napari_clickseg.core.guidance import input_channels
-from napari_clickseg.devices import quick_dtype
+from napari_clickseg.engine.devices import quick_dtype
+from napari_clickseg.engine.twin import fold_normalisation, quick_twin
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.models.checkpoint import load_network
 from napari_clickseg.models.registry import find_model
-from napari_clickseg.models.twin import fold_normalisation, quick_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,17 +30,17 @@ from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, object_window
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.masks import read_labels
+from napari_clickseg.engine.inference import Estimator
+from napari_clickseg.engine.scouting import choose
 from napari_clickseg.evaluation.metrics import iou
 from napari_clickseg.evaluation.noc import NocSpec, click_object, objects_of
 from napari_clickseg.evaluation.sweep import list_tasks
-from napari_clickseg.inference import Estimator
-from napari_clickseg.scouting import choose
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_clickseg.core.window import Window
-    from napari_clickseg.inference import Estimate
+    from napari_clickseg.engine.inference import Estimate
 
     Bool = npt.NDArray[np.bool_]
 

@@ -21,21 +21,21 @@ import numpy as np
 import torch
 
 from napari_clickseg.cli._train import read_settings
-from napari_clickseg.devices import choose_device
-from napari_clickseg.finetune import make_start, make_work
-from napari_clickseg.training.loop import Loop
-from napari_clickseg.training.optimising import Precision, make_optimizer
+from napari_clickseg.engine.devices import choose_device
+from napari_clickseg.training.finetune import make_start, make_work
+from napari_clickseg.training.loop.loop import Loop
+from napari_clickseg.training.loop.optimising import Precision, make_optimizer
+from napari_clickseg.training.loop.work import Validation
 from napari_clickseg.training.prepare import prepare
-from napari_clickseg.training.runs import RunFolder
+from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.spec import TrainingSpec
-from napari_clickseg.training.work import Validation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor, nn
 
-    from napari_clickseg.training.work import Batch, Work
+    from napari_clickseg.training.loop.work import Batch, Work
 
 
 BLOCK = 10  # steps

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.card import ModelCard
-    from napari_clickseg.segmenter import Segmenter
 
 # The same examples on every machine; --hypothesis-profile=thorough looks for new ones.
 settings.register_profile(
@@ -76,7 +76,7 @@ def random_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segme
     from torch import nn
 
     from napari_clickseg.core.guidance import input_channels
-    from napari_clickseg.segmenter import Segmenter
+    from napari_clickseg.engine.segmenter import Segmenter
 
     def make(*, seed: int = 0, gain: float = 8.0, **fields: object) -> Segmenter:
         card = make_card(**fields)
@@ -98,7 +98,7 @@ def bright_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segme
     """Make segmenters that find what is brighter than half of the image's range."""
     from torch import Tensor, nn
 
-    from napari_clickseg.segmenter import Segmenter
+    from napari_clickseg.engine.segmenter import Segmenter
 
     class Bright(nn.Module):
         def forward(self, inputs: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ def bright_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segme
 TRAINING = """
 import os, sys, time
 from pathlib import Path
-from napari_clickseg.training.runs import RunFolder
+from napari_clickseg.training.run_folder import RunFolder
 run = RunFolder(Path(sys.argv[1])); run.clear_stop()
 epoch = len(list(run.path.glob("done-*")))
 run.add("started", pid=os.getpid(), epochs=4, training=3, validation=1, device="cpu",
@@ -153,7 +153,7 @@ class TrainingChild:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def launch(self, arguments: list[str], folder: Path) -> Any:
-        from napari_clickseg._napari.training_runs import Launch
+        from napari_clickseg.training.reader import Launch
 
         self.asked.append(arguments)
         began = time.time()
@@ -165,7 +165,7 @@ class TrainingChild:
 def training_child(monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainingChild]:
     """Trainings started from napari only pretend to train."""
     child = TrainingChild()
-    monkeypatch.setattr("napari_clickseg._napari.training_work.launch", child.launch)
+    monkeypatch.setattr("napari_clickseg._napari.train.jobs.launch", child.launch)
     yield child
     for process in child.processes:
         process.kill()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_clickseg.segmenter import Segmenter, Session
+    from napari_clickseg.engine.segmenter import Segmenter, Session
 
 Y, X = 40, 50
 RNG = np.random.default_rng(0)

@@ -11,10 +11,10 @@ import pytest
 from scipy import ndimage
 from skimage import data
 
+from default_model.generated import generated_sample
+from napari_clickseg.engine.segmenter import Segmenter, load_segmenter
 from napari_clickseg.evaluation.metrics import iou
 from napari_clickseg.evaluation.noc import NocSpec, click_object
-from napari_clickseg.segmenter import Segmenter, load_segmenter
-from napari_clickseg.training.generated import generated_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable

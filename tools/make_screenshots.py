@@ -19,7 +19,7 @@ from scipy import ndimage
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_clickseg._qt.stage import Stage
+    from napari_clickseg._qt.demo.stage import Stage
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = (1280, 860)
@@ -81,7 +81,7 @@ def opened(sample: str, theme: str) -> Stage:
     """Open a sample with the widget, and wait for the model."""
     from napari.settings import get_settings
 
-    from napari_clickseg._qt.stage import Stage
+    from napari_clickseg._qt.demo.stage import Stage
 
     get_settings().appearance.theme = theme
     stage = Stage(sample, SIZE)
@@ -92,8 +92,8 @@ def opened(sample: str, theme: str) -> Stage:
 
 def coins() -> list[npt.NDArray[np.bool_]]:
     """List the coins, the large ones first."""
-    from napari_clickseg._napari.samples import coin_regions
-    from napari_clickseg._napari.samples import coins as sample
+    from napari_clickseg._napari.project.samples import coin_regions
+    from napari_clickseg._napari.project.samples import coins as sample
 
     regions = coin_regions(sample()[0][0])
     masks = [regions == value for value in np.unique(regions) if value]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from napari_clickseg._napari.actions import shortcuts
+from napari_clickseg._napari.viewer.actions import shortcuts
 
 TARGET = Path(__file__).parents[1] / "docs" / "shortcuts.md"
 HEAD = """\

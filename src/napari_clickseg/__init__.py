@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from napari_clickseg.core.clicks import Click, ClickError
     from napari_clickseg.core.masks import Refinement
     from napari_clickseg.core.source import ImageError
-    from napari_clickseg.models.card import ModelCard
-    from napari_clickseg.models.checkpoint import ModelFileError
-    from napari_clickseg.models.registry import list_models
-    from napari_clickseg.segmenter import (
+    from napari_clickseg.engine.segmenter import (
         DeviceError,
         Prediction,
         Segmenter,
         Session,
         load_segmenter,
     )
+    from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.models.checkpoint import ModelFileError
+    from napari_clickseg.models.registry import list_models
 
 try:
     __version__ = version("napari-clickseg")
@@ -33,16 +33,16 @@ except PackageNotFoundError:  # run from a source tree that is not installed
 _HOMES = {
     "Click": "core.clicks",
     "ClickError": "core.clicks",
-    "DeviceError": "segmenter",
+    "DeviceError": "engine.segmenter",
     "ImageError": "core.source",
     "ModelCard": "models.card",
     "ModelFileError": "models.checkpoint",
-    "Prediction": "segmenter",
+    "Prediction": "engine.segmenter",
     "Refinement": "core.masks",
-    "Segmenter": "segmenter",
-    "Session": "segmenter",
+    "Segmenter": "engine.segmenter",
+    "Session": "engine.segmenter",
     "list_models": "models.registry",
-    "load_segmenter": "segmenter",
+    "load_segmenter": "engine.segmenter",
 }
 
 __all__ = [

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tests.crossfit.conftest import write_project
 
 from napari_clickseg.comparing.spec import read_comparison_spec
+from tests.crossfit.conftest import write_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

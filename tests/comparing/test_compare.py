@@ -7,9 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.comparing.conftest import started
 
-from napari_clickseg import finetune
 from napari_clickseg.comparing import figures
 from napari_clickseg.comparing.folder import ComparisonFolder
 from napari_clickseg.comparing.run import compare, go_on
@@ -17,8 +15,10 @@ from napari_clickseg.comparing.spec import ComparisonError
 from napari_clickseg.data.index import INDEX
 from napari_clickseg.models.checkpoint import load_network, read_card
 from napari_clickseg.models.losses import LossError
+from napari_clickseg.training import finetune
+from napari_clickseg.training.loop.work import TrainingError
 from napari_clickseg.training.tables import read_table
-from napari_clickseg.training.work import TrainingError
+from tests.comparing.conftest import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,8 +127,8 @@ def test_the_report_has_a_column_for_each_value_and_a_row_for_each_other(
 def test_test_images_are_measured_and_choose_nothing(finished: ComparisonFolder) -> None:
     from napari_clickseg.data.images import read_plane
     from napari_clickseg.data.project import read_project
+    from napari_clickseg.engine.segmenter import load_segmenter
     from napari_clickseg.evaluation.metrics import overlap, summary
-    from napari_clickseg.segmenter import load_segmenter
 
     name = finished.trials[0].name
     records = [r for r in read_project(finished.split_folder).records if r.split == "test"]

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tests.comparing.conftest import started
 
-from napari_clickseg import finetune
 from napari_clickseg.comparing import figures
 from napari_clickseg.comparing.folder import ComparisonFolder
 from napari_clickseg.comparing.run import compare, go_on
 from napari_clickseg.comparing.spec import ComparisonError
 from napari_clickseg.models.checkpoint import load_network
-from napari_clickseg.training.runs import RunFolder
+from napari_clickseg.training import finetune
+from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.tables import read_table
+from tests.comparing.conftest import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tests.crossfit.conftest import NETWORK, write_project
 
 from napari_clickseg.crossfit.begin import begin
 from napari_clickseg.crossfit.clicks import make_clicks
@@ -14,6 +13,7 @@ from napari_clickseg.crossfit.run import graph
 from napari_clickseg.crossfit.spec import read_crossfit_spec
 from napari_clickseg.crossfit.truth import ignored_id, read_truth
 from napari_clickseg.data.masks import write_mask
+from tests.crossfit.conftest import NETWORK, write_project
 
 if TYPE_CHECKING:
     from pathlib import Path

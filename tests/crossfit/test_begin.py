@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from tests.crossfit.conftest import write_project
 
 from napari_clickseg.crossfit.begin import begin, begin_from
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.spec import CrossfitError, changed
 from napari_clickseg.data.masks import write_mask
 from napari_clickseg.data.project import ProjectError, read_project
+from tests.crossfit.conftest import write_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable

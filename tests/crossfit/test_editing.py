@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from tests.crossfit.paused import paused
 
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.crossfit.editing import (
@@ -20,6 +19,7 @@ from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.report import write_report
 from napari_clickseg.crossfit.spec import CrossfitError
 from napari_clickseg.data.click_table import read_click_table
+from tests.crossfit.paused import paused
 
 if TYPE_CHECKING:
     from pathlib import Path

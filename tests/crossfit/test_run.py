@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.crossfit.conftest import write_project
 
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.report import overview
@@ -17,10 +16,11 @@ from napari_clickseg.crossfit.spec import CrossfitError, changed
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.masks import write_mask
+from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.models.checkpoint import read_card
-from napari_clickseg.segmenter import load_segmenter
-from napari_clickseg.training.runs import RunFolder
-from napari_clickseg.training.work import TrainingError
+from napari_clickseg.training.loop.work import TrainingError
+from napari_clickseg.training.run_folder import RunFolder
+from tests.crossfit.conftest import write_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,8 +142,8 @@ def test_what_is_done_is_not_done_again(
     def refuse(*args: object, **named: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("napari_clickseg.finetune.finetune", refuse)
-    monkeypatch.setattr("napari_clickseg.finetune.resume", refuse)
+    monkeypatch.setattr("napari_clickseg.training.finetune.finetune", refuse)
+    monkeypatch.setattr("napari_clickseg.training.finetune.resume", refuse)
     before = finished.clicks.stat().st_mtime_ns
     assert go_on(finished.path) == Result(finished.path, "done", finished.model)
     assert finished.clicks.stat().st_mtime_ns == before
@@ -172,7 +172,7 @@ def test_it_pauses_for_clicks_to_be_edited_and_takes_baselines_over(
 def test_a_fold_that_fails_is_said_and_the_others_go_on(
     project: Path, tmp_path: Path, make_spec: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_clickseg import finetune
+    from napari_clickseg.training import finetune
 
     real = finetune.finetune
 
@@ -214,7 +214,7 @@ def test_a_fold_that_fails_is_said_and_the_others_go_on(
 def test_whatever_breaks_in_a_fold_the_others_go_on(
     project: Path, tmp_path: Path, make_spec: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_clickseg import finetune
+    from napari_clickseg.training import finetune
 
     def broken(spec: Any, folder: Path, **named: Any) -> Any:
         if folder.parent.name == "fold-2":
@@ -264,7 +264,7 @@ def test_where_all_fails_it_says_so(
     def fail(*args: object, **named: object) -> None:
         raise TrainingError("Nothing can be learned.")
 
-    monkeypatch.setattr("napari_clickseg.finetune.finetune", fail)
+    monkeypatch.setattr("napari_clickseg.training.finetune.finetune", fail)
     with pytest.raises(CrossfitError, match=r"baseline of fold 1: Nothing can be learned\."):
         crossfit(make_spec(project), tmp_path / "out")
     folder = CrossfitFolder(tmp_path / "out")

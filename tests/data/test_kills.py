@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.data.killing import CHANGES, begin, content
 
 from napari_clickseg.data.project import read_project
+from tests.data.killing import CHANGES, begin, content
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes can't be forked")
 

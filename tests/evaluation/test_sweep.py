@@ -160,15 +160,15 @@ def test_figures_say_on_which_device_and_in_which_precision_they_were_made(
     """Not what was asked for, `auto`: what that came to."""
     import torch
 
-    from napari_clickseg import devices
     from napari_clickseg.cli import main
+    from napari_clickseg.engine import devices
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     precisions = {None: "float32", torch.bfloat16: "bfloat16"}
     for quick, expected in precisions.items():
         monkeypatch.setattr(devices, "quick_dtype", lambda _, quick=quick: quick)
-        monkeypatch.setattr("napari_clickseg.segmenter.quick_dtype", devices.quick_dtype)
+        monkeypatch.setattr("napari_clickseg.engine.segmenter.quick_dtype", devices.quick_dtype)
         file = tmp_path / f"{expected}.json"
         words = ["evaluate", str(project), "--limit", "1", "--objects", "1", "--clicks", "1"]
         _loaded.cache_clear()

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-    from napari_clickseg._napari.controller import AnnotateController
-    from napari_clickseg._napari.pairing import Pairing
-    from napari_clickseg._napari.state import AnnotateState
+    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.state import AnnotateState
+    from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.card import ModelCard
-    from napari_clickseg.segmenter import Segmenter
 
 PATIENCE = 60.0  # seconds: other things may be running on the machine
 
@@ -43,7 +43,7 @@ class FakeModel:
         self.load_gate.set()
 
     def load(self, name: str, device: str, half: bool) -> Segmenter:
-        from napari_clickseg.segmenter import Segmenter
+        from napari_clickseg.engine.segmenter import Segmenter
 
         assert self.load_gate.wait(PATIENCE)
         self.loads += 1
@@ -82,7 +82,7 @@ class Bench:
     """A viewer without a window, the controller on it, and a user who clicks."""
 
     def __init__(self, viewer: Any, model: FakeModel | None, **options: Any) -> None:
-        from napari_clickseg._napari.controller import AnnotateController
+        from napari_clickseg._napari.annotate.controller import AnnotateController
 
         self.viewer = viewer
         if model is not None:
@@ -145,7 +145,7 @@ class Bench:
 
     def do(self, action: str, *, wait: bool = True) -> None:
         """Press the key of an action."""
-        from napari_clickseg._napari.actions import Action
+        from napari_clickseg._napari.viewer.actions import Action
 
         self.controller.do(Action(action))
         if wait:
@@ -198,7 +198,7 @@ def grey() -> np.ndarray:
 @pytest.fixture(scope="session")
 def real_segmenter() -> Segmenter:
     """The bundled model, loaded once."""
-    from napari_clickseg.segmenter import load_segmenter
+    from napari_clickseg.engine.segmenter import load_segmenter
 
     return load_segmenter("default", "cpu")
 
@@ -207,7 +207,7 @@ def real_segmenter() -> Segmenter:
 def notifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the user is told in napari's corner; kept instead of shown."""
     told: list[str] = []
-    monkeypatch.setattr("napari_clickseg._napari.controller.show_error", told.append)
+    monkeypatch.setattr("napari_clickseg._napari.annotate.controller.show_error", told.append)
     return told
 
 
@@ -220,8 +220,8 @@ class Window:
     """A viewer that is shown, with the controller on it, a mouse and keys."""
 
     def __init__(self, viewer: Any, qtbot: Any, load: Any, **options: Any) -> None:
-        from napari_clickseg._napari.controller import AnnotateController
-        from napari_clickseg._qt.wakeup import Wakeup
+        from napari_clickseg._napari.annotate.controller import AnnotateController
+        from napari_clickseg._qt.parts.wakeup import Wakeup
 
         self.viewer, self.qtbot = viewer, qtbot
         self.wakeup = Wakeup(lambda: self.controller.deliver())
@@ -333,7 +333,7 @@ class Window:
         from qtpy.QtCore import Qt
         from qtpy.QtTest import QTest
 
-        from napari_clickseg._napari.actions import SHORTCUTS, Action
+        from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action
 
         *held, key = SHORTCUTS[Action(action)].key.split("-")
         modifier = Qt.KeyboardModifier.NoModifier

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from napari_clickseg._qt.annotate import AnnotateWidget
-    from napari_clickseg.segmenter import Segmenter
+    from napari_clickseg._qt.annotate.widget import AnnotateWidget
+    from napari_clickseg.engine.segmenter import Segmenter
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def bright_model(
 ) -> None:
     """Every model is one that finds what is bright: quick, and its answer is known."""
     monkeypatch.setattr(
-        "napari_clickseg.segmenter.load_segmenter", lambda *_, **__: bright_segmenter()
+        "napari_clickseg.engine.segmenter.load_segmenter", lambda *_, **__: bright_segmenter()
     )
 
 

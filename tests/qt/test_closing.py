@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_clickseg._napari.controller import AnnotateController
-from napari_clickseg._qt.annotate import AnnotateWidget
+from napari_clickseg._napari.annotate.controller import AnnotateController
+from napari_clickseg._qt.annotate.widget import AnnotateWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable

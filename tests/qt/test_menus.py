@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from napari_clickseg._qt.annotate import AnnotateWidget
-from napari_clickseg._qt.review import ReviewWidget
-from napari_clickseg._qt.train import TrainWidget
+from napari_clickseg._qt.annotate.widget import AnnotateWidget
+from napari_clickseg._qt.review.widget import ReviewWidget
+from napari_clickseg._qt.train.widget import TrainWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable

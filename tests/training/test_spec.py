@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_clickseg.data.facts import Findings, ImageFacts
+from napari_clickseg.data.inspection.facts import Findings, ImageFacts
 from napari_clickseg.training.defaults import zoom
 from napari_clickseg.training.spec import LossTerm, SpecError, TrainingSpec, read_spec, schema
 

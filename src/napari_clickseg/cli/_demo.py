@@ -19,7 +19,7 @@ def add(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
-    from napari_clickseg._qt.demo import run as run_demo
+    from napari_clickseg._qt.demo.demo import run as run_demo
 
     status: int = run_demo(args.out)
     return status

@@ -116,7 +116,7 @@ def _factory(args: argparse.Namespace) -> tuple[SegmenterFactory, int]:
     """Return what loads the model, and how many images are worked on at a time."""
     from dask.system import CPU_COUNT
 
-    from napari_clickseg.devices import choose_device  # torch, only once all was found
+    from napari_clickseg.engine.devices import choose_device  # torch, only once all was found
     from napari_clickseg.evaluation.sweep import SegmenterFactory
 
     on_processor = choose_device(args.device).type == "cpu"

@@ -21,7 +21,7 @@ from napari_clickseg.cli._common import (
 )
 
 if TYPE_CHECKING:
-    from napari_clickseg.segmenter import Prediction, Session
+    from napari_clickseg.engine.segmenter import Prediction, Session
 
 
 class _AddClicks(argparse.Action):
@@ -131,7 +131,7 @@ def _session(args: argparse.Namespace) -> Session:
 
     plane = read_plane(args.image, args.plane, args.channel)
     start = None if args.mask is None else read_labels(args.mask)
-    from napari_clickseg.segmenter import load_segmenter  # torch, only once all was found
+    from napari_clickseg.engine.segmenter import load_segmenter  # torch, only once all was found
 
     segmenter = load_segmenter(args.model, args.device)
     session = segmenter.start(plane.data, start, rgb=plane.rgb)

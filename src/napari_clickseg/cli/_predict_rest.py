@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from napari_clickseg.batch import BatchResult
+    from napari_clickseg.engine.automatic import BatchResult
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace, tell: Callable[..., object]) -> BatchResult:
-    from napari_clickseg.batch import predict_rest
+    from napari_clickseg.engine.automatic import predict_rest
 
     with _stopping() as stop, progress(0, "image") as bar:
 
@@ -101,7 +101,7 @@ def _telling(folder: Path | None) -> Iterator[Callable[..., object]]:
     if folder is None:
         yield lambda *_, **__: None
         return
-    from napari_clickseg.training.runs import RunFolder
+    from napari_clickseg.training.run_folder import RunFolder
 
     log = RunFolder(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     spec = _spec(args)
     if args.samples is not None:
         return _samples(args, spec)
-    from napari_clickseg.finetune import finetune  # torch, only once all was understood
+    from napari_clickseg.training.finetune import finetune  # torch, only once all was understood
 
     folder = args.out or _free_folder()
     with _Bar() as bar:
@@ -68,7 +68,7 @@ def _resume(args: argparse.Namespace) -> int:
 
     if args.project or args.spec or args.fields or args.out:
         raise SpecError("--resume goes on with the run's own settings; leave all others out.")
-    from napari_clickseg.finetune import resume
+    from napari_clickseg.training.finetune import resume
 
     with _Bar() as bar:
         outcome = resume(args.resume, on_event=bar.show)
@@ -79,7 +79,7 @@ def _samples(args: argparse.Namespace, spec: TrainingSpec) -> int:
     import imageio.v3 as iio
 
     from napari_clickseg.data.masks import check_free
-    from napari_clickseg.finetune import sample_sheet
+    from napari_clickseg.training.finetune import sample_sheet
 
     check_free(args.samples)
     iio.imwrite(args.samples, sample_sheet(spec))
@@ -134,7 +134,7 @@ def _free_folder() -> Path:
 
 
 def _done(folder: Path, reason: str) -> int:
-    from napari_clickseg.training.runs import RunFolder
+    from napari_clickseg.training.run_folder import RunFolder
 
     run = RunFolder(folder)
     for event in run.events()[0]:

@@ -10,7 +10,7 @@ from napari_clickseg.comparing.spec import ComparisonError, checked, shown, tria
 from napari_clickseg.data.dataset import Dataset
 from napari_clickseg.data.derived import write_derived
 from napari_clickseg.data.project import read_project
-from napari_clickseg.devices import choose_device
+from napari_clickseg.engine.devices import choose_device
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.training import defaults
 from napari_clickseg.training.prepare import prepare
@@ -142,7 +142,7 @@ def _try_all(spec: ComparisonSpec, prepared: Prepared) -> list[_Tried]:
 
 
 def _try(spec: ComparisonSpec, prepared: Prepared, values: dict[str, Any], name: str) -> _Tried:
-    from napari_clickseg.finetune import make_start, make_work
+    from napari_clickseg.training.finetune import make_start, make_work
 
     said: list[str] = []
     try:

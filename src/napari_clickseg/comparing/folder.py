@@ -20,9 +20,9 @@ from napari_clickseg.comparing.spec import (
     trials,
 )
 from napari_clickseg.data.index import INDEX, read_table
-from napari_clickseg.files import write_whole
-from napari_clickseg.training.runs import RunFolder
+from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.spec import SpecError
+from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
     from napari_clickseg.comparing.spec import Trial

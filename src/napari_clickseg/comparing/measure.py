@@ -15,8 +15,8 @@ from napari_clickseg.core.guidance import input_channels
 from napari_clickseg.data.dataset import Dataset
 from napari_clickseg.data.index import INDEX
 from napari_clickseg.data.project import read_project
-from napari_clickseg.devices import choose_device
-from napari_clickseg.segmenter import load_segmenter
+from napari_clickseg.engine.devices import choose_device
+from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.training.tables import read_table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.comparing.folder import ComparisonFolder
     from napari_clickseg.models.card import ModelCard
-    from napari_clickseg.training.runs import RunFolder
+    from napari_clickseg.training.run_folder import RunFolder
     from napari_clickseg.training.spec import TrainingSpec
 
 __all__ = ["check_images", "measure", "measure_latency"]
@@ -122,7 +122,7 @@ def _on_test(
     folder: ComparisonFolder, spec: TrainingSpec, network: nn.Module, card: ModelCard
 ) -> dict[str, float] | None:
     """Return the figures on the test images; None where there are none."""
-    from napari_clickseg.finetune import make_work
+    from napari_clickseg.training.finetune import make_work
     from napari_clickseg.training.prepare import prepare
 
     project = read_project(folder.split_folder / INDEX)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_clickseg.comparing import figures
 from napari_clickseg.comparing.spec import shown
-from napari_clickseg.files import write_whole
+from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_clickseg.comparing.folder import ComparisonFolder
 from napari_clickseg.comparing.report import write_report
 from napari_clickseg.comparing.spec import ComparisonError
-from napari_clickseg.trainings import (
+from napari_clickseg.training.nested import (
     ONE_AT_A_TIME,
     Stopped,
     began_here,

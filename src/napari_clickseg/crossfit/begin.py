@@ -12,9 +12,9 @@ from napari_clickseg.core.source import ImageSource
 from napari_clickseg.crossfit.folder import CrossfitFolder, FoldRow
 from napari_clickseg.crossfit.spec import CrossfitError
 from napari_clickseg.data.derived import write_derived
-from napari_clickseg.data.findings import inspect_project
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.index import INDEX
+from napari_clickseg.data.inspection.findings import inspect_project
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.splits import SplitError, folds, single_split
 from napari_clickseg.training.prepare import check_findings
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_clickseg.crossfit.spec import CrossfitSpec
-    from napari_clickseg.data.facts import Findings
+    from napari_clickseg.data.inspection.facts import Findings
     from napari_clickseg.data.project import Project, Record
     from napari_clickseg.training.spec import TrainingSpec
 

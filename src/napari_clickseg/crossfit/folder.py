@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_clickseg.crossfit.spec import CrossfitError, CrossfitSpec, read_crossfit_spec
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.project import read_project
-from napari_clickseg.files import write_whole
-from napari_clickseg.training.runs import RunFolder, alive
+from napari_clickseg.training.run_folder import RunFolder, alive
 from napari_clickseg.training.spec import SpecError
+from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ from napari_clickseg.core.clicks import Click, Prompt
 from napari_clickseg.core.oracle import next_click
 from napari_clickseg.crossfit.truth import ignored_id, read_image, read_prediction, read_truth
 from napari_clickseg.data.click_table import read_click_table
+from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.evaluation.metrics import iou, overlap
-from napari_clickseg.segmenter import load_segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from napari_clickseg.crossfit.truth import Truth
     from napari_clickseg.data.click_table import TableClick
     from napari_clickseg.data.project import Record
+    from napari_clickseg.engine.segmenter import Segmenter, Session
     from napari_clickseg.evaluation.metrics import Overlap
-    from napari_clickseg.segmenter import Segmenter, Session
 
     BoolArray = npt.NDArray[np.bool_]
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.crossfit import figures
-from napari_clickseg.files import write_whole
+from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_clickseg.crossfit.truth import read_image
 from napari_clickseg.data.masks import write_mask
-from napari_clickseg.segmenter import load_segmenter
+from napari_clickseg.engine.segmenter import load_segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from napari_clickseg.crossfit.begin import begin, begin_from
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.spec import CrossfitError
 from napari_clickseg.crossfit.stages import Done, is_done, run_stage
-from napari_clickseg.trainings import Stopped, began_here, compute, conducted
+from napari_clickseg.training.nested import Stopped, began_here, compute, conducted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.trainings import ONE_AT_A_TIME, Stopped, train
+from napari_clickseg.training.nested import ONE_AT_A_TIME, Stopped, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_clickseg.crossfit.folder import Stage
-    from napari_clickseg.training.runs import RunFolder
+    from napari_clickseg.training.run_folder import RunFolder
     from napari_clickseg.training.spec import TrainingSpec
 
 __all__ = ["Done", "is_done", "run_stage"]

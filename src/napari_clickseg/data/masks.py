@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.images import TIFF, open_image
-from napari_clickseg.files import write_whole
+from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

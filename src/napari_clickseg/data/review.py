@@ -35,7 +35,7 @@ from napari_clickseg.data.review_table import (
 )
 from napari_clickseg.data.staging import staging
 from napari_clickseg.data.writer import ProjectWriter, mask_colours
-from napari_clickseg.files import sweep
+from napari_clickseg.util.files import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

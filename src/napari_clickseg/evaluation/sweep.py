@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from napari_clickseg.segmenter import Segmenter
+    from napari_clickseg.engine.segmenter import Segmenter
 
 __all__ = ["ImageResult", "SegmenterFactory", "SweepError", "Task", "list_tasks", "sweep"]
 
@@ -118,7 +118,7 @@ class SegmenterFactory:
 
         Where this process has run it, as it ran then.
         """
-        from napari_clickseg.devices import quick_dtype
+        from napari_clickseg.engine.devices import quick_dtype
 
         with _LOADING:
             segmenter = _loaded(self)
@@ -129,7 +129,7 @@ class SegmenterFactory:
 
 @lru_cache(maxsize=1)
 def _loaded(factory: SegmenterFactory) -> Segmenter:
-    from napari_clickseg.segmenter import load_segmenter
+    from napari_clickseg.engine.segmenter import load_segmenter
 
     return load_segmenter(factory.model, factory.device)
 

@@ -9,8 +9,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.files import write_whole
 from napari_clickseg.models.card import CardError, ModelCard
+from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_clickseg.data.facts import Findings
+    from napari_clickseg.data.inspection.facts import Findings
     from napari_clickseg.training.spec import TrainingSpec
 
 __all__ = ["AUTO_METRIC", "automatic", "chosen", "zoom"]

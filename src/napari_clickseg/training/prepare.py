@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_clickseg.data.checks import nothing_labelled
 from napari_clickseg.data.dataset import ClassMap, Dataset
-from napari_clickseg.data.findings import inspect_project
+from napari_clickseg.data.inspection.checks import nothing_labelled
+from napari_clickseg.data.inspection.findings import inspect_project
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.splits import Split, folds, single_split
 from napari_clickseg.training import defaults
-from napari_clickseg.training.runs import Sets
-from napari_clickseg.training.work import TrainingError
+from napari_clickseg.training.loop.work import TrainingError
+from napari_clickseg.training.run_folder import Sets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_clickseg.data.dataset import Sample
-    from napari_clickseg.data.facts import Findings, Problem
+    from napari_clickseg.data.inspection.facts import Findings, Problem
     from napari_clickseg.data.project import Project, Record
     from napari_clickseg.training.spec import TrainingSpec
 

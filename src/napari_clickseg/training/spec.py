@@ -16,7 +16,7 @@ from napari_clickseg.training.defaults import chosen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_clickseg.data.facts import Findings
+    from napari_clickseg.data.inspection.facts import Findings
 
 __all__ = [
     "LossTerm",

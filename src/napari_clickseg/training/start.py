@@ -12,7 +12,7 @@ from napari_clickseg.models.registry import find_model
 from napari_clickseg.models.scaling import rescale
 from napari_clickseg.models.transfer import Layout, transfer
 from napari_clickseg.training.defaults import automatic
-from napari_clickseg.training.work import TrainingError
+from napari_clickseg.training.loop.work import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,13 +6,13 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.files import write_whole
+from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_clickseg.training.runs import RunFolder
+    from napari_clickseg.training.run_folder import RunFolder
 
 __all__ = ["markdown", "read_table", "write_table", "write_tables"]
 

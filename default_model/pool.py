@@ -1,0 +1,141 @@
+"""The images that the default click model learns from: real ones, made ones, mixed ones."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import TYPE_CHECKING
+
+import imageio.v3 as iio
+import numpy as np
+
+from default_model.composed import compose
+from default_model.generated import generated_sample, superpixels
+from napari_clickseg.training.clicks.record import SMALLEST, make_record, with_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from napari_clickseg.training.clicks.record import Record
+
+    _Maker = Callable[[np.random.Generator], "Record | None"]
+
+__all__ = ["Pool", "load_folder"]
+
+
+def load_folder(folder: Path) -> list[Record]:
+    """Read a project folder (`index.csv` with the columns image, mask)."""
+    with (folder / "index.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    records = []
+    for row in rows:
+        image = iio.imread(folder / row["image"])
+        record = make_record(
+            image[..., :3] if image.ndim == 3 else image, iio.imread(folder / row["mask"])
+        )
+        if record is not None:
+            records.append(record)
+    return records
+
+
+class Pool:
+    """All images to train on, in sets that are drawn with given weights.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Project folders, each a set; drawn in proportion to the square root of its size.
+    seed : int
+        Decides the generated images, superpixels and composed images.
+    generated : int
+        Number of generated images.
+    superpixel_images : int
+        Number of real images cut into superpixel objects, some perhaps more than once.
+    composed : int
+        Number of real images with something else put into them.
+    shares : (float, float, float)
+        Shares of the samples that come from generated images, from superpixels, from composed
+        images.
+    renewed : float
+        How often a made image is made anew before it is drawn, so that a long run never learns
+        a few by heart.
+
+    Raises
+    ------
+    ValueError
+        If there is no image with an object.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        *,
+        seed: int = 0,
+        generated: int = 1000,
+        superpixel_images: int = 600,
+        composed: int = 0,
+        shares: tuple[float, float, float] = (0.12, 0.12, 0.2),
+        renewed: float = 0.0,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self.names: list[str] = []
+        self.sets: list[list[Record]] = []
+        self.renewed = renewed
+        self._makers: list[_Maker | None] = []  # of each set; real images have none
+        weights: list[float] = []
+
+        def add(
+            name: str, records: list[Record], weight: float, maker: _Maker | None = None
+        ) -> None:
+            if records and weight > 0:
+                self.names.append(name)
+                self.sets.append(records)
+                self._makers.append(maker)
+                weights.append(weight)
+
+        loaded = [load_folder(folder) for folder in folders]
+        self._real = real = [record for records in loaded for record in records]
+        made = (
+            ("generated", self._generated, generated, shares[0]),
+            ("superpixels", self._cut, superpixel_images if real else 0, shares[1]),
+            ("composed", self._composed, composed if real else 0, shares[2]),
+        )
+        left = 1 - sum(share for _, _, number, share in made if number)
+        whole = sum(math.sqrt(len(records)) for records in loaded)
+        for folder, records in zip(folders, loaded, strict=True):
+            add(folder.name, records, left * math.sqrt(len(records)) / whole if records else 0.0)
+        for name, maker, number, share in made:
+            records = [r for _ in range(number if share else 0) if (r := maker(rng)) is not None]
+            add(name, records, share, maker)
+        if not weights:
+            raise ValueError("There is no image to train on; give folders with labelled objects.")
+        self.weights = [weight / sum(weights) for weight in weights]
+
+    def _any(self, rng: np.random.Generator) -> Record:
+        return self._real[int(rng.integers(len(self._real)))]
+
+    @staticmethod
+    def _generated(rng: np.random.Generator) -> Record | None:
+        return make_record(*generated_sample(rng))
+
+    def _cut(self, rng: np.random.Generator) -> Record | None:
+        image = self._any(rng).image
+        labels = superpixels(np.ascontiguousarray(image.transpose(1, 2, 0)), rng)
+        return with_objects(image, labels, 4 * SMALLEST)
+
+    def _composed(self, rng: np.random.Generator) -> Record | None:
+        ground, other = self._any(rng), self._any(rng)
+        mask = other.labels == other.identifiers[int(rng.integers(len(other.identifiers)))]
+        return with_objects(*compose(ground.image, other.image, mask, rng), SMALLEST)
+
+    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+        """Draw n images: a set by weight, then an image of it."""
+        return [self._from(int(i), rng) for i in rng.choice(len(self.sets), n, p=self.weights)]
+
+    def _from(self, i: int, rng: np.random.Generator) -> Record:
+        records, maker = self.sets[i], self._makers[i]
+        chosen = int(rng.integers(len(records)))
+        if self.renewed and maker is not None and rng.random() < self.renewed:
+            records[chosen] = maker(rng) or records[chosen]
+        return records[chosen]

@@ -1,0 +1,202 @@
+"""Asking the model and showing what it answers; and what has to wait for an answer."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_clickseg._napari.viewer.planes import plane_data
+from napari_clickseg.core.clicks import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg.engine.segmenter import Prediction, Session
+
+__all__ = ["Answers"]
+
+_LARGE = 4096 * 4096  # pixels of a plane that is not predicted as a whole unless asked for
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    act: Callable[[], object]
+    needs_answer: bool
+    pairing: Pairing | None
+    plane: Plane | None
+
+
+class Answers:
+    """Has prompts answered, and keeps what the user does in the order in which it was done.
+
+    Accepting needs the answer to all the clicks before it. While it waits, what comes after it
+    waits too: the next object's first click must not become part of this object.
+
+    Parameters
+    ----------
+    owner : AnnotateController
+    """
+
+    def __init__(self, owner: AnnotateController) -> None:
+        self._owner = owner
+        self._waiting: deque[_Waiting] = deque()
+        self._going_on = False
+
+    # ---- what waits
+
+    def in_turn(self, act: Callable[[], object]) -> None:
+        """Act now, or after what the user did before and is still waiting."""
+        self._enqueue(act, needs_answer=False)
+
+    def when_answered(self, act: Callable[[], object]) -> None:
+        """Act now, or as soon as the clicks made so far are answered.
+
+        Nothing happens if the user goes to another plane or image before that.
+        """
+        self._enqueue(act, needs_answer=True)
+
+    def take_back(self) -> bool:
+        """Forget the last thing that waits; return whether there was one."""
+        if not self._waiting:
+            return False
+        self._waiting.pop()
+        return True
+
+    def forget(self) -> None:
+        """Forget what waits, and what is being worked on for the current object."""
+        self._waiting.clear()
+        self._owner.runner.cancel("take_up")
+        self._owner.runner.cancel("predict")
+
+    def go_on(self) -> None:
+        """Do what has waited long enough."""
+        if self._going_on:
+            return
+        self._going_on = True
+        try:
+            while self._waiting and not self._has_to_wait(self._waiting[0]):
+                first = self._waiting.popleft()
+                if self._is_here(first):
+                    first.act()
+        finally:
+            self._going_on = False
+
+    def _enqueue(self, act: Callable[[], object], *, needs_answer: bool) -> None:
+        owner = self._owner
+        self._waiting.append(_Waiting(act, needs_answer, owner.pairing, owner.displayed()))
+        self.go_on()
+
+    def _has_to_wait(self, one: _Waiting) -> bool:
+        owner, runner = self._owner, self._owner.runner
+        if runner.active("take_up"):
+            return True
+        pairing, plane = owner.pairing, owner.displayed()
+        if not one.needs_answer or pairing is None or plane is None:
+            return False
+        if not (pairing.scene.prompt(plane) or self.unasked(pairing, plane)):
+            return False
+        loading = owner.state.model_status == "loading"
+        return loading or runner.active("predict") or runner.active("survey")
+
+    def _is_here(self, one: _Waiting) -> bool:
+        owner = self._owner
+        if not one.needs_answer:
+            return True
+        if one.pairing is owner.pairing and one.plane == owner.displayed():
+            return True
+        owner.state.message = "You went elsewhere before the answer came, so nothing was accepted."
+        return False
+
+    # ---- asking
+
+    def request(self) -> None:
+        """Have the displayed plane's prompt answered; the latest request wins."""
+        owner = self._owner
+        pairing, plane = owner.pairing, owner.displayed()
+        prompt = Prompt() if pairing is None or plane is None else pairing.scene.prompt(plane)
+        owner.show_counts(plane, prompt)
+        if pairing is not None:
+            self._ask(pairing, plane, prompt)
+        self.go_on()
+
+    def unasked(self, pairing: Pairing, plane: Plane) -> bool:
+        """Whether the model answers before the first click, on a plane that nobody worked on."""
+        segmenter = self._owner.segmenter
+        if segmenter is None or not segmenter.card.automatic or math.prod(plane.shape) > _LARGE:
+            return False
+        if pairing.under_review:  # what a model finds on its own is there already
+            return False
+        return pairing.scene.untouched(plane)
+
+    def opener(self, pairing: Pairing, plane: Plane) -> Callable[[], Session]:
+        """Return what gives the session of a plane; that is to be called on the worker thread.
+
+        All that it needs of layers is read here, on the main thread.
+        """
+        segmenter, image = self._owner.segmenter, pairing.image
+        if segmenter is None:
+            raise RuntimeError("The model is not loaded.")
+        limits = None
+        if self._owner.state.contrast_from_layer and not image.rgb:
+            limits = (float(image.contrast_limits[0]), float(image.contrast_limits[1]))
+        levels, rgb = plane_data(image, plane, pairing.channel_axis), bool(image.rgb)
+        sessions = pairing.sessions
+
+        def start() -> Session:
+            return segmenter.start(levels, rgb=rgb, contrast_limits=limits)
+
+        return lambda: sessions.get(plane, start)
+
+    def _ask(self, pairing: Pairing, plane: Plane | None, prompt: Prompt) -> None:
+        owner, state = self._owner, self._owner.state
+        if plane is None or not (prompt or self.unasked(pairing, plane)):
+            owner.runner.cancel("predict")
+            pairing.display.show_nothing()
+            state.busy = False
+            return
+        if owner.segmenter is None:
+            state.busy = state.model_status == "loading"
+            return
+        state.busy = True
+        refinement, session_of = owner.refinement(), self.opener(pairing, plane)
+
+        def work(stop: Stop) -> tuple[Prediction, tuple[str, ...]]:
+            session = session_of()
+            return session.evaluate(prompt, refinement, stop=stop), session.notices
+
+        def done(found: tuple[Prediction, tuple[str, ...]]) -> None:
+            self._answered(pairing, plane, prompt, *found)
+
+        owner.runner.submit("predict", work, done, self.failed)
+
+    def _answered(
+        self,
+        pairing: Pairing,
+        plane: Plane,
+        prompt: Prompt,
+        found: Prediction,
+        notices: tuple[str, ...],
+    ) -> None:
+        owner = self._owner
+        if pairing is not owner.pairing or plane != owner.displayed():
+            return
+        pairing.display.show(owner.state, plane, prompt, found)
+        owner.show_layers()
+        owner.state.busy = False
+        owner.model_works()
+        if notices and not owner.state.message:
+            owner.state.message = " ".join(notices)
+        self.go_on()
+
+    def failed(self, error: Exception) -> None:
+        """Say that the clicks could not be answered; they stay, and nothing is accepted."""
+        self._owner.state.busy = False
+        self._waiting = deque(one for one in self._waiting if not one.needs_answer)
+        self._owner.report(error)
+        self.go_on()

@@ -1,0 +1,201 @@
+"""Ids and classes: which are free, which the user chose, and keeping them with the layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg._napari.annotate.state import PALETTE, ClassSpec
+from napari_clickseg._napari.viewer.metadata import CLASSES_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.layers import Labels
+
+    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.scene import Scene
+    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg._napari.viewer.runner import Stop
+
+__all__ = ["Identity"]
+
+_BLOCK = 1 << 24  # pixels looked through at a time; clicks are answered between
+
+
+class Identity:
+    """What the controller does with ids and classes.
+
+    Parameters
+    ----------
+    owner : AnnotateController
+    """
+
+    def __init__(self, owner: AnnotateController) -> None:
+        self._owner = owner
+
+    @property
+    def spec(self) -> ClassSpec:
+        """The class being annotated."""
+        state = self._owner.state
+        return state.classes[min(state.class_index, len(state.classes) - 1)]
+
+    def value(self, scene: Scene, plane: Plane) -> int:
+        """Return the id that the object on a plane is written with; a corrected one keeps its."""
+        draft = scene.draft(plane)
+        own = draft.editing is not None or draft.value is not None
+        by_class = self._owner.state.scheme == "classes" and not own
+        return self.spec.identifier if by_class else scene.value(plane)
+
+    # ---- choices of the user
+
+    def id_chosen(self, value: int) -> None:
+        """Take over the id that the user chose for the current object."""
+        owner = self._owner
+        pairing, plane = owner.pairing, owner.displayed()
+        if pairing is None:
+            return
+        scene = pairing.scene
+        draft = scene.draft(plane) if plane is not None else None
+        if value != (scene.value(plane) if plane is not None else scene.object_id):
+            if draft is not None and draft.editing is not None:
+                owner.state.message = "An object keeps its id while it is corrected."
+            elif draft is not None and plane is not None and draft.value is not None:
+                draft = replace(draft, value=max(1, value))
+                pairing.scene = scene.with_draft(plane, draft, scene.on(plane))
+            else:
+                pairing.scene = replace(scene, object_id=max(1, value))
+        owner.show_counts(plane, owner.prompt())
+
+    def choose_class(self, identifier: int) -> None:
+        """Make the class of an id the current one, if there is one."""
+        for index, spec in enumerate(self._owner.state.classes):
+            if spec.identifier == identifier:
+                self._owner.state.class_index = index
+
+    def add_class(self, name: str, colour: str | None = None) -> None:
+        """Add a class with the next free id and make it the current one."""
+        state = self._owner.state
+        identifier = max((spec.identifier for spec in state.classes), default=0) + 1
+        colour = colour or PALETTE[(identifier - 1) % len(PALETTE)]
+        state.classes = (*state.classes, ClassSpec(identifier, name, colour))
+        state.class_index = len(state.classes) - 1
+
+    def rename_class(self, index: int, name: str, colour: str) -> None:
+        """Give a class another name and colour; its id stays."""
+        classes = list(self._owner.state.classes)
+        classes[index] = ClassSpec(classes[index].identifier, name, colour)
+        self._owner.state.classes = tuple(classes)
+
+    def remove_class(self, index: int) -> None:
+        """Remove a class from the list; what is labelled with it stays. One class remains."""
+        state = self._owner.state
+        if len(state.classes) == 1:
+            state.message = "One class has to remain; rename it instead."
+            return
+        kept = state.classes[:index] + state.classes[index + 1 :]
+        current = self.spec
+        state.class_index = kept.index(current) if current in kept else 0
+        state.classes = kept
+
+    # ---- with the layer
+
+    def save(self) -> None:
+        """Keep scheme, classes and each object's class with the current annotation layer."""
+        if self._owner.pairing is not None:
+            self.save_with(self._owner.pairing)
+
+    def save_with(self, pairing: Pairing) -> None:
+        """Keep scheme, classes and each object's class with the annotation layer."""
+        state, layer = self._owner.state, pairing.annotation
+        if layer is None:
+            return
+        known = {str(one.value): one.class_id for one in pairing.scene.objects}
+        layer.metadata[CLASSES_KEY] = {
+            "scheme": state.scheme,
+            "classes": [
+                {"id": c.identifier, "name": c.name, "colour": c.colour} for c in state.classes
+            ],
+            "objects": (pairing.earlier_classes or {}) | known,
+        }
+
+    def restore(self, pairing: Pairing) -> None:
+        """Take over what an annotation layer was saved with, if it was."""
+        state, layer = self._owner.state, pairing.annotation
+        saved = layer.metadata.get(CLASSES_KEY) if layer is not None else None
+        if not isinstance(saved, dict):
+            return
+        try:
+            classes = tuple(
+                ClassSpec(int(c["id"]), str(c["name"]), str(c["colour"])) for c in saved["classes"]
+            )
+            scheme = saved["scheme"]
+            objects = {str(value): int(c) for value, c in saved.get("objects", {}).items()}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return
+        if pairing.earlier_classes is None:
+            pairing.earlier_classes = objects
+        if not classes or scheme not in ("instances", "classes"):
+            return
+        if (classes, scheme) != (state.classes, state.scheme):
+            state.class_index = 0
+            state.classes, state.scheme = classes, scheme
+
+    # ---- free ids
+
+    def survey(self, pairing: Pairing) -> None:
+        """Find the first id that nothing in the annotation layer has, in the background."""
+        if pairing.annotation is not None:
+            layer = pairing.annotation
+            data = layer.data[0] if layer.multiscale else layer.data
+            shape = tuple(int(n) for n in data.shape)
+            self._survey_on(pairing, layer, (data[key] for key in _blocks(shape)))
+
+    def painted(self, pairing: Pairing, value: int) -> None:
+        """Note that the user painted with an id: new objects get others."""
+        self._number_from(pairing, value + 1)
+
+    def _survey_on(self, pairing: Pairing, layer: Labels, blocks: Iterator[Any]) -> None:
+        """Look through the next block, and then through the ones after it."""
+
+        def work(_: Stop) -> int | None:
+            block = next(blocks, None)
+            return None if block is None else int(np.asarray(block).max(initial=0))
+
+        def done(largest: int | None) -> None:
+            if largest is None or layer != pairing.annotation:
+                self._owner.answers.go_on()
+                return
+            self._number_from(pairing, largest + 1)
+            self._survey_on(pairing, layer, blocks)
+
+        self._owner.runner.submit(pairing.survey, work, done, self._owner.report)
+
+    def _number_from(self, pairing: Pairing, least: int) -> None:
+        if least <= pairing.scene.next_id:
+            return
+        pairing.scene = pairing.scene.numbered_from(least)
+        pairing.timeline.revise(lambda scene: scene.numbered_from(least))
+        owner = self._owner
+        if pairing is owner.pairing:
+            owner.show_counts(owner.displayed(), owner.prompt())
+
+
+def _blocks(shape: tuple[int, ...], key: tuple[slice, ...] = ()) -> Iterator[tuple[slice, ...]]:
+    """Yield indices that cut an array into blocks of at most so many pixels."""
+    axis = len(key)
+    if math.prod(shape[axis:]) <= _BLOCK:
+        yield key or (slice(None),)
+        return
+    rest = math.prod(shape[axis + 1 :])
+    thick = max(1, _BLOCK // rest)
+    for start in range(0, shape[axis], thick):
+        part = (*key, slice(start, start + thick))
+        if rest <= _BLOCK:
+            yield part
+        else:
+            yield from _blocks(shape, part)

@@ -1,0 +1,387 @@
+"""Objects of the annotation layer: accepting them, skipping, and taking them up again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clickseg._napari.annotate.scene import Accepted, Draft, Scene
+from napari_clickseg._napari.viewer.layers import (
+    check_companion,
+    companion_transform,
+    corner_shift,
+    drawn_alike,
+)
+from napari_clickseg._napari.viewer.planes import displayed_plane
+from napari_clickseg._napari.viewer.writes import (
+    AnnotationError,
+    LabelWrite,
+    check_writable,
+    read_labels,
+)
+from napari_clickseg.core.clicks import Click
+from napari_clickseg.core.masks import Patch, plan_commit, region_of
+from napari_clickseg.core.window import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Image, Labels
+
+    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.scene import Mark
+    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg.engine.segmenter import Prediction
+
+__all__ = ["Objects"]
+
+_SEARCHED = 4096  # side of the part of a huge plane in which a region is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A region: its id, its pixels, and the accepted object that it is, if it is one."""
+
+    value: int
+    patch: Patch | None
+    known: Accepted | None
+
+
+class Objects:
+    """What the controller does with whole objects.
+
+    Parameters
+    ----------
+    owner : AnnotateController
+    """
+
+    def __init__(self, owner: AnnotateController) -> None:
+        self._owner = owner
+
+    def accept(self) -> bool:
+        """Write the shown mask into the annotation layer and begin the next object."""
+        owner = self._owner
+        pairing, plane = owner.pairing, owner.displayed()
+        if pairing is None or plane is None:
+            return False
+        done = self.written(pairing, plane)
+        if done is None:
+            return False
+        scene, write = done
+        pairing.step(scene, plane, (write,))
+        self.accepted(pairing)
+        return True
+
+    def written(self, pairing: Pairing, plane: Plane) -> tuple[Scene, LabelWrite] | None:
+        """Write the shown mask, and return the scene after it; None where that can't be done."""
+        found, state = pairing.display.prediction, self._owner.state
+        if found is None or not found.mask_part.any():
+            state.message = "There is no mask to accept yet; click on an object first."
+            return None
+        try:
+            value = self._owner.identity.value(pairing.scene, plane)
+            scene, write = self.plan(pairing, plane, found, pairing.scene, value)
+            pairing.write(write)
+        except ValueError as error:
+            state.message = str(error)
+            return None
+        return scene, write
+
+    def accepted(self, pairing: Pairing) -> None:
+        """Show that an object was accepted."""
+        owner = self._owner
+        pairing.display.show_nothing()
+        owner.identity.save_with(pairing)
+        owner.state.message = ""
+        owner.request()
+
+    def plan(
+        self, pairing: Pairing, plane: Plane, found: Prediction, scene: Scene, value: int
+    ) -> tuple[Scene, LabelWrite]:
+        """Work out what accepting a prediction writes, and the scene after it.
+
+        Raises
+        ------
+        ValueError
+            If the annotation layer can't take it, or nothing of the mask would be left.
+        """
+        state, layer = self._owner.state, pairing.annotation
+        if layer is None:
+            raise AnnotationError(
+                "The annotation layer was removed; press 'Annotate this image' to have a new one."
+            )
+        check_companion(layer, pairing.image, pairing.channel_axis)
+        check_writable(layer, value)
+        draft, patch = scene.draft(plane), found.patch
+        earlier = draft.editing.patch if draft.editing is not None else None
+        box = patch.box.union(earlier.box) if earlier is not None else patch.box
+        labels = read_labels(layer, plane, box)
+        changed, values = plan_commit(
+            labels,
+            patch.cut(box),
+            value,
+            state.rule,
+            earlier=earlier.cut(box) if earlier is not None else None,
+        )
+        if not changed.any() and draft.editing is None:
+            raise AnnotationError(
+                "Every pixel of this mask has a label already; choose 'overwrite' to replace "
+                "labels, or skip it."
+            )
+        kept = Patch.of((values == value) & patch.cut(box), offset=(box.top, box.left))
+        class_id = self._owner.identity.spec.identifier
+        new = Accepted(plane, value, scene.on(plane), kept, class_id)
+        after = scene.with_draft(plane, None).with_object(new, draft.editing)
+        if draft.editing is None:
+            after = after.used(value)
+        return after, LabelWrite.of(plane, box, labels, changed, values)
+
+    def skip(self) -> None:
+        """Leave the current object as it was and begin the next one."""
+        segmenter = self._owner.segmenter
+        self._drop(Draft(quiet=segmenter is not None and segmenter.card.automatic))
+
+    def clear(self) -> None:
+        """Remove the clicks and the mask of the current object, but keep its id."""
+        pairing, plane = self._owner.pairing, self._owner.displayed()
+        if pairing is not None and plane is not None:
+            draft = pairing.scene.draft(plane)
+            self._drop(Draft(editing=draft.editing, value=draft.value))
+
+    def _drop(self, draft: Draft) -> None:
+        owner = self._owner
+        pairing, plane = owner.pairing, owner.displayed()
+        if pairing is None or plane is None:
+            return
+        owner.answers.forget()
+        pairing.step(pairing.scene.with_draft(plane, draft), plane)
+        owner.state.message = ""
+        owner.request()
+
+    def delete_at(self, position: Sequence[float]) -> None:
+        """Delete the object that is being corrected, or else the one under a world position."""
+        owner = self._owner
+        pairing, plane = owner.pairing, owner.displayed()
+        if pairing is None or plane is None:
+            return
+        if not pairing.scene.prompt(plane):
+            owner.answers.in_turn(lambda: self.take_up_at(position))
+        owner.answers.in_turn(self.delete)
+
+    def delete(self) -> None:
+        """Take the object that is being corrected out of the annotation layer."""
+        owner, state = self._owner, self._owner.state
+        pairing, plane = owner.pairing, owner.displayed()
+        if pairing is None or plane is None or pairing.annotation is None:
+            return
+        scene = pairing.scene
+        earlier = scene.draft(plane).editing
+        if earlier is None:
+            if scene.prompt(plane):
+                state.message = "This object is not in the annotation layer yet; skip it instead."
+            return
+        box = earlier.patch.box
+        labels = read_labels(pairing.annotation, plane, box)
+        changed = (labels == earlier.value) & earlier.patch.cut(box)
+        write = LabelWrite.of(plane, box, labels, changed, np.zeros_like(labels))
+        objects = tuple(one for one in scene.objects if one is not earlier)
+        owner.answers.forget()
+        try:
+            pairing.write(write)
+        except ValueError as error:
+            state.message = str(error)
+            return
+        after = replace(scene.with_draft(plane, Draft(quiet=True)), objects=objects)
+        pairing.step(after, plane, (write,))
+        self.accepted(pairing)
+        state.message = f"Object {earlier.value} was deleted; undo brings it back."
+
+    # ---- starting from what is there
+
+    def take_up_instead(self, pairing: Pairing, plane: Plane, click: Click) -> bool:
+        """Begin from the object under the first click, if there is one.
+
+        A negative click counts as well: it says which part of the object is wrong.
+
+        Returns
+        -------
+        bool
+            Whether there is an object.
+        """
+        layer = pairing.annotation
+        if layer is None:
+            return False
+        row, column = click.pixel
+        if not read_labels(layer, plane, Box(row, column, 1, 1)).any():
+            return False
+        self.take_up(layer, plane, click.pixel)
+        if not click.positive:
+            mark = pairing.new_mark(plane.position(click.y, click.x), positive=False)
+            self._owner.answers.in_turn(lambda: self._add_mark(pairing, plane, mark))
+        return True
+
+    def _add_mark(self, pairing: Pairing, plane: Plane, mark: Mark) -> None:
+        pairing.step(pairing.scene.with_marks([*pairing.scene.marks, mark]), plane)
+        self._owner.request()
+
+    def take_up_at(self, position: Sequence[float]) -> None:
+        """Begin from the region under a world position."""
+        owner, state = self._owner, self._owner.state
+        pairing, plane = owner.pairing, owner.displayed()
+        if pairing is None or plane is None:
+            state.message = "Choose an image, and a 2D view of it, first."
+            return
+        source = state.region_source or pairing.annotation
+        if source is None:
+            state.message = "There is no labels layer to take a region from."
+            return
+        at = plane.locate(owner.pointed_at(pairing, plane, position))
+        if at is None or not Click(*at).inside(plane.shape):
+            state.message = "That is outside the image; point at a region on it."
+            return
+        self.take_up(source, plane, Click(*at).pixel)
+
+    def take_up(self, source: Labels, plane: Plane, pixel: tuple[int, int]) -> None:
+        """Begin from the region of `source` that holds a pixel (row, column) of a plane."""
+        owner, pairing = self._owner, self._owner.pairing
+        assert pairing is not None
+        own = pairing.annotation is not None and source == pairing.annotation
+        there = self._plane_of(source, pairing, plane)
+        if there is None:
+            owner.state.message = (
+                f"The labels layer '{source.name}' does not lie on the image pixel by pixel; "
+                "choose one of the same size and place."
+            )
+            return
+        scene, connected = pairing.scene, own and owner.state.scheme == "classes"
+        data = source.data[0] if source.multiscale else source.data
+
+        def work(_: Stop) -> _Found:
+            value = int(np.asarray(data[there.key(*pixel)]))
+            known = scene.object_at(plane, value, pixel) if own else None
+            if known is not None and connected:
+                labels = np.asarray(data[there.key(*known.patch.box.slices)])
+                corner = known.patch.box.top, known.patch.box.left
+                return _Found(
+                    value, Patch.of((labels == value) & known.patch.mask, offset=corner), known
+                )
+            box = _around(pixel, plane.shape)
+            labels = np.asarray(data[there.key(*box.slices)])
+            inside = (pixel[0] - box.top, pixel[1] - box.left)
+            patch = region_of(labels, inside, connected=connected)
+            return _Found(
+                value, patch and Patch(patch.box.shift(box.top, box.left), patch.mask), known
+            )
+
+        def done(found: _Found) -> None:
+            if pairing is owner.pairing and plane == owner.displayed():
+                self._taken(pairing, plane, found, own=own)
+            owner.answers.go_on()
+
+        def failed(error: Exception) -> None:
+            owner.report(error)
+            owner.answers.go_on()
+
+        owner.runner.submit("take_up", work, done, failed)
+
+    def _plane_of(self, source: Labels, pairing: Pairing, plane: Plane) -> Plane | None:
+        """Return the plane of a labels layer that lies on a plane of the image, if it does."""
+        dims = self._owner.viewer.dims
+        there = displayed_plane(dims, source)
+        if there is None or there.shape != plane.shape:
+            return None
+        return there if drawn_alike(pairing.image, source, dims) else None
+
+    def _taken(self, pairing: Pairing, plane: Plane, found: _Found, *, own: bool) -> None:
+        owner, value = self._owner, found.value
+        if not found.patch:
+            owner.state.message = "There is no region under the pointer; point at a labelled one."
+            return
+        scene = pairing.scene
+        marks = found.known.marks if found.known is not None else ()
+        # What was painted since is as the user wants it: clicks that say otherwise are of no use.
+        marks = tuple(mark for mark in marks if _holds(mark, plane, found.patch))
+        draft = Draft(found.patch)
+        if own:
+            self._choose_class_of(pairing, found)
+            class_id = owner.identity.spec.identifier
+            editing = found.known or Accepted(plane, value, (), found.patch, class_id)
+            if editing.patch != found.patch:  # painted on since
+                editing = replace(editing, patch=found.patch)
+                objects = tuple(editing if o is found.known else o for o in scene.objects)
+                scene = replace(scene, objects=objects)
+            draft = Draft(found.patch, marks, editing)
+        pairing.step(scene.with_draft(plane, draft, marks), plane)
+        owner.state.message = (
+            f"Correct object {value} with clicks, then accept it again." if own else ""
+        )
+        owner.request()
+
+    def _choose_class_of(self, pairing: Pairing, found: _Found) -> None:
+        identity, earlier = self._owner.identity, pairing.earlier_classes or {}
+        if self._owner.state.scheme == "classes":
+            identity.choose_class(found.value)
+        elif found.known is not None:
+            identity.choose_class(found.known.class_id)
+        elif str(found.value) in earlier:
+            identity.choose_class(earlier[str(found.value)])
+
+    # ---- what the model sees
+
+    def show_seen(self) -> None:
+        """Add the displayed plane as the model sees it, as an image layer."""
+        owner = self._owner
+        pairing, plane = owner.pairing, owner.displayed()
+        if pairing is None or plane is None or owner.segmenter is None:
+            owner.state.message = "Set up an image and wait for the model first."
+            return
+        if plane.shape[0] * plane.shape[1] > _SEARCHED * _SEARCHED:
+            owner.state.message = "This image is too large to show as a whole; crop it first."
+            return
+
+        session_of = owner.answers.opener(pairing, plane)
+
+        def work(_: Stop) -> npt.NDArray[np.float32]:
+            return session_of().seen_image()
+
+        def done(seen: npt.NDArray[np.float32]) -> None:
+            pairing.add_on_top(_seen_layer(pairing, plane, seen))
+
+        owner.runner.submit("seen", work, done, owner.report)
+
+
+def _seen_layer(pairing: Pairing, plane: Plane, seen: npt.NDArray[np.float32]) -> Image:
+    from napari.layers import Image
+
+    image, rgb = pairing.image, seen.shape[2] == 3
+    shape = [1] * image.ndim
+    shape[plane.axes[0]], shape[plane.axes[1]] = plane.shape
+    transform = companion_transform(image, pairing.channel_axis)
+    shift = corner_shift(image, plane.axes, plane.position(0, 0))
+    transform["translate"] = np.asarray(transform["translate"]) + shift
+    return Image(
+        seen.reshape(*shape, 3) if rgb else seen.mean(axis=2).reshape(shape),
+        rgb=rgb,
+        contrast_limits=(0, 1),
+        name=f"{image.name} as the model sees it",
+        **transform,
+    )
+
+
+def _holds(mark: Mark, plane: Plane, patch: Patch) -> bool:
+    at = plane.locate(mark.position)
+    return at is not None and Click(*at, mark.positive).holds(patch)
+
+
+def _around(pixel: tuple[int, int], shape: tuple[int, int]) -> Box:
+    """Return the part of a plane in which a region is looked for: all of it, unless it is huge."""
+    if shape[0] * shape[1] <= _SEARCHED * _SEARCHED:
+        return Box(0, 0, *shape)
+    half = _SEARCHED // 2
+    wanted = Box(pixel[0] - half, pixel[1] - half, _SEARCHED, _SEARCHED)
+    return wanted.intersection(Box(0, 0, *shape))

@@ -1,0 +1,374 @@
+"""An image with the layers that go with it, and what the user has made on it so far."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from napari_clickseg._napari.annotate.click_layers import ClickLayers
+from napari_clickseg._napari.annotate.display import Display
+from napari_clickseg._napari.annotate.scene import Entry, Scene, Timeline
+from napari_clickseg._napari.annotate.sessions import SessionMemory
+from napari_clickseg._napari.viewer.layers import (
+    TRANSFORMS,
+    CompanionError,
+    as_positions,
+    check_companion,
+    companion_shape,
+    follow_transform,
+    make_annotation,
+    make_points,
+)
+from napari_clickseg._napari.viewer.metadata import is_under_review
+from napari_clickseg._napari.viewer.planes import displayed_plane
+from napari_clickseg._napari.viewer.writes import check_writable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Points
+    from napari.layers.base import Layer
+
+    from napari_clickseg._napari.annotate.scene import Mark
+    from napari_clickseg._napari.annotate.state import AnnotateState
+    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg._napari.viewer.writes import LabelWrite
+
+__all__ = ["Pairing", "Reactions"]
+
+_count = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Reactions:
+    """What is to be done when the user changes layers of a pairing.
+
+    Parameters
+    ----------
+    before_edit : callable
+        Called with the pairing before anything that the user did becomes a step.
+    edited : callable
+        Called with the pairing when clicks were changed with napari's own tools.
+    image_edited, contrast_changed, reshaped : callable
+        Called with the pairing when the image's data became others; its contrast limits; its
+        shape, so that the layers don't fit any more.
+    painted : callable
+        Called with the pairing and the id that was painted with.
+    relabelled : callable
+        Called with the pairing when the annotation layer got other data.
+    """
+
+    before_edit: Callable[[Pairing], object]
+    edited: Callable[[Pairing], object]
+    image_edited: Callable[[Pairing], object]
+    contrast_changed: Callable[[Pairing], object]
+    reshaped: Callable[[Pairing], object]
+    painted: Callable[[Pairing, int], object]
+    relabelled: Callable[[Pairing], object]
+
+
+class Pairing:
+    """The layers of one image, held by reference, and the scene on it.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+        Never changed.
+    channel_axis : int, optional
+    reactions : Reactions
+    """
+
+    alive: ClassVar[weakref.WeakSet[Pairing]] = weakref.WeakSet()  # not closed yet
+
+    def __init__(
+        self, viewer: ViewerModel, image: Image, channel_axis: int | None, reactions: Reactions
+    ) -> None:
+        self.viewer, self.image, self.channel_axis = viewer, image, channel_axis
+        self.annotation: Labels | None = None
+        self.display = Display(image, channel_axis, self._put)
+        self._clicks = ClickLayers(
+            viewer, image, channel_axis, lambda: self.scene.marks, self._marks_edited
+        )
+        self.scene = Scene()
+        self.timeline = Timeline()
+        self.sessions = SessionMemory()
+        self.earlier_classes: dict[str, int] | None = None
+        self.survey = f"survey {next(_count)}"
+        self._reactions = reactions
+        self._shape = companion_shape(image, channel_axis)
+        self._made: list[Layer] = []
+        self._writing = False  # we change the annotation layer
+        for name in TRANSFORMS:
+            getattr(image.events, name).connect(self._follow)
+        image.events.data.connect(self._image_data_changed)
+        image.events.contrast_limits.connect(self._image_contrast_changed)
+        self.alive.add(self)
+
+    def complete(
+        self,
+        state: AnnotateState,
+        *,
+        annotation: Labels | None = None,
+        positive: Points | None = None,
+        negative: Points | None = None,
+    ) -> None:
+        """Take the given layers and make those that are missing.
+
+        Raises
+        ------
+        CompanionError
+            If a given layer can't go with the image; then nothing is changed.
+        """
+        for layer in (annotation, positive, negative):
+            if layer is not None:
+                check_companion(layer, self.image, self.channel_axis)
+        same = positive is not None and positive == negative
+        if same or annotation in self.display.layers():
+            raise CompanionError(
+                "Positive clicks, negative clicks, the annotation and the prediction each need a "
+                "layer of their own; choose other layers or have new ones made."
+            )
+        self._take_annotation(annotation)
+        self.display.make(state)
+        self._take_points(negative, False, state.click_size)
+        self._take_points(positive, True, state.click_size)
+
+    @property
+    def positive(self) -> Points | None:
+        """The layer of positive clicks."""
+        return self._clicks.positive
+
+    @property
+    def negative(self) -> Points | None:
+        """The layer of negative clicks."""
+        return self._clicks.negative
+
+    @property
+    def under_review(self) -> bool:
+        """Whether the annotation layer holds a prediction that is looked through."""
+        return self.annotation is not None and is_under_review(self.annotation)
+
+    def layers(self) -> list[Layer]:
+        """Return the layers of the pairing that are there."""
+        found = [self.image, self.annotation, self.positive, self.negative]
+        return [layer for layer in found if layer is not None] + self.display.layers()
+
+    def forget(self, layer: Layer) -> bool:
+        """Let go of a layer that was removed; return whether it was one of ours."""
+        if self.annotation is not None and layer == self.annotation:
+            self._let_annotation_go()
+        elif self.positive is not None and layer == self.positive:
+            self._clicks.let_go(True)
+        elif self.negative is not None and layer == self.negative:
+            self._clicks.let_go(False)
+        else:
+            return self.display.forget(layer)
+        return True
+
+    def close(self) -> None:
+        """Let go of all layers; they stay in the viewer."""
+        self.alive.discard(self)
+        events = self.image.events
+        for name in TRANSFORMS:
+            getattr(events, name).disconnect(self._follow)
+        events.data.disconnect(self._image_data_changed)
+        events.contrast_limits.disconnect(self._image_contrast_changed)
+        for positive in (True, False):
+            self._clicks.let_go(positive)
+        self._disconnect_annotation()
+        self.sessions = SessionMemory()
+
+    def discard(self) -> None:
+        """Take the prediction out of the viewer, and what was made but never used."""
+        unused = not (self.timeline.can_undo or self.timeline.can_redo or self.scene.marks)
+        gone = self.display.layers()
+        if unused and self.scene.next_id == 1:  # else somebody painted
+            gone += self._made
+        for layer in gone:
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+
+    def begin_anew(self) -> None:
+        """Forget what was made, as the layers are going to show another image of that shape."""
+        self.timeline, self.earlier_classes = Timeline(), None
+        self.sessions = SessionMemory()
+        self.set_scene(Scene())
+        self.display.show_nothing()
+
+    def displayed(self) -> Plane | None:
+        """Return the plane of the image that the viewer shows."""
+        if self.image not in self.viewer.layers:
+            return None
+        return displayed_plane(self.viewer.dims, self.image, self.channel_axis)
+
+    # ---- the scene
+
+    def step(
+        self,
+        after: Scene,
+        plane: Plane | None,
+        writes: tuple[LabelWrite, ...] = (),
+        end: Plane | None = None,
+    ) -> None:
+        """Make `after` the scene, as a step that can be undone, and show its clicks."""
+        if after == self.scene and not writes:
+            return
+        self._reactions.before_edit(self)
+        self.timeline.add(Entry(self.scene, after, plane, writes, end))
+        self.set_scene(after)
+
+    def write(self, *writes: LabelWrite, revert: bool = False) -> None:
+        """Write into the annotation layer, or take back what was written.
+
+        Raises
+        ------
+        AnnotationError
+            If the annotation layer can't take it.
+        """
+        if self.annotation is None or not writes:
+            return
+        check_writable(self.annotation, max(int(write.new.max(initial=0)) for write in writes))
+        self._writing = True
+        try:
+            for write in reversed(writes) if revert else writes:
+                (write.revert if revert else write.apply)(self.annotation)
+        finally:
+            self._writing = False
+
+    def set_scene(self, scene: Scene) -> None:
+        """Make `scene` the present one and show its clicks."""
+        self.scene = scene
+        self._clicks.show()
+
+    def new_mark(self, position: tuple[float, ...], positive: bool) -> Mark:
+        """Make a mark that comes after all others."""
+        return self._clicks.new_mark(position, positive)
+
+    def _marks_edited(self, marks: list[Mark]) -> None:
+        """Make the scene what the points layers show."""
+        if self.scene.with_marks(marks) == self.scene:
+            return
+        with self._clicks.kept():
+            self._reactions.before_edit(self)
+        after = self.scene.with_marks(marks)
+        self.timeline.add(Entry(self.scene, after, self.displayed()))
+        self.scene = after
+        self._reactions.edited(self)
+
+    # ---- the annotation layer
+
+    def _take_annotation(self, given: Labels | None) -> None:
+        there = self.annotation
+        if there is not None and (given is None or given == there):
+            return
+        self._let_annotation_go()
+        plane = self.displayed()
+        axes = plane.axes if plane is not None else None
+        layer = self._added(given or make_annotation(self.image, self.channel_axis, axes))
+        if given is None:
+            self._made.append(layer)
+        else:
+            follow_transform(layer, self.image, self.channel_axis)
+        layer.events.paint.connect(self._painted)
+        layer.events.data.connect(self._relabelled)
+        self.annotation = layer
+
+    def _let_annotation_go(self) -> None:
+        """Forget the layer and the objects in it; clicks that are not accepted stay."""
+        if self.annotation is None:
+            return
+        self._disconnect_annotation()
+        self.annotation, self.earlier_classes = None, None
+        drafts = {p: replace(d, editing=None) for p, d in self.scene.drafts.items()}
+        self.scene = replace(self.scene, objects=(), drafts=drafts)
+        self.timeline = Timeline()
+
+    def _disconnect_annotation(self) -> None:
+        if self.annotation is not None:
+            self.annotation.events.paint.disconnect(self._painted)
+            self.annotation.events.data.disconnect(self._relabelled)
+
+    def _painted(self) -> None:
+        if not self._writing and self.annotation is not None:
+            self._reactions.painted(self, int(self.annotation.selected_label))
+
+    def _relabelled(self) -> None:
+        self._reactions.relabelled(self)
+
+    # ---- the image
+
+    def _image_data_changed(self) -> None:
+        if companion_shape(self.image, self.channel_axis) != self._shape:
+            self._reactions.reshaped(self)
+        else:
+            self._reactions.image_edited(self)
+
+    def _image_contrast_changed(self) -> None:
+        self._reactions.contrast_changed(self)
+
+    # ---- what is shown
+
+    def look(self, state: AnnotateState) -> None:
+        """Draw the prediction and the clicks as the state says."""
+        self.display.look(state)
+        for points in (self.positive, self.negative):
+            if points is not None:
+                points.canvas_size_limits = (state.click_size, state.click_size)
+
+    def show_probability(self, on: bool) -> None:
+        """Add or remove the probability layer."""
+        gone = self.display.show_probability(on)
+        if gone is not None and gone in self.viewer.layers:
+            self.viewer.layers.remove(gone)
+
+    def add_on_top(self, layer: Layer) -> None:
+        """Put another layer into the viewer, without changing what is selected."""
+        self._added(layer)
+
+    # ---- the points layers
+
+    def _take_points(self, given: Points | None, positive: bool, size: float) -> None:
+        there = self._clicks.of(positive)
+        if there is not None and (given is None or given == there):
+            return
+        self._clicks.let_go(positive)
+        layer = self._added(
+            given or make_points(self.image, self.channel_axis, positive=positive, size=size)
+        )
+        self._clicks.hold(layer, positive)
+        if given is None:
+            self._made.append(layer)
+        else:
+            follow_transform(layer, self.image, self.channel_axis)
+            kept = [mark for mark in self.scene.marks if mark.positive != positive]
+            new = [self.new_mark(at, positive) for at in as_positions(layer.data)]
+            self.scene = self.scene.with_marks([*kept, *new])
+        self._clicks.watch(positive)
+        self._clicks.show()
+
+    def _added(self, layer: Any, below: Layer | None = None) -> Any:
+        """Put a layer into the viewer if it is not there, without changing what is selected."""
+        layers = self.viewer.layers
+        if layer in layers:
+            return layer
+        active = layers.selection.active
+        if below is not None and below in layers:
+            layers.insert(layers.index(below), layer)
+        else:
+            layers.append(layer)
+        if active is not None and active in layers:
+            layers.selection.active = active
+        return layer
+
+    def _put(self, layer: Layer, below: Layer | None) -> Any:
+        return self._added(layer, below or self.negative or self.positive)
+
+    def _follow(self) -> None:
+        for layer in (self.annotation, self.positive, self.negative):
+            if layer is not None:
+                follow_transform(layer, self.image, self.channel_axis)
+        self.display.follow()

@@ -1,0 +1,279 @@
+"""What the user has made on an image, as frozen values, and the timeline of how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from napari_clickseg.core.clicks import Click, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg._napari.viewer.writes import LabelWrite
+    from napari_clickseg.core.masks import Patch
+
+__all__ = ["Accepted", "Draft", "Entry", "Mark", "Scene", "Timeline", "changed_marks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A click as it lies in a points layer.
+
+    Parameters
+    ----------
+    key : int
+        Rises with every click: the order in which they were made.
+    position : tuple of float
+        In data pixels along every axis of the image.
+    positive : bool
+    """
+
+    key: int
+    position: tuple[float, ...]
+    positive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An object in the annotation layer, with what is needed to take it up again."""
+
+    plane: Plane
+    value: int
+    marks: tuple[Mark, ...]
+    patch: Patch
+    class_id: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the object being made on a plane begins with.
+
+    Parameters
+    ----------
+    start : Patch, optional
+        The mask.
+    settled : tuple of Mark
+        Clicks that the mask answers already.
+    editing : Accepted, optional
+        The object that is corrected; it keeps its id.
+    value : int, optional
+        The id it gets where that is decided already, as when it comes from another plane.
+    quiet : bool
+        Nothing is shown before a click, even by a model that needs none: it was skipped.
+    """
+
+    start: Patch | None = None
+    settled: tuple[Mark, ...] = ()
+    editing: Accepted | None = None
+    value: int | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything the user has made on one image.
+
+    Parameters
+    ----------
+    marks : tuple of Mark
+        Clicks of objects that are not accepted yet, in order, on all planes.
+    drafts : mapping of Plane to Draft
+        Never changed in place.
+    objects : tuple of Accepted
+    object_id, next_id : int
+        The id that a new object gets, and the first one that nothing has had so far. They are
+        the same until the user chooses another id.
+    """
+
+    marks: tuple[Mark, ...] = ()
+    drafts: Mapping[Plane, Draft] = field(default_factory=dict)
+    objects: tuple[Accepted, ...] = ()
+    object_id: int = 1
+    next_id: int = 1
+    _prompts: dict[Plane, Prompt] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def draft(self, plane: Plane) -> Draft:
+        """Return the draft on a plane; an empty one if there is none."""
+        return self.drafts.get(plane, Draft())
+
+    def on(self, plane: Plane) -> tuple[Mark, ...]:
+        """Return the marks on a plane, in order."""
+        return tuple(mark for mark in self.marks if plane.locate(mark.position) is not None)
+
+    def prompt(self, plane: Plane) -> Prompt:
+        """Return the clicks inside the image, and the start, on a plane."""
+        if plane not in self._prompts:  # asked for several times at each click
+            marks, draft = self.on(plane), self.draft(plane)
+            settled = marks[: len(draft.settled)] == draft.settled
+            n = len(_clicks(draft.settled, plane)) if settled else 0
+            self._prompts[plane] = Prompt(_clicks(marks, plane), draft.start, n)
+        return self._prompts[plane]
+
+    def untouched(self, plane: Plane) -> bool:
+        """Whether nothing was done on a plane: neither clicked, nor accepted, nor skipped."""
+        quiet = self.draft(plane).quiet or any(one.plane == plane for one in self.objects)
+        return not quiet and not self.prompt(plane)
+
+    def value(self, plane: Plane) -> int:
+        """Return the id that the object being made on a plane gets, where each gets its own."""
+        draft = self.draft(plane)
+        if draft.editing is not None:
+            return draft.editing.value
+        return self.object_id if draft.value is None else draft.value
+
+    def numbered_from(self, least: int) -> Scene:
+        """Return the scene with new ids from `least` on, unless the user chose an id."""
+        if least <= self.next_id:
+            return self
+        chosen = self.object_id != self.next_id
+        return replace(self, next_id=least, object_id=self.object_id if chosen else least)
+
+    def used(self, value: int) -> Scene:
+        """Return the scene after a new object got an id: the next one gets the next free id."""
+        following = max(self.next_id, value + 1)
+        return replace(self, object_id=following, next_id=following)
+
+    def with_marks(self, marks: Sequence[Mark]) -> Scene:
+        """Return the scene with other marks."""
+        return replace(self, marks=tuple(sorted(marks, key=lambda mark: mark.key)))
+
+    def with_draft(self, plane: Plane, draft: Draft | None, marks: Sequence[Mark] = ()) -> Scene:
+        """Return the scene with another draft on a plane, and `marks` for the ones there."""
+        drafts = {p: d for p, d in self.drafts.items() if p != plane}
+        if draft is not None and draft != Draft():
+            drafts[plane] = draft
+        here = set(self.on(plane))
+        kept = [mark for mark in self.marks if mark not in here]
+        return replace(self.with_marks([*kept, *marks]), drafts=drafts)
+
+    def with_object(self, new: Accepted, instead_of: Accepted | None) -> Scene:
+        """Return the scene with an object more, or with one replaced."""
+        objects = tuple(o for o in self.objects if o is not instead_of)
+        return replace(self, objects=(*objects, new))
+
+    def object_at(self, plane: Plane, value: int, pixel: tuple[int, int]) -> Accepted | None:
+        """Return the latest object of this id on a plane, one that covers the pixel first."""
+        same = [o for o in reversed(self.objects) if o.plane == plane and o.value == value]
+        for one in same:
+            box = one.patch.box
+            row, column = pixel[0] - box.top, pixel[1] - box.left
+            if 0 <= row < box.height and 0 <= column < box.width and one.patch.mask[row, column]:
+                return one
+        return None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One step of the user.
+
+    Parameters
+    ----------
+    before, after : Scene
+    plane : Plane, optional
+        Where it happened.
+    writes : tuple of LabelWrite
+        What was written into the annotation layer.
+    end : Plane, optional
+        The plane that it led to, if that is another one.
+    """
+
+    before: Scene
+    after: Scene
+    plane: Plane | None
+    writes: tuple[LabelWrite, ...] = ()
+    end: Plane | None = None
+
+
+class Timeline:
+    """All steps, without limit; undo and redo walk along them."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._now = 0
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return self._now > 0
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a step was taken back."""
+        return self._now < len(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        """Add a step; what was undone is forgotten."""
+        del self._entries[self._now :]
+        self._entries.append(entry)
+        self._now += 1
+
+    def revise(self, change: Callable[[Scene], Scene]) -> None:
+        """Change what all steps remember: something came to light that was true before them."""
+        self._entries = [
+            replace(entry, before=change(entry.before), after=change(entry.after))
+            for entry in self._entries
+        ]
+
+    def undo(self) -> Entry | None:
+        """Go one step back and return it."""
+        if not self.can_undo:
+            return None
+        self._now -= 1
+        return self._entries[self._now]
+
+    def redo(self) -> Entry | None:
+        """Go one step forward and return it."""
+        if not self.can_redo:
+            return None
+        self._now += 1
+        return self._entries[self._now - 1]
+
+
+def _clicks(marks: Sequence[Mark], plane: Plane) -> tuple[Click, ...]:
+    """Return the clicks of marks that lie on a plane and inside the image."""
+    located = [(plane.locate(mark.position), mark.positive) for mark in marks]
+    clicks = [Click(*at, positive) for at, positive in located if at is not None]
+    return tuple(click for click in clicks if click.inside(plane.shape))
+
+
+def changed_marks(
+    old: Sequence[Mark], positions: Sequence[tuple[float, ...]], positive: bool, key: int
+) -> list[Mark]:
+    """Work out what a user did to a points layer: marks keep their turn as far as possible.
+
+    Parameters
+    ----------
+    old : sequence of Mark
+        What the layer held, in the layer's order.
+    positions : sequence of tuple of float
+        What it holds now.
+    positive : bool
+        The layer's polarity.
+    key : int
+        For the first new mark.
+
+    Returns
+    -------
+    list of Mark
+        In the layer's order.
+    """
+    if len(positions) == len(old):  # moved
+        return [
+            mark if mark.position == at else replace(mark, position=at)
+            for mark, at in zip(old, positions, strict=True)
+        ]
+    left = list(old)
+    out = []
+    for at in positions:
+        same = next((mark for mark in left if mark.position == at), None)
+        if same is not None:
+            left.remove(same)
+            out.append(same)
+        else:
+            out.append(Mark(key, at, positive))
+            key += 1
+    return out

@@ -1,0 +1,1 @@
+"""Layers become a project folder, and a project folder becomes layers."""

@@ -1,0 +1,239 @@
+"""Which layers belong together as image and annotation, and what is in them.
+
+`pairs_of` and `snapshot` look at layers, so they belong on the main thread; a snapshot may be read
+on any thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from napari_clickseg._napari.annotate.pairing import Pairing
+from napari_clickseg._napari.viewer.layers import check_companion, companion_shape, unwrapped
+from napari_clickseg._napari.viewer.metadata import (
+    Origin,
+    empty_planes,
+    is_under_review,
+    origin_of,
+    saved_classes,
+)
+from napari_clickseg._napari.viewer.planes import Plane, PlaneData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+    from napari.components import Dims, ViewerModel
+    from napari.layers.base import Layer
+
+    from napari_clickseg._napari.annotate.scene import Accepted
+    from napari_clickseg.data.classes import ProjectClasses
+
+__all__ = ["LayerPair", "PairData", "pairs_of", "snapshot"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LayerPair:
+    """An image layer and the labels layer that it is annotated in.
+
+    Parameters
+    ----------
+    image : Image
+    labels : Labels
+    channel_axis : int, optional
+        The data axis that holds channels; there the labels have a length of 1.
+    objects : tuple of Accepted
+        Objects with their clicks, as far as they are known.
+    """
+
+    image: Image
+    labels: Labels
+    channel_axis: int | None = None
+    objects: tuple[Accepted, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PairData:
+    """What `gather` needs to know of a pair of layers; it refers to their arrays.
+
+    Parameters
+    ----------
+    name, labels_name : str
+        Of the image layer and of the labels layer.
+    image, labels : array
+        The finest levels; numpy, dask or zarr.
+    rgb : bool
+        Whether the image has a last axis of colours, which the labels have not.
+    axes : (int, int)
+        The data axes of the planes' y and x, rising.
+    channel_axis : int, optional
+    classes : ProjectClasses, optional
+        What ids mean, if that is said.
+    object_classes : mapping of int to int
+        The class of each object, where it is known.
+    objects : tuple of Accepted
+    empty : frozenset of tuple of int
+        Positions of planes in which there is really nothing.
+    origin : Origin, optional
+        The records that the image was opened from.
+    """
+
+    name: str
+    labels_name: str
+    image: Any
+    labels: Any
+    rgb: bool
+    axes: tuple[int, int]
+    channel_axis: int | None = None
+    classes: ProjectClasses | None = None
+    object_classes: Mapping[int, int] = field(default_factory=dict)
+    objects: tuple[Accepted, ...] = ()
+    empty: frozenset[tuple[int, ...]] = frozenset()
+    origin: Origin | None = None
+
+    @property
+    def count(self) -> int:
+        """How many planes there are."""
+        return int(np.prod([len(positions) for positions in self._positions()]))
+
+    def planes(self) -> Iterator[Plane]:
+        """Go through all planes, the last axis first."""
+        shape = self.labels.shape
+        for index in itertools.product(*self._positions()):
+            yield Plane(self.axes, index, (int(shape[self.axes[0]]), int(shape[self.axes[1]])))
+
+    def _positions(self) -> list[range]:
+        fixed = {*self.axes, self.channel_axis}
+        return [range(1 if axis in fixed else int(n)) for axis, n in enumerate(self.labels.shape)]
+
+    def read_labels(self, plane: Plane) -> npt.NDArray[Any]:
+        """Read the ids (Y, X) of a plane."""
+        return np.asarray(self.labels[plane.key(slice(None), slice(None))])
+
+    def read_image(self, plane: Plane) -> npt.NDArray[Any]:
+        """Read the pixels (Y, X) or (Y, X, C) of a plane."""
+        if self.rgb:
+            index, channels = (*plane.index, 0), self.image.ndim - 1
+            return PlaneData(self.image, plane, index, channels)[:, :]
+        return PlaneData(self.image, plane, plane.index, self.channel_axis)[:, :]
+
+
+def pairs_of(viewer: ViewerModel) -> tuple[LayerPair, ...]:
+    """Find the image and labels layers of a viewer that belong together, in its order.
+
+    What is annotated together belongs together. Of the others, a labels layer goes with an image
+    of the same shape; where there are several, with one that its name begins with, or else with
+    the next one below it. Each layer is in one pair at the most. What is under review is left
+    out: a prediction is no annotation.
+    """
+    layers = [unwrapped(layer) for layer in viewer.layers]
+    hidden = {layer for layer in layers if is_under_review(layer)}
+    found: dict[Image, LayerPair] = {}
+    taken: set[Layer] = set()
+    for pairing in list(Pairing.alive):
+        image, labels = unwrapped(pairing.image), unwrapped(pairing.annotation)
+        if image in layers:
+            taken.update(unwrapped(layer) for layer in pairing.display.layers())
+            if labels in hidden:
+                hidden.add(image)
+            elif labels in layers:
+                objects = pairing.scene.objects
+                found[image] = LayerPair(image, labels, pairing.channel_axis, objects)
+                taken.add(labels)
+    taken |= hidden
+    free = [layer for layer in layers if isinstance(layer, Labels) and layer not in taken]
+    images = [layer for layer in layers if isinstance(layer, Image) and layer not in taken]
+    # those that were said to be annotations come first, as there may be predictions, too
+    for labels in sorted(free, key=lambda layer: saved_classes(layer)[0] is None):
+        fitting = [i for i in images if i not in found and _fits(i, labels)]
+        if fitting:
+            image = _nearest(fitting, labels, layers)
+            found[image] = LayerPair(image, labels, _channel_axis(image))
+    return tuple(found[image] for image in layers if image in found)
+
+
+def _fits(image: Image, labels: Labels) -> bool:
+    return bool(
+        image.ndim == labels.ndim and companion_shape(image, _channel_axis(image)) == _shape(labels)
+    )
+
+
+def _channel_axis(image: Image) -> int | None:
+    """Return the axis of channels of an image that was opened from a project."""
+    origin = origin_of(image)
+    axis = origin.channel_axis if origin is not None else None
+    return axis if axis is None or axis < image.ndim else None
+
+
+def _shape(labels: Labels) -> tuple[int, ...]:
+    return tuple(int(n) for n in (labels.data[0] if labels.multiscale else labels.data).shape)
+
+
+def _nearest(images: Sequence[Image], labels: Labels, layers: Sequence[Layer]) -> Image:
+    named = [image for image in images if labels.name.startswith(image.name)]
+    if named:
+        return max(named, key=lambda image: len(image.name))
+    at = layers.index(labels)
+    return min(images, key=lambda image: (layers.index(image) > at, abs(layers.index(image) - at)))
+
+
+def snapshot(
+    pairs: Iterable[LayerPair | tuple[Image, Labels]], dims: Dims | None = None
+) -> tuple[PairData, ...]:
+    """Note what is to be gathered, without reading it; to be called on the main thread.
+
+    Parameters
+    ----------
+    pairs : iterable of LayerPair or (Image, Labels)
+        What `pairs_of` found, or what the user chose.
+    dims : Dims, optional
+        The viewer's: its displayed axes are those of the planes. By default the last two are.
+
+    Raises
+    ------
+    CompanionError
+        If a labels layer has another shape than its image.
+    """
+    given = (pair if isinstance(pair, LayerPair) else LayerPair(*pair) for pair in pairs)
+    return tuple(_frozen(pair, dims) for pair in given)
+
+
+def _frozen(pair: LayerPair, dims: Dims | None) -> PairData:
+    image, labels = unwrapped(pair.image), unwrapped(pair.labels)
+    check_companion(labels, image, pair.channel_axis)
+    classes, object_classes = saved_classes(labels)
+    known = {one.value: one.class_id for one in pair.objects}
+    return PairData(
+        image.name,
+        labels.name,
+        image.data[0] if image.multiscale else image.data,
+        labels.data[0] if labels.multiscale else labels.data,
+        bool(image.rgb),
+        _axes(pair, dims),
+        pair.channel_axis,
+        classes,
+        object_classes | known,
+        pair.objects,
+        empty_planes(labels),
+        origin_of(image),
+    )
+
+
+def _axes(pair: LayerPair, dims: Dims | None) -> tuple[int, int]:
+    """Return the axes of the planes: those that objects were made on, or else the displayed."""
+    made = Counter(one.plane.axes for one in pair.objects)
+    if made:
+        return made.most_common(1)[0][0]
+    ndim = pair.image.ndim
+    if dims is not None and dims.ndisplay == 2:
+        shown = sorted(axis - (dims.ndim - ndim) for axis in dims.displayed)
+        if shown[0] >= 0 and pair.channel_axis not in shown:
+            return shown[0], shown[1]
+    rest = [axis for axis in range(ndim) if axis != pair.channel_axis]
+    return rest[-2], rest[-1]

@@ -1,0 +1,294 @@
+"""Opening a project folder as layers: each image with its labels and its clicks.
+
+Images of one shape and dtype become one stack, which is read plane by plane as it is looked at.
+The labels are read at once, as they are there to be edited.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_warning
+
+from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE
+from napari_clickseg._napari.viewer.metadata import Origin, with_classes, with_empty
+from napari_clickseg.core.source import ImageError
+from napari_clickseg.data.annotations import Annotations, read_clicks
+from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.images import Layout, read_layout, read_plane
+from napari_clickseg.data.index import INDEX, read_table
+from napari_clickseg.data.inspection.summary import named, number
+from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.names import record_name
+from napari_clickseg.data.project import Project, Record, Unannotated, read_project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy.typing as npt
+    from napari.types import LayerDataTuple
+
+    from napari_clickseg.data.classes import ProjectClasses
+
+    Entry = Record | Unannotated
+
+__all__ = ["get_reader", "open_project"]
+
+_MOST = 12  # stacks, beyond which a viewer becomes a heap of layers
+
+
+def get_reader(path: str | list[str]) -> Callable[[str], list[LayerDataTuple]] | None:
+    """Return what opens a project folder, or its `index.csv`; None for anything else."""
+    if not isinstance(path, str):
+        return None
+    return _open if _project_folder(Path(path)) is not None else None
+
+
+def _project_folder(path: Path) -> Path | None:
+    folder = path.parent if path.name == INDEX else path
+    if (folder / INDEX).is_file():
+        try:
+            read_table(folder / INDEX)
+        except ProjectError:
+            return None
+        return folder
+    pair = (folder / "images").is_dir() and (folder / "masks").is_dir()
+    return folder if pair else None
+
+
+def _open(path: str) -> list[LayerDataTuple]:
+    folder = _project_folder(Path(path))
+    assert folder is not None
+    return open_project(read_project(folder))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """Images that are alike."""
+
+    name: str
+    layout: Layout
+    entries: tuple[Entry, ...]
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.layout.shape[0], self.layout.shape[1]
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one image only."""
+        return len(self.entries) == 1
+
+    @property
+    def channels(self) -> int:
+        """How many channels have an axis of their own; 0 if there is none."""
+        return 0 if self.layout.rgb or len(self.layout.shape) == 2 else self.layout.shape[2]
+
+    @property
+    def lead(self) -> tuple[str, ...]:
+        """The axes before y and x."""
+        return ("image",) * (not self.single) + ("channel",) * bool(self.channels)
+
+
+def open_project(project: Project) -> list[LayerDataTuple]:
+    """Return the layers of a project; what can't be shown is told in a warning.
+
+    Raises
+    ------
+    ProjectError
+        If no image can be read.
+    """
+    stacks, unreadable = _stacks(project)
+    warnings = [f"{named(unreadable)} cannot be read."] if unreadable else []
+    if not stacks:
+        raise ProjectError(f"No image of {project.folder} can be read.")
+    if len(stacks) > _MOST:
+        left = sum(len(stack.entries) for stack in stacks[_MOST:])
+        warnings.append(
+            f"The images are of {len(stacks)} different sizes or kinds; the first {_MOST} are "
+            f"opened, {number(left, 'image is', 'images are')} not. Put fewer into a folder of "
+            "their own to see them."
+        )
+    layers: list[LayerDataTuple] = []
+    for at, stack in enumerate(stacks[:_MOST]):
+        layers += _layers(project, stack, visible=at == 0, warnings=warnings)
+    for text in warnings:
+        show_warning(text)
+    return layers
+
+
+def _stacks(project: Project) -> tuple[list[_Stack], list[str]]:
+    """Return the images that are alike together, and the names of those that can't be read."""
+    alike: dict[tuple[Any, ...], list[Entry]] = {}
+    layouts: dict[tuple[Any, ...], Layout] = {}
+    unreadable = []
+    every: list[Entry] = [*project.records, *project.unannotated]
+    for entry in sorted(every, key=lambda each: each.name):
+        try:
+            layout = read_layout(entry.image)
+        except ImageError:
+            unreadable.append(entry.name)
+            continue
+        key = layout.shape, layout.dtype, layout.rgb
+        layouts[key] = layout
+        alike.setdefault(key, []).append(entry)
+    title = project.folder.resolve().name
+    return [
+        _Stack(_title(title, entries, layouts[key], len(alike)), layouts[key], tuple(entries))
+        for key, entries in alike.items()
+    ], unreadable
+
+
+def _title(folder: str, entries: Sequence[Entry], layout: Layout, stacks: int) -> str:
+    if len(entries) == 1:
+        return record_name(entries[0].name)
+    height, width = layout.shape[:2]
+    return folder if stacks == 1 else f"{folder} {height} × {width} {layout.dtype}"
+
+
+def _layers(
+    project: Project, stack: _Stack, *, visible: bool, warnings: list[str]
+) -> Iterator[LayerDataTuple]:
+    """Yield the image, labels and clicks of a stack."""
+    common: dict[str, Any] = {"visible": visible}
+    if stack.lead:
+        common["axis_labels"] = (*stack.lead, "y", "x")
+    image = {"name": stack.name, "rgb": stack.layout.rgb, "metadata": _origin(project, stack)}
+    yield _images(stack), {**image, **common}, "image"
+    common |= _beside(stack)
+    notes = [_notes(entry, warnings) for entry in stack.entries]
+    labels, empty = _labels(stack, warnings)
+    metadata = with_classes(project.classes, _object_classes(notes)) | with_empty(empty)
+    meta = {"name": f"{stack.name} annotation", "metadata": metadata, **_colours(project.classes)}
+    yield labels, {**meta, **common}, "labels"
+    if any(each.clicks for each in notes):
+        points, options = _clicks(stack, notes)
+        yield points, {"name": f"{stack.name} clicks", **options, **common}, "points"
+
+
+def _origin(project: Project, stack: _Stack) -> dict[str, Any]:
+    entries = stack.entries
+    return Origin(
+        str(project.folder.resolve()),
+        [record_name(entry.name) for entry in entries],
+        ["" if entry.name in project.ungrouped else entry.group for entry in entries],
+        [entry.split for entry in entries],
+        not stack.single,
+        len(stack.lead) - 1 if stack.channels else None,
+    ).as_metadata()
+
+
+def _images(stack: _Stack) -> Any:
+    """Return the image, or the images of a stack, which are read when they are looked at."""
+    import dask.array as da
+    from dask.delayed import delayed
+
+    def read(path: Path) -> npt.NDArray[Any]:
+        plane = read_plane(path).data
+        pixels = np.asarray((plane[0] if isinstance(plane, list) else plane)[:, :])
+        return np.moveaxis(pixels, -1, 0) if stack.channels else pixels
+
+    layout = stack.layout
+    shape = (stack.channels, *stack.plane) if stack.channels else layout.shape
+    planes = [
+        da.from_delayed(delayed(read)(entry.image), shape, layout.dtype)  # type: ignore[no-untyped-call]
+        for entry in stack.entries
+    ]
+    return planes[0] if stack.single else da.stack(planes)  # type: ignore[no-untyped-call]
+
+
+def _beside(stack: _Stack) -> dict[str, Any]:
+    """Return where labels lie: along channels they have one pixel, stretched over all of them."""
+    if not stack.channels:
+        return {}
+    n = stack.channels
+    return {
+        "scale": [*(1.0 for _ in stack.lead[:-1]), float(n), 1.0, 1.0],
+        "translate": [*(0.0 for _ in stack.lead[:-1]), (n - 1) / 2, 0.0, 0.0],
+    }
+
+
+def _labels(stack: _Stack, warnings: list[str]) -> tuple[Any, list[tuple[int, ...]]]:
+    """Read the masks of a stack, and find those that are really empty."""
+    n = len(stack.entries)
+    labels: npt.NDArray[Any] = np.zeros((n, *stack.plane), np.uint16)
+    empty, wrong = [], []
+    for at, entry in enumerate(stack.entries):
+        if isinstance(entry, Unannotated):
+            continue
+        try:
+            mask = _mask(entry, stack.plane)
+        except ImageError:
+            wrong.append(entry.name)
+            continue
+        if int(mask.max(initial=0)) > np.iinfo(labels.dtype).max:
+            labels = labels.astype(np.uint32)
+        labels[at] = mask
+        if not mask.any():
+            empty.append((*(at if name == "image" else 0 for name in stack.lead), 0, 0))
+    if wrong:
+        warnings.append(
+            f"The {'mask' if len(wrong) == 1 else 'masks'} of {named(wrong)} cannot be used; "
+            "nothing is shown there."
+        )
+    lead = [1 if name == "channel" else n for name in stack.lead]
+    return labels.reshape(*lead, *stack.plane), empty
+
+
+def _mask(record: Record, shape: tuple[int, int]) -> npt.NDArray[Any]:
+    mask = read_labels(record.mask)
+    if mask.shape != shape or (mask.dtype.kind == "i" and mask.min(initial=0) < 0):
+        raise ImageError(f"The mask of {record.name} does not fit it.")
+    return mask
+
+
+def _notes(entry: Entry, warnings: list[str]) -> Annotations:
+    if isinstance(entry, Record) and entry.clicks is not None:
+        try:
+            return read_clicks(entry.clicks)
+        except ProjectError as error:
+            warnings.append(str(error))
+    return Annotations()
+
+
+def _object_classes(notes: Sequence[Annotations]) -> dict[int, int]:
+    """Return the classes of objects, but for ids that have different ones in different images."""
+    found: dict[int, set[int]] = {}
+    for each in notes:
+        for value, one in each.classes.items():
+            found.setdefault(value, set()).add(one)
+    return {value: next(iter(ones)) for value, ones in found.items() if len(ones) == 1}
+
+
+def _clicks(
+    stack: _Stack, notes: Sequence[Annotations]
+) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
+    at, positive, objects = [], [], []
+    for i, each in enumerate(notes):
+        for click in each.clicks:
+            lead = [0.0 if name == "channel" else float(i) for name in stack.lead]
+            at.append([*lead, click.y, click.x])
+            positive.append(click.positive)
+            objects.append(click.object or 0)
+    return np.array(at), {
+        "features": {"positive": positive, "object": objects},
+        "face_color": [POSITIVE if each else NEGATIVE for each in positive],
+        "symbol": ["disc" if each else "square" for each in positive],
+        "border_width": 0,
+        "size": max(1.0, max(stack.plane) / 100),
+        "canvas_size_limits": (8, 8),
+    }
+
+
+def _colours(classes: ProjectClasses | None) -> dict[str, Any]:
+    """Return the colours of the labels: those of the classes, where ids are classes."""
+    if classes is None or classes.scheme != "classes":
+        return {}
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colours: dict[int | None, str] = {one.id: one.colour for one in classes.classes}
+    return {"colormap": DirectLabelColormap(color_dict={None: "grey", 0: "transparent"} | colours)}

@@ -1,0 +1,1 @@
+"""Predicted images are looked through, corrected and accepted."""

@@ -1,0 +1,395 @@
+"""Going through the images of a queue: opening, accepting, rejecting, and losing nothing.
+
+Everything here runs on the main thread and only decides. One worker reads and writes, in the
+order in which that was asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_clickseg._napari.review import jobs
+from napari_clickseg._napari.review.open_image import Sheet, SheetError
+from napari_clickseg._napari.review.reading import Reader
+from napari_clickseg._napari.review.text import opened_text
+from napari_clickseg.data.errors import AnnotatedError
+from napari_clickseg.data.review import TO_REVIEW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from napari_clickseg._napari.review.controller import ReviewController
+    from napari_clickseg._napari.review.drafts import DraftFile
+    from napari_clickseg._napari.review.open_image import Capture
+    from napari_clickseg._napari.review.reading import Opened
+    from napari_clickseg._napari.review.state import QueueRow
+    from napari_clickseg._napari.viewer.runner import Stop
+
+__all__ = ["ReviewImages"]
+
+_log = logging.getLogger(__name__)
+
+
+class ReviewImages:
+    """The image that is open, those before it, and what is not on disk yet.
+
+    Parameters
+    ----------
+    owner : ReviewController
+    home : Path
+        Where drafts are kept.
+    """
+
+    def __init__(self, owner: ReviewController, home: Path) -> None:
+        self.sheet: Sheet | None = None
+        self._owner, self._home = owner, home
+        self._reader = Reader(home)
+        self._held: dict[tuple[str, str], tuple[Capture, DraftFile]] = {}
+        self._opened: list[str] = []  # images in the order in which they were opened
+        self._at = -1
+        self._writing = False
+        self._removing = False
+        self._number = 0
+        owner.viewer.layers.events.removed.connect(self._layer_removed)
+
+    # ---- what keys and buttons do
+
+    def open(self, image: str) -> None:
+        """Open an image; what was begun on another one is kept."""
+        if not self._writing:
+            self._open(image, None)
+
+    def next(self) -> None:
+        """Open the most uncertain image that was not opened yet."""
+        row = self._following()
+        if row is not None:
+            self.open(row.image)
+        else:
+            self._owner.state.message = self._nothing_left()
+
+    def back(self) -> None:
+        """Open the image that was open before this one."""
+        at = self._at - bool(self._owner.state.current)
+        if self._writing:
+            return
+        if not 0 <= at < len(self._opened):
+            self._owner.state.message = "There is no image before this one."
+            return
+        self._open(self._opened[at], at)
+
+    def accept(self) -> None:
+        """Make what is shown the image's mask, and open the next one."""
+        sheet = self._ready()
+        if sheet is None:
+            return
+        if sheet.activate() is None or sheet.plane is None:
+            self._owner.state.message = (
+                "Show the image in 2D first, with all its layers; opening it again brings them "
+                "back."
+            )
+            return
+        self._owner.annotate().answers.when_answered(lambda: self._accept(sheet))
+
+    def reject(self) -> None:
+        """Leave the image to be annotated by hand, and open the next one."""
+        sheet, state = self._ready(), self._owner.state
+        if sheet is None:
+            return
+        row, image, folder = state.row(sheet.image), sheet.image, Path(state.project)
+        if row is None or row.state != TO_REVIEW:
+            state.message = f"{image} has no prediction that could be rejected."
+            return
+        self._write(f"Rejecting {image} …", lambda _: jobs.reject(folder, image))
+
+    def keep(self) -> None:
+        """Write corrections to disk, so that they outlive whatever happens."""
+        if self.sheet is not None and not self._writing:
+            capture = self.sheet.capture()
+            if capture is not None:
+                self._keep(self.sheet, capture, self._note)
+
+    def leave(self, then: Callable[[], object]) -> None:
+        """Close the image; its layers stay where what was begun can't be kept otherwise.
+
+        Parameters
+        ----------
+        then : callable
+            Called when that is done.
+        """
+        sheet = self.sheet
+        capture = sheet.capture() if sheet is not None else None
+        if sheet is None or capture is None:
+            then()
+            return
+
+        def kept(_: jobs.Saved) -> None:
+            self._take_away(sheet)
+            then()
+
+        def failed(error: Exception) -> None:
+            self._owner.tell(f"{_line(error)} What you corrected stays in the layers.")
+            self.sheet = None
+            then()
+
+        self._keep(sheet, capture, kept, failed)
+
+    def put_away(self) -> None:
+        """Close the image that is open; what was begun is kept."""
+        sheet = self.sheet
+        if sheet is not None:
+            self._hand_in(sheet)
+            self._take_away(sheet)
+
+    def _hand_in(self, sheet: Sheet) -> None:
+        """Keep what was begun; what can't be written is held for as long as napari runs."""
+        capture = sheet.capture()
+        if capture is not None:
+            key = self._owner.state.project, sheet.image
+            self._held[key] = capture, sheet.file
+
+            def kept(saved: jobs.Saved) -> None:
+                if key in self._held and self._held[key][0] is capture:
+                    del self._held[key]
+                self._note(saved)
+
+            self._keep(sheet, capture, kept)
+
+    def forget(self) -> None:
+        """Begin anew, with another project."""
+        self._opened, self._at = [], -1
+
+    def close(self) -> None:
+        """Let go of everything; what is not on disk yet is written by a thread of its own."""
+        self._owner.viewer.layers.events.removed.disconnect(self._layer_removed)
+        sheet, self.sheet = self.sheet, None
+        capture = sheet.capture() if sheet is not None else None
+        if sheet is not None and capture is not None:
+            self._held[self._owner.state.project, sheet.image] = capture, sheet.file
+        left = list(self._held.values())
+        if left:
+            # Not a daemon: the program must not end before it has.
+            threading.Thread(target=_write_all, args=(left,), name="napari-clickseg-last").start()
+
+    # ---- opening
+
+    def _open(self, image: str, at: int | None) -> None:
+        owner, state = self._owner, self._owner.state
+        project = state.project
+        held = self._held.get((project, image))
+        state.busy, state.message = f"Opening {image} …", ""
+
+        def read(_: Stop) -> Opened:
+            known = held[0].correction() if held is not None else None
+            return self._reader.open(Path(project), image, known)
+
+        def opened(found: Opened) -> None:
+            if project == state.project:
+                self._show(found, at)
+
+        def failed(error: Exception) -> None:
+            state.busy = ""
+            owner.tell(_line(error))
+            owner.poll()
+
+        owner.runner.submit("open", read, opened, failed)
+
+    def _show(self, found: Opened, at: int | None) -> None:
+        owner, state = self._owner, self._owner.state
+        state.busy = ""
+        if at is None:
+            self._opened = [*self._opened, found.image]
+            at = len(self._opened) - 1
+        self._at = at
+        there = self.sheet
+        if there is not None:
+            self._hand_in(there)
+            if there.turn(found):
+                state.current, state.message = (
+                    found.image,
+                    opened_text(found.state, found.other is not None),
+                )
+                return
+            self._take_away(there)
+        sheet = Sheet(owner.viewer, owner.annotate(), found)
+        try:
+            sheet.open(found.shown)
+        except SheetError as error:
+            owner.tell(str(error))
+            return
+        self.sheet = sheet
+        state.current, state.message = (
+            found.image,
+            opened_text(found.state, found.other is not None),
+        )
+
+    def _following(self) -> QueueRow | None:
+        """Return the row that comes next: the first that was not opened yet, else the first."""
+        state = self._owner.state
+        rows = [r for r in state.queue if r.state == TO_REVIEW and r.image != state.current]
+        fresh = (row for row in rows if row.image not in self._opened)
+        return next(fresh, rows[0] if rows else None)
+
+    def _nothing_left(self) -> str:
+        state = self._owner.state
+        if not state.project:
+            return "Choose a project first."
+        row = state.row(state.current)
+        if row is not None and row.state == TO_REVIEW:
+            return "This is the only image that is to be reviewed."
+        if state.predicting.alive:
+            return "Nothing is to be reviewed yet; images are being predicted."
+        if state.counts.left:
+            return "Nothing is to be reviewed. Press “Predict the rest” first."
+        return "All is reviewed." if state.queue else "This project has no image to be predicted."
+
+    # ---- accepting
+
+    def _ready(self) -> Sheet | None:
+        if self._writing:
+            return None
+        if self.sheet is None:
+            self._owner.state.message = "Open an image first, with “Next” or in the list."
+        return self.sheet
+
+    def _accept(self, sheet: Sheet) -> None:
+        """Accept the object that was being made, and then the image."""
+        annotate, state = self._owner.annotate(), self._owner.state
+        pairing, plane = sheet.pairing, sheet.plane
+        if sheet is not self.sheet or self._writing or pairing is None or plane is None:
+            return
+        if pairing.scene.prompt(plane):
+            if not pairing.scene.on(plane):
+                annotate.objects.skip()  # it was only looked at
+            elif not annotate.objects.accept():
+                state.message = annotate.state.message
+                return
+        capture = sheet.capture()
+        if capture is None:
+            state.message = "The labels have another shape than the image; open it again."
+            return
+        order = jobs.Accepting(
+            self._home, Path(state.project), sheet.image, sheet.base, capture, sheet.file
+        )
+        self._write(f"Accepting {sheet.image} …", lambda _: jobs.accept(order))
+
+    def _write(self, text: str, job: Callable[[Stop], jobs.Saved]) -> None:
+        sheet, state = self.sheet, self._owner.state
+        assert sheet is not None
+        state.busy, state.message, self._writing = text, "", True
+
+        def ended() -> None:
+            state.busy, self._writing = "", False
+
+        def done(saved: jobs.Saved) -> None:
+            ended()
+            self._reviewed(sheet, saved)
+
+        def failed(error: Exception) -> None:
+            ended()
+            self._not_reviewed(sheet, error)
+
+        self._submit("write", job, done, failed)
+
+    def _reviewed(self, sheet: Sheet, saved: jobs.Saved) -> None:
+        state = self._owner.state
+        if saved.file is not None:
+            sheet.base, sheet.file = saved.base, saved.file
+        self._held.pop((state.project, saved.image), None)
+        self._note(saved)
+        self._owner.poll()
+        row = self._following()
+        if row is not None:
+            self.open(row.image)
+        else:
+            state.message = f"{saved.image} is {saved.state}. {self._nothing_left()}"
+
+    def _not_reviewed(self, sheet: Sheet, error: Exception) -> None:
+        """Say why; what was corrected is still there."""
+        if isinstance(error, AnnotatedError):
+            text = (
+                f"{sheet.image} was annotated meanwhile, and that mask is kept. What you made is "
+                "kept beside it: open the image again to compare."
+            )
+        else:
+            text = f"{_line(error)} What you corrected is kept."
+        self._owner.tell(text)
+        self.keep()
+        self._owner.poll()
+
+    # ---- keeping
+
+    def _keep(
+        self,
+        sheet: Sheet,
+        capture: Capture,
+        done: Callable[[jobs.Saved], None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
+        image, file = sheet.image, sheet.file
+        job = lambda _: jobs.keep(image, capture, file)  # noqa: E731
+        self._submit("keep", job, done, failed or self._not_kept)
+
+    def _not_kept(self, error: Exception) -> None:
+        self._owner.tell(
+            f"What you corrected can't be kept on disk ({_line(error)}); accept it before you "
+            "close napari."
+        )
+
+    def _note(self, saved: jobs.Saved) -> None:
+        """Bring the row of an image into line with what became of it."""
+        state = self._owner.state
+        row = state.row(saved.image)
+        if row is None:
+            return
+        new = replace(row, state=saved.state or row.state, begun=saved.begun)
+        if new != row:
+            state.queue = tuple(new if each is row else each for each in state.queue)
+
+    def _submit(
+        self,
+        key: str,
+        job: Callable[[Stop], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Have something done that nothing else replaces."""
+        self._number += 1
+        self._owner.runner.submit(f"{key} {self._number}", job, done, failed)
+
+    def _take_away(self, sheet: Sheet) -> None:
+        self.sheet = None
+        self._removing = True
+        try:
+            sheet.take_away()
+        finally:
+            self._removing = False
+        self._owner.state.current = ""
+
+    def _layer_removed(self, event: Any) -> None:
+        """Close the image when the user takes its layers away, after napari has."""
+        sheet = self.sheet
+        if sheet is None or self._removing or event.value not in (sheet.layer, sheet.labels):
+            return
+
+        def gone(_: None) -> None:
+            if self.sheet is sheet:
+                self.put_away()
+
+        self._submit("gone", lambda _: None, gone, self._not_kept)
+
+
+def _write_all(left: list[tuple[Capture, DraftFile]]) -> None:
+    for capture, file in left:
+        try:
+            file.keep(capture.correction())
+        except OSError as error:
+            _log.error("Corrections could not be kept: %s", error)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

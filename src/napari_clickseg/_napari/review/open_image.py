@@ -1,0 +1,317 @@
+"""The image that is being reviewed, as layers: opening it, noting what was made of it, closing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.utils.colormaps import CyclicLabelColormap
+
+from napari_clickseg._napari.annotate.scene import Accepted, Draft, Scene
+from napari_clickseg._napari.annotate.state import PALETTE
+from napari_clickseg._napari.project.gather import LayerPair, annotations_of, snapshot
+from napari_clickseg._napari.review.drafts import Correction, Pending
+from napari_clickseg._napari.viewer.layers import companion_transform, unwrapped
+from napari_clickseg._napari.viewer.metadata import under_review, with_classes
+from napari_clickseg._napari.viewer.planes import displayed_plane
+from napari_clickseg.data.annotations import ProjectClick
+from napari_clickseg.data.names import record_name
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers.base import Layer
+
+    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.project.pairs import PairData
+    from napari_clickseg._napari.review.reading import Opened
+    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.data.annotations import Annotations
+    from napari_clickseg.data.classes import ProjectClasses
+
+__all__ = ["Capture", "Sheet", "SheetError"]
+
+_ROOM = 0.95  # of the canvas that the image takes
+
+
+class SheetError(ValueError):
+    """An image that can't be shown for correction; the message says why."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Capture:
+    """What the user has made of an image by now; refers to the layer's array.
+
+    Parameters
+    ----------
+    pair : PairData
+    plane : Plane
+    scene : Scene
+    earlier : Annotations
+        What was known of the objects when the image was opened.
+    """
+
+    pair: PairData
+    plane: Plane
+    scene: Scene
+    earlier: Annotations
+
+    def correction(self) -> Correction:
+        """Copy the labels and what is known of them. Runs on a worker thread."""
+        labels = np.array(self.pair.read_labels(self.plane))
+        notes = annotations_of(self.pair, self.plane, labels, self.earlier)
+        return Correction(labels, notes, self.pair.classes, self._pending())
+
+    def _pending(self) -> Pending:
+        draft = self.scene.draft(self.plane)
+        marks = [(self.plane.locate(m.position), m.positive) for m in self.scene.on(self.plane)]
+        return Pending(
+            tuple(ProjectClick(y=at[0], x=at[1], positive=p) for at, p in marks if at is not None),
+            len(draft.settled),
+            draft.start,
+            draft.editing.value if draft.editing is not None else None,
+        )
+
+
+class Sheet:
+    """The layers of an image that is reviewed, set up for correction by clicks.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    annotate : AnnotateController
+        Of the same viewer.
+    opened : Opened
+    """
+
+    def __init__(self, viewer: ViewerModel, annotate: AnnotateController, opened: Opened) -> None:
+        self._viewer, self._annotate = viewer, annotate
+        self._colours: tuple[str, ...] = ()
+        self._take(opened)
+        self._axis = 0 if opened.channels else None
+        name = record_name(opened.image)
+        common: dict[str, Any] = {"axis_labels": ("channel", "y", "x")} if opened.channels else {}
+        if not opened.rgb:
+            common["contrast_limits"] = opened.limits
+        self.layer = Image(
+            opened.pixels,
+            name=name,
+            rgb=opened.rgb,
+            metadata=opened.origin.as_metadata(),
+            **common,
+        )
+        self.labels = self._make_labels(opened.shown, f"{name} annotation")
+        self._pairing: Pairing | None = None
+        self._extra = []
+        if opened.other is not None:
+            other = Correction(opened.other, classes=opened.shown.classes)
+            self._extra = [self._make_labels(other, f"{name} your corrections")]
+
+    def _take(self, opened: Opened) -> None:
+        self.image, self.state, self.base = opened.image, opened.state, opened.base
+        self.file, self._notes = opened.file, opened.shown.notes
+
+    def open(self, shown: Correction) -> None:
+        """Put the layers into the viewer, and have clicks correct them.
+
+        Raises
+        ------
+        SheetError
+            If that is not possible; then there are no layers.
+        """
+        viewer, annotate = self._viewer, self._annotate
+        for layer in (self.layer, *self._extra, self.labels):
+            viewer.layers.append(layer)
+        for layer in self._extra:
+            layer.visible = False
+        self._show_plane()
+        viewer.layers.selection.active = self.labels
+        with annotate.state.events.channel_axis.blocked():
+            annotate.state.channel_axis = self._axis
+        annotate.adopt(self.layer, annotation=self.labels)
+        self._pairing = self.pairing
+        if self._pairing is None:
+            self.take_away()
+            raise SheetError(annotate.state.message)
+        self._begin(shown.pending)
+
+    def turn(self, opened: Opened) -> bool:
+        """Show another image in the same layers, which is far quicker than new ones.
+
+        Returns
+        -------
+        bool
+            Whether that was possible: it is for an image of the same shape and kind.
+        """
+        pairing, annotate = self.pairing, self._annotate
+        if pairing is None or not self._fits(opened, pairing):
+            return False
+        history = getattr(self.labels, "_reset_history", None)
+        if history is None:  # else undo would put the last image's labels into this one
+            return False
+        before = record_name(self.image)
+        self._take(opened)
+        if annotate.pairing is not pairing:
+            annotate.activate(pairing)
+        annotate.answers.forget()
+        pairing.begin_anew()
+        self.layer.data = opened.pixels
+        if not opened.rgb:
+            self.layer.reset_contrast_limits_range()
+            self.layer.contrast_limits = opened.limits
+        self._turn_labels(opened.shown)
+        history()
+        self.layer.metadata = opened.origin.as_metadata()
+        self._rename(before, record_name(opened.image))
+        annotate.identity.restore(pairing)
+        annotate.identity.save_with(pairing)
+        annotate.request()
+        self._begin(opened.shown.pending)
+        return True
+
+    def _turn_labels(self, shown: Correction) -> None:
+        """Show other labels in the annotation layer; drawing it anew takes napari a while."""
+        layer = self.labels
+        layer.metadata = _metadata(shown)
+        colours = _colours(shown.classes)
+        if colours != self._colours:
+            self._colours = colours
+            layer.colormap = _colormap(colours) or Labels(np.zeros((1, 1), int)).colormap
+        layer.data = np.ascontiguousarray(shown.labels).reshape(layer.data.shape)
+
+    def _fits(self, opened: Opened, pairing: Pairing) -> bool:
+        layer = self.layer
+        missing = None in (pairing.annotation, pairing.positive, pairing.negative)
+        return (
+            not (missing or self._extra or opened.other is not None)
+            and layer in self._viewer.layers
+            and layer.data.shape == opened.pixels.shape
+            and layer.data.dtype == opened.pixels.dtype
+            and bool(layer.rgb) == opened.rgb
+            and pairing.displayed() is not None
+        )
+
+    def _rename(self, before: str, after: str) -> None:
+        for layer in self.layers():
+            if layer.name.startswith(before):
+                layer.name = after + layer.name[len(before) :]
+
+    def _begin(self, pending: Pending) -> None:
+        self._restore(pending)
+        self._look()
+        self._annotate.state.message = (
+            "Click on an object to correct it; a click elsewhere begins a new one."
+        )
+
+    @property
+    def pairing(self) -> Pairing | None:
+        """What Annotate knows of the image; None if it was closed there."""
+        found = self._annotate.pairings.get(self.layer)
+        return found if found is not None and found.annotation == self.labels else None
+
+    @property
+    def plane(self) -> Plane | None:
+        """The plane of the image, if it is displayed."""
+        return None if self.pairing is None else self.pairing.displayed()
+
+    def activate(self) -> Pairing | None:
+        """Have clicks go to this image; None if that is not possible."""
+        pairing = self.pairing
+        if pairing is not None and self._annotate.pairing is not pairing:
+            self._annotate.activate(pairing)
+        return pairing
+
+    def layers(self) -> list[Layer]:
+        """Return all layers, those that came with the correction as well."""
+        made = self._pairing.layers() if self._pairing is not None else []
+        own: list[Layer] = [self.layer, *self._extra, self.labels]
+        return own + [unwrapped(layer) for layer in made if unwrapped(layer) not in own]
+
+    def capture(self) -> Capture | None:
+        """Note what the user has made of the image; it is quick."""
+        scene = self._pairing.scene if self._pairing is not None else Scene()
+        pair = LayerPair(self.layer, self.labels, self._axis, scene.objects)
+        try:
+            (data,) = snapshot([pair])
+        except ValueError:  # the labels got another shape
+            return None
+        return Capture(data, next(data.planes()), scene, self._notes)
+
+    def take_away(self) -> None:
+        """Take all layers out of the viewer."""
+        # With a brush that is on, napari draws what is not there any more, and crashes.
+        for layer in (self.labels, *self._extra):
+            layer.mode = "pan_zoom"
+        for layer in self.layers():  # the image first: the others are nobody's then
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+    def _make_labels(self, shown: Correction, name: str) -> Labels:
+        shape = (1, *shown.labels.shape) if self._axis is not None else shown.labels.shape
+        self._colours = _colours(shown.classes)
+        return Labels(
+            np.ascontiguousarray(shown.labels).reshape(shape),
+            name=name,
+            metadata=_metadata(shown),
+            colormap=_colormap(self._colours),
+            **companion_transform(self.layer, self._axis),
+        )
+
+    def _show_plane(self) -> None:
+        dims = self._viewer.dims
+        if displayed_plane(dims, self.layer, self._axis) is None:
+            dims.ndisplay = 2
+            dims.order = tuple(range(dims.ndim))
+
+    def _restore(self, pending: Pending) -> None:
+        """Go on with an object where it was left."""
+        pairing, plane = self.pairing, self.plane
+        if pairing is None or plane is None or not pending:
+            return
+        marks = tuple(
+            pairing.new_mark(plane.position(click.y, click.x), click.positive)
+            for click in pending.clicks
+        )
+        editing = None
+        if pending.editing is not None and pending.start is not None:
+            class_id = self._annotate.identity.spec.identifier
+            editing = Accepted(plane, pending.editing, (), pending.start, class_id)
+        draft = Draft(pending.start, marks[: pending.settled], editing)
+        scene = pairing.scene
+        if editing is not None:
+            scene = replace(scene, objects=(*scene.objects, editing))
+        pairing.set_scene(scene.with_draft(plane, draft, marks))
+        self._annotate.request()
+
+    def _look(self) -> None:
+        """Fill the canvas with the image."""
+        size = getattr(self._viewer.canvas, "size", None)
+        (*_, top, left), (*_, bottom, right) = np.asarray(self.layer.extent.world)
+        high, wide = bottom - top, right - left
+        if size is None or not (high > 0 and wide > 0):
+            self._viewer.reset_view()
+            return
+        camera = self._viewer.scene.camera
+        depth = camera.center[0]
+        camera.center = (depth, (top + bottom) / 2, (left + right) / 2)
+        camera.zoom = _ROOM * min(size[0] / high, size[1] / wide)
+
+
+def _metadata(shown: Correction) -> dict[str, Any]:
+    return with_classes(shown.classes, shown.notes.classes) | under_review()
+
+
+def _colours(classes: ProjectClasses | None) -> tuple[str, ...]:
+    """Return the colours of ids, from 1: those of the classes, where ids are classes."""
+    if classes is None or classes.scheme != "classes":
+        return ()
+    known = {one.id: one.colour for one in classes.classes}
+    last = min(255, max(*known, len(PALETTE)))
+    return tuple(known.get(i, PALETTE[(i - 1) % len(PALETTE)]) for i in range(1, last + 1))
+
+
+def _colormap(colours: tuple[str, ...]) -> CyclicLabelColormap | None:
+    """Return a colormap; None for napari's own, which tells objects apart."""
+    return CyclicLabelColormap(colors=["transparent", *colours]) if colours else None

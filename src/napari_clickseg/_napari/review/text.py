@@ -1,0 +1,102 @@
+"""A review in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_clickseg._napari.review.state import ANNOTATED
+from napari_clickseg._napari.train.text import time_text
+from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_clickseg._napari.review.state import Counts, Predicting, QueueRow
+
+__all__ = ["counts_text", "opened_text", "predicting_text", "project_names", "row_text"]
+
+_SAID = {
+    TO_REVIEW: "",
+    REJECTED: "This image was rejected. Annotate it by hand, then accept it.",
+    ACCEPTED: "This image was accepted. Accept it again to replace its mask by what you correct.",
+    ANNOTATED: "This image is annotated. Accept it to replace its mask by what you correct.",
+}
+
+
+def counts_text(counts: Counts) -> str:
+    """Return how many images there are of each kind."""
+    if not counts.total:
+        return ""
+    parts = [
+        f"{counts.annotated} annotated",
+        f"{counts.accepted} accepted",
+        f"{counts.waiting} to review",
+    ]
+    if counts.rejected:
+        parts.append(f"{counts.rejected} rejected")
+    parts.append(f"{counts.left} not predicted yet")
+    return f"{counts.total} images: {', '.join(parts)}"
+
+
+def predicting_text(now: Predicting) -> str:
+    """Return what the process that predicts is at; empty if there is none."""
+    done = f"{now.done} of {now.total}"
+    match now.status:
+        case "none":
+            return ""
+        case "starting":
+            return "Starting; the first seconds go into loading the network …"
+        case "running":
+            if not now.total:
+                return "Loading the model …"
+            left = f" · about {time_text(now.seconds_left)} left" if now.seconds_left else ""
+            return f"{done} predicted{left}"
+        case "stopping":
+            return f"{done} predicted · stopping after this image" if now.total else "Stopping …"
+        case "stopped":
+            return f"Stopped after {done}. Press “Predict the rest” to go on."
+        case "failed":
+            return f"Ended after {done}." if now.total else "Nothing was predicted."
+        case "finished":
+            if not now.total:
+                return (
+                    "Nothing was left to be predicted. What has no labels comes into a project of "
+                    "layers if Train is told to keep it."
+                )
+            skipped = f", {len(now.problems)} could not be" if now.problems else ""
+            return f"Done: {now.predicted} predicted{skipped}."
+
+
+def opened_text(state: str, other: bool) -> str:
+    """Return what is to be known of an image when it is opened.
+
+    Parameters
+    ----------
+    state : str
+        As in `QueueRow`.
+    other : bool
+        There are corrections of its prediction, and a mask that was made elsewhere.
+    """
+    if other:
+        return (
+            "This image was annotated while you corrected its prediction. What you made is in a "
+            "layer of its own, which is hidden."
+        )
+    return _SAID[state]
+
+
+def row_text(row: QueueRow) -> str:
+    """Return the state of an image, as the list shows it."""
+    if row.state == TO_REVIEW:
+        return "begun" if row.begun else row.state
+    return f"{row.state}, begun" if row.begun else row.state
+
+
+def project_names(projects: Sequence[str]) -> list[str]:
+    """Return what projects are called in a list: their folder, as exactly as is needed."""
+    names = [Path(project).name for project in projects]
+    return [
+        name if names.count(name) == 1 else f"{name} ({Path(project).parent.name})"
+        for name, project in zip(names, projects, strict=True)
+    ]

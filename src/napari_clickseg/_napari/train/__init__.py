@@ -1,0 +1,1 @@
+"""Trainings are set up, started and followed."""

@@ -1,0 +1,339 @@
+"""What the Train widget has done in the background. All of this runs on worker threads."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_clickseg._napari.train import crossfit_jobs
+from napari_clickseg._napari.train.fields import checked, crossfit_checked
+from napari_clickseg._napari.train.state import Found
+from napari_clickseg.crossfit.folder import CrossfitFolder
+from napari_clickseg.crossfit.reader import is_crossfit, resume_arguments
+from napari_clickseg.training.reader import Launch, last_words, launch, new_run, plain_name
+from napari_clickseg.training.run_folder import RunFolder, alive
+from napari_clickseg.util.files import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg.crossfit.spec import CrossfitSpec
+    from napari_clickseg.data.inspection.facts import Findings
+    from napari_clickseg.training.spec import TrainingSpec
+
+    Steps = Callable[[int, int], object]
+    Gather = Callable[[Path, Steps], Path]
+
+__all__ = ["Order", "Stopped", "begin", "inspect", "keep_model", "list_names", "resume", "samples"]
+
+
+_BROKEN = ("unreadable", "size")  # problems of single images, which may be left out
+_ASK = """
+import json
+from napari_clickseg.models.choices import architectures, encoders
+print(json.dumps({"architecture": architectures(), "encoder": encoders()}))
+"""
+
+
+_NAMES: dict[str, tuple[str, ...]] = {}  # of networks, once they are known
+
+
+class Stopped(Exception):
+    """What was done has become useless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be checked or trained.
+
+    Parameters
+    ----------
+    project : str
+        Path of a project folder or CSV file; empty where layers are gathered.
+    gather : callable, optional
+        ``gather(folder, steps)`` makes a project folder of layers.
+    folder : Path
+        Where that is made.
+    home : Path
+        Where the run will be.
+    name : str
+        What the model is called; empty for the project's name.
+    settings : mapping
+        Fields of the spec, and of that of a cross-fitting.
+    crossfit : bool
+        Click training by cross-fitting is meant.
+    pause : bool
+        It pauses when the clicks are placed.
+    said : tuple of str
+        What the user should know of how it was chosen.
+    """
+
+    project: str
+    gather: Gather | None
+    folder: Path
+    home: Path
+    name: str
+    settings: Mapping[str, Any]
+    crossfit: bool = False
+    pause: bool = False
+    said: tuple[str, ...] = ()
+
+    def spec(self, source: Path) -> TrainingSpec:
+        """Return the spec for a project."""
+        return checked(self.settings, project=str(source), name=self._name(source))
+
+    def crossfit_spec(self, source: Path) -> CrossfitSpec:
+        """Return the spec of a cross-fitting on a project."""
+        return crossfit_checked(self.settings, project=str(source), name=self._name(source))
+
+    def _name(self, source: Path) -> str:
+        name = self.name or (source.parent.name if source.is_file() else source.name)
+        return plain_name(name or "model")
+
+
+def inspect(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found]:
+    """Gather what is to be gathered, and look through it.
+
+    Returns
+    -------
+    source : Path
+        The project folder or CSV file.
+    found : Found
+
+    Raises
+    ------
+    Stopped
+        If it has become useless.
+    ProjectError, SpecError
+        If there is nothing to look through, or a setting makes no sense.
+    """
+    return _inspected(order, stop, steps)[:2]
+
+
+def _inspected(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found, Findings]:
+    from napari_clickseg.data.inspection.findings import inspect_project
+    from napari_clickseg.data.project import read_project
+
+    def step(done: int, wanted: int) -> None:
+        if stop():
+            raise Stopped
+        steps(done, wanted)
+
+    checked(order.settings)  # before a minute goes by
+    if order.gather is not None:
+        source = order.gather(order.folder, step)
+    else:
+        source = Path(order.project).expanduser()
+    project = read_project(source)
+    findings = inspect_project(project, step)
+    found = _found(findings, order.spec(source), planned=not order.crossfit)
+    if order.crossfit and not found.errors:
+        found = crossfit_jobs.planned(found, order.crossfit_spec(source), project, findings)
+    return source, replace(found, warnings=(*order.said, *found.warnings)), findings
+
+
+def begin(order: Order, stop: Stop, steps: Steps) -> tuple[Found, Path, Launch | None]:
+    """Look through the project, and start to train unless something stands in the way.
+
+    Returns
+    -------
+    found : Found
+    path : Path
+        The run's folder.
+    launched : Launch or None
+        None where it could not be started.
+
+    Raises
+    ------
+    Stopped, ProjectError, SpecError, RunError, OSError
+    """
+    source, found, findings = _inspected(order, stop, steps)
+    if found.errors:
+        return found, Path(), None
+    if stop():
+        raise Stopped
+    spec = order.spec(source)
+    path = new_run(order.home, spec.name)
+    if order.crossfit:
+        known = order.crossfit_spec(source)
+        arguments = crossfit_jobs.begin(known, path, findings, pause=order.pause)
+        _note(CrossfitFolder(path).log, order)
+        return found, path, _wanted(launch(arguments, path), stop)
+    RunFolder(path).create(spec)
+    _note(RunFolder(path), order)
+    arguments = ["train", str(source), "--spec", str(path / "spec.json"), "--out", str(path)]
+    return found, path, _wanted(launch(arguments, path), stop)
+
+
+def _note(run: RunFolder, order: Order) -> None:
+    """Have what the user should know stay among the messages of the run."""
+    for text in order.said:
+        run.add("message", level="warning", text=text)
+
+
+def _wanted(launched: Launch, stop: Stop) -> Launch:
+    """Take a process back that was stopped while it was being started."""
+    if stop() and launched.pid > 0:
+        with contextlib.suppress(OSError):  # it has ended
+            os.kill(launched.pid, signal.SIGTERM)
+        raise Stopped
+    return launched
+
+
+def resume(path: Path) -> Launch:
+    """Start a process that goes on with a run, or with a cross-fitting.
+
+    Raises
+    ------
+    RunError, CrossfitError, OSError
+        If it is no run, or the process can't be started.
+    """
+    if is_crossfit(path):
+        return launch(resume_arguments(CrossfitFolder(path)), path)
+    _ = RunFolder(path).spec  # so that what is no run is refused here
+    return launch(["train", "--resume", str(path)], path)
+
+
+def samples(order: Order, stop: Stop, steps: Steps) -> npt.NDArray[np.uint8]:
+    """Have sixteen windows drawn as they would be learned from; another process does that.
+
+    Returns
+    -------
+    uint8 (Y, X, 3)
+
+    Raises
+    ------
+    Stopped, ProjectError, SpecError
+    OSError
+        If it can't be drawn; the message says why.
+    """
+    import imageio.v3 as iio
+
+    source, found = inspect(order, stop, steps)
+    if found.errors:
+        raise OSError(found.errors[0])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        spec, picture = folder / "spec.json", folder / "samples.png"
+        spec.write_text(order.spec(source).model_dump_json(), encoding="utf-8")
+        launched = launch(
+            ["train", str(source), "--spec", str(spec), "--samples", str(picture)], folder
+        )
+        while alive(launched.pid):
+            if stop():
+                os.kill(launched.pid, signal.SIGTERM)
+                raise Stopped
+            time.sleep(0.1)
+        if not picture.exists():
+            raise OSError(last_words(folder) or "The samples could not be drawn.")
+        return iio.imread(picture, plugin="pillow")[..., :3]
+
+
+def keep_model(model: Path, name: str) -> str:
+    """Copy a run's model to the user's models, and return the name it is found by there.
+
+    Raises
+    ------
+    OSError
+        If it can't be copied.
+    """
+    from napari_clickseg.models.registry import user_folder
+
+    folder = user_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(
+        folder / f"{plain_name(name)}.safetensors",
+        lambda path: shutil.copyfile(model, os.fspath(path)),
+    )
+    return plain_name(name)
+
+
+def list_names(stop: Stop) -> dict[str, tuple[str, ...]]:
+    """Return the names of all architectures and encoders.
+
+    Another process asks for them, once: importing segmentation_models_pytorch here would hold
+    napari. It ends with whoever asked.
+
+    Raises
+    ------
+    OSError
+        If that fails.
+    Stopped
+        If nobody wants to know any more.
+    """
+    if not _NAMES:
+        asked = subprocess.Popen(
+            [sys.executable, "-c", _ASK],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        with asked:
+            answer = _answer(asked, stop)
+        try:
+            found: dict[str, list[str]] = json.loads(answer.splitlines()[-1])
+        except (ValueError, IndexError) as error:
+            raise OSError("The names of networks can't be listed; type them.") from error
+        _NAMES.update({field: tuple(names) for field, names in found.items()})
+    return dict(_NAMES)
+
+
+def _answer(asked: subprocess.Popen[str], stop: Stop) -> str:
+    """Wait for what a process says; end it where nobody wants to know any more."""
+    while True:
+        try:
+            return asked.communicate(timeout=0.1)[0]
+        except subprocess.TimeoutExpired:
+            if stop():
+                asked.kill()
+                raise Stopped from None
+
+
+def _found(findings: Findings, spec: TrainingSpec, *, planned: bool = True) -> Found:
+    from napari_clickseg.training.prepare import leak
+
+    lines = [line for line in findings.text.splitlines() if not _is_problem(line)]
+    skipped = [p for p in findings.fatal if p.kind in _BROKEN and spec.corrupt == "skip"]
+    errors = tuple(p.text for p in findings.stopping(spec.task, spec.classes) if p not in skipped)
+    warnings = [f"{problem.text} It is left out." for problem in skipped]
+    warnings += [problem.text for problem in findings.warnings]
+    warnings += leak(findings, spec) if planned else ()
+    plan = _plan(spec, findings) if planned and not errors else ""
+    return Found(tuple(lines), tuple(warnings), errors, plan, _classes(findings, spec))
+
+
+def _classes(findings: Findings, spec: TrainingSpec) -> tuple[tuple[int, str], ...]:
+    scheme = findings.scheme if spec.scheme == "auto" else spec.scheme
+    if scheme != "classes":
+        return ()
+    return tuple((number, findings.class_name(number)) for number in findings.ids)
+
+
+def _is_problem(line: str) -> bool:
+    return line.startswith(("Stops: ", "Note: "))
+
+
+def _plan(spec: TrainingSpec, findings: Findings) -> str:
+    """Return what would be trained, in a sentence."""
+    spec = spec.completed(findings)
+    what = "a click model" if spec.task == "click" else f"a {spec.task} model"
+    start = {"scratch": "from scratch", "imagenet": "from ImageNet"}.get(
+        spec.start, f"from {Path(spec.start).name}"
+    )
+    return (
+        f"Will train {what} {start}: at most {spec.epochs} epochs of {spec.windows} windows of "
+        f"{spec.size} × {spec.size} pixels, {spec.batch} at a time, {spec.augmentation} "
+        "augmentation."
+    )

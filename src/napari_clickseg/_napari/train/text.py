@@ -1,0 +1,104 @@
+"""A run in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_clickseg._napari.train import crossfit_text
+
+if TYPE_CHECKING:
+    from napari_clickseg.training.progress import RunProgress
+
+__all__ = ["figure_text", "metric_text", "shown_metrics", "status_text", "time_text"]
+
+_MOST_METRICS = 4
+_WAITING = 0.1  # share of the time from which on it is worth a word
+_NAMES = {"iou": "IoU", "dice": "Dice", "noc": "NoC"}
+
+
+def time_text(seconds: float) -> str:
+    """Return a length of time, as exact as anybody wants to know it."""
+    if seconds < 50:
+        return f"{max(1, round(seconds / 5) * 5)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def status_text(run: RunProgress) -> str:
+    """Return where a run is, in a line or two."""
+    match run.status:
+        case "none":
+            return "No training yet."
+        case "preparing":
+            return "Preparing the images …"
+        case "starting":
+            return "Starting; the first seconds go into loading the network …"
+        case "failed":
+            return f"Failed: {run.error}"
+        case _ if run.crossfit is not None:
+            return crossfit_text.status_text(run, _rest(run))
+        case "running" | "stopping":
+            return _going(run)
+        case "finished":
+            kept = f" The model of epoch {run.curves.best} is kept." if run.curves.best else ""
+            early = ", as it got no better" if run.reason == "early" else ""
+            return f"Done after {_epochs(run)}{early}.{kept}"
+        case _:
+            kept = " The best model so far is kept." if run.model else ""
+            end = "Ended unexpectedly" if run.reason == "ended" else "Stopped"
+            return f"{end} after {_epochs(run)}.{kept}"
+
+
+def _going(run: RunProgress) -> str:
+    epoch = f"Epoch {run.epoch} of {run.epochs}" if run.epochs else f"Epoch {run.epoch}"
+    rest = _rest(run)
+    return f"{epoch} · {rest}" if rest else epoch
+
+
+def _rest(run: RunProgress) -> str:
+    parts = []
+    if run.status == "stopping":
+        parts.append("stopping after this batch")
+    elif run.seconds_left is not None:
+        until = " until it pauses" if run.crossfit is not None and run.crossfit.pauses else " left"
+        parts.append(f"about {time_text(run.seconds_left)}{until}")
+    if run.device:
+        parts.append(f"on {run.device}")
+    if run.waiting is not None and run.waiting > _WAITING:
+        parts.append(f"{run.waiting:.0%} of the time waiting for windows")
+    if run.training:
+        parts.append(f"{run.training} images for training, {run.validation} for validation")
+    return " · ".join(parts)
+
+
+def _epochs(run: RunProgress) -> str:
+    count = max(run.curves.loss, default=0)
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
+def metric_text(name: str) -> str:
+    """Return a metric's name as people write it."""
+    first, _, rest = name.partition("_")
+    rest = {"macro": "", "clicks": ""}.get(rest, rest)
+    return f"{_NAMES.get(first, first)} {rest.replace('_', ' ')}".strip()
+
+
+def shown_metrics(names: list[str]) -> list[str]:
+    """Return the metrics that are drawn: few, the ones over all classes first."""
+    if "iou_clicks" in names:  # the others say the same after so and so many clicks
+        return ["iou_clicks"]
+    whole = [name for name in names if name.endswith("_macro")]
+    sums = ("dice_micro", "dice_imagewise", *whole)
+    classes = [name for name in names if name.startswith("dice_") and name not in sums]
+    if len(classes) < 2:
+        classes = []  # the one class is what the mean is of
+    return [*whole, *classes][:_MOST_METRICS] or names[:_MOST_METRICS]
+
+
+def figure_text(value: float | None) -> str:
+    """Return a figure of the table; a dash where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value >= 1.5 else f"{value:.3f}"

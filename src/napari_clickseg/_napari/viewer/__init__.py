@@ -1,0 +1,1 @@
+"""Common ground of all widgets: the layers, planes, keys and settings of a viewer."""

@@ -1,0 +1,180 @@
+"""Planes of images: which 2D plane is displayed, and reading it without reading the rest."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clickseg._napari.viewer.layers import data_under
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.components import Dims
+    from napari.layers import Image
+    from napari.layers.base import Layer
+
+__all__ = ["Plane", "PlaneData", "displayed_plane", "plane_data", "walking_axis"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """A 2D plane of an n-dimensional image.
+
+    Parameters
+    ----------
+    axes : (int, int)
+        The data axes of y and x, rising, however they are displayed.
+    index : tuple of int
+        Position along every data axis; 0 along y, x and the channels.
+    shape : (int, int)
+        Height and width in pixels.
+    """
+
+    axes: tuple[int, int]
+    index: tuple[int, ...]
+    shape: tuple[int, int]
+
+    def position(self, y: float, x: float) -> tuple[float, ...]:
+        """Return where (y, x) lies in the image, in data pixels along every axis."""
+        out = [float(i) for i in self.index]
+        out[self.axes[0]], out[self.axes[1]] = float(y), float(x)
+        return tuple(out)
+
+    def locate(self, position: Sequence[float]) -> tuple[float, float] | None:
+        """Return y and x of a data position, or None if it lies in another plane."""
+        if not all(map(math.isfinite, position)):
+            return None
+        for axis, (value, index) in enumerate(zip(position, self.index, strict=True)):
+            if axis not in self.axes and round(float(value)) != index:
+                return None
+        return float(position[self.axes[0]]), float(position[self.axes[1]])
+
+    def key(self, rows: Any, columns: Any) -> tuple[Any, ...]:
+        """Return an index into the n-dimensional data for rows and columns of this plane."""
+        out: list[Any] = list(self.index)
+        out[self.axes[0]], out[self.axes[1]] = rows, columns
+        return tuple(out)
+
+    def on_level(self, shape: Sequence[int], finest: Sequence[int]) -> Plane:
+        """Return the plane on a coarser level of a pyramid, given the shapes of both levels."""
+        index = tuple(
+            min(i * int(n) // int(full), int(n) - 1)
+            for i, n, full in zip(self.index, shape, finest, strict=False)
+        )
+        return Plane(self.axes, index, (int(shape[self.axes[0]]), int(shape[self.axes[1]])))
+
+    def stepped(self, axis: int, by: int) -> Plane:
+        """Return the plane `by` further along `axis`."""
+        index = list(self.index)
+        index[axis] += by
+        return Plane(self.axes, tuple(index), self.shape)
+
+
+class PlaneData:
+    """A plane of an array, as an array (Y, X) or (Y, X, C) that reads what is asked for.
+
+    Parameters
+    ----------
+    data : array
+        n-dimensional; numpy, dask, zarr.
+    plane : Plane
+    index : tuple of int
+        Position along each axis of `data` (of a coarser level it is smaller).
+    channel_axis : int, optional
+        The axis of channels.
+    """
+
+    def __init__(
+        self, data: Any, plane: Plane, index: tuple[int, ...], channel_axis: int | None
+    ) -> None:
+        self._data, self._plane, self._index = data, plane, index
+        self._channel_axis = channel_axis
+        height, width = (int(data.shape[axis]) for axis in plane.axes)
+        channels = () if channel_axis is None else (int(data.shape[channel_axis]),)
+        self.shape: tuple[int, ...] = (height, width, *channels)
+        self.ndim = len(self.shape)
+        self.dtype = np.dtype(data.dtype)
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        parts = key if isinstance(key, tuple) else (key,)
+        parts = (*parts, slice(None), slice(None))[:2]
+        full: list[Any] = list(self._index)
+        full[self._plane.axes[0]], full[self._plane.axes[1]] = parts
+        if self._channel_axis is not None:
+            full[self._channel_axis] = slice(None)
+        out = np.asarray(self._data[tuple(full)])
+        if self._channel_axis is not None:
+            kept = sorted((*self._plane.axes, self._channel_axis))
+            out = np.moveaxis(out, kept.index(self._channel_axis), -1)
+        return out
+
+
+def displayed_plane(dims: Dims, layer: Layer, channel_axis: int | None = None) -> Plane | None:
+    """Return the plane of a layer that the viewer shows.
+
+    Parameters
+    ----------
+    dims : Dims
+        Of the viewer.
+    layer : Layer
+        Of any dimensionality.
+    channel_axis : int, optional
+        A data axis that holds channels and is no part of a plane's position.
+
+    Returns
+    -------
+    Plane or None
+        None in 3D, where the displayed axes are not the layer's, or beyond its ends.
+    """
+    if dims.ndisplay != 2:
+        return None
+    offset = dims.ndim - layer.ndim
+    axes = sorted(axis - offset for axis in dims.displayed)
+    if axes[0] < 0 or channel_axis in axes:
+        return None
+    shape = _layer_shape(layer)
+    point = np.round(data_under(layer, dims, dims.point)).astype(int)
+    index = []
+    for axis, length in enumerate(shape):
+        inside = axis not in axes and axis != channel_axis
+        value = int(point[axis]) if inside else 0
+        if not 0 <= value < length:
+            return None
+        index.append(value)
+    return Plane((axes[0], axes[1]), tuple(index), (shape[axes[0]], shape[axes[1]]))
+
+
+def walking_axis(dims: Dims, layer: Layer, channel_axis: int | None) -> int | None:
+    """Return the data axis of a stack that is stepped through: the last one not displayed."""
+    offset = dims.ndim - layer.ndim
+    displayed = {axis - offset for axis in dims.displayed}
+    shape = _layer_shape(layer)
+    for axis in reversed(range(layer.ndim)):
+        if axis not in displayed and axis != channel_axis and shape[axis] > 1:
+            return axis
+    return None
+
+
+def plane_data(image: Image, plane: Plane, channel_axis: int | None) -> list[PlaneData]:
+    """Return the plane of an image layer as a pyramid, finest level first."""
+    levels = list(image.data) if image.multiscale else [image.data]
+    finest = levels[0].shape
+    out = []
+    for level in levels:
+        index = plane.on_level(level.shape, finest).index
+        if image.rgb:
+            out.append(PlaneData(level, plane, (*index, 0), level.ndim - 1))
+        else:
+            out.append(PlaneData(level, plane, index, channel_axis))
+    return out
+
+
+def _layer_shape(layer: Layer) -> tuple[int, ...]:
+    data: Any = layer.data
+    finest = data[0] if getattr(layer, "multiscale", False) else data
+    return tuple(int(n) for n in finest.shape[: layer.ndim])

@@ -1,0 +1,175 @@
+"""Writing accepted objects into a labels layer, and taking them back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clickseg.core.window import Box
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+    from napari_clickseg._napari.viewer.planes import Plane
+
+__all__ = ["AnnotationError", "LabelWrite", "check_writable", "read_labels"]
+
+
+class AnnotationError(ValueError):
+    """An annotation layer that cannot take an object; the message says what to do."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LabelWrite:
+    """Pixels of a plane that changed from old to new ids.
+
+    Parameters
+    ----------
+    plane : Plane
+    rows, columns : int64 (n,)
+        The pixels.
+    old, new : int (n,)
+        Ids before and after.
+    """
+
+    plane: Plane
+    rows: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    old: npt.NDArray[Any]
+    new: npt.NDArray[Any]
+
+    @classmethod
+    def of(
+        cls,
+        plane: Plane,
+        box: Box,
+        labels: npt.NDArray[Any],
+        changed: npt.NDArray[np.bool_],
+        values: npt.NDArray[Any],
+    ) -> LabelWrite:
+        """Make a write of a plan (see `core.masks.plan_commit`) in a box of the plane."""
+        rows, columns = np.nonzero(changed)
+        return cls(plane, rows + box.top, columns + box.left, labels[changed], values[changed])
+
+    def apply(self, layer: Labels) -> None:
+        """Write the new ids, as one step that napari's own undo knows too.
+
+        Pixels that have got another id since the write was made are left alone.
+        """
+        self._exchange(layer, self.old, self.new)
+
+    def revert(self, layer: Labels) -> None:
+        """Write the old ids back, but leave pixels alone that were painted since."""
+        self._exchange(layer, self.new, self.old)
+
+    def _exchange(self, layer: Labels, there: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> None:
+        mine = read_pixels(layer, self.plane, self.rows, self.columns) == there
+        _set(layer, self.plane, self.rows[mine], self.columns[mine], wanted[mine])
+
+
+def check_writable(layer: Labels, value: int) -> None:
+    """Raise AnnotationError if `value` cannot be written into `layer`."""
+    finest = layer.data[0] if layer.multiscale else layer.data
+    limit = int(np.iinfo(np.dtype(finest.dtype)).max)
+    if value > limit:
+        raise AnnotationError(
+            f"The id {value} is too large for the labels layer '{layer.name}' ({finest.dtype}, "
+            f"up to {limit}); convert its data type (right click on the layer) or choose "
+            "another layer."
+        )
+    if _is_read_only(finest):
+        raise AnnotationError(
+            f"The labels layer '{layer.name}' is read-only; choose another annotation layer, or "
+            "duplicate this one (right click) and choose the copy."
+        )
+    if not layer.editable and not layer.multiscale:
+        raise AnnotationError(
+            f"The labels layer '{layer.name}' is locked against editing; make it editable or "
+            "choose another annotation layer."
+        )
+
+
+def _is_read_only(data: Any) -> bool:
+    flags = getattr(data, "flags", None)
+    if flags is not None:
+        return not flags.writeable
+    computed = hasattr(data, "dask")  # it can be set, but that changes no data anywhere
+    return computed or not hasattr(data, "__setitem__") or bool(getattr(data, "read_only", False))
+
+
+def read_labels(layer: Labels, plane: Plane, box: Box) -> npt.NDArray[Any]:
+    """Return a copy of the ids in a box of a plane, (box.height, box.width)."""
+    finest = layer.data[0] if layer.multiscale else layer.data
+    return np.array(finest[plane.key(*box.slices)])
+
+
+def read_pixels(
+    layer: Labels, plane: Plane, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]
+) -> npt.NDArray[Any]:
+    """Return the ids at pixels of a plane, (n,)."""
+    if rows.size == 0:
+        return np.zeros(0, np.int64)
+    box = _around(rows, columns)
+    return read_labels(layer, plane, box)[rows - box.top, columns - box.left]
+
+
+def _around(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Box:
+    return Box.from_edges(
+        int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
+    )
+
+
+def _set(
+    layer: Labels,
+    plane: Plane,
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    values: npt.NDArray[Any],
+) -> None:
+    if rows.size == 0:
+        return
+    if not layer.multiscale:
+        key = plane.key(rows, columns)
+        indices = tuple(
+            part if isinstance(part, np.ndarray) else np.full(rows.shape, part) for part in key
+        )
+        layer.data_setitem(indices, values)
+        return
+    # napari can't edit pyramids, so its undo does not know this step; ours does.
+    box = _around(rows, columns)
+    part = read_labels(layer, plane, box)
+    part[rows - box.top, columns - box.left] = values
+    finest = layer.data[0]
+    finest[plane.key(*box.slices)] = part
+    for level in layer.data[1:]:
+        _reduce(finest, level, plane, box)
+    layer.refresh()
+
+
+def _reduce(finest: Any, level: Any, plane: Plane, box: Box) -> None:
+    """Copy a box of the finest level to a coarser one, nearest pixel."""
+    there = plane.on_level(level.shape, finest.shape)
+    factors = [finest.shape[axis] / level.shape[axis] for axis in plane.axes]
+    picks, targets = [], []
+    for start, stop, factor, length in zip(
+        (box.top, box.left),
+        (box.bottom, box.right),
+        factors,
+        there.shape,
+        strict=True,
+    ):
+        cells = np.arange(int(start / factor), min(int(length), int((stop - 1) / factor) + 1))
+        targets.append(slice(int(cells[0]), int(cells[-1]) + 1))
+        picks.append(np.floor((cells + 0.5) * factor).astype(int))
+    rows, columns = picks
+    source = np.asarray(
+        finest[
+            plane.key(
+                slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+            )
+        ]
+    )
+    level[there.key(*targets)] = source[np.ix_(rows - rows[0], columns - columns[0])]

@@ -1,0 +1,214 @@
+"""Which image is annotated, and with which layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels, Points
+
+from napari_clickseg._qt.parts.controls import button, choice, form, timer
+from napari_clickseg._qt.parts.layer_choice import LayerChoice
+
+if TYPE_CHECKING:
+    from napari.layers.base import Layer
+
+    from napari_clickseg._qt.annotate.form_context import Desk
+
+__all__ = ["ImageForm", "LayersForm"]
+
+_CHANNEL_NAMES = {"c", "ch", "channel", "channels"}
+
+
+class ImageForm:
+    """Chooses an image and sets it up for annotating.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._state = desk, desk.state
+        self.image = LayerChoice(
+            desk.viewer,
+            Image,
+            "Image",
+            "The image to annotate; it is never changed.",
+            wanted=lambda layer: not desk.is_companion(layer),
+        )
+        self.channels = choice(
+            "Channels",
+            "The axis of the image that holds channels, which the model sees all at once. "
+            "'none' for a stack of planes or time points.",
+            self._axes,
+        )
+        self.start = button(
+            "Annotate this image",
+            "Makes the layers for annotating it: labels, positive and negative clicks, and the "
+            "prediction. An image that has them already is returned to.",
+            self.adopt,
+        )
+        self.widget = form(self.image.box, self.channels, self.start)
+        self._later = timer(self.widget.native, self._follow_active, 0, once=True)
+        self.image.box.changed.connect(self._image_chosen, max_args=0)
+        self.channels.changed.connect(self._axis_chosen, max_args=0)
+        desk.viewer.layers.selection.events.active.connect(self._active_changed)
+        self._follow_active()
+        self._image_chosen()
+        desk.ties.show(
+            self._show_start, "image", "annotation", "positive", "negative", "prediction"
+        )
+        desk.ties.show(self._show_annotated, "image")
+        desk.ties.show(self.image.refresh_soon, "image", "probability")
+
+    def release(self) -> None:
+        """Stop watching the viewer."""
+        self.image.release()
+        self._desk.viewer.layers.selection.events.active.disconnect(self._active_changed)
+
+    def adopt(self, **layers: Any) -> None:
+        """Annotate the chosen image, with the given layers where there are any."""
+        image = self.image.layer
+        if image is None:
+            return
+        before = self._state.channel_axis
+        self._set_axis(self.channels.value)
+        self._desk.controller.adopt(image, **layers)
+        if self._state.image != image:  # it could not be used, and the message says why
+            self._set_axis(before)
+
+    def _axes(self, _: object) -> list[tuple[str, Any]]:
+        image = self.image.layer
+        if image is None or image.rgb or image.ndim < 3:
+            return [("none", None)]
+        named = [
+            (
+                f"axis {axis} ({length} × {label})"
+                if label.isalpha()
+                else f"axis {axis} ({length})",
+                axis,
+            )
+            for axis, (length, label) in enumerate(
+                zip(image.data.shape, image.axis_labels, strict=True)
+            )
+        ]
+        return [("none", None), *named]
+
+    def _image_chosen(self) -> None:
+        image = self.image.layer
+        with self.channels.changed.blocked():
+            self.channels.reset_choices()
+            self.channels.value = self._likely_axis(image)
+        self._show_channels()
+        self._show_start()
+
+    def _likely_axis(self, image: Any) -> int | None:
+        if image is None:
+            return None
+        if image == self._state.image:
+            return self._state.channel_axis
+        offered = [axis for axis in self.channels.choices if axis is not None]
+        named = [a for a in offered if image.axis_labels[a].lower() in _CHANNEL_NAMES]
+        return named[0] if named else None
+
+    def _axis_chosen(self) -> None:
+        if self.image.layer is None or self.image.layer != self._state.image:
+            return
+        self._state.channel_axis = self.channels.value
+        pairing = self._desk.controller.pairing
+        if pairing is not None and pairing.channel_axis != self._state.channel_axis:
+            self._set_axis(pairing.channel_axis)  # that axis can't be used
+            self._image_chosen()
+
+    def _set_axis(self, axis: int | None) -> None:
+        """Choose channels for an image other than the one being annotated, which goes on."""
+        with self._state.events.channel_axis.blocked():
+            self._state.channel_axis = axis
+
+    def _show_channels(self) -> None:
+        self.channels.visible = len(self.channels.choices) > 1
+
+    def _active_changed(self, _: object = None) -> None:
+        self._later.start()  # when it is known whether a new layer is a companion
+
+    def _follow_active(self) -> None:
+        self.image.refresh()
+        active = self._desk.viewer.layers.selection.active
+        if isinstance(active, Image):
+            self.image.layer = active
+
+    def _show_annotated(self) -> None:
+        if self._state.image is not None:
+            self.image.layer = self._state.image
+            self._image_chosen()
+
+    def _show_start(self) -> None:
+        state, chosen = self._state, self.image.layer
+        there = (state.annotation, state.positive, state.negative, state.prediction)
+        set_up = chosen is not None and chosen == state.image and None not in there
+        self.start.enabled = chosen is not None and not set_up
+
+
+class LayersForm:
+    """Picks the layers of the pairing from what is open.
+
+    Parameters
+    ----------
+    desk : Desk
+    images : ImageForm
+        Knows the chosen image.
+    """
+
+    def __init__(self, desk: Desk, images: ImageForm) -> None:
+        self._desk, self._state, self._images = desk, desk.state, images
+        new = "make a new one"
+        self.annotation = LayerChoice(
+            desk.viewer,
+            Labels,
+            "Annotation",
+            "The labels layer that accepted objects are written into.",
+            wanted=self._not_a_prediction,
+            none=new,
+        )
+        self.positive = LayerChoice(
+            desk.viewer, Points, "Positive", "The points layer of positive clicks.", none=new
+        )
+        self.negative = LayerChoice(
+            desk.viewer, Points, "Negative", "The points layer of negative clicks.", none=new
+        )
+        self.use = button(
+            "Use these layers",
+            "Annotates the image above with the layers chosen here.",
+            self._adopt,
+        )
+        self._choices = {
+            "annotation": self.annotation,
+            "positive": self.positive,
+            "negative": self.negative,
+        }
+        boxes = [each.box for each in self._choices.values()]
+        self.widget = form(*boxes, self.use)
+        desk.ties.show(self._show_layers, *self._choices)
+        images.image.box.changed.connect(self._show_use, max_args=0)
+        self._show_use()
+
+    def release(self) -> None:
+        """Stop watching the viewer."""
+        for each in self._choices.values():
+            each.release()
+
+    def _not_a_prediction(self, layer: Layer) -> bool:
+        companion = self._desk.is_companion(layer)
+        pairings = self._desk.controller.pairings.values()
+        return not companion or any(layer == pairing.annotation for pairing in pairings)
+
+    def _adopt(self) -> None:
+        self._images.adopt(**{name: each.layer for name, each in self._choices.items()})
+
+    def _show_layers(self) -> None:
+        for name, each in self._choices.items():
+            each.refresh()
+            each.layer = getattr(self._state, name)
+
+    def _show_use(self) -> None:
+        self.use.enabled = self._images.image.layer is not None

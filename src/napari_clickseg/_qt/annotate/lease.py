@@ -1,0 +1,96 @@
+"""One controller for each viewer, however many widgets show it."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from qtpy.QtCore import QTimer
+
+from napari_clickseg._napari.annotate.controller import AnnotateController
+from napari_clickseg._napari.annotate.loading import load
+from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.settings import new_state, remember
+from napari_clickseg._qt.parts.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from napari_clickseg.engine.segmenter import Segmenter
+
+__all__ = ["Lease", "lease"]
+
+_MOMENT = 100  # milliseconds of a running event loop: the widget is drawn by then
+
+
+class Lease:
+    """The right to use the controller of a viewer; the last one that ends closes it.
+
+    Parameters
+    ----------
+    shared : Shared
+    """
+
+    def __init__(self, shared: _Shared) -> None:
+        self._shared: _Shared | None = shared
+        self.controller = shared.controller
+        shared.users += 1
+
+    def end(self) -> None:
+        """Give the right back; safe to call again."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.users -= 1
+            if shared.users == 0:
+                shared.close()
+
+
+class _Shared:
+    """A controller, and what brings its results to the main thread."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.users = 0
+        self.wakeup = Wakeup(self._deliver)
+        self._seen = Event()
+        QTimer.singleShot(_MOMENT, self._seen.set)
+        self.controller = AnnotateController(
+            viewer, notify=self.wakeup.ring, state=new_state(), load=self._load
+        )
+        self.closed = False
+
+    def close(self) -> None:
+        """Save the user's choices and close the controller."""
+        self.closed = True
+        self.wakeup.silence()
+        self._seen.set()
+        remember(self.controller.state)
+        self.controller.close()
+
+    def _load(self, model: str, device: str, half: bool) -> Segmenter:
+        """Load a model once the widget is seen; runs on the worker thread.
+
+        Importing torch takes the interpreter from the main thread for long moments, so the
+        first load waits until there is something to look at.
+        """
+        self._seen.wait()
+        return load(model, device, half)
+
+    def _deliver(self) -> None:
+        self.controller.deliver()
+
+
+_open: WeakKeyDictionary[Any, _Shared] = WeakKeyDictionary()
+
+
+def lease(viewer: Any) -> Lease:
+    """Get the controller of a viewer; it is made for the first widget.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Or napari's proxy of it.
+    """
+    key = unwrapped(viewer)  # a proxy is made anew for every widget
+    shared = _open.get(key)
+    if shared is None or shared.closed:
+        shared = _open[key] = _Shared(viewer)
+    return Lease(shared)

@@ -1,0 +1,85 @@
+"""How the prediction looks, and how it becomes a mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from magicgui.widgets import CheckBox, FloatSlider, Slider
+from qtpy.QtCore import Qt
+
+from napari_clickseg._napari.viewer.actions import Action, tooltip
+from napari_clickseg._qt.parts.controls import choice, form, key_text
+
+if TYPE_CHECKING:
+    from napari_clickseg._qt.annotate.form_context import Desk
+
+__all__ = ["LookForm", "MaskForm"]
+
+
+class LookForm:
+    """Chooses how the prediction and the clicks are drawn.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        styles = ("fill", "contour", "hidden")
+        self.shown = choice("Draw", tooltip(Action.SHOW), [(style, style) for style in styles])
+        self.opacity = _slider("Opacity", "Opacity of the prediction.", 0, 1, 0.05)
+        self.size = Slider(
+            label="Click size",
+            min=2,
+            max=60,
+            tooltip="Diameter of a click on the screen, in pixels.",
+        )
+        self.size.native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.probability = CheckBox(
+            text=f"Probability ({key_text(Action.PROBABILITY)})",
+            tooltip=tooltip(Action.PROBABILITY),
+        )
+        self.widget = form(self.shown, self.opacity, self.size, self.probability)
+        desk.ties.tie(self.shown, "shown")
+        desk.ties.tie(self.opacity, "opacity", drag=True)
+        desk.ties.tie(self.size, "click_size", drag=True)
+        desk.ties.tie(self.probability, "probability")
+
+
+class MaskForm:
+    """Chooses how the probability becomes a mask.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.threshold = _slider(
+            "Threshold",
+            "Probability above which a pixel belongs to the object; needs no new run of the model.",
+            0.01,
+            0.99,
+            0.01,
+        )
+        self.smooth = _slider(
+            "Smooth", "Smoothing of the outline, in pixels; 0 is none.", 0, 10, 0.25
+        )
+        self.holes = CheckBox(
+            text="Fill holes", tooltip="Fill holes in the mask that hold no negative click."
+        )
+        self.parts = CheckBox(
+            text="Keep only clicked parts",
+            tooltip="Drop parts of the mask that hold no positive click.",
+        )
+        self.widget = form(self.threshold, self.smooth, self.holes, self.parts)
+        desk.ties.tie(self.threshold, "threshold", drag=True)
+        desk.ties.tie(self.smooth, "smooth", drag=True)
+        desk.ties.tie(self.holes, "fill_holes")
+        desk.ties.tie(self.parts, "keep_clicked")
+
+
+def _slider(label: str, tip: str, low: float, high: float, step: float) -> FloatSlider:
+    made = FloatSlider(label=label, min=low, max=high, step=step, tooltip=tip)
+    made.native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return made

@@ -1,0 +1,119 @@
+"""Which model runs where, and what it does at the moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import CheckBox
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
+
+from napari_clickseg._qt.parts.busy import BusyMark
+from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note
+from napari_clickseg.models.registry import list_models
+
+if TYPE_CHECKING:
+    from napari_clickseg._qt.annotate.form_context import Desk
+
+__all__ = ["ModelForm", "StatusLine"]
+
+_OPEN = object()  # stands for "Open a file…" among the models
+
+
+class StatusLine(QWidget):
+    """The model in one line, with a mark that turns while it is at work.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._state = desk.state
+        self.mark = BusyMark()
+        self.text = note("The model in use and the device it runs on.")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.mark, alignment=Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self.text.native, 1)
+        desk.ties.show(self._show_text, "model_text", "model_status")
+        desk.ties.show(self._show_busy, "busy", "model_status")
+
+    def _show_text(self) -> None:
+        self.text.value = breakable(self._state.model_text or "No model is loaded.")
+
+    def _show_busy(self) -> None:
+        self.mark.set_busy(self._state.busy or self._state.model_status == "loading")
+
+
+class ModelForm:
+    """Chooses the model and the device.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._state = desk.state
+        self.model = choice("Model", "The model that answers your clicks.", self._models)
+        self.device = choice(
+            "Device",
+            "Where the model runs. auto takes a graphics card where there is one.",
+            [(name, name) for name in ("auto", "cpu", "cuda", "mps")],
+        )
+        self.half = CheckBox(
+            text="Half precision",
+            tooltip="About twice as fast on graphics cards (CUDA) and newer processors; has no "
+            "effect on other devices.",
+        )
+        self.contrast = CheckBox(
+            text="Contrast as displayed",
+            tooltip="The model sees the image with the contrast limits of its layer, instead of "
+            "with limits measured on the whole image.",
+        )
+        seen = button(
+            "Show what the model sees",
+            "Adds the displayed plane, as the model gets it, as a layer.",
+            desk.controller.show_seen,
+        )
+        self.widget = form(self.model, self.device, self.half, self.contrast, seen)
+        for field, box in (("device", self.device), ("half", self.half)):
+            desk.ties.tie(box, field)
+            box.changed.connect(desk.controller.load_model, max_args=0)
+        desk.ties.tie(self.contrast, "contrast_from_layer")
+        desk.ties.show(self._show_model, "model")
+        self.model.changed.connect(self._choose)
+
+    def _models(self, _: object) -> list[tuple[str, Any]]:
+        names = [entry.name for entry in list_models()]
+        models: list[tuple[str, Any]] = [(name, name) for name in names]
+        current = self._state.model
+        if current not in names:
+            models.append((Path(current).name, current))
+        return [*models, ("Open a file…", _OPEN)]
+
+    def _show_model(self) -> None:
+        with self.model.changed.blocked():
+            self.model.reset_choices()
+            self.model.value = self._state.model
+        self.model.tooltip = f"The model that answers your clicks: {self._state.model}"
+
+    def _choose(self, model: object) -> None:
+        if model is _OPEN:
+            model = self._ask()
+            if model is None:
+                self._show_model()
+                return
+        if isinstance(model, str) and model != self._state.model:
+            self._state.model = model
+            self._desk.controller.load_model()
+
+    def _ask(self) -> str | None:
+        path, _ = QFileDialog.getOpenFileName(
+            self.widget.native, "Open a model", "", "Models (*.safetensors);;All files (*)"
+        )
+        return path or None

@@ -1,0 +1,138 @@
+"""The object that is being made: clicking on it, accepting it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import SpinBox
+
+from napari_clickseg._napari.viewer.actions import Action
+from napari_clickseg._qt.parts.controls import action_button, choice, form, key_text, note, row
+
+if TYPE_CHECKING:
+    from napari_clickseg._napari.annotate.state import AnnotateState
+    from napari_clickseg._qt.annotate.form_context import Desk
+
+__all__ = ["ObjectForm", "hint"]
+
+
+class ObjectForm:
+    """Shows the current object and has it accepted, skipped, cleared.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._state = desk.state
+        do = desk.controller.do
+        self.tool = action_button(Action.TOOL, do, text="Click", toggles=True)
+        self.swap = action_button(Action.SWAP, do, text="Swap", toggles=True)
+        self.number = SpinBox(
+            label="Object",
+            min=1,
+            max=2**31 - 1,
+            tooltip="The id that this object gets in the annotation layer.",
+        )
+        self.kind = choice(
+            "Class",
+            f"The class of this object.\nKey for the next one: {key_text(Action.NEXT_CLASS)}",
+            self._classes,
+        )
+        self.accept = action_button(Action.ACCEPT, do)
+        self.skip = action_button(Action.SKIP, do)
+        self.clear = action_button(Action.CLEAR, do)
+        self.undo = action_button(Action.UNDO, do)
+        self.redo = action_button(Action.REDO, do)
+        self.delete = action_button(Action.DELETE, do)
+        self.counts = note("Clicks on this object, and objects accepted on this image.")
+        self.widget = form(
+            row(self.tool, self.swap),
+            form(self.number, self.kind),
+            row(self.accept, self.skip, self.clear),
+            row(self.undo, self.redo),
+            self.delete,
+            self.counts,
+            labels=False,
+        )
+        self._connect(desk)
+
+    def _connect(self, desk: Desk) -> None:
+        ties = desk.ties
+        ties.tie(self.tool, "tool")
+        ties.tie(self.swap, "swapped")
+        ties.tie(self.number, "object_id")
+        ties.show(self._show_kind, "classes", "class_index", "scheme")
+        self.kind.changed.connect(self._choose_kind)
+        ties.show(self._show_undo, "can_undo", "can_redo")
+        ties.show(self._show_begun, "begun")
+        ties.show(self._show_editing, "editing")
+        ties.show(
+            self._show_counts,
+            *("object_id", "editing", "n_positive", "n_negative", "n_objects", "image"),
+        )
+
+    def _classes(self, _: object) -> list[tuple[str, Any]]:
+        return [
+            (f"{spec.identifier}: {spec.name}", i) for i, spec in enumerate(self._state.classes)
+        ]
+
+    def _show_kind(self) -> None:
+        state = self._state
+        with self.kind.changed.blocked():
+            self.kind.reset_choices()
+            self.kind.value = min(state.class_index, len(state.classes) - 1)
+        self.kind.visible = state.scheme == "classes" or len(state.classes) > 1
+        self.number.visible = state.scheme == "instances"
+
+    def _choose_kind(self, index: int | None) -> None:
+        if index is not None:
+            self._state.class_index = index
+
+    def _show_undo(self) -> None:
+        self.undo.enabled = self._state.can_undo
+        self.redo.enabled = self._state.can_redo
+
+    def _show_begun(self) -> None:
+        for button in (self.accept, self.skip, self.clear):
+            button.enabled = self._state.begun
+
+    def _show_editing(self) -> None:
+        self.delete.enabled = self._state.editing
+
+    def _show_counts(self) -> None:
+        state = self._state
+        clicks = f"{state.n_positive} positive, {state.n_negative} negative"
+        doing = f"Correcting object {state.object_id}: " if state.editing else ""
+        self.counts.value = f"{doing}{clicks} · {state.n_objects} accepted"
+
+
+def hint(state: AnnotateState, images_open: bool) -> str:
+    """Return what the user should do next, for when the state has no message.
+
+    Parameters
+    ----------
+    state : AnnotateState
+        Where the user is.
+    images_open : bool
+        Whether there is an image to annotate.
+
+    Returns
+    -------
+    str
+        Empty when there is nothing to say.
+    """
+    if not images_open:
+        return "Open an image first: File ▸ Open, or drop one onto the window."
+    if state.image is None:
+        return "Choose an image and press “Annotate this image”."
+    if not state.tool:
+        return "Press “Click” and then click on an object."
+    if state.model_status == "loading" and state.n_positive + state.n_negative:
+        return "The model is loading; your clicks are answered as soon as it is there."
+    if state.model_status == "failed":
+        return "There is no model; choose one under “Model”."
+    if not state.n_positive:
+        return "Click on an object; right click where the mask should not be."
+    return ""

@@ -1,0 +1,79 @@
+"""Where objects overlap, how ids are given, and where regions are taken up from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Labels
+
+from napari_clickseg._napari.viewer.actions import Action
+from napari_clickseg._qt.annotate.class_list import ClassList
+from napari_clickseg._qt.parts.controls import choice, form, key_text
+from napari_clickseg._qt.parts.layer_choice import LayerChoice
+
+if TYPE_CHECKING:
+    from napari.layers.base import Layer
+
+    from napari_clickseg._qt.annotate.form_context import Desk
+
+__all__ = ["RulesForm"]
+
+_RULES = [
+    ("keep what is there", "keep"),
+    ("overwrite what is there", "overwrite"),
+    ("only on background", "background"),
+]
+
+
+class RulesForm:
+    """Chooses what accepting an object does.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._state = desk, desk.state
+        self.rule = choice(
+            "Overlap",
+            "What happens where an accepted object meets another one. 'only on background' never "
+            "erases anything, not even when an object is corrected.",
+            _RULES,
+        )
+        self.scheme = choice(
+            "Ids",
+            "Each object gets an id of its own, or the id of its class.",
+            [("one per object", "instances"), ("one per class", "classes")],
+        )
+        self.source = LayerChoice(
+            desk.viewer,
+            Labels,
+            "Regions",
+            "The labels layer whose regions can be taken up as a start, for example from another "
+            f"program.\nShift + click, or {key_text(Action.TAKE_UP)} over a region.",
+            wanted=self._is_source,
+            none="annotation layer",
+        )
+        self.classes = ClassList(desk)
+        self.widget = form(
+            form(self.rule, self.source.box, self.scheme), self.classes.widget, labels=False
+        )
+        desk.ties.tie(self.rule, "rule")
+        desk.ties.tie(self.scheme, "scheme")
+        desk.ties.show(self._show_source, "region_source", "annotation", "prediction")
+        self.source.box.changed.connect(self._choose_source)
+
+    def release(self) -> None:
+        """Stop watching the viewer."""
+        self.source.release()
+
+    def _is_source(self, layer: Layer) -> bool:
+        return not self._desk.is_companion(layer)
+
+    def _show_source(self) -> None:
+        self.source.refresh()
+        self.source.layer = self._state.region_source
+
+    def _choose_source(self, layer: Labels | None) -> None:
+        self._state.region_source = layer

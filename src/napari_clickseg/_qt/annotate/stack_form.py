@@ -1,0 +1,64 @@
+"""Going through a stack, plane by plane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from magicgui.widgets import ProgressBar, SpinBox
+
+from napari_clickseg._napari.viewer.actions import Action
+from napari_clickseg._qt.parts.controls import action_button, button, form, note, row
+
+if TYPE_CHECKING:
+    from napari_clickseg._qt.annotate.form_context import Desk
+
+__all__ = ["StackForm"]
+
+
+class StackForm:
+    """Carries the mask through the planes of a stack.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._state = desk, desk.state
+        self.position = note("The displayed plane, along the axis that is gone through.")
+        self.next = action_button(Action.PROPAGATE, desk.controller.do)
+        self.last = SpinBox(label="To plane", min=0, max=0, tooltip="The last plane to go to.")
+        self.run = button(
+            "Propagate",
+            "Carries the mask on from the displayed plane to the one above, and accepts it on "
+            "every plane on the way. It stops where the mask changes a lot.",
+            self._propagate,
+        )
+        self.bar = ProgressBar(min=0, max=1, value=0, tooltip="Planes done.")
+        self.cancel = button(
+            "Cancel", "Stops; what was accepted so far stays.", desk.controller.cancel
+        )
+        self.running = row(self.bar, self.cancel)
+        self.widget = form(
+            self.position, self.next, form(self.last), self.run, self.running, labels=False
+        )
+        desk.ties.show(self._show_planes, "planes", "plane")
+        desk.ties.show(self._show_progress, "progress")
+
+    def _propagate(self) -> None:
+        self._desk.controller.propagate(int(self.last.value))
+
+    def _show_planes(self) -> None:
+        state = self._state
+        if self.last.max != state.planes - 1:
+            self.last.max = max(state.planes - 1, 0)
+            self.last.value = state.planes - 1
+        self.position.value = f"Plane {state.plane} (0 to {state.planes - 1})"
+
+    def _show_progress(self) -> None:
+        done, wanted = self._state.progress
+        going = wanted > 0
+        self.bar.max = max(wanted, 1)
+        self.bar.value = done
+        self.running.visible = going
+        self.run.enabled = self.next.enabled = not going

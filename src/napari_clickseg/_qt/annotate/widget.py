@@ -1,0 +1,110 @@
+"""The Annotate widget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_clickseg._qt.annotate.form_context import Desk
+from napari_clickseg._qt.annotate.image_form import ImageForm, LayersForm
+from napari_clickseg._qt.annotate.lease import lease
+from napari_clickseg._qt.annotate.look_form import LookForm, MaskForm
+from napari_clickseg._qt.annotate.model_form import ModelForm, StatusLine
+from napari_clickseg._qt.annotate.object_form import ObjectForm, hint
+from napari_clickseg._qt.annotate.rules_form import RulesForm
+from napari_clickseg._qt.annotate.stack_form import StackForm
+from napari_clickseg._qt.parts.binding import Ties
+from napari_clickseg._qt.parts.controls import Fold, breakable, note
+from napari_clickseg._qt.parts.dock import Dock
+from napari_clickseg._qt.parts.one_repaint import Stillness
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["AnnotateWidget"]
+
+
+class AnnotateWidget(Dock):
+    """Segments by clicking: shows the state of a viewer's annotation and calls its controller.
+
+    A class and not a function, because napari gives the viewer to classes only.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._viewer = napari_viewer
+        self._lease = lease(napari_viewer)
+        self._ties = Ties(self._lease.controller.state)
+        self.desk = Desk(napari_viewer, self._lease.controller, self._ties)
+        self._make_forms()
+        self._lay_out()
+        self._stillness = Stillness(self, self.desk)
+        self._stillness.watch(self._ties)
+        self._ties.show(self._show_ready, "image")
+        self._ties.show(
+            self._show_message,
+            *("message", "image", "tool", "model_status", "n_positive", "n_negative"),
+        )
+        self.images.image.box.changed.connect(self._show_message, max_args=0)
+        forms = (self.images, self.layers, self.rules)
+        self.at_end(
+            self._ties.cut,
+            self._stillness.end,
+            *(form.release for form in forms),
+            self._lease.end,
+        )
+
+    def _make_forms(self) -> None:
+        desk = self.desk
+        self.status = StatusLine(desk)
+        self.models = ModelForm(desk)
+        self.images = ImageForm(desk)
+        self.layers = LayersForm(desk, self.images)
+        self.objects = ObjectForm(desk)
+        self.look_form, self.mask_form = LookForm(desk), MaskForm(desk)
+        self.rules = RulesForm(desk)
+        self.stack = StackForm(desk)
+        self.message = note("What to do next, or what went wrong.", lines=2)
+        self.folds = {
+            "Model": Fold("Model", self.models.widget.native, "The model and its device."),
+            "Layers": Fold(
+                "Layers", self.layers.widget.native, "Use layers that are open already."
+            ),
+            "Look": Fold("Look", self.look_form.widget.native, "How the prediction is drawn."),
+            "Mask": Fold("Mask", self.mask_form.widget.native, "From probability to mask."),
+            "Rules": Fold(
+                "Rules", self.rules.widget.native, "Overlap, ids, classes, and where to start."
+            ),
+            "Stack": Fold("Stack", self.stack.widget.native, "Going from plane to plane."),
+        }
+
+    def _lay_out(self) -> None:
+        folds = self.folds
+        self._working = [
+            self.objects.widget.native,
+            *(folds[name] for name in ("Look", "Mask", "Rules", "Stack")),
+        ]
+        self.fill(
+            self.status,
+            folds["Model"],
+            self.images.widget.native,
+            folds["Layers"],
+            self.objects.widget.native,
+            self.message.native,
+            *self._working[1:],
+        )
+
+    def _show_ready(self) -> None:
+        image = self.desk.state.image
+        for part in self._working:
+            part.setEnabled(image is not None)
+        self.folds["Stack"].setVisible(image is not None and image.ndim > 2)
+
+    def _show_message(self) -> None:
+        state = self.desk.state
+        images_open = self.images.image.layer is not None
+        text = (state.message if images_open else "") or hint(state, images_open)
+        self.message.value = breakable(text)

@@ -1,0 +1,1 @@
+"""`clickseg demo`: a mouse that clicks by itself."""

@@ -1,0 +1,206 @@
+"""Small parts that the forms are made of."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox, Container, Label, PushButton
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action, tooltip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = [
+    "Fold",
+    "action_button",
+    "align_labels",
+    "breakable",
+    "button",
+    "choice",
+    "form",
+    "key_text",
+    "note",
+    "row",
+    "timer",
+]
+
+_LONG_WORD = re.compile(r"\S{25,}")
+
+
+class Fold(QCollapsible):
+    """A group that folds away.
+
+    Its title is a plain line with an arrow: the base class's own is drawn like a button that is
+    on, which draws the eye away from the click tool.
+
+    Parameters
+    ----------
+    title : str
+    content : QWidget
+    tip : str
+        Tooltip of the title.
+    """
+
+    def __init__(self, title: str, content: QWidget, tip: str) -> None:
+        super().__init__(title, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self.toggleButton().hide()
+        self.header = QToolButton()
+        self.header.setText(title)
+        self.header.setToolTip(tip)
+        self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.header.setAutoRaise(True)
+        self.header.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.header.clicked.connect(self._turn)
+        layout = self.layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.insertWidget(0, self.header)
+        self.setDuration(120)
+        self.addWidget(content)
+        _set_margins(self.content(), 10, 0, 0, 4)
+        _set_margins(self, 0, 0, 0, 0, spacing=0)
+        self.toggled.connect(self._show_arrow)
+        self._show_arrow()
+
+    def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:
+        """Grow with what is inside; the base class does so for changes of size only."""
+        if a0 is None or a1 is None:
+            return False
+        if a1.type() == QEvent.Type.LayoutRequest and self.isExpanded():
+            self.content().setMaximumHeight(self.content().sizeHint().height() + 10)
+        return super().eventFilter(a0, a1)
+
+    def _turn(self) -> None:
+        if self.isExpanded():
+            self.collapse()
+        else:
+            self.expand()
+
+    def _show_arrow(self) -> None:
+        arrow = Qt.ArrowType.DownArrow if self.isExpanded() else Qt.ArrowType.RightArrow
+        self.header.setArrowType(arrow)
+
+
+def key_text(action: Action) -> str:
+    """Return an action's key as it is written on a button."""
+    return SHORTCUTS[action].key.replace("-", "+")
+
+
+def button(
+    text: str, tip: str, pressed: Callable[[], Any] | None = None, *, toggles: bool = False
+) -> PushButton:
+    """Make a button that leaves the keyboard to the image, so that keys go on working."""
+    made = PushButton(text=text, tooltip=tip)
+    made.native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    made.native.setCheckable(toggles)
+    if pressed is not None:
+        made.changed.connect(pressed, max_args=0)
+    return made
+
+
+def action_button(
+    action: Action, do: Callable[[Action], None], *, text: str = "", toggles: bool = False
+) -> PushButton:
+    """Make the button of an action; it shows the key as well."""
+    title = text or SHORTCUTS[action].title
+    return button(
+        f"{title} ({key_text(action)})",
+        tooltip(action),
+        None if toggles else lambda: do(action),
+        toggles=toggles,
+    )
+
+
+def choice(
+    label: str, tip: str, choices: Sequence[tuple[str, Any]] | Callable[[Any], Any] = ()
+) -> ComboBox:
+    """Make a combo box that long names don't widen."""
+    made = ComboBox(label=label, choices=choices, tooltip=tip)
+    native = made.native
+    assert isinstance(native, QComboBox)
+    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    native.setSizeAdjustPolicy(policy)
+    native.setMinimumContentsLength(8)
+    native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return made
+
+
+def form(*widgets: Any, labels: bool = True) -> Container[Any]:
+    """Put widgets below one another, each with its label on the left."""
+    made: Container[Any] = Container(widgets=widgets, labels=labels)
+    _set_margins(made.native, 0, 0, 0, 0)
+    return made
+
+
+def row(*widgets: Any) -> Container[Any]:
+    """Put widgets beside one another; they share the width."""
+    made: Container[Any] = Container(widgets=widgets, layout="horizontal", labels=False)
+    _set_margins(made.native, 0, 0, 0, 0)
+    for widget in widgets:
+        policy = widget.native.sizePolicy()
+        policy.setHorizontalPolicy(QSizePolicy.Policy.MinimumExpanding)
+        widget.native.setSizePolicy(policy)
+    return made
+
+
+def note(tip: str, lines: int = 1) -> Label:
+    """Make a text that wraps and so is never cut off; room for `lines` is kept."""
+    made = Label(value="", tooltip=tip)
+    native = made.native
+    native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+    native.setWordWrap(True)
+    native.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+    native.setMinimumHeight(lines * native.fontMetrics().lineSpacing())
+    return made
+
+
+def align_labels(root: QWidget) -> None:
+    """Give all the labels left of a widget, in all forms within `root`, the same width."""
+    labels = []
+    for label in root.findChildren(QLabel):
+        around = label.parentWidget()
+        layout = around.layout() if around is not None else None
+        if isinstance(layout, QHBoxLayout) and layout.count() == 2:
+            item = layout.itemAt(0)
+            if item is not None and item.widget() is label and not label.wordWrap():
+                label.ensurePolished()
+                labels.append(label)
+    width = max((label.sizeHint().width() for label in labels), default=0)
+    for label in labels:
+        label.setMinimumWidth(width)
+
+
+def _set_margins(
+    widget: QWidget, left: int, top: int, right: int, bottom: int, *, spacing: int = 4
+) -> None:
+    layout = widget.layout()
+    assert layout is not None
+    layout.setContentsMargins(left, top, right, bottom)
+    layout.setSpacing(spacing)
+
+
+def breakable(text: str) -> str:
+    """Allow line breaks within words too long for a narrow dock, such as paths."""
+    return _LONG_WORD.sub(lambda word: re.sub(r"([/\\._-])", "\\1\u200b", word[0]), text)
+
+
+def timer(parent: QObject, act: Callable[[], None], milliseconds: int, *, once: bool) -> QTimer:
+    """Make a timer that is not running yet and ends with its parent."""
+    made = QTimer(parent)
+    made.setInterval(milliseconds)
+    made.setSingleShot(once)
+    made.timeout.connect(act)
+    return made

@@ -1,0 +1,32 @@
+"""What every form of the Review widget works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_clickseg._napari.review.controller import ReviewController
+    from napari_clickseg._napari.review.state import ReviewState
+    from napari_clickseg._qt.parts.binding import Ties
+
+__all__ = ["ReviewDesk"]
+
+
+@dataclass(frozen=True)
+class ReviewDesk:
+    """The controller of a viewer's review, and the ties of one widget.
+
+    Parameters
+    ----------
+    controller : ReviewController
+    ties : Ties
+    """
+
+    controller: ReviewController
+    ties: Ties
+
+    @property
+    def state(self) -> ReviewState:
+        """What the widget shows."""
+        return self.controller.state

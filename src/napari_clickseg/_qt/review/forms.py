@@ -1,0 +1,164 @@
+"""Which project is reviewed, and having the rest of it predicted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import CheckBox
+from qtpy.QtWidgets import QFileDialog, QProgressBar, QVBoxLayout, QWidget
+
+from napari_clickseg._napari.review.text import counts_text, predicting_text, project_names
+from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row
+
+if TYPE_CHECKING:
+    from napari_clickseg._qt.review.form_context import ReviewDesk
+
+__all__ = ["PredictForm", "ProjectForm"]
+
+_OTHER = object()  # stands for "Choose a folder…" and "Open a file…"
+
+
+class ProjectForm:
+    """Chooses a project, and says what is in it.
+
+    Parameters
+    ----------
+    desk : ReviewDesk
+    """
+
+    def __init__(self, desk: ReviewDesk) -> None:
+        self._controller, self._state = desk.controller, desk.state
+        self.project = choice(
+            "Project",
+            "A project folder: the images of it that have no mask are predicted and reviewed. "
+            "Listed are projects that are open, were used or were trained on.",
+            self._projects,
+        )
+        self.counts = note("What became of the project's images; each counts once.")
+        self.widget = form(form(self.project), self.counts, labels=False)
+        self.project.changed.connect(self._choose)
+        desk.ties.show(self._show_projects, "projects", "project")
+        desk.ties.show(self._show_counts, "counts", "project")
+
+    def _projects(self, _: object) -> list[tuple[str, Any]]:
+        projects = self._state.projects
+        listed: list[tuple[str, Any]] = list(zip(project_names(projects), projects, strict=True))
+        if not self._state.project:
+            listed.insert(0, ("none yet", ""))
+        return [*listed, ("Choose a folder…", _OTHER)]
+
+    def _show_projects(self) -> None:
+        with self.project.changed.blocked():
+            self.project.reset_choices()
+            self.project.value = self._state.project
+        self.project.native.setToolTip(self._state.project or self.project.tooltip)
+
+    def _show_counts(self) -> None:
+        text = counts_text(self._state.counts)
+        self.counts.value = text
+        self.counts.visible = bool(text)
+
+    def _choose(self, project: object) -> None:
+        if project is _OTHER:
+            project = QFileDialog.getExistingDirectory(
+                self.widget.native, "Choose a project", self._state.project
+            )
+        if isinstance(project, str) and project:
+            self._controller.choose_project(project)
+        self._show_projects()
+
+
+class PredictForm(QWidget):
+    """Has the rest of a project predicted, and says how far that is.
+
+    Parameters
+    ----------
+    desk : ReviewDesk
+    """
+
+    def __init__(self, desk: ReviewDesk) -> None:
+        super().__init__()
+        self._controller, self._state = desk.controller, desk.state
+        self.model = choice(
+            "Model",
+            "The model that predicts: one that needs no click. The last trained one comes first.",
+            self._models,
+        )
+        self.again = CheckBox(
+            text="Also what waits from another model",
+            tooltip="After a new training: what waits to be reviewed is predicted anew, and what "
+            "was rejected as well. Corrections that you began are kept.",
+        )
+        self.predict = button(
+            "Predict the rest",
+            "Predicts all images without a mask, in a process of its own: napari stays free, and "
+            "closing it does not end it. Masks that are there are never touched.",
+            self._controller.predict,
+        )
+        self.stop = button(
+            "Stop",
+            "Ends after the image that is being predicted. What is done is kept.",
+            self._controller.stop,
+        )
+        self.status = note("How far predicting is.")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        self.bar.setToolTip("The share of the images that is predicted.")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        for part in (
+            form(self.model).native,
+            self.again.native,
+            row(self.predict, self.stop).native,
+            self.status.native,
+            self.bar,
+        ):
+            column.addWidget(part)
+        self.model.changed.connect(self._choose)
+        desk.ties.tie(self.again, "again")
+        desk.ties.show(self._show_models, "models", "model")
+        desk.ties.show(self._show_predicting, "predicting", "project", "model", "models")
+
+    def _models(self, _: object) -> list[tuple[str, Any]]:
+        listed: list[tuple[str, Any]] = [
+            (f"{offer.name} (needs clicks)" if offer.needs_clicks else offer.name, offer.path)
+            for offer in self._state.models
+        ]
+        if not self._state.model:
+            listed.insert(0, ("none that needs no click", ""))
+        return [*listed, ("Open a file…", _OTHER)]
+
+    def _show_models(self) -> None:
+        with self.model.changed.blocked():
+            self.model.reset_choices()
+            if self._state.model in self.model.choices:
+                self.model.value = self._state.model
+        self.model.native.setToolTip(self._state.model or self.model.tooltip)
+
+    def _choose(self, model: object) -> None:
+        if model is _OTHER:
+            model, _ = QFileDialog.getOpenFileName(
+                self, "Open a model", "", "Models (*.safetensors);;All files (*)"
+            )
+        if isinstance(model, str) and model:
+            self._controller.choose_model(model)
+        self._show_models()
+
+    def _show_predicting(self) -> None:
+        state, now = self._state, self._state.predicting
+        able = bool(state.project and state.model) and not self._controller.refusal()
+        self.predict.enabled = able and not now.alive
+        self.stop.enabled = now.alive and now.status != "stopping"
+        text = predicting_text(now)
+        if not text and state.project and not state.model:
+            text = (
+                "No model finds things by itself yet. Train one: under “Train”, with another "
+                "task than “click”."
+            )
+        self.status.value = breakable(text)
+        self.status.visible = bool(text)
+        self.bar.setRange(0, max(1, now.total))
+        self.bar.setValue(now.done)
+        self.bar.setVisible(now.alive)

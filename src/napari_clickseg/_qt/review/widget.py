@@ -1,0 +1,179 @@
+"""The Review widget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_clickseg._napari.review.controller import ReviewController
+from napari_clickseg._napari.viewer.actions import Action
+from napari_clickseg._napari.viewer.settings import new_state, new_train_state
+from napari_clickseg._qt.annotate.form_context import Desk
+from napari_clickseg._qt.annotate.lease import lease
+from napari_clickseg._qt.annotate.model_form import StatusLine
+from napari_clickseg._qt.annotate.object_form import ObjectForm, hint
+from napari_clickseg._qt.parts.binding import Ties
+from napari_clickseg._qt.parts.controls import (
+    Fold,
+    action_button,
+    breakable,
+    button,
+    form,
+    note,
+    row,
+    timer,
+)
+from napari_clickseg._qt.parts.dock import Dock
+from napari_clickseg._qt.parts.wakeup import Wakeup
+from napari_clickseg._qt.review.form_context import ReviewDesk
+from napari_clickseg._qt.review.forms import PredictForm, ProjectForm
+from napari_clickseg._qt.review.queue_list import QueueList
+from napari_clickseg.training.reader import default_home
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from qtpy.QtGui import QShowEvent
+
+    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._qt.annotate.lease import Lease
+
+__all__ = ["ReviewWidget"]
+
+_QUICK, _SLOW = 500, 2000  # milliseconds between two looks, while predicting goes on and else
+_OFFERING = 15_000  # milliseconds between two looks at what can be chosen
+_KEEPING = 3000  # milliseconds after which corrections are on disk
+
+
+class ReviewWidget(Dock):
+    """Has the rest of a project predicted, and reviewed image by image.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    """
+
+    least = (320, 560)
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._viewer: Any = napari_viewer
+        self._lease: Lease | None = None
+        self._wakeup = Wakeup(self._deliver)
+        self._controller = ReviewController(
+            napari_viewer,
+            self._annotate,
+            default_home(),
+            runs=Path(new_train_state().home or default_home()),
+            device=new_state().device,
+            notify=self._wakeup.ring,
+        )
+        self._ties = Ties(self._controller.state)
+        self.desk = ReviewDesk(self._controller, self._ties)
+        self._looking = timer(self, self._controller.poll, _SLOW, once=False)
+        self._offering = timer(self, self._controller.refresh_offers, _OFFERING, once=False)
+        self._keeping = timer(self, self._controller.images.keep, _KEEPING, once=False)
+        self._make_forms()
+        self.fill(
+            self.project.widget.native,
+            self.predict,
+            self.queue,
+            self.buttons.native,
+            self.message.native,
+            self.correct,
+            stretching=self.queue,
+        )
+        self._ties.show(self._show_message, "message", "busy")
+        self._ties.show(self._show_actions, "project", "current", "queue", "busy")
+        self._ties.show(self._show_pace, "predicting")
+        self._ties.show(self._show_correct, "current")
+        self._looking.start()
+        self._offering.start()
+        self.at_end(self._ties.cut, self._wakeup.silence, self._controller.close)
+
+    def showEvent(self, a0: QShowEvent | None) -> None:
+        """See what there is by now: a training may have ended since."""
+        super().showEvent(a0)
+        self.queue.fit()
+        self._controller.refresh_offers()
+        self._controller.poll()
+
+    def taken_out(self) -> None:
+        """Keep what was begun, and end."""
+        for each in (self._looking, self._offering, self._keeping):
+            each.stop()
+        self._controller.images.leave(super().taken_out)
+
+    def _make_forms(self) -> None:
+        desk, do = self.desk, self._controller.do
+        self.project = ProjectForm(desk)
+        self.predict = PredictForm(desk)
+        self.queue = QueueList(desk)
+        self.next = action_button(Action.NEXT_IMAGE, do)
+        self.back = action_button(Action.PREVIOUS_IMAGE, do)
+        self.accept = action_button(Action.ACCEPT_IMAGE, do)
+        self.reject = action_button(Action.REJECT_IMAGE, do)
+        self.buttons = form(row(self.next, self.back), row(self.accept, self.reject), labels=False)
+        self.message = note("What to do next, or what went wrong.", lines=2)
+        self._correcting = QWidget()
+        self._column = QVBoxLayout(self._correcting)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(4)
+        self.correct = Fold("Correct", self._correcting, "Correcting objects by clicks.")
+        self.correct.expand(animate=False)
+
+    def _annotate(self) -> AnnotateController:
+        """Return what has clicks answered; its form is made with it."""
+        if self._lease is None:
+            self._lease = held = lease(self._viewer)
+            ties = Ties(held.controller.state)
+            self.at_end(ties.cut, held.end)
+            desk = Desk(self._viewer, held.controller, ties)
+            self.status = StatusLine(desk)
+            self.objects = ObjectForm(desk)
+            self.hint = note("What to do with the object, or what went wrong.", lines=2)
+            self.more = button(
+                "More in Annotate",
+                "Opens the Annotate widget: its model, how things look, classes, overlaps.",
+                self._open_annotate,
+            )
+            for part in (
+                self.status,
+                self.objects.widget.native,
+                self.hint.native,
+                self.more.native,
+            ):
+                self._column.addWidget(part)
+            ties.show(self._show_hint, "message", "tool", "model_status", "n_positive")
+        return self._lease.controller
+
+    def _open_annotate(self) -> None:
+        self._viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate", tabify=True)
+
+    def _show_message(self) -> None:
+        state = self.desk.state
+        self.message.value = breakable(state.busy or state.message)
+
+    def _show_hint(self) -> None:
+        assert self._lease is not None
+        state = self._lease.controller.state
+        self.hint.value = breakable(state.message or hint(state, images_open=True))
+
+    def _show_actions(self) -> None:
+        state = self.desk.state
+        for each in (self.next, self.back):
+            each.enabled = bool(state.project)
+        for each in (self.accept, self.reject):
+            each.enabled = bool(state.current)
+
+    def _show_pace(self) -> None:
+        self._looking.setInterval(_QUICK if self.desk.state.predicting.alive else _SLOW)
+
+    def _show_correct(self) -> None:
+        opened = bool(self.desk.state.current)
+        self.correct.setVisible(opened)
+        (self._keeping.start if opened else self._keeping.stop)()
+
+    def _deliver(self) -> None:
+        self._controller.deliver()

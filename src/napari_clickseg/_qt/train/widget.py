@@ -1,0 +1,212 @@
+"""The Train widget."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import LineEdit
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_clickseg._napari.train.controller import TrainController
+from napari_clickseg._napari.viewer.settings import new_train_state, remember_train
+from napari_clickseg._qt.parts.binding import Ties
+from napari_clickseg._qt.parts.controls import Fold, breakable, button, form, note, timer
+from napari_clickseg._qt.parts.dock import Dock
+from napari_clickseg._qt.parts.picture import Picture
+from napari_clickseg._qt.parts.wakeup import Wakeup
+from napari_clickseg._qt.train.clicks_form import ClicksForm
+from napari_clickseg._qt.train.crossfit_form import CrossfitForm, FiguresTable, StagesTable
+from napari_clickseg._qt.train.form_context import TrainDesk
+from napari_clickseg._qt.train.run_form import CurvesForm, HelpTable, Messages, RunChoice, RunForm
+from napari_clickseg._qt.train.source_form import SourceForm
+from napari_clickseg._qt.train.spec_form import MainForm, SpecForm
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = ["TrainWidget"]
+
+_PACE = 500  # milliseconds between two looks at a run
+_CLICK_TRAINING = "Click training"
+_TIPS = {
+    _CLICK_TRAINING: "Which clicks are learned from, and what is trained.",
+    "Images": "Which ids, how images are split, windows and augmentation.",
+    "Network": "Architecture, encoder, and what of the start is kept.",
+    "Learning": "Epochs, losses, learning rate and device.",
+}
+
+
+class TrainWidget(Dock):
+    """Teaches a model: shows the state of a viewer's training and calls its controller.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    """
+
+    least = (345, 500)
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._viewer: Any = napari_viewer
+        self._wakeup = Wakeup(self._deliver)
+        self._controller = TrainController(
+            napari_viewer,
+            notify=self._wakeup.ring,
+            state=new_train_state(),
+            annotate=self._annotate,
+        )
+        self._ties = Ties(self._controller.state)
+        self.desk = TrainDesk(self._controller, self._ties)
+        self._polling = timer(self, self._controller.poll, _PACE, once=False)
+        # Later, once for many changes, and when it is known what a new layer is for.
+        self._offering = timer(self, self._controller.refresh_offers, 0, once=True)
+        events = napari_viewer.layers.events
+        for event in (events.inserted, events.removed, events.renamed, events.reordered):
+            event.connect(self._layers_changed)
+            self.at_end(partial(event.disconnect, self._layers_changed))
+        self._make_forms()
+        self._lay_out()
+        self._ties.show(self._show_message, "message")
+        self._ties.show(self._show_pace, "run")
+        self._ties.show(self._show_samples, "samples")
+        self._ties.show(self._show_parts, "run", "runs")
+        self._ties.show(self._show_way, "way")
+        self.at_end(
+            self._ties.cut,
+            self._wakeup.silence,
+            partial(remember_train, self._controller.state),
+            self._controller.close,
+        )
+
+    def fit(self) -> None:
+        """Fit the list of layers to its rows, and everything to its labels."""
+        self.source.fit()
+        super().fit()
+
+    def taken_out(self) -> None:
+        """Put away what is being looked at, and end; a training goes on."""
+        self._polling.stop()
+        self._controller.clicks.close()
+        super().taken_out()
+
+    def _make_forms(self) -> None:
+        desk = self.desk
+        self.source = SourceForm(desk)
+        self.main = MainForm(desk)
+        self.crossfit = CrossfitForm(desk)
+        self.specs = {name: SpecForm(desk, name, self.fit) for name in _TIPS}
+        self.run = RunForm(desk)
+        self.message = note("What to do next, or what went wrong.")
+        self.stages = StagesTable(desk)
+        self.figures = FiguresTable(desk)
+        self.clicks = ClicksForm(desk)
+        self.curves = CurvesForm(desk)
+        self.table = HelpTable(desk)
+        self.runs = RunChoice(desk)
+        self.messages = Messages(desk)
+        self.folds = {name: Fold(name, part, _TIPS[name]) for name, part in self.specs.items()}
+        for name, fold in self.folds.items():
+            fold.toggled.connect(self.specs[name].make)
+        self.folds["Messages"] = Fold("Messages", self.messages, "What the run said.")
+        self.folds["Folder"] = Fold("Folder", self._make_home(), "Where runs are kept.")
+
+    def _make_home(self) -> QWidget:
+        self.home = LineEdit(
+            label="Folder",
+            tooltip="Where the runs, and the projects that are made of layers, are kept.",
+        )
+        self.choose = button("Choose…", "Choose another folder.", self._ask_home)
+        reset = button(
+            "Reset all settings",
+            "Goes back to the defaults, which are chosen from your images.",
+            self._controller.reset_settings,
+        )
+        self.home.native.editingFinished.connect(
+            lambda: self._controller.choose_home(self.home.value)
+        )
+        self._ties.show(self._show_home, "home")
+        return form(form(self.home), self.choose, reset, labels=False).native  # type: ignore[no-any-return]
+
+    def _lay_out(self) -> None:
+        self.fill(
+            self.source,
+            self.main.widget.native,
+            self.crossfit,
+            *(self.folds[name] for name in _TIPS),
+            self.run,
+            self.message.native,
+            self.figures,
+            self.stages,
+            self.clicks,
+            self.curves,
+            self.table,
+            self.runs.widget.native,
+            self.folds["Messages"],
+            self.folds["Folder"],
+        )
+
+    def _show_message(self) -> None:
+        text = self.desk.state.message
+        self.message.value = breakable(text)
+        self.message.visible = bool(text)
+
+    def _show_parts(self) -> None:
+        """Leave out what there is nothing to see of yet."""
+        state = self.desk.state
+        seen = state.run.status not in ("none", "preparing")
+        if seen and self.curves.isHidden() and state.run.alive:
+            # A training has begun: what there is to see of it may be below the window's end.
+            QTimer.singleShot(_PACE, self._look_at_run)
+        self.curves.setVisible(seen)
+        for part in (self.runs.widget.native, self.folds["Messages"]):
+            part.setVisible(bool(state.runs) or state.run.path is not None)
+
+    def _show_way(self) -> None:
+        self.folds[_CLICK_TRAINING].setVisible(self.desk.state.way == "crossfit")
+
+    def _look_at_run(self) -> None:
+        with suppress(RuntimeError):  # the widget is gone
+            self._scroll.ensureWidgetVisible(self.curves, 0, 8)
+            if self.desk.state.run.crossfit is not None:
+                self._scroll.ensureWidgetVisible(self.run, 0, 8)
+                self._scroll.ensureWidgetVisible(self.stages, 0, 8)
+
+    def _show_samples(self) -> None:
+        if self.desk.state.samples is not None:
+            self.samples = Picture(
+                self.desk.state.samples, "Samples, as they are learned from", self
+            )
+            self.samples.show()
+
+    def _show_home(self) -> None:
+        self.home.value = self.desk.state.home
+
+    def _show_pace(self) -> None:
+        """Look at a run while it goes on, and not longer."""
+        if self.desk.state.run.alive != self._polling.isActive():
+            (self._polling.start if self.desk.state.run.alive else self._polling.stop)()
+
+    def _ask_home(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Where runs are kept", self.desk.state.home)
+        if path:
+            self._controller.choose_home(path)
+
+    def _annotate(self, model: str) -> None:
+        """Open the Annotate widget, if it is not, and have it load a model."""
+        from napari_clickseg._qt.annotate.lease import lease
+
+        self._viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
+        held = lease(self._viewer)
+        held.controller.state.model = model
+        held.controller.load_model()
+        held.end()
+
+    def _layers_changed(self, _: object = None) -> None:
+        self._offering.start()
+
+    def _deliver(self) -> None:
+        self._controller.deliver()

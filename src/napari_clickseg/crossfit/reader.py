@@ -1,0 +1,137 @@
+"""Cross-fittings on disk, as the Train widget follows them. Knows neither layers nor Qt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_clickseg.crossfit.editing import can_edit
+from napari_clickseg.crossfit.folder import CrossfitFolder
+from napari_clickseg.crossfit.progress import CrossfitProgress, Figures, Part, Step, follow
+from napari_clickseg.crossfit.run import graph
+from napari_clickseg.crossfit.stages import is_done
+from napari_clickseg.training.reader import RunReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_clickseg.training.progress import RunProgress
+    from napari_clickseg.training.reader import Launch
+    from napari_clickseg.training.run_folder import RunFolder
+
+__all__ = ["CrossfitReader", "figures_of", "is_crossfit", "resume_arguments"]
+
+_NAMES = {"baseline": "baseline", "no_clicks": "no clicks", "clicks": "with clicks"}
+
+
+def is_crossfit(path: Path) -> bool:
+    """Whether a folder is that of a cross-fitting."""
+    return (path / "folds.csv").is_file()
+
+
+class CrossfitReader(RunReader):
+    """Reads a cross-fitting's events as they come, and those of the training that goes on.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+    launched : Launch, optional
+        The process that was just started for it.
+
+    Raises
+    ------
+    CrossfitError
+        By `look`, if it is none.
+    """
+
+    _follow = staticmethod(follow)
+
+    def __init__(self, path: Path, launched: Launch | None = None) -> None:
+        super().__init__(path, launched)
+        self.folder = CrossfitFolder(path)
+        self._training: tuple[Step, RunReader] | None = None
+        self._figures: Figures | None = None
+
+    def look(self) -> RunProgress:
+        """Read what is new and return what is known now."""
+        if self._known.crossfit is None:
+            self._known = replace(self._known, crossfit=CrossfitProgress(_parts(self.folder)))
+        found = super().look()
+        assert found.crossfit is not None
+        if found.status in ("finished", "stopped", "failed") and self._figures is None:
+            self._figures = figures_of(self.folder)
+        placed = self.folder.clicks.exists()
+        known = found.crossfit if found.alive else found.crossfit.halted()
+        crossfit = replace(
+            known,
+            placed=placed,
+            editable=placed and not found.alive and can_edit(self.folder),
+            figures=self._figures if not found.alive else None,
+        )
+        left = crossfit.seconds_left if found.status == "running" else None
+        return replace(self._with_training(found), crossfit=crossfit, seconds_left=left)
+
+    def _with_training(self, found: RunProgress) -> RunProgress:
+        """Add what is known of the training that goes on, or of the last one that did."""
+        assert found.crossfit is not None
+        step = found.crossfit.current or (None if self._training else found.crossfit.last)
+        run = self._run(step) if step is not None else None
+        if step is not None and run is not None:
+            if self._training is None or self._training[0] != step:
+                self._training = step, RunReader(run.path)
+        if self._training is None:
+            return found
+        known = self._training[1].look()
+        return replace(
+            found, curves=known.curves, epoch=known.epoch, epochs=known.epochs, device=known.device
+        )
+
+    def _run(self, step: Step) -> RunFolder | None:
+        stage, fold = step
+        if stage in ("baseline", "clicked") and fold is not None:
+            return self.folder.run(fold, stage)
+        return self.folder.final if stage == "final" else None
+
+
+def _parts(folder: CrossfitFolder) -> dict[Step, Part]:
+    """Return what is to be done, and what is there before anything is said of it."""
+    parts: dict[Step, Part] = {}
+    for stage, fold, _ in graph(folder):
+        done = is_done(folder, stage, fold)
+        parts[stage, fold] = Part("done", share=1.0) if done else Part()
+    return parts
+
+
+def figures_of(folder: CrossfitFolder) -> Figures | None:
+    """Return the report's main figures; None where no fold was measured."""
+    from napari_clickseg.crossfit.report import overview
+
+    found = overview(folder)
+    if found is None:
+        return None
+    values = found["all"]
+    rows = tuple(
+        (name, values[kind]["iou_imagewise"], values[kind]["dice_imagewise"])
+        for kind, name in _NAMES.items()
+    )
+    obeyed = found["obedience"][-1]  # all clicks, whatever the baseline's confidence
+    return Figures(rows, found["generated_clicks"], obeyed["obeyed"], obeyed["count"])
+
+
+def resume_arguments(folder: CrossfitFolder, *, pause: bool | None = None) -> list[str]:
+    """Return the command's arguments that go on with a cross-fitting.
+
+    Parameters
+    ----------
+    folder : CrossfitFolder
+        It pauses once the clicks are placed, if they are not and that was asked for.
+    pause : bool, optional
+        Whether it was; by default, what its last process was to do says so.
+    """
+    if pause is None:
+        started = [e for e in folder.log.events()[0] if e.get("event") == "started"]
+        stages = [one.get("stage") for one in started[-1].get("stages", ())] if started else []
+        pause = bool(stages) and "report" not in stages
+    until = ["--until", "clicks"] if pause and not folder.clicks.exists() else []
+    return ["crossfit", "--resume", "--out", str(folder.path), *until]

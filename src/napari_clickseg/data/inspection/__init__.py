@@ -1,0 +1,1 @@
+"""What is in a project, and what won't work."""

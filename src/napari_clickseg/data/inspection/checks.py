@@ -1,0 +1,220 @@
+"""What will not work, or not well, with the images of a project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_clickseg.data.inspection.facts import Problem
+from napari_clickseg.data.inspection.summary import named, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_clickseg.data.inspection.facts import Findings, ImageFacts
+
+__all__ = ["find_problems", "nothing_labelled"]
+
+_UNKNOWN = 255  # what many programs write where it is not known what a pixel is
+
+
+def find_problems(found: Findings) -> list[Problem]:
+    """Return what is wrong with the images as a whole, given all that could be read."""
+    if not any(image.pixels for image in found.images):
+        return [
+            Problem(
+                "no_annotation",
+                "No pixel is annotated anywhere; outline some objects first, and save them.",
+                True,
+            )
+        ]
+    checks = (_one_image, _one_group, _classes, _channels, _dtypes, _groups, _splits, _ids, _rest)
+    return [problem for check in checks for problem in check(found)]
+
+
+def _unit(found: Findings, image: ImageFacts) -> str:
+    """Return what must not be split: the group, unless there is one only."""
+    return image.group if len(found.groups) > 1 else image.name
+
+
+def _one_image(found: Findings) -> Iterator[Problem]:
+    if len(found.images) == 1:
+        yield Problem(
+            "one_image",
+            "One image is annotated, and one to train on and one to validate on are needed; "
+            "annotate another one.",
+            True,
+            (found.images[0].name,),
+        )
+
+
+def _one_group(found: Findings) -> Iterator[Problem]:
+    units = {_unit(found, image) for image in found.images if image.pixels}
+    if len(found.images) > 1 and len(units) == 1:
+        (unit,) = units
+        yield Problem(
+            "one_group",
+            f"All that is annotated is in {unit}, so there is nothing to train on or nothing to "
+            "validate on; annotate another group or image.",
+            True,
+            (unit,),
+        )
+
+
+def _classes(found: Findings) -> Iterator[Problem]:
+    if found.scheme != "classes" or len(found.ids) < 2:
+        return
+    for identifier in found.ids:
+        units = {_unit(found, image) for image in found.images if identifier in image.pixels}
+        if len(units) == 1 and len(found.images) > 1:
+            (unit,) = units
+            yield Problem(
+                "class_in_one_group",
+                f"The class {found.class_name(identifier)} is in {unit} only, so it can't be both "
+                "trained and validated; annotate it elsewhere too, or leave the class out.",
+                True,
+                (str(identifier),),
+            )
+
+
+def _channels(found: Findings) -> Iterator[Problem]:
+    if len(found.channels) < 2:
+        return
+    have = " and ".join(f"{n} ({number(count, 'image')})" for n, count in found.channels.items())
+    rgb = all(image.rgb or image.channels == 1 for image in found.images)
+    what = (
+        "grey ones are used as colour without colours."
+        if rgb
+        else "a model takes one number of channels; leave some images out."
+    )
+    yield Problem("channels", f"Images have different numbers of channels: {have}; {what}", not rgb)
+
+
+def _dtypes(found: Findings) -> Iterator[Problem]:
+    if len(found.dtypes) > 1:
+        have = " and ".join(f"{name} ({count})" for name, count in found.dtypes.items())
+        yield Problem(
+            "dtypes",
+            f"Images are of different dtypes: {have}; each is brought to the same range, but see "
+            "that they are of one kind.",
+            False,
+        )
+
+
+def _groups(found: Findings) -> Iterator[Problem]:
+    if found.ungrouped == len(found.images) > 1:
+        yield Problem(
+            "ungrouped",
+            "It is not known which images belong together (the same patient, specimen or field); "
+            "if some do, validation flatters. Give groups in index.csv.",
+            False,
+        )
+    elif 0 < found.ungrouped < len(found.images):
+        yield Problem(
+            "ungrouped",
+            f"{number(found.ungrouped, 'image has', 'images have')} no group and count each as "
+            "one of their own.",
+            False,
+        )
+    elif len(found.groups) == 1 < len(found.images):
+        yield Problem(
+            "leak",
+            f"All images are of one group ({found.images[0].group}), so training and validation "
+            "share it and validation flatters; annotate another one to know better.",
+            False,
+        )
+
+
+def _splits(found: Findings) -> Iterator[Problem]:
+    sides = {image.split for image in found.images} - {""}
+    if not sides:
+        return
+    of: dict[str, set[str]] = {}
+    for image in found.images:
+        of.setdefault(image.group, set()).add(image.split)
+    both = tuple(group for group, splits in of.items() if len(splits) > 1)
+    if both:
+        yield Problem(
+            "leak",
+            f"{number(len(both), 'group is', 'groups are')} in more than one split "
+            f"({named(both)}), so validation flatters.",
+            False,
+            both,
+        )
+    if {image.split for image in found.images} <= {"validation", "test"}:
+        yield Problem(
+            "split", "No image is left to train on; mark some as training in index.csv.", True
+        )
+    elif "validation" in sides:
+        yield from _unlabelled_side(found)
+
+
+def _unlabelled_side(found: Findings) -> Iterator[Problem]:
+    for what in ("train", "validate"):
+        marks = {"validation"} if what == "validate" else {"", "training"}
+        images = [image for image in found.images if image.split in marks]
+        if not any(image.pixels for image in images):
+            names = tuple(image.name for image in images)
+            yield Problem("split", nothing_labelled(what, names), True, names)
+
+
+def nothing_labelled(what: str, names: Sequence[str]) -> str:
+    """Say that in none of the images that are to train or to validate on anything is labelled."""
+    return (
+        f"Nothing that is to be learned is labelled in the images to {what} on ({named(names)}); "
+        "annotate another group, or mark others as training and validation in index.csv."
+    )
+
+
+def _ids(found: Findings) -> Iterator[Problem]:
+    if found.scheme != "classes":
+        return
+    if found.classes is None:
+        if _UNKNOWN in found.ids and len(found.ids) > 1:
+            yield Problem(
+                "ids",
+                f"Beside {named([str(i) for i in found.ids if i != _UNKNOWN])} there is the id "
+                '255; if it means unknown, write "ignore": 255 into classes.json.',
+                False,
+                (str(_UNKNOWN),),
+            )
+        return
+    known = {one.id for one in found.classes.classes}
+    strange = tuple(str(i) for i in found.ids if i not in known)
+    if strange and known:
+        yield Problem(
+            "ids",
+            f"{'The id' if len(strange) == 1 else 'The ids'} {named(strange)} in the masks "
+            "are not in classes.json; they count as classes without a name.",
+            False,
+            strange,
+        )
+    absent = tuple(one.name for one in found.classes.classes if one.id not in found.pixels)
+    if absent:
+        yield Problem(
+            "ids", f"Of {named(absent)} nothing is annotated, so it can't be learnt.", False, absent
+        )
+
+
+def _rest(found: Findings) -> Iterator[Problem]:
+    by_digest: dict[str, list[ImageFacts]] = {}
+    for image in found.images:
+        if image.digest:
+            by_digest.setdefault(image.digest, []).append(image)
+    same = [images for images in by_digest.values() if len({i.group for i in images}) > 1]
+    if same:
+        names = tuple(image.name for image in same[0])
+        yield Problem(
+            "duplicates",
+            f"{named(names)} are the same image in different groups, so validation flatters; "
+            f"keep one{f' (and {len(same) - 1} more like it)' if len(same) > 1 else ''}.",
+            False,
+            tuple(image.name for images in same for image in images),
+        )
+    if 2 * len(found.empties) > len(found.images):
+        yield Problem(
+            "empty",
+            f"{len(found.empties)} of {len(found.images)} masks are empty and are learnt as "
+            "'nothing there'; if some are not annotated yet, take their masks out of index.csv.",
+            False,
+            found.empties,
+        )

@@ -1,0 +1,412 @@
+"""From a prompt to network probabilities: where to look, and what to show the network.
+
+One `step` answers one more click. It looks at the object's window, and again where the look
+shows that the window should be another: closer for a small object, wider where the mask touches
+the window's border.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clickseg.core.guidance import encode
+from napari_clickseg.core.intensity import to_channels
+from napari_clickseg.core.mosaic import predict_mosaic, whole_window
+from napari_clickseg.core.window import Box, Window, first_window, object_window
+from napari_clickseg.engine.scouting import LENGTHS, Scouted, choose, describe, scouting_windows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_clickseg.core.clicks import Click, Prompt
+    from napari_clickseg.core.intensity import Intensity
+    from napari_clickseg.core.source import ImageSource
+    from napari_clickseg.models.card import ModelCard, ScoutingSpec
+
+__all__ = [
+    "Estimate",
+    "Estimator",
+    "anchors",
+    "with_background",
+]
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+_EIGHT = np.ones((3, 3), bool)
+_NOTHING = Box(0, 0, 0, 0)
+_TINY = 1e-6  # pixels: what floats may be off
+_FIRST_LOOKS = 4  # at the first click
+_LATER_LOOKS = 2  # at later ones, and after scouting, which counts as one
+_WIDER = 1.6  # more margin where the mask touches the window's border
+_STRAY = 0.02  # parts smaller than this share of the largest don't widen the window
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Estimate:
+    """The network's answer in its window.
+
+    Parameters
+    ----------
+    window : Window
+    probabilities : float32 (outputs, size, size)
+        Of the object; or of background and each class.
+    """
+
+    window: Window
+    probabilities: FloatArray
+
+    @property
+    def foreground(self) -> FloatArray:
+        """Probability of the foreground, float32 (size, size)."""
+        first: FloatArray = self.probabilities[0]
+        return first if self.probabilities.shape[0] == 1 else np.subtract(1.0, first)
+
+    def extent(self, least: float, shape: tuple[int, int]) -> Box:
+        """Return the box in the image outside of which the probability is below `least`."""
+        box = Box.of_mask(self.foreground > least)
+        if not box:
+            return box
+        window = self.window
+        top, left = window.to_image(box.top - 1.0, box.left - 1.0)
+        bottom, right = window.to_image(float(box.bottom), float(box.right))
+        edges = Box.from_edges(int(top), int(left), int(bottom) + 2, int(right) + 2)
+        return edges.intersection(window.visible(shape))
+
+    def part(self, extent: Box) -> FloatArray:
+        """Return the foreground's probability in `extent`, zero outside the window."""
+        seen = extent.intersection(self.window.box)
+        out = np.zeros(extent.shape, np.float32)
+        if seen:
+            part = self.window.to_box(self.foreground, seen)
+            out[seen.shift(-extent.top, -extent.left).slices] = part
+        return out
+
+    def classes(self, extent: Box, mask: BoolArray) -> npt.NDArray[np.uint8]:
+        """Return the most probable class of each pixel of `mask` in `extent`, uint8 ids from 1."""
+        if self.probabilities.shape[0] == 1 or not extent:
+            return mask.astype(np.uint8)
+        planes = np.ascontiguousarray(self.probabilities[1:].transpose(1, 2, 0))
+        best = self.window.to_box(planes, extent).argmax(axis=2)
+        return np.where(mask, best + 1, 0).astype(np.uint8)
+
+
+class Estimator:
+    """Answers prompts on one image.
+
+    Parameters
+    ----------
+    card : ModelCard
+    source : ImageSource
+    intensity : Intensity
+    forward : callable
+        float32 (K, N, N) → probabilities float32 (outputs, N, N).
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        source: ImageSource,
+        intensity: Intensity,
+        forward: Callable[[FloatArray], FloatArray],
+    ) -> None:
+        self.card, self.source, self.intensity, self.forward = card, source, intensity, forward
+        self._seen: OrderedDict[Window, FloatArray] = OrderedDict()
+
+    def step(self, prompt: Prompt, previous: Estimate | None) -> Estimate | None:
+        """Answer a prompt, given the answer to the one before it.
+
+        Parameters
+        ----------
+        prompt : Prompt
+            All clicks, and the starting mask.
+        previous : Estimate, optional
+            The answer to the prompt's first clicks; None where there was none.
+
+        Returns
+        -------
+        Estimate or None
+            None where there is nothing to go by: no mask and no positive click.
+        """
+        clicks = prompt.clicks
+        if self.card.encoding == "image" and not self._settled(prompt):
+            return previous or self.whole()  # clicks tell it nothing
+        if prompt.start is not None and previous is None:
+            if len(clicks) == prompt.settled:
+                return None  # the mask that is there is the answer
+            previous = self._from_mask(prompt)
+        if previous is None:
+            if not prompt.has_positive and not self.card.automatic:
+                return None
+            if not clicks and self.card.window.zoom is not None:
+                return self.whole()
+            estimate = self._scout(clicks)
+            previous = estimate  # or closer looks would forget what the first one found
+            closer_too = self.card.scouting is None
+        else:
+            beyond = self._beyond(previous, clicks[-1]) if clicks else _NOTHING
+            window = self._window_around(previous, clicks, beyond)
+            if window.size > self.card.window.size:  # all of it was looked at, window by window
+                window = replace(window, size=self.card.window.size)
+            estimate = self.look(window, clicks, previous)
+            closer_too = False  # later clicks look again only where the object runs out
+        for _ in range(1, _FIRST_LOOKS if closer_too else _LATER_LOOKS):
+            window = self._window_around(estimate, clicks)
+            window = replace(window, size=self.card.window.size)  # scouting has its own
+            wider = window.span > estimate.window.span
+            if window == estimate.window or not (wider or closer_too):
+                break
+            estimate = self.look(window, clicks, previous)
+        return estimate
+
+    def whole(self) -> Estimate:
+        """Predict all of the image without any click, window by window."""
+        card, shape = self.card, self.source.shape
+        zoom = card.window.zoom or card.window.size / max(shape)
+        window = whole_window(shape, zoom, card.window.size)
+        inputs = encode(
+            self._pixels(window),
+            [],
+            [],
+            None,
+            encoding=card.encoding,
+            radius=card.disk_radius,
+        )
+        inside = window.covers(shape)
+        return Estimate(window, predict_mosaic(self.forward, inputs, card.window.size, inside))
+
+    @staticmethod
+    def _settled(prompt: Prompt) -> bool:
+        """Whether a starting mask is the answer, without anything to add."""
+        return prompt.start is not None and len(prompt.clicks) == prompt.settled
+
+    def _scout(self, clicks: tuple[Click, ...]) -> Estimate:
+        """Look for the object of the first clicks, from several distances if the card says so."""
+        spec = self.card.scouting
+        positive = [click for click in clicks if click.positive]
+        if spec is None or len(positive) != 1 or len(spec.weights) not in LENGTHS:
+            return self.look(self._first_window(clicks), clicks, None)
+        estimates, described = self.scouted(clicks, spec)
+        return estimates[choose(described, spec.weights)]
+
+    def scouted(
+        self, clicks: tuple[Click, ...], spec: ScoutingSpec
+    ) -> tuple[list[Estimate], npt.NDArray[np.float64]]:
+        """Look at the only positive click from several distances, and describe what was found.
+
+        Parameters
+        ----------
+        clicks : tuple of Click
+            One of them positive.
+        spec : ScoutingSpec
+            Its weights are not used.
+
+        Returns
+        -------
+        estimates : list of Estimate
+            From far to near.
+        described : float64 (looks, features)
+            See `scouting.describe`.
+        """
+        at = next((click.y, click.x) for click in clicks if click.positive)
+        span = self.card.window.first_span
+        windows = scouting_windows(self.source.shape, at, spec.size, span, spec.looks, spec.factor)
+        estimates = [self.look(window, clicks, None) for window in windows]
+        looks = [
+            Scouted(e.window, e.foreground, *self._found(e, clicks), self._pixels(e.window))
+            for e in estimates
+        ]
+        return estimates, describe(looks, at)
+
+    def look(
+        self, window: Window, clicks: tuple[Click, ...], previous: Estimate | None
+    ) -> Estimate:
+        """Run the network once on a window.
+
+        Parameters
+        ----------
+        window : Window
+            What to look at.
+        clicks : tuple of Click
+            Those outside the window are not seen.
+        previous : Estimate, optional
+            What was found before, in whatever window.
+        """
+        card = self.card
+        positions = [(window.to_network(*click.pixel), click.positive) for click in clicks]
+        inputs = encode(
+            self._pixels(window),
+            [position for position, positive in positions if positive],
+            [position for position, positive in positions if not positive],
+            None if previous is None else previous.window.moved_to(window, previous.foreground),
+            encoding=card.encoding,
+            radius=card.disk_radius * window.size / card.window.size,
+        )
+        return Estimate(window, self.forward(inputs))
+
+    def _beyond(self, previous: Estimate, click: Click) -> Box:
+        """Return where a new click says that the object goes on, as a box; empty if it doesn't.
+
+        A positive click so far outside the mask means that the object reaches about as far
+        beyond it.
+        """
+        found = np.argwhere(previous.foreground > 0.5)
+        if not click.positive or found.size == 0:
+            return _NOTHING
+        window, pixel = previous.window, click.pixel
+        away = np.hypot(*(found - np.array(window.to_network(*pixel))).T).min()
+        reach = round(float(away) / window.zoom)
+        around = Box(pixel[0] - reach, pixel[1] - reach, 2 * reach + 1, 2 * reach + 1)
+        return around.intersection(Box(0, 0, *self.source.shape))
+
+    def _from_mask(self, prompt: Prompt) -> Estimate:
+        """Put a starting mask into the form of an answer."""
+        assert prompt.start is not None
+        window = self._object_window(self._in_reach(prompt.start.box, prompt.clicks))
+        visible = window.visible(self.source.shape)
+        mask = prompt.start.cut(visible).astype(np.float32)
+        origin = float(visible.top), float(visible.left)
+        foreground = window.from_image(mask, origin, (1.0, 1.0), self.source.shape)
+        if self.card.outputs == 1:
+            return Estimate(window, foreground[None])
+        others = np.repeat(foreground[None] / len(self.card.classes), len(self.card.classes), 0)
+        return Estimate(window, np.concatenate([1 - foreground[None], others]))
+
+    def _first_window(self, clicks: tuple[Click, ...]) -> Window:
+        shape, spec = self.source.shape, self.card.window
+        positive = tuple(click for click in clicks if click.positive)
+        if not positive:
+            middle = (shape[0] - 1) / 2, (shape[1] - 1) / 2
+            return first_window(shape, middle, spec.size, spec.largest_span)
+        window = first_window(shape, (positive[-1].y, positive[-1].x), spec.size, spec.first_span)
+        box = self._in_reach(_NOTHING, positive)
+        return window if window.box.contains(box) else self._object_window(box)
+
+    def _object_window(self, box: Box, *, wider: float = 1.0) -> Window:
+        spec = self.card.window
+        return object_window(
+            self.source.shape,
+            box,
+            spec.size,
+            margin=spec.margin * wider,
+            smallest=spec.smallest_span,
+            largest=spec.largest_span,
+        )
+
+    def _in_reach(self, box: Box, clicks: tuple[Click, ...]) -> Box:
+        """Widen a box by the clicks, but not beyond what one window can show.
+
+        Positive clicks come first and newer ones before older ones, so that a stray click far
+        away cannot take the window off the object.
+        """
+        newest_first = tuple(reversed(clicks))
+        for click in sorted(newest_first, key=lambda click: not click.positive):
+            wider = box.union(Box(*click.pixel, 1, 1))
+            if max(wider.shape) <= self.card.window.largest_span:
+                box = wider
+        return box
+
+    def _window_around(
+        self, estimate: Estimate, clicks: tuple[Click, ...], beyond: Box = _NOTHING
+    ) -> Window:
+        """Choose the window for what was found and the clicks; another one only if need be."""
+        window, shape = estimate.window, self.source.shape
+        found, touches = self._found(estimate, clicks)
+        wider = found.union(beyond)
+        fits = max(wider.shape) <= self.card.window.largest_span
+        box = self._in_reach(wider if fits else found, clicks)
+        if not found:
+            if not any(click.positive for click in clicks):
+                return window
+            if window.span <= self.card.window.size // 2 and window.box.contains(box):
+                return window
+            # Nothing there yet: look closer at the clicks.
+            m = window.span // 8
+            closer = Box(box.top - m, box.left - m, box.height + 2 * m, box.width + 2 * m)
+            return self._object_window(closer)
+        wanted = self._object_window(box, wider=_WIDER if touches else 1.0)
+        inside = window.visible(shape).contains(wanted.visible(shape))
+        ratio = wanted.span / window.span
+        if touches:
+            good = inside
+        else:
+            near = 1.0 < ratio <= 1.25 or (0.66 <= ratio <= 1.0 and inside)
+            good = near and window.box.contains(box)
+        return window if good else wanted
+
+    def _found(self, estimate: Estimate, clicks: tuple[Click, ...]) -> tuple[Box, bool]:
+        """Return the object's box in the image, and whether it runs out of the window."""
+        from scipy import ndimage
+
+        window, visible = estimate.window, estimate.window.visible(self.source.shape)
+        mask = estimate.foreground > 0.5
+        mask &= window.covers(self.source.shape)
+        if not mask.any():
+            return _NOTHING, False
+        parts, count = ndimage.label(mask, _EIGHT)
+        areas = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+        wanted = areas >= _STRAY * areas.max()
+        for click in clicks:
+            y, x = (round(v) for v in window.to_network(*click.pixel))
+            if click.positive and 0 <= min(y, x) <= max(y, x) < window.size and parts[y, x]:
+                wanted[parts[y, x] - 1] = True
+        box = Box.of_mask(np.concatenate([[False], wanted])[parts])
+        top, left = window.to_image(box.top - 0.5, box.left - 0.5)
+        bottom, right = window.to_image(box.bottom - 0.5, box.right - 0.5)
+        found = Box.from_edges(
+            *(math.floor(v + 0.5 + _TINY) for v in (top, left)),
+            *(math.ceil(v + 0.5 - _TINY) for v in (bottom, right)),
+        ).intersection(visible)
+        return found, self._touches(found, visible, 1 + window.span / window.size)
+
+    def _touches(self, found: Box, visible: Box, slack: float) -> bool:
+        """Whether a box comes as close as `slack` to a side of the window inside the image."""
+        height, width = self.source.shape
+        return (
+            (found.top - visible.top < slack and visible.top > 0)
+            or (found.left - visible.left < slack and visible.left > 0)
+            or (visible.bottom - found.bottom < slack and visible.bottom < height)
+            or (visible.right - found.right < slack and visible.right < width)
+        )
+
+    def _pixels(self, window: Window) -> FloatArray:
+        """Return the window of the image as the network takes it, float32 (C, size, size)."""
+        if window in self._seen:
+            self._seen.move_to_end(window)
+            return self._seen[window]
+        sample = self.source.read(window)
+        count = self.card.image_channels
+        if sample is None:
+            return np.zeros((count, window.size, window.size), np.float32)
+        values = self.intensity.apply(sample.values)
+        values = to_channels(values, count)
+        seen = window.from_image(values, sample.origin, sample.step, self.source.shape)
+        out = np.ascontiguousarray(seen.transpose(2, 0, 1))
+        if window.size > self.card.window.size:
+            return out  # a whole image is looked at once
+        self._seen[window] = out
+        if len(self._seen) > 8:
+            self._seen.popitem(last=False)
+        return out
+
+
+def with_background(probabilities: FloatArray) -> FloatArray:
+    """Put a background before classes (K, N, N) that overlap: what is left of the likeliest."""
+    if len(probabilities) == 1:
+        return probabilities
+    return np.concatenate([1 - probabilities.max(axis=0, keepdims=True), probabilities])
+
+
+def anchors(settled: int, n: int) -> list[int]:
+    """Return the numbers of clicks at which the model looks: each up to 20, then every tenth.
+
+    So a correction builds on what is shown, and a hundred clicks read from a file still cost
+    only about thirty looks.
+    """
+    middle = [k for k in range(settled + 1, n) if k <= settled + 20 or (k - settled) % 10 == 0]
+    return [settled, *middle, n] if n > settled else [n]

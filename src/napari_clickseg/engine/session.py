@@ -1,0 +1,256 @@
+"""A session on one image: clicks go in, masks come out.
+
+napari, the command line and the benchmarks all drive the `Session` of this module.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clickseg.core.clicks import Click, ClickError, ClickHistory, Prompt
+from napari_clickseg.core.intensity import Intensity, measure
+from napari_clickseg.core.masks import Patch, Refinement
+from napari_clickseg.core.source import ImageError
+from napari_clickseg.core.window import Box
+from napari_clickseg.engine.inference import Estimate, Estimator, anchors
+from napari_clickseg.engine.prediction import Prediction, predict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_clickseg.core.source import ImageSource
+    from napari_clickseg.engine.segmenter import Segmenter
+
+__all__ = ["Session", "Superseded", "starting_patch"]
+
+FloatArray = npt.NDArray[np.float32]
+_GAPS = (
+    "Some pixels are NaN or infinite: they count as the darkest or brightest; replace them "
+    "(numpy.nan_to_num) if they should not."
+)
+_REMEMBERED = 2**26  # bytes of the network's answers
+
+
+class Superseded(Exception):
+    """A prediction was given up because nobody wants it any more."""
+
+
+class Session:
+    """One image (plane): clicks go in, masks come out.
+
+    What is predicted depends on the image, the starting mask and the clicks in their order, and
+    on nothing else: not on how often or when `predict` was called.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+    source : ImageSource
+    intensity : Intensity, optional
+        Measured when first needed, by default.
+    start : Patch, optional
+        A mask to start from.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        source: ImageSource,
+        intensity: Intensity | None = None,
+        start: Patch | None = None,
+    ) -> None:
+        self.segmenter = segmenter
+        self.source = source
+        self.history = ClickHistory(Prompt(start=start))
+        self.refinement = Refinement()
+        self._given = intensity
+        self._estimator: Estimator | None = None
+        self._memory: OrderedDict[Prompt, Estimate | None] = OrderedDict()
+        self._preparing = threading.Lock()
+        self._lock = threading.Lock()
+        self._last_extent = Box(0, 0, 0, 0)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The image's height and width in pixels."""
+        return self.source.shape
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know about how the image is read, a line each."""
+        estimator = self._estimator
+        if estimator is None or not estimator.intensity.gaps:
+            return self.source.notices
+        return (*self.source.notices, _GAPS)
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        """The clicks on the current object."""
+        return self.history.clicks
+
+    @property
+    def intensity(self) -> Intensity:
+        """The intensities that become 0 and 1; measured once, when first asked for."""
+        return self._prepared().intensity
+
+    def click(self, y: float, x: float, positive: bool = True) -> Prompt:
+        """Add a click.
+
+        Parameters
+        ----------
+        y, x, positive
+            See `Click`.
+
+        Raises
+        ------
+        ClickError
+            If the click is outside the image, or not a number.
+        """
+        try:
+            click = Click(float(y), float(x), bool(positive))
+        except TypeError as error:
+            raise ClickError(f"The click ({y}, {x}) is not a position; give numbers.") from error
+        self.check(click)
+        self.history = self.history.add(click)
+        return self.history.present
+
+    def check(self, click: Click) -> None:
+        """Raise `ClickError` if the click is outside the image."""
+        if not click.inside(self.shape):
+            height, width = self.shape
+            raise ClickError(
+                f"The click ({click.y:g}, {click.x:g}) is outside the image, whose pixels go "
+                f"from (0, 0) to ({height - 1}, {width - 1}); click on the image."
+            )
+
+    def undo(self) -> None:
+        """Take the last click, start or commit back; nothing happens at the beginning."""
+        self.history = self.history.undo()
+
+    def redo(self) -> None:
+        """Do again what was undone; nothing happens where nothing was."""
+        self.history = self.history.redo()
+
+    def reset(self) -> None:
+        """Begin again with neither clicks nor mask; `undo` brings them back."""
+        self.history = self.history.clear()
+
+    def start_from(self, mask: npt.NDArray[Any] | Patch | None) -> None:
+        """Begin again from a mask (Y, X) or Patch; `undo` brings the clicks back.
+
+        Raises
+        ------
+        ImageError
+            If the mask has another shape than the image, or the patch lies outside it.
+        """
+        patch = None if mask is None else starting_patch(mask, self.shape)
+        self.history = self.history.start_from(patch)
+
+    def commit(self) -> Patch:
+        """Accept the current mask: return it and begin the next object; can be undone."""
+        patch = self.evaluate(self.history.present, self.refinement).patch
+        self.history = self.history.clear()
+        return patch
+
+    def predict(self) -> Prediction:
+        """Predict the mask for the clicks so far.
+
+        The class-agnostic default model answers an empty mask until the first positive click.
+        """
+        found = self.evaluate(self.history.present, self.refinement)
+        changed = found.extent.union(self._last_extent)
+        self._last_extent = found.extent
+        return Prediction(
+            found.shape, found.extent, found.part, found.mask_part, found.class_part, changed
+        )
+
+    def evaluate(
+        self,
+        prompt: Prompt,
+        refinement: Refinement | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Prediction:
+        """Predict for any prompt, without changing the session; may run on a worker thread.
+
+        Parameters
+        ----------
+        prompt : Prompt
+            Clicks and starting mask.
+        refinement : Refinement, optional
+            How the probability becomes a mask; by default at 0.5, as it is.
+        stop : callable
+            Asked between the steps; True gives the prediction up.
+
+        Raises
+        ------
+        ClickError
+            If a click is outside the image.
+        Superseded
+            If `stop` said so. What was worked out by then is remembered.
+        """
+        for click in prompt.clicks:
+            self.check(click)
+        with self._lock:
+            estimate = self._estimate(prompt, stop)
+        return predict(prompt, estimate, self.shape, refinement or Refinement())
+
+    def seen_image(self) -> FloatArray:
+        """Return what the model sees of the image: float32 (Y, X, C) in 0 … 1, whole."""
+        return self.intensity.apply(self.source.read_all())
+
+    def _prepared(self) -> Estimator:
+        with self._preparing:
+            if self._estimator is None:
+                card = self.segmenter.card
+                intensity = self._given or measure(self.source, trim=card.intensity_trim)
+                self._estimator = Estimator(card, self.source, intensity, self.segmenter.forward)
+            return self._estimator
+
+    def _estimate(self, prompt: Prompt, stop: Callable[[], bool]) -> Estimate | None:
+        """Work through the clicks, each step beginning with the answer to the one before."""
+        estimator = self._prepared()
+        estimate: Estimate | None = None
+        chain = [prompt.first(n) for n in anchors(prompt.settled, len(prompt.clicks))]
+        known = 0
+        for index, partial in reversed(list(enumerate(chain))):
+            if partial in self._memory:
+                estimate, known = self._memory[partial], index + 1
+                self._memory.move_to_end(partial)
+                break
+        for partial in chain[known:]:
+            if stop():
+                raise Superseded
+            estimate = estimator.step(partial, estimate)
+            self._memory[partial] = estimate
+            self._forget()
+        return estimate
+
+    def _forget(self) -> None:
+        """Forget the answers that were not asked for in the longest time."""
+        sizes = [0 if e is None else e.probabilities.nbytes for e in self._memory.values()]
+        while sum(sizes) > _REMEMBERED and len(sizes) > 1:
+            self._memory.popitem(last=False)
+            sizes.pop(0)
+
+
+def starting_patch(mask: npt.NDArray[Any] | Patch, shape: tuple[int, int]) -> Patch | None:
+    """Cut a starting mask to what is in it; None where that is nothing."""
+    if not isinstance(mask, Patch):
+        mask = np.asarray(mask)
+        if mask.shape != shape:
+            raise ImageError(
+                f"The mask's shape {mask.shape} is not the image's {shape}; "
+                "give a mask of the same image."
+            )
+        mask = Patch.of(mask)
+    if not Box(0, 0, *shape).contains(mask.box):
+        raise ImageError(
+            f"The mask's box {mask.box} reaches out of the image, whose shape is {shape}; "
+            "give a mask of the same image."
+        )
+    return mask or None

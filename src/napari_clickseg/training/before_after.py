@@ -1,0 +1,258 @@
+"""Whether a training helped: the models before and after it, on its validation images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.masks import read_labels
+from napari_clickseg.engine.segmenter import Segmenter, load_segmenter
+from napari_clickseg.evaluation.metrics import overlap
+from napari_clickseg.evaluation.noc import JITTER_REPEATS, JITTER_SIGMA, NocSpec, evaluate_image
+from napari_clickseg.models.checkpoint import read_card
+from napari_clickseg.models.registry import find_model
+from napari_clickseg.training.defaults import automatic
+from napari_clickseg.training.selection import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from napari_clickseg.data.project import Record
+    from napari_clickseg.evaluation.metrics import Overlap
+    from napari_clickseg.evaluation.noc import ObjectResult
+    from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.training.prepare import Prepared
+    from napari_clickseg.training.run_folder import RunFolder
+
+    Row = dict[str, Any]
+
+__all__ = ["did_it_help"]
+
+_CLICKED = 12  # validation images that are clicked on, at the most
+_EMPTY = 3  # further ones in which there is nothing, for models that need no click
+_TARGETS = (85, 90)  # IoU, in percent
+_FIGURES = (("IoU", "iou_macro"), ("Dice", "dice_macro"))
+_NO_CLICKS = "none, as the model takes no clicks"
+
+
+def did_it_help(
+    prepared: Prepared,
+    before: ModelCard | None,
+    run: RunFolder,
+    *,
+    device: str = "auto",
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Row]:
+    """Compare the model before and after the training on the validation images.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        Which images and classes.
+    before : ModelCard or None
+        Of the model that was started from.
+    run : RunFolder
+        Has the model after.
+    device : str
+        Where both run.
+    stop : callable
+        Asked between images; True leaves the rest out.
+
+    Returns
+    -------
+    list of dict
+        Rows with "metric", "before" and "after"; None where a model can't do it, or finds other
+        classes. Of a model that takes clicks, "NoC@85" is the number of clicks to an IoU of 0.85;
+        of another one "note" says why there is none.
+    """
+    after = read_card(run.model)
+    if prepared.spec.task != "click":
+        return _task_rows(prepared, before, after, device, stop)
+    models = {
+        "before": _clickable(prepared.spec.start, device) if before is not None else None,
+        "after": load_segmenter(run.model, device),
+    }
+    seen = _seen(prepared)
+    rows = _rows(
+        {name: _without_click(model, prepared, seen, stop) for name, model in models.items()},
+        {f"{figure} without a click": figure for figure in ("IoU", "Dice")},
+    )
+    rows = [row for row in rows if row["before"] is not None or row["after"] is not None]
+    ignore, seed = prepared.classes.ignore, prepared.spec.seed
+    ways = {
+        "": (NocSpec(ignore=ignore, seed=seed), (1, 3, 5)),
+        ", jittered clicks": (
+            NocSpec(ignore=ignore, seed=seed, jitter=JITTER_SIGMA, repeats=JITTER_REPEATS),
+            (1,),
+        ),
+    }
+    for suffix, (spec, after_clicks) in ways.items():
+        found = {
+            name: _clicked(model, prepared, seen.some, spec, stop) for name, model in models.items()
+        }
+        figures = {name: _summed(results, after_clicks) for name, results in found.items()}
+        names = [f"NoC@{percent}" for percent in _TARGETS]
+        names += [f"{what} {_after(n)}" for what in ("IoU", "Dice") for n in after_clicks]
+        rows += _rows(figures, {f"{name}{suffix}": name for name in names})
+    return rows
+
+
+def _rows(figures: dict[str, dict[str, float]], names: dict[str, str]) -> list[Row]:
+    """Return rows of the table, named as on the left, of the figures named as on the right."""
+    return [
+        {"metric": text, **{model: found.get(name) for model, found in figures.items()}}
+        for text, name in names.items()
+    ]
+
+
+def _after(clicks: int) -> str:
+    return "after a click" if clicks == 1 else f"after {clicks} clicks"
+
+
+# ---- models that take no clicks
+
+
+def _task_rows(
+    prepared: Prepared,
+    before: ModelCard | None,
+    after: ModelCard,
+    device: str,
+    stop: Callable[[], bool],
+) -> list[Row]:
+    """Compare task models: the best round's figures with those of the start."""
+    found: dict[str, dict[str, float]] = {
+        "before": {},
+        "after": after.metrics.get("validation", {}),
+    }
+    if before is not None and _finds_the_same(before, after) and not stop():
+        found["before"] = _start_measured(prepared, device)
+    names = {text: name for text, name in _FIGURES if name in found["after"]}
+    targets = ", ".join(f"NoC@{percent}" for percent in _TARGETS)
+    none = {"metric": targets, "before": None, "after": None, "note": _NO_CLICKS}
+    return [*_rows(found, names), none]
+
+
+def _finds_the_same(before: ModelCard, after: ModelCard) -> bool:
+    """Whether the start is a task model of the same classes."""
+    same = (before.classes, before.class_ids) == (after.classes, after.class_ids)
+    return before.encoding == "image" and same
+
+
+def _start_measured(prepared: Prepared, device: str) -> dict[str, float]:
+    from napari_clickseg.training.classes.task import measured
+
+    spec = prepared.spec
+    segmenter = load_segmenter(spec.start, device, half=spec.amp)
+    return measured(segmenter, prepared.validation, prepared.classes).metrics
+
+
+# ---- models that take clicks
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Validation images that hold an object, and some that hold none."""
+
+    some: tuple[Record, ...]
+    empty: tuple[Record, ...]
+
+
+def _clickable(start: str, device: str) -> Segmenter | None:
+    """Return the model that was started from, if it takes clicks."""
+    name = "default" if start == "imagenet" else start
+    if read_card(find_model(name).path).encoding == "image":
+        return None
+    return load_segmenter(name, device)
+
+
+def _seen(prepared: Prepared) -> _Seen:
+    """Choose the images that are looked at."""
+    records, ignore = prepared.validation.records, prepared.classes.ignore
+    empties, least = _EMPTY if automatic(prepared.spec) else 0, NocSpec().least
+
+    def holds(index: int) -> bool:
+        ids, counts = np.unique(_truth(records[index], prepared), return_counts=True)
+        there = zip(ids.tolist(), counts.tolist(), strict=True)
+        return any(i not in (0, ignore) and n >= least for i, n in there)
+
+    some, empty = choose(len(records), holds, _CLICKED, empties=empties)
+    return _Seen(tuple(records[i] for i in some), tuple(records[i] for i in empty[:empties]))
+
+
+def _clicked(
+    segmenter: Segmenter | None,
+    prepared: Prepared,
+    records: Sequence[Record],
+    spec: NocSpec,
+    stop: Callable[[], bool],
+) -> list[ObjectResult]:
+    results: list[ObjectResult] = []
+    for record in records if segmenter is not None else ():
+        if stop():
+            break
+        assert segmenter is not None
+        image = read_plane(record.image).read_all()
+        results += evaluate_image(segmenter, image, _truth(record, prepared), spec, record.name)
+    return results
+
+
+def _summed(results: Sequence[ObjectResult], after: Sequence[int]) -> dict[str, float]:
+    if not results:
+        return {}
+    found = {
+        f"NoC@{percent}": float(np.mean([r.noc(percent / 100) for r in results]))
+        for percent in _TARGETS
+    }
+    for n in after:
+        ious = np.array([r.ious[n - 1] for r in results])
+        found[f"IoU {_after(n)}"] = float(ious.mean())
+        found[f"Dice {_after(n)}"] = float((2 * ious / (1 + ious)).mean())
+    return found
+
+
+def _without_click(
+    segmenter: Segmenter | None, prepared: Prepared, seen: _Seen, stop: Callable[[], bool]
+) -> dict[str, float]:
+    """Return the means over images of what is found without a click, if the model does that."""
+    if segmenter is None or not segmenter.card.automatic:
+        return {}
+    found: list[Overlap] = []
+    ignore = prepared.classes.ignore
+    for record in (*seen.some, *seen.empty):
+        if stop():
+            break
+        truth = _truth(record, prepared)
+        unknown = np.asarray(truth == ignore) if ignore is not None else None
+        mask = segmenter.start(read_plane(record.image).read_all()).predict().mask
+        found.append(overlap(mask, np.asarray(truth != 0), unknown))
+    if not found:
+        return {}
+    return {
+        "IoU": float(np.mean([one.iou for one in found])),
+        "Dice": float(np.mean([one.dice for one in found])),
+    }
+
+
+def _truth(record: Record, prepared: Prepared) -> npt.NDArray[Any]:
+    """Return the ids that are clicked on: what is not learned is background.
+
+    What a model finds without a click is one thing.
+    """
+    from napari_clickseg.training.clicks.project import connected_parts
+
+    labels, spec, ignore = read_labels(record.mask), prepared.spec, prepared.classes.ignore
+    kept = np.isin(labels, spec.classes) if spec.classes else labels > 0
+    objects = np.where(kept & (labels != ignore), labels, 0).astype(np.int64)
+    if automatic(spec):
+        objects = (objects > 0).astype(np.int64)
+    elif spec.scheme == "classes":
+        objects = connected_parts(objects).astype(np.int64)
+    if ignore is not None:
+        objects[objects == ignore] = objects.max() + 1
+        objects[labels == ignore] = ignore
+    return objects

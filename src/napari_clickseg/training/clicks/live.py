@@ -1,0 +1,369 @@
+"""Annotations that are going on while a network learns.
+
+A fixed number of objects is being annotated at any time. Each training step takes some of them;
+what the network answers becomes their previous prediction, the next click is put on its errors,
+and the window follows the object as it will at run time. So every prediction is learned from,
+first clicks and late ones are mixed in every batch, and no prediction is made for its own sake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_clickseg.core.regions import place_clicks
+from napari_clickseg.core.voronoi import place_points
+from napari_clickseg.training.clicks.appearance import augment_intensity
+from napari_clickseg.training.clicks.samples import Subject, View, least_span
+from napari_clickseg.training.clicks.simulate import (
+    ClickMaps,
+    likeness_maps,
+    next_clicks,
+    perturbed,
+    surroundings,
+)
+
+if TYPE_CHECKING:
+    from napari_clickseg.training.clicks.record import Record
+
+__all__ = ["Annotation", "Lesson", "LiveAnnotations", "Source", "mean_length"]
+
+_LEAST = 9  # network pixels of an object that is worth a look
+_SCOUT = 0.4  # share of the annotations that begin with a look around a click, near or far
+_WHOLE = 0.15  # share of the others that begin with a look at the whole image
+_FAR, _NEAR = 2.2, 1.15  # window's side over the object's: the window is moved beyond these
+_FOLLOW, _WANDER = 0.6, 0.1  # share of the windows moved: where they should be, where not
+_BEGUN = 0.15  # share of the annotations that begin with a mask
+_AROUND = 0.1  # share of those that begin with a mask of the thing around the object
+_LONG, _LONGER = 0.2, 3  # share of the annotations that may go on for so many times as long
+_SPREAD = 0.12  # share of those that begin with several clicks, spread by their Voronoi cells
+_ESTRANGED = 0.12  # share of the views that look like nothing that was ever seen
+_MOST_SPREAD = 5  # clicks on an object of which nothing was found yet
+
+
+@dataclass
+class Annotation:
+    """One object that is being annotated.
+
+    Parameters
+    ----------
+    subject : Subject
+    view : View
+        What the network sees now.
+    image, target : Tensor (C, N, N), (1, N, N)
+    previous : Tensor (1, N, N)
+        Probabilities before the newest click.
+    clicks : list of (float, float, bool)
+        y, x in network pixels; True for positive ones.
+    step, steps : int
+        Predictions so far, and after how many it ends.
+    ignored : Tensor (1, N, N), optional
+        1 where pixels count neither way.
+    """
+
+    subject: Subject
+    view: View
+    image: Tensor
+    target: Tensor
+    previous: Tensor
+    clicks: list[tuple[float, float, bool]]
+    step: int
+    steps: int
+    ignored: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A batch to learn from.
+
+    Parameters
+    ----------
+    chosen : tuple of int
+        Which annotations these are.
+    image, target, previous : Tensor (B, C, N, N), (B, 1, N, N), (B, 1, N, N)
+    maps : ClickMaps
+    likeness : Tensor (B, 4, N, N), or (B, 0, N, N)
+        See `core.guidance.likeness`; empty where the encoding has no room for it.
+    steps : Tensor (B,)
+        How many predictions each has had.
+    ignored : Tensor (B, 1, N, N), optional
+        1 where pixels count neither way.
+    """
+
+    chosen: tuple[int, ...]
+    image: Tensor
+    target: Tensor
+    previous: Tensor
+    maps: ClickMaps
+    likeness: Tensor
+    steps: Tensor
+    ignored: Tensor | None = None
+
+    @property
+    def inputs(self) -> Tensor:
+        """What the network takes, as `core.guidance.encode` orders it: (B, K, N, N)."""
+        parts = (self.image, self.maps.positive, self.maps.negative, self.previous, self.likeness)
+        return torch.cat(parts, 1)
+
+
+class Source(Protocol):
+    """Where images come from."""
+
+    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+        """Draw n images that hold an object."""
+        ...
+
+
+class LiveAnnotations:
+    """A number of objects that are being annotated.
+
+    Parameters
+    ----------
+    pool : Pool or ProjectPool
+        Where images come from.
+    size : int
+        The network's window in pixels.
+    radius : float
+        Of the click disks, in pixels.
+    steps : int
+        Predictions of most annotations, at the most; how many is drawn evenly. Some go on for
+        longer, as a hard object is clicked on twenty times.
+    count : int
+        How many are going on at a time.
+    rng, generator : numpy.random.Generator, torch.Generator
+        Decide everything.
+    device : torch.device
+        Where the network is.
+    likeness : bool
+        Whether the network is told how much pixels look like what was clicked on.
+    """
+
+    def __init__(
+        self,
+        pool: Source,
+        size: int,
+        *,
+        radius: float,
+        steps: int,
+        count: int,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+        device: torch.device,
+        likeness: bool = False,
+    ) -> None:
+        self.likeness = likeness
+        self.pool, self.size, self.radius, self.steps, self.count = pool, size, radius, steps, count
+        self.rng, self.generator, self.device = rng, generator, device
+        self.going_on: list[Annotation] = []
+
+    def lesson(self, n: int) -> Lesson:
+        """Take `n` of the annotations at random."""
+        missing = self.count - len(self.going_on)
+        if missing > 0:
+            self.going_on += self._begin(missing)
+        chosen = tuple(int(i) for i in self.rng.choice(self.count, n, replace=False))
+        some = [self.going_on[i] for i in chosen]
+        image = torch.stack([a.image for a in some])
+        return Lesson(
+            chosen,
+            image,
+            torch.stack([a.target for a in some]),
+            torch.stack([a.previous for a in some]),
+            self._maps(some),
+            likeness_maps(image, [a.clicks for a in some]) if self.likeness else image[:, :0],
+            torch.tensor([a.step for a in some], device=self.device),
+            _ignored(some),
+        )
+
+    @torch.no_grad()
+    def advance(self, lesson: Lesson, answers: Tensor) -> None:
+        """Go on with what the network answered, probabilities (B, 1, N, N)."""
+        over, clicked = [], []
+        for i, answer in zip(lesson.chosen, answers, strict=True):
+            annotation = self.going_on[i]
+            annotation.step += 1
+            annotation.previous = answer
+            if annotation.step >= annotation.steps:
+                over.append(i)
+                continue
+            moves = self.rng.random() < self._restlessness(annotation)
+            if not moves or self.rng.random() < 0.5:  # else only another look at the same clicks
+                clicked.append(annotation)
+            if self.rng.random() < 0.12:  # several clicks before the next look
+                clicked.append(annotation)
+            if moves:
+                self._click(clicked)
+                clicked = []
+                if not self._move(annotation):
+                    over.append(i)
+        self._click(clicked)
+        for i, new in zip(over, self._begin(len(over)), strict=True):
+            self.going_on[i] = new
+        for i in lesson.chosen:
+            if self.going_on[i].step:
+                self.going_on[i].previous = self._degraded(self.going_on[i].previous)
+
+    def _begin(self, n: int) -> list[Annotation]:
+        begun: list[Annotation] = []
+        while len(begun) < n:
+            record = self.pool.draw(self.rng, 1)[0]
+            subject = Subject.draw(record, self.rng, together=True)
+            scouting = self.rng.random() < _SCOUT
+            view = subject.scouting(self.rng) if scouting else subject.any_view(self.rng, _WHOLE)
+            annotation = self._look(subject, view)
+            if annotation is not None:  # an object may have been shifted out
+                begun.append(annotation)
+        for annotation in begun:
+            annotation.steps = self._length()
+            if self.rng.random() < _BEGUN:
+                annotation.previous = perturbed(annotation.target[None], self.generator)[0]
+            if self.rng.random() < _SPREAD:
+                annotation.clicks += self._spread(annotation)
+        self._click([annotation for annotation in begun if not annotation.clicks])
+        mistaken = [annotation for annotation in begun if self.rng.random() < _AROUND]
+        for annotation in mistaken:
+            image, target = annotation.image, annotation.target
+            annotation.previous = surroundings(image, target, self.generator)
+        self._click(mistaken)
+        return begun
+
+    def _length(self) -> int:
+        """Draw after how many predictions an annotation ends: mostly few, sometimes many."""
+        many = self.steps > 1 and self.rng.random() < _LONG
+        return int(self.rng.integers(1, self.steps * (_LONGER if many else 1) + 1))
+
+    def _spread(self, annotation: Annotation) -> list[tuple[float, float, bool]]:
+        """Return several clicks at once: on the errors of the mask that is there, or the object."""
+        found, truth = (
+            np.asarray(part[0].cpu() > 0.5) for part in (annotation.previous, annotation.target)
+        )
+        seed = int(self.rng.integers(2**31))
+        if found.any():
+            return [(c.y, c.x, c.positive) for c in place_clicks(found, truth, seed=seed)]
+        points = place_points(truth, int(self.rng.integers(2, _MOST_SPREAD + 1)), seed=seed)
+        return [(float(y), float(x), True) for y, x in points]
+
+    def _look(self, subject: Subject, view: View) -> Annotation | None:
+        view = subject.placed(view, self.size, self.rng)
+        image, target = (part.to(self.device) for part in subject.cut(view, self.size))
+        if float(target.sum()) < _LEAST:
+            return None
+        image = augment_intensity(image, self.generator, estranged=_ESTRANGED)
+        return Annotation(subject, view, image[0], target[0], torch.zeros_like(target[0]), [], 0, 0)
+
+    def _restlessness(self, annotation: Annotation) -> float:
+        """Return how often the window should be moved now."""
+        ratio = annotation.view.span / annotation.subject.extent
+        could = annotation.view.span > least_span(self.size) * 1.2
+        return _FOLLOW if ratio < _NEAR or (ratio > _FAR and could) else _WANDER
+
+    def _move(self, annotation: Annotation) -> bool:
+        """Look at the object in another window; False where nothing of it is seen there."""
+        subject, old = annotation.subject, annotation.view
+        follow = self.rng.random() < 0.85
+        view = subject.zoomed(self.rng, _NEAR, _FAR) if follow else subject.any_view(self.rng)
+        seen = self._look(subject, view)
+        if seen is None:
+            return False
+        factor, offset = subject.between(old, seen.view)
+        theta = torch.tensor(
+            [[factor, 0, offset[0]], [0, factor, offset[1]]],
+            dtype=torch.float32,
+            device=self.device,
+        )
+        grid = F.affine_grid(theta[None], [1, 1, self.size, self.size], align_corners=False)
+        moved = F.grid_sample(annotation.previous[None], grid, align_corners=False)[0]
+        half = self.size / 2
+        annotation.clicks = [
+            (
+                (((y + 0.5) / half - 1 - offset[1]) / factor + 1) * half - 0.5,
+                (((x + 0.5) / half - 1 - offset[0]) / factor + 1) * half - 0.5,
+                positive,
+            )
+            for y, x, positive in annotation.clicks
+        ]
+        annotation.view, annotation.image, annotation.target = seen.view, seen.image, seen.target
+        annotation.previous, annotation.ignored = moved, seen.ignored
+        return True
+
+    def _degraded(self, previous: Tensor) -> Tensor:
+        """Make the previous prediction coarser, or lose it, now and then."""
+        if self.rng.random() < 0.15:
+            factor = int(self.rng.integers(2, 5))
+            small = F.avg_pool2d(previous[None], factor)
+            size = (self.size, self.size)
+            previous = F.interpolate(small, size, mode="bilinear", align_corners=False)[0]
+        return torch.zeros_like(previous) if self.rng.random() < 0.05 else previous
+
+    def _maps(self, some: list[Annotation]) -> ClickMaps:
+        maps = ClickMaps.empty(len(some), self.size, self.radius, self.device)
+        for k in range(max(len(a.clicks) for a in some)):
+            which = [i for i, a in enumerate(some) if k < len(a.clicks)]
+            rows, columns, positive = zip(*(some[i].clicks[k] for i in which), strict=True)
+            part = maps.take(torch.tensor(which, device=self.device))
+            kinds = torch.tensor(positive, device=self.device)
+            ys, xs = (torch.tensor(v, device=self.device) for v in (rows, columns))
+            part.add(ys, xs, kinds, torch.ones_like(kinds))
+            maps.put(torch.tensor(which, device=self.device), part)
+        return maps
+
+    def _click(self, some: list[Annotation]) -> None:
+        """Put one click on the largest error of each; an annotation may come twice."""
+        again: list[Annotation] = []
+        once: list[Annotation] = []
+        for annotation in some:
+            (again if any(annotation is other for other in once) else once).append(annotation)
+        if not once:
+            return
+        maps = self._maps(once)
+        target = torch.stack([a.target for a in once])
+        found = (torch.stack([a.previous for a in once]) > 0.5).float()
+        clicked = torch.clamp(maps.positive + maps.negative, max=1.0)
+        wrong = torch.cat([target * (1 - found), (1 - target) * found], 1) * (1 - clicked)
+        # The very first click of an object is always positive.
+        fresh = torch.tensor([not a.clicks for a in once], device=self.device)
+        fresh &= found.sum(dim=(1, 2, 3)) == 0
+        wrong[fresh, 0:1] = target[fresh]
+        ignored = _ignored(once)
+        if ignored is not None:
+            wrong = wrong * (1 - ignored)
+        rows, columns, positive, valid = next_clicks(wrong, self.generator)
+        shape = (2, rows.shape[0])
+        jitter = torch.randn(shape, generator=self.generator, device=self.device)
+        jitter = (jitter * self.radius * 0.4).round().long()
+        last = self.size - 1
+        y, x = (rows + jitter[0]).clamp(0, last), (columns + jitter[1]).clamp(0, last)
+        index = torch.arange(rows.shape[0], device=self.device)
+        right = (target[index, 0, y, x] > 0.5) == positive
+        ys, xs = torch.where(right, y, rows).tolist(), torch.where(right, x, columns).tolist()
+        for annotation, y_, x_, kind, there in zip(
+            once, ys, xs, positive.tolist(), valid.tolist(), strict=True
+        ):
+            if there:
+                annotation.clicks.append((float(y_), float(x_), bool(kind)))
+        self._click(again)
+
+
+def mean_length(steps: int) -> float:
+    """Return how many predictions an annotation has on average, where most have up to `steps`.
+
+    Parameters
+    ----------
+    steps : int
+        As of `LiveAnnotations`.
+    """
+    few, many = (steps + 1) / 2, (steps * _LONGER + 1) / 2
+    return few if steps == 1 else (1 - _LONG) * few + _LONG * many
+
+
+def _ignored(some: list[Annotation]) -> Tensor | None:
+    """Return what counts neither way in each, (B, 1, N, N); None where all counts."""
+    if all(annotation.ignored is None for annotation in some):
+        return None
+    nothing = torch.zeros_like(some[0].target)
+    return torch.stack([nothing if a.ignored is None else a.ignored for a in some])

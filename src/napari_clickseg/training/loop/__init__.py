@@ -1,0 +1,1 @@
+"""The loop that trains; nothing in it knows the task."""

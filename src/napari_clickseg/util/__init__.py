@@ -1,0 +1,1 @@
+"""Files, text and history: what every other room may use."""

@@ -1,0 +1,687 @@
+"""Going through a queue: what is corrected becomes the mask, and nothing of it is ever lost."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_clickseg._napari.project.pairs import pairs_of
+from napari_clickseg._napari.review.controller import ReviewController
+from napari_clickseg._napari.review.drafts import place_of
+from napari_clickseg._napari.viewer.actions import Action
+from napari_clickseg.data.annotations import read_clicks
+from napari_clickseg.data.classes import ProjectClass, ProjectClasses
+from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.project import Record, read_project
+from napari_clickseg.data.review import ReviewQueue
+from napari_clickseg.data.writer import ProjectWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SHAPE = (60, 80)
+ON, OTHER, OFF = (15, 15), (40, 50), (5, 70)  # pixels of two predicted objects, and of none
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+    for name in ("show_error", "show_info"):
+        monkeypatch.setattr(f"napari_clickseg._napari.review.controller.{name}", said.append)
+    return said
+
+
+def prediction() -> np.ndarray:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[10:20, 10:22] = 1
+    labels[35:50, 40:60] = 2
+    return labels
+
+
+def picture(seed: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, shape).astype(np.uint8)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An annotated image and three with predictions, c the most uncertain and a the least."""
+    writer = ProjectWriter(tmp_path / "project")
+    writer.set_classes(ProjectClasses(scheme="instances", classes=(one_class(1),)))
+    writer.add("done", picture(0), prediction())
+    for seed, name in enumerate("abc", 1):
+        writer.add(name, picture(seed))
+    propose(tmp_path / "project", a=0.1, b=0.2, c=0.3)
+    return tmp_path / "project"
+
+
+def one_class(identifier: int) -> ProjectClass:
+    return ProjectClass(id=identifier, name=f"kind {identifier}")
+
+
+def propose(folder: Path, labels: np.ndarray | None = None, **uncertainties: float) -> None:
+    labels = prediction() if labels is None else labels
+    for name, value in uncertainties.items():
+        ReviewQueue(folder).propose(f"images/{name}.png", labels, model="m", uncertainty=value)
+
+
+class Reviewer:
+    """A viewer without a window, both controllers on it, and a user who reviews."""
+
+    def __init__(self, bench: Any, home: Path) -> None:
+        self.bench = bench
+        self.controller = ReviewController(bench.viewer, lambda: bench.controller, home)
+        self.state = self.controller.state
+
+    def wait(self, condition: Callable[[], Any]) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, self.state
+            self.controller.deliver()
+            self.bench.controller.deliver()
+            time.sleep(0.001)
+
+    def settle(self) -> None:
+        runners = (self.controller.runner, self.controller.looker, self.bench.controller.runner)
+        self.wait(lambda: all(runner.idle for runner in runners))
+
+    def choose(self, project: Path) -> None:
+        self.settle()
+        self.controller.choose_project(str(project))
+        self.look()
+
+    def look(self) -> None:
+        self.controller.poll()
+        self.settle()
+
+    def do(self, action: str) -> None:
+        self.controller.do(Action(f"{action}_image"))
+        self.settle()
+
+    def close(self) -> None:
+        self.controller.close()
+        assert self.controller.runner.join(60) and self.controller.looker.join(60)
+
+    @property
+    def current(self) -> str:
+        return self.state.current.removeprefix("images/").removesuffix(".png")
+
+    @property
+    def labels(self) -> Any:
+        """The labels that are shown, without an axis for channels."""
+        sheet = self.controller.images.sheet
+        assert sheet is not None, self.state.message
+        return sheet.labels.data.reshape(sheet.labels.data.shape[-2:])
+
+    def paint(self, rows: slice, columns: slice, value: int) -> None:
+        """Paint as napari's brush does: into the layer, undoable."""
+        sheet = self.controller.images.sheet
+        assert sheet is not None
+        index = np.nonzero(np.isin(np.arange(SHAPE[0]), np.r_[rows])[:, None]
+                           & np.isin(np.arange(SHAPE[1]), np.r_[columns]))  # fmt: skip
+        sheet.labels.data_setitem(index, value)
+
+
+@pytest.fixture
+def make_reviewer(make_bench: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
+    made: list[Reviewer] = []
+
+    def make(viewer: Any = None) -> Reviewer:
+        made.append(Reviewer(make_bench(viewer), tmp_path / "home"))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def reviewer(make_reviewer: Any, project: Path, told: list[str]) -> Reviewer:
+    made: Reviewer = make_reviewer()
+    made.choose(project)
+    return made
+
+
+def record(project: Path, name: str) -> Record | None:
+    return next((r for r in read_project(project).records if r.name == f"images/{name}.png"), None)
+
+
+def mask(project: Path, name: str) -> np.ndarray:
+    found = record(project, name)
+    assert found is not None
+    return np.asarray(read_labels(found.mask))
+
+
+def drafts(project: Path, home: Path) -> list[str]:
+    return sorted(path.name[0] for path in place_of(home, project).glob("*.npz"))
+
+
+# ---- the queue
+
+
+def test_the_queue_and_the_counts_are_seen_at_once(reviewer: Reviewer, project: Path) -> None:
+    ProjectWriter(project).add("d", picture(9))
+    reviewer.look()
+    assert [row.image[7] for row in reviewer.state.queue] == ["c", "b", "a"]
+    counts = reviewer.state.counts
+    assert (counts.annotated, counts.accepted, counts.waiting, counts.rejected) == (1, 0, 3, 0)
+    assert (counts.left, counts.total) == (1, 5)
+
+
+def test_next_opens_the_most_uncertain_and_then_the_others(reviewer: Reviewer) -> None:
+    seen = []
+    for _ in range(4):
+        reviewer.do("next")
+        seen.append(reviewer.current)
+    assert seen == ["c", "b", "a", "c"]
+    assert (reviewer.labels == prediction()).all()
+
+
+def test_the_queue_fills_while_predicting_goes_on(reviewer: Reviewer, project: Path) -> None:
+    ProjectWriter(project).add("d", picture(9))
+    propose(project, d=0.9)
+    reviewer.look()
+    reviewer.do("next")
+    assert reviewer.current == "d"
+
+
+def test_the_layers_are_used_again_for_images_that_are_alike(reviewer: Reviewer) -> None:
+    reviewer.do("next")
+    layers = list(reviewer.bench.viewer.layers)
+    reviewer.do("next")
+    assert list(reviewer.bench.viewer.layers) == layers
+    assert [layer.name for layer in layers][:2] == ["b", "b annotation"]
+    assert (layers[0].data == picture(2)).all()
+
+
+@pytest.mark.parametrize("kind", ["larger", "colour", "two channels"])
+def test_images_of_any_kind_are_opened(kind: str, reviewer: Reviewer, project: Path) -> None:
+    shape = {"larger": (90, 120), "colour": (*SHAPE, 3), "two channels": (*SHAPE, 2)}[kind]
+    labels = np.zeros(shape[:2], np.uint8)
+    labels[5:9, 5:9] = 4
+    ProjectWriter(project).add("d", picture(9, shape))
+    image = next(one.name for one in read_project(project).unannotated if "images/d" in one.name)
+    ReviewQueue(project).propose(image, labels, model="m", uncertainty=0.25)
+    reviewer.look()
+    seen = []
+    for _ in range(3):
+        reviewer.do("next")
+        seen.append(reviewer.state.current[7])
+        if seen[-1] == "d":
+            reviewer.bench.click(6, 6)
+            assert reviewer.bench.state.editing
+            assert (reviewer.labels == labels).all()
+    assert seen == ["c", "d", "b"]
+    assert (reviewer.labels == prediction()).all()
+    assert len(reviewer.bench.viewer.layers) == 5
+
+
+# ---- correcting
+
+
+def test_a_click_on_an_object_takes_it_up_and_one_elsewhere_begins_another(
+    reviewer: Reviewer, project: Path
+) -> None:
+    reviewer.do("next")
+    reviewer.bench.click(*ON)
+    assert reviewer.bench.state.editing and reviewer.bench.state.object_id == 1
+    assert (reviewer.bench.mask == (prediction() == 1)).all(), "as it was predicted"
+    reviewer.bench.click(8, 15)  # above it: correct it
+    reviewer.bench.do("accept")
+    assert reviewer.labels[8, 15] == 1
+    reviewer.bench.click(*OFF)
+    assert not reviewer.bench.state.editing and reviewer.bench.state.object_id == 3
+    reviewer.bench.do("accept")
+    made = np.array(reviewer.labels)
+    assert made[OFF] == 3
+    reviewer.do("accept")
+    assert (mask(project, "c") == made).all()
+    found = record(project, "c")
+    assert found is not None and found.clicks is not None
+    assert [click.object for click in read_clicks(found.clicks).clicks] == [1, 3]
+
+
+def test_a_right_click_on_an_object_says_where_it_is_wrong(reviewer: Reviewer) -> None:
+    reviewer.do("next")
+    reviewer.bench.click(*ON, positive=False)
+    assert reviewer.bench.state.editing
+    assert (reviewer.bench.state.n_positive, reviewer.bench.state.n_negative) == (0, 1)
+    assert not reviewer.bench.mask[ON]
+
+
+def test_an_object_that_is_none_is_deleted_and_undo_brings_it_back(reviewer: Reviewer) -> None:
+    reviewer.do("next")
+    reviewer.bench.click(*ON)
+    reviewer.bench.do("delete")
+    assert sorted(np.unique(reviewer.labels)) == [0, 2]
+    reviewer.bench.viewer.cursor.position = reviewer.bench.world(*OTHER)
+    reviewer.bench.do("delete")
+    assert not reviewer.labels.any()
+    for _ in range(4):
+        reviewer.bench.do("undo")
+    assert (reviewer.labels == prediction()).all()
+    assert not reviewer.bench.state.can_undo
+
+
+def test_what_is_being_corrected_is_accepted_with_the_image(
+    reviewer: Reviewer, project: Path
+) -> None:
+    reviewer.do("next")
+    reviewer.bench.click(*OFF)
+    reviewer.do("accept")
+    assert mask(project, "c")[OFF] == 3
+    assert reviewer.current == "b"
+
+
+def test_an_object_that_was_only_looked_at_stays_as_it_was(
+    reviewer: Reviewer, project: Path
+) -> None:
+    reviewer.do("next")
+    reviewer.bench.click(*ON)
+    reviewer.do("accept")
+    assert (mask(project, "c") == prediction()).all()
+
+
+def test_accepting_waits_for_the_answer_to_the_last_click(
+    reviewer: Reviewer, project: Path, fake_model: Any
+) -> None:
+    reviewer.do("next")
+    fake_model.gate.clear()
+    reviewer.bench.click(*OFF, wait=False)
+    reviewer.controller.do(Action.ACCEPT_IMAGE)
+    assert record(project, "c") is None
+    fake_model.gate.set()
+    reviewer.settle()
+    assert mask(project, "c")[OFF] == 3
+
+
+def test_ids_of_classes_stay_ids_of_classes(reviewer: Reviewer, project: Path) -> None:
+    kinds = (one_class(3), one_class(7))
+    ProjectWriter(project).set_classes(ProjectClasses(scheme="classes", classes=kinds))
+    propose(project, np.where(prediction() > 0, 7, 0), c=0.9)
+    reviewer.do("next")
+    assert reviewer.bench.state.scheme == "classes"
+    reviewer.bench.click(*ON)
+    assert reviewer.bench.state.classes[reviewer.bench.state.class_index].identifier == 7
+    reviewer.bench.do("delete")
+    assert reviewer.labels[ON] == 0 and reviewer.labels[OTHER] == 7, "another piece stays"
+    reviewer.bench.state.class_index = 0
+    reviewer.bench.click(*OFF)
+    reviewer.do("accept")
+    assert mask(project, "c")[OFF] == 3
+
+
+def test_where_a_project_does_not_say_what_ids_mean_its_masks_do(
+    reviewer: Reviewer, project: Path
+) -> None:
+    (project / "classes.json").unlink()
+    propose(project, np.where(prediction() > 0, 1, 0), c=0.9)
+    reviewer.do("next")
+    assert reviewer.bench.state.scheme == "classes", "one id in two pieces"
+    reviewer.do("accept")
+    assert not (project / "classes.json").exists()
+
+
+def test_a_class_that_is_new_is_added_to_the_project(reviewer: Reviewer, project: Path) -> None:
+    reviewer.do("next")
+    reviewer.bench.controller.add_class("new", "#123456")
+    reviewer.do("accept")
+    found = read_project(project).classes
+    assert found is not None and [one.name for one in found.classes] == ["kind 1", "new"]
+
+
+def test_a_prediction_under_review_is_not_learned_from(reviewer: Reviewer) -> None:
+    reviewer.do("next")
+    assert pairs_of(reviewer.bench.viewer) == ()
+
+
+# ---- accepting, rejecting, going back
+
+
+def test_accepting_goes_on_to_the_next_until_all_is_reviewed(
+    reviewer: Reviewer, project: Path
+) -> None:
+    reviewer.do("next")
+    for name in "cba":
+        assert reviewer.current == name
+        reviewer.do("accept")
+    assert "All is reviewed" in reviewer.state.message
+    assert len(read_project(project).records) == 4
+    reviewer.look()
+    assert (reviewer.state.counts.accepted, reviewer.state.counts.waiting) == (3, 0)
+
+
+def test_a_rejected_image_can_be_annotated_by_hand_later(reviewer: Reviewer, project: Path) -> None:
+    reviewer.do("next")
+    reviewer.do("reject")
+    assert reviewer.current == "b" and record(project, "c") is None
+    reviewer.do("previous")
+    assert reviewer.current == "c" and not reviewer.labels.any()
+    reviewer.do("reject")
+    assert "no prediction" in reviewer.state.message
+    reviewer.bench.click(*OFF)
+    reviewer.do("accept")
+    assert mask(project, "c")[OFF] == 1
+
+
+def test_an_accepted_image_can_be_corrected_again(reviewer: Reviewer, project: Path) -> None:
+    reviewer.do("next")
+    reviewer.do("accept")
+    reviewer.do("previous")
+    assert reviewer.current == "c" and "Accept it again" in reviewer.state.message
+    reviewer.bench.click(*ON)
+    reviewer.bench.do("delete")
+    reviewer.do("accept")
+    assert sorted(np.unique(mask(project, "c"))) == [0, 2]
+    assert len(list((project / "masks").iterdir())) == 2
+
+
+def test_what_is_accepted_twice_in_place_is_written_twice(
+    reviewer: Reviewer, project: Path
+) -> None:
+    for name in "ab":
+        ReviewQueue(project).reject(f"images/{name}.png")
+    reviewer.look()
+    reviewer.do("next")
+    reviewer.do("accept")
+    assert reviewer.current == "c", "nothing else is left"
+    reviewer.bench.click(*OFF)
+    reviewer.do("accept")
+    assert mask(project, "c")[OFF] == 3
+
+
+# ---- nothing is lost
+
+
+def test_corrections_are_there_again_after_another_image(reviewer: Reviewer, project: Path) -> None:
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    made = np.array(reviewer.labels)
+    reviewer.do("next")
+    assert (reviewer.labels == prediction()).all()
+    row = reviewer.state.row("images/c.png")
+    assert row is not None and row.begun
+    reviewer.do("previous")
+    assert reviewer.current == "c" and (reviewer.labels == made).all()
+    reviewer.do("accept")
+    assert (mask(project, "c") == made).all()
+
+
+def test_napari_can_not_undo_into_the_image_before(reviewer: Reviewer) -> None:
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    reviewer.do("next")
+    sheet = reviewer.controller.images.sheet
+    assert sheet is not None
+    sheet.labels.undo()
+    assert (reviewer.labels == prediction()).all()
+
+
+def test_an_object_that_was_not_finished_is_gone_on_with(
+    reviewer: Reviewer, make_reviewer: Any, project: Path
+) -> None:
+    reviewer.do("next")
+    reviewer.bench.click(*ON)
+    reviewer.bench.click(8, 15)
+    mask_then = reviewer.bench.mask
+    reviewer.do("next")
+    assert reviewer.bench.mask is None
+    reviewer.close()
+    again = make_reviewer()
+    again.choose(project)
+    again.controller.images.open("images/c.png")
+    again.settle()
+    assert again.bench.state.editing and again.bench.state.n_positive == 1
+    assert (again.bench.mask == mask_then).all()
+    again.do("accept")
+    assert mask(project, "c")[8, 15] == 1
+
+
+def test_closing_writes_what_was_begun(
+    reviewer: Reviewer, project: Path, tmp_path: Path, make_reviewer: Any
+) -> None:
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    made = np.array(reviewer.labels)
+    reviewer.close()
+    end = time.monotonic() + 30
+    while drafts(project, tmp_path / "home") != ["c"]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    again = make_reviewer()
+    again.choose(project)
+    again.do("next")
+    assert (again.labels == made).all()
+
+
+def test_corrections_are_on_disk_soon_and_no_longer_than_needed(
+    reviewer: Reviewer, project: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    reviewer.do("next")
+    reviewer.controller.images.keep()
+    reviewer.settle()
+    assert drafts(project, home) == [], "nothing was corrected"
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    reviewer.controller.images.keep()
+    reviewer.settle()
+    assert drafts(project, home) == ["c"]
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 0)
+    reviewer.controller.images.keep()
+    reviewer.settle()
+    assert drafts(project, home) == [], "all was taken back"
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    reviewer.do("accept")
+    assert drafts(project, home) == []
+
+
+def test_a_mask_that_appeared_meanwhile_is_kept_and_so_are_the_corrections(
+    reviewer: Reviewer, project: Path, told: list[str]
+) -> None:
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    made = np.array(reviewer.labels)
+    theirs = prediction() * 0 + 5
+    ProjectWriter(project).annotate("images/c.png", theirs)
+    reviewer.do("accept")
+    assert "annotated meanwhile" in reviewer.state.message and len(told) == 1
+    assert (mask(project, "c") == theirs).all()
+    assert reviewer.current == "c" and (reviewer.labels == made).all()
+    reviewer.do("next")
+    reviewer.do("previous")
+    assert (reviewer.labels == theirs).all()
+    beside = reviewer.bench.viewer.layers["c your corrections"]
+    assert (beside.data == made).all() and not beside.visible
+    reviewer.do("accept")
+    assert (mask(project, "c") == theirs).all()
+
+
+def test_a_mask_that_can_not_be_written_keeps_the_corrections(
+    reviewer: Reviewer, project: Path, told: list[str]
+) -> None:
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    made = np.array(reviewer.labels)
+    index = (project / "index.csv").read_bytes()
+    (project / "masks").rename(project / "elsewhere")
+    (project / "masks").write_bytes(b"in the way")
+    reviewer.do("accept")
+    assert "cannot be written" in reviewer.state.message and len(told) == 1
+    assert reviewer.current == "c" and (reviewer.labels == made).all()
+    assert (project / "index.csv").read_bytes() == index
+    sheet = reviewer.controller.images.sheet
+    assert sheet is not None
+    sheet.labels.undo()
+    sheet.labels.redo()
+    assert (reviewer.labels == made).all()
+    (project / "masks").unlink()
+    (project / "elsewhere").rename(project / "masks")
+    reviewer.do("accept")
+    assert (mask(project, "c") == made).all()
+
+
+def test_where_drafts_can_not_be_written_they_are_held(
+    reviewer: Reviewer, tmp_path: Path, told: list[str]
+) -> None:
+    reviewer.do("next")
+    (tmp_path / "home" / "review").write_bytes(b"in the way")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    made = np.array(reviewer.labels)
+    reviewer.do("next")
+    assert "can't be kept on disk" in told[-1]
+    reviewer.do("previous")
+    assert reviewer.current == "c" and (reviewer.labels == made).all()
+
+
+def test_a_broken_draft_is_put_aside(reviewer: Reviewer, project: Path, tmp_path: Path) -> None:
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    reviewer.do("next")
+    (draft,) = place_of(tmp_path / "home", project).glob("*.npz")
+    draft.write_bytes(draft.read_bytes()[:200])
+    reviewer.do("previous")
+    assert (reviewer.labels == prediction()).all()
+    assert draft.with_suffix(".broken").exists()
+
+
+def test_layers_that_the_user_removes_take_nothing_with_them(
+    reviewer: Reviewer, project: Path
+) -> None:
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    made = np.array(reviewer.labels)
+    reviewer.bench.viewer.layers.remove(reviewer.bench.viewer.layers["c annotation"])
+    reviewer.settle()
+    assert reviewer.current == "" and len(reviewer.bench.viewer.layers) == 0
+    reviewer.controller.images.open("images/c.png")
+    reviewer.settle()
+    assert (reviewer.labels == made).all()
+
+
+def test_another_project_leaves_this_one_as_it_was(
+    reviewer: Reviewer, project: Path, tmp_path: Path
+) -> None:
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    writer = ProjectWriter(tmp_path / "other")
+    writer.add("x", picture(3))
+    reviewer.choose(tmp_path / "other")
+    assert reviewer.state.current == "" and reviewer.state.queue == ()
+    assert reviewer.state.counts.left == 1
+    reviewer.choose(project)
+    reviewer.do("next")
+    assert reviewer.labels[0, 0] == 9
+
+
+# ---- what is wrong is said
+
+
+def test_an_image_that_can_not_be_read_is_named(
+    reviewer: Reviewer, project: Path, told: list[str]
+) -> None:
+    (project / "images" / "c.png").write_bytes(b"no picture")
+    reviewer.do("next")
+    assert "c.png cannot be read" in reviewer.state.message
+    assert (reviewer.state.busy, reviewer.state.current) == ("", "")
+
+
+def test_a_folder_that_is_no_project_is_said_to_be_none(reviewer: Reviewer, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    reviewer.choose(tmp_path / "empty")
+    assert "neither an index.csv" in reviewer.state.message
+
+
+def test_without_an_image_nothing_is_accepted(reviewer: Reviewer, project: Path) -> None:
+    for action, text in (
+        ("accept", "Open an image"),
+        ("reject", "Open an"),
+        ("previous", "no image"),
+    ):
+        reviewer.do(action)
+        assert text in reviewer.state.message
+    assert len(read_project(project).records) == 1
+
+
+def test_a_model_that_needs_clicks_is_refused(reviewer: Reviewer) -> None:
+    assert reviewer.state.model == "", "the only one there is"
+    (default,) = reviewer.state.models
+    reviewer.controller.choose_model(default.path)
+    reviewer.settle()
+    assert "needs clicks" in reviewer.state.message
+    reviewer.controller.predict()
+    reviewer.settle()
+    assert "needs clicks" in reviewer.state.message
+    assert not reviewer.state.predicting.alive
+
+
+# ---- what is offered
+
+
+def test_the_project_of_the_last_training_comes_first(
+    make_reviewer: Any, project: Path, tmp_path: Path
+) -> None:
+    writer = ProjectWriter(tmp_path / "trained")
+    writer.add("x", picture(3))
+    first = make_reviewer()
+    first.settle()
+    assert first.state.project == ""
+    first.choose(project)
+    run = tmp_path / "home" / "runs" / "one"
+    run.mkdir(parents=True)
+    (run / "spec.json").write_text(f'{{"project": "{tmp_path / "trained"}"}}')
+    second = make_reviewer()
+    second.settle()
+    assert second.state.project == str(tmp_path / "trained")
+    second.choose(project)
+    third = make_reviewer()
+    third.settle()
+    assert third.state.project == str(project), "used since"
+    assert str(tmp_path / "trained") in third.state.projects
+
+
+def test_a_model_that_was_trained_meanwhile_is_taken_unless_another_was_chosen(
+    reviewer: Reviewer, tmp_path: Path, make_card: Callable[..., Any]
+) -> None:
+    import torch
+
+    from napari_clickseg.models.checkpoint import save_model
+
+    fields: dict[str, Any] = {"encoding": "image", "automatic": True}
+    for age, name in ((20, "old"), (10, "new")):
+        path = tmp_path / "home" / "runs" / name / "best.safetensors"
+        path.parent.mkdir(parents=True)
+        save_model(path, {"weight": torch.ones(1)}, make_card(**fields))
+        os.utime(path, (time.time() - age,) * 2)
+        reviewer.controller.refresh_offers()
+        reviewer.settle()
+        assert reviewer.state.model == str(path)
+    assert [offer.name for offer in reviewer.state.models] == ["new", "old", "default"]
+    reviewer.controller.choose_model(reviewer.state.models[1].path)
+    reviewer.settle()
+    os.utime(path)
+    reviewer.controller.refresh_offers()
+    reviewer.settle()
+    assert reviewer.state.model.endswith("old/best.safetensors")
+
+
+def test_a_project_that_is_open_as_layers_is_offered(make_reviewer: Any, project: Path) -> None:
+    from napari_clickseg._napari.project.reader import open_project
+
+    made = make_reviewer()
+    data, options, _ = open_project(read_project(project))[0]
+    made.bench.viewer.add_image(np.asarray(data), **options)
+    made.controller.refresh_offers()
+    made.settle()
+    assert made.state.project == str(project)
+
+
+def test_a_queue_that_makes_no_sense_is_said_to_make_none(
+    reviewer: Reviewer, project: Path
+) -> None:
+    (project / "predictions" / "review.csv").write_text("name,age\n")
+    reviewer.look()
+    assert "lacks the columns" in reviewer.state.message

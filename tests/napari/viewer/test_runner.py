@@ -1,0 +1,216 @@
+"""One worker: the latest wins, nothing old is delivered, nothing is left behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from napari_clickseg._napari.viewer.runner import Runner
+
+
+class Superseded(Exception):
+    pass
+
+
+class Desk:
+    """A runner with what it delivered."""
+
+    def __init__(self) -> None:
+        self.rung = threading.Event()
+        self.results: list[Any] = []
+        self.errors: list[Exception] = []
+        self.threads: set[int] = set()
+        self.runner = Runner(self.rung.set, Superseded)
+
+    def submit(self, key: str, work: Any) -> None:
+        def noted(stop: Any) -> Any:
+            self.threads.add(threading.get_ident())
+            return work(stop)
+
+        self.runner.submit(key, noted, self.results.append, self.errors.append)
+
+    def settle(self) -> None:
+        end = time.monotonic() + 30
+        while not self.runner.idle:
+            assert time.monotonic() < end
+            self.runner.deliver()
+            time.sleep(0.001)
+
+
+@pytest.fixture
+def desk() -> Any:
+    made = Desk()
+    yield made
+    made.runner.close()
+    assert made.runner.join(30)
+
+
+def test_work_is_done_elsewhere_and_delivered_here(desk: Desk) -> None:
+    desk.submit("a", lambda _: 1)
+    assert desk.rung.wait(30)
+    assert desk.results == [] and desk.runner.active("a")
+    desk.runner.deliver()
+    assert desk.results == [1] and not desk.runner.active("a") and desk.runner.idle
+    assert desk.threads and threading.get_ident() not in desk.threads
+
+
+def test_of_many_pieces_only_the_first_and_the_last_are_done(desk: Desk) -> None:
+    gate, done = threading.Event(), []
+
+    def work(i: int) -> Any:
+        def piece(_: Any) -> int:
+            gate.wait(30)
+            done.append(i)
+            return i
+
+        return piece
+
+    desk.submit("a", work(0))
+    while not desk.threads:
+        time.sleep(0.001)
+    for i in range(1, 50):
+        desk.submit("a", work(i))
+    gate.set()
+    desk.settle()
+    assert done == [0, 49] and desk.results == [49]
+
+
+def test_what_runs_is_told_that_it_became_useless(desk: Desk) -> None:
+    started, noticed = threading.Event(), threading.Event()
+
+    def long(stop: Any) -> int:
+        started.set()
+        while not stop():
+            time.sleep(0.001)
+        noticed.set()
+        raise Superseded
+
+    desk.submit("a", long)
+    assert started.wait(30)
+    desk.submit("a", lambda _: 2)
+    assert noticed.wait(30)
+    desk.settle()
+    assert desk.results == [2] and desk.errors == []
+
+
+def test_a_result_that_waits_is_dropped_when_something_newer_was_asked(desk: Desk) -> None:
+    desk.submit("a", lambda _: 1)
+    assert desk.rung.wait(30)
+    desk.submit("a", lambda _: 2)
+    desk.settle()
+    assert desk.results == [2]
+
+
+def test_keys_do_not_replace_each_other(desk: Desk) -> None:
+    for key in "abc":
+        desk.submit(key, lambda _, key=key: key)
+    desk.settle()
+    assert desk.results == ["a", "b", "c"] and len(desk.threads) == 1
+
+
+def test_what_was_cancelled_is_neither_delivered_nor_active(desk: Desk) -> None:
+    """Else one waits for ever for a result that was given up while it was worked on."""
+    started, gate = threading.Event(), threading.Event()
+
+    def held(_: Any) -> int:
+        started.set()
+        gate.wait(30)
+        return 1
+
+    desk.submit("a", held)
+    assert started.wait(30)
+    assert desk.runner.active("a")
+    desk.runner.cancel("a")
+    assert not desk.runner.active("a") and desk.runner.idle
+    gate.set()
+    desk.submit("b", lambda _: 2)
+    desk.settle()
+    assert desk.results == [2]
+
+
+def test_an_error_is_delivered_and_the_worker_lives_on(desk: Desk) -> None:
+    def fails(_: Any) -> None:
+        raise MemoryError("full")
+
+    desk.submit("a", fails)
+    desk.submit("b", lambda _: 2)
+    desk.settle()
+    assert [str(error) for error in desk.errors] == ["full"] and desk.results == [2]
+
+
+def test_a_slot_that_raises_does_not_hold_up_the_others() -> None:
+    """They are announced again, for the one who delivers knows of no others."""
+    rings = []
+    runner = Runner(lambda: rings.append(1), Superseded)
+    results: list[int] = []
+
+    def raises(_: Any) -> None:
+        raise RuntimeError("a slot")
+
+    runner.submit("a", lambda _: 1, raises, raises)
+    runner.submit("b", lambda _: 2, results.append, raises)
+    while len(rings) < 2:
+        time.sleep(0.001)
+    with pytest.raises(RuntimeError, match="a slot"):
+        runner.deliver()
+    assert len(rings) == 3
+    runner.deliver()
+    assert results == [2]
+    runner.close()
+    assert runner.join(30)
+
+
+def test_closing_stops_at_once_and_frees_at_the_end(desk: Desk) -> None:
+    started, gate, freed = threading.Event(), threading.Event(), []
+
+    def held(_: Any) -> int:
+        started.set()
+        gate.wait(30)
+        return 1
+
+    desk.submit("a", held)
+    desk.submit("b", lambda _: 2)
+    assert started.wait(30)
+    desk.runner.close(lambda: freed.append(threading.get_ident()))
+    desk.runner.close(lambda: freed.append(0))  # nothing happens any more
+    assert freed == [] and desk.runner.idle
+    gate.set()
+    assert desk.runner.join(30)
+    assert freed == list(desk.threads)
+    desk.runner.deliver()
+    desk.submit("c", lambda _: 3)
+    assert desk.results == [] and desk.runner.idle
+
+
+def test_a_runner_that_never_ran_has_no_thread() -> None:
+    freed: list[int] = []
+    runner = Runner(lambda: None, Superseded)
+    assert runner.join(0) and runner.idle
+    runner.close(lambda: freed.append(1))
+    assert freed == [1]
+
+
+def test_no_thread_is_left_that_keeps_what_it_worked_on() -> None:
+    """Sessions and networks are given back as soon as their work is done."""
+    import gc
+    import weakref
+
+    class Network:
+        pass
+
+    runner = Runner(lambda: None, Superseded)
+    network = Network()
+    there = weakref.ref(network)
+    runner.submit("a", lambda _, network=network: None, lambda _: None, lambda _: None)
+    del network
+    end = time.monotonic() + 30
+    while not runner.idle:
+        runner.deliver()
+        assert time.monotonic() < end
+    gc.collect()
+    assert there() is None
+    runner.close()
+    assert runner.join(30)
