@@ -7,8 +7,8 @@ import tifffile
 import zarr
 
 from napari_clickseg.core.source import ImageError, ImageSource
-from napari_clickseg.data import images
 from napari_clickseg.data.images import open_image, read_plane
+from napari_clickseg.data.reading import header
 
 STACK = np.arange(2 * 3 * 20 * 30, dtype=np.uint16).reshape(2, 3, 20, 30)  # Z, C, Y, X
 
@@ -16,7 +16,7 @@ STACK = np.arange(2 * 3 * 20 * 30, dtype=np.uint16).reshape(2, 3, 20, 30)  # Z, 
 @pytest.fixture
 def lazy(monkeypatch):
     """Treat every TIFF as too large to be read whole."""
-    monkeypatch.setattr(images, "_LAZY", 0)
+    monkeypatch.setattr(header, "LAZY", 0)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.bmp", "a.npy", "a.zarr"])
@@ -58,7 +58,9 @@ def test_of_grey_with_alpha_the_grey_is_taken(tmp_path):
 def test_a_plane_and_channels_of_a_stack(tmp_path, large, request):
     if large:
         request.getfixturevalue("lazy")
-    tifffile.imwrite(tmp_path / "a.ome.tif", STACK, metadata={"axes": "ZCYX"}, photometric=0)
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", STACK, metadata={"axes": "ZCYX"}, photometric="minisblack"
+    )
     image = open_image(tmp_path / "a.ome.tif")
     assert image.stack_axes == [("Z", 2)]
     whole = image.plane((1,)).data
@@ -167,7 +169,9 @@ def test_a_compression_that_tifffile_lacks_is_read_where_possible(tmp_path):
     ],
 )
 def test_a_choice_that_does_not_fit_says_what_does(tmp_path, index, channels, message):
-    tifffile.imwrite(tmp_path / "a.ome.tif", STACK, metadata={"axes": "ZCYX"}, photometric=0)
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", STACK, metadata={"axes": "ZCYX"}, photometric="minisblack"
+    )
     with pytest.raises(ImageError, match=message):
         read_plane(tmp_path / "a.ome.tif", index, channels)
 

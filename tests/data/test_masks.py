@@ -24,7 +24,7 @@ def test_of_an_indexed_png_the_indices_are_read(tmp_path):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32, np.bool_])
 def test_labels_of_any_dtype_keep_their_ids(tmp_path, dtype):
     labels = LABELS.astype(dtype)
-    tifffile.imwrite(tmp_path / "a.tif", labels)
+    tifffile.imwrite(tmp_path / "a.tif", labels, photometric="minisblack")
     found = read_labels(tmp_path / "a.tif")
     assert found.dtype.kind in "bui"
     assert np.array_equal(found, labels)

@@ -1,42 +1,55 @@
 """Images on disk: TIFF, PNG, JPEG and the like, .npy, Zarr and OME-Zarr.
 
-What is large stays on disk; `StoredImage.plane` returns what `ImageSource` takes.
+Everything that reads images reads them here, so that a layout, a plane and what a training learns
+agree. What is large stays on disk; `StoredImage.plane` returns what `ImageSource` takes.
 """
 
 from __future__ import annotations
 
-import json
-import weakref
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg.core.source import MAX_CHANNELS, ImageError
+from napari_clickseg.core.source import ImageError
+from napari_clickseg.data.reading.header import (
+    KINDS,
+    WHOLE,
+    Header,
+    beginning,
+    check_file,
+    readable,
+    size_text,
+)
+from napari_clickseg.data.reading.lazy import CHANNEL_AXES, PlaneView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
-__all__ = ["Layout", "Plane", "StoredImage", "open_image", "read_layout", "read_plane"]
+__all__ = [
+    "KINDS",
+    "SUFFIXES",
+    "TIFF",
+    "Layout",
+    "Plane",
+    "StoredImage",
+    "open_image",
+    "read_header",
+    "read_layout",
+    "read_plane",
+    "read_single_plane",
+]
 
 TIFF = (".tif", ".tiff", ".lsm", ".svs", ".ndpi", ".qptiff", ".scn", ".stk")
-# What readers raise on files that are broken; RuntimeError is imagecodecs'.
-_BROKEN = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    EOFError,
-    SyntaxError,
-    RuntimeError,
-    zlib.error,
-)
-_LAZY = 512 * 1024**2  # bytes from which a TIFF is read window by window
-_CHANNEL_AXES = "CS"  # S: the samples of a pixel, such as red, green and blue
+# How names of images end; what is in a file decides how it is read.
+_PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".j2k", ".bmp", ".gif", ".webp")
+_NETPBM = (".pbm", ".pgm", ".ppm", ".pnm")
+SUFFIXES = (*TIFF, ".btf", ".tf8", ".flex", *_PICTURES, *_NETPBM, ".npy", ".zarr")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NPY = b"\x93NUMPY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +62,45 @@ class Plane:
         numpy or lazy; a list is a pyramid, finest level first.
     rgb : bool
         Whether the channels are red, green, blue (and alpha).
+    notices : tuple of str
+        As of the `StoredImage`.
     """
 
     data: Any
     rgb: bool
+    notices: tuple[str, ...] = ()
 
-    def read_all(self) -> np.ndarray[Any, np.dtype[Any]]:
-        """Read the finest level whole: (Y, X) or (Y, X, C), without alpha."""
-        pixels = np.asarray(self.data[0] if isinstance(self.data, list) else self.data)
+    @property
+    def finest(self) -> Any:
+        """The finest level, numpy or lazy."""
+        return self.data[0] if isinstance(self.data, list) else self.data
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(Y, X) or (Y, X, C), alpha counted."""
+        return tuple(int(n) for n in self.finest.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels."""
+        dtype: np.dtype[Any] = np.dtype(self.finest.dtype)
+        return dtype
+
+    def read_all(self) -> npt.NDArray[Any]:
+        """Read the finest level whole: (Y, X) or (Y, X, C), without alpha.
+
+        Raises
+        ------
+        ImageError
+            If it is too large for that, or the file is broken.
+        """
+        nbytes = int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        if nbytes > WHOLE:
+            raise ImageError(
+                f"The image is {self.shape[0]:,} × {self.shape[1]:,} pixels, {size_text(nbytes)}, "
+                "which is too much to be read whole; cut out the part that is needed."
+            )
+        pixels = np.asarray(self.finest[:, :])
         return pixels[..., :3] if self.rgb else pixels
 
 
@@ -67,13 +111,23 @@ class StoredImage:
     Parameters
     ----------
     levels : tuple of arrays
-        numpy or zarr, finest first, all with the same axes; one where there is no pyramid.
+        numpy or lazy, finest first, all with the same axes; one where there is no pyramid.
     axes : str
         A letter for each axis: Y and X, C or S for channels, any others for stacks.
+    name : str
+        What messages call it.
+    notices : tuple of str
+        What the file holds beyond what is used, and what its tags changed; one line each,
+        before which the file's name is put.
+    lossy : bool
+        Whether the file's format blurs values.
     """
 
     levels: tuple[Any, ...]
     axes: str
+    name: str = "The image"
+    notices: tuple[str, ...] = ()
+    lossy: bool = False
 
     @property
     def stack_axes(self) -> list[tuple[str, int]]:
@@ -81,8 +135,14 @@ class StoredImage:
         return [
             (name, n)
             for name, n in zip(self.axes, self.levels[0].shape, strict=True)
-            if name not in "YX" + _CHANNEL_AXES and n > 1
+            if name not in self._kept_axes and n > 1
         ]
+
+    @property
+    def _kept_axes(self) -> str:
+        """Axes of a plane: where pixels have samples (colours), C is one of the stack's."""
+        both = "C" in self.axes and "S" in self.axes
+        return "YXS" if both else "YX" + CHANNEL_AXES
 
     def plane(self, index: Sequence[int] = (), channels: Sequence[int] = ()) -> Plane:
         """Choose a plane, and channels of it.
@@ -92,7 +152,8 @@ class StoredImage:
         index : sequence of int
             Position on each of `stack_axes`, from 0.
         channels : sequence of int
-            Channels, from 0; none chooses all.
+            Channels, from 0; none chooses all. Of an image that has a colour picture for each
+            channel, one channel chooses its picture, where `index` leaves that out.
 
         Raises
         ------
@@ -100,31 +161,36 @@ class StoredImage:
             If the position does not fit the image, or there are no such channels.
         """
         stack = self.stack_axes
+        names = [name for name, _ in stack]
+        if "C" in names and len(channels) == 1 and len(index) == len(stack) - 1:
+            at = names.index("C")
+            index, channels = [*index[:at], channels[0], *index[at:]], ()
         if len(index) != len(stack):
-            raise ImageError(_which_plane(stack))
+            raise ImageError(_which_plane(self.name, stack))
         for (name, n), i in zip(stack, index, strict=True):
             if not 0 <= i < n:
-                raise ImageError(f"Axis {name} has no plane {i}; choose 0 to {n - 1}.")
+                raise ImageError(f"{self.name}: axis {name} has no plane {i}; choose 0 to {n - 1}.")
         given = iter(index)
         fixed = [
-            None if name in "YX" + _CHANNEL_AXES else next(given) if n > 1 else 0
+            None if name in self._kept_axes else next(given) if n > 1 else 0
             for name, n in zip(self.axes, self.levels[0].shape, strict=True)
         ]
         chosen, rgb = self._chosen_channels(channels)
         levels = [_view(level, self.axes, fixed, chosen) for level in self.levels]
-        return Plane(levels if len(levels) > 1 else levels[0], rgb)
+        return Plane(levels if len(levels) > 1 else levels[0], rgb, self.notices)
 
     def _chosen_channels(self, channels: Sequence[int]) -> tuple[tuple[int, ...] | None, bool]:
         """Return which channels to take, None for all, and whether they are colours."""
-        axis = next((i for i, name in enumerate(self.axes) if name in _CHANNEL_AXES), None)
+        kept = self._kept_axes
+        axis = next((i for i, a in enumerate(self.axes) if a in CHANNEL_AXES and a in kept), None)
         if axis is None:
             if any(channel != 0 for channel in channels):
-                raise ImageError(f"The image has no channel {max(channels)}; it has only one.")
+                raise ImageError(f"{self.name} has no channel {max(channels)}; it has only one.")
             return None, False
         n = int(self.levels[0].shape[axis])
         for channel in channels:
             if not 0 <= channel < n:
-                raise ImageError(f"The image has no channel {channel}; choose 0 to {n - 1}.")
+                raise ImageError(f"{self.name} has no channel {channel}; choose 0 to {n - 1}.")
         samples = self.axes[axis] == "S"
         if channels:
             return tuple(channels), False
@@ -150,46 +216,56 @@ def read_layout(path: Path) -> Layout:
     ImageError
         If the file is missing, or holds no image, or more than a plane.
     """
-    suffix = path.suffix.lower()
-    if suffix in (".png", ".jpg", ".jpeg", ".bmp"):
-        plane = _open(path, _sketch).plane()
-    elif suffix in TIFF:
-        plane = _open(path, lambda file: _open_tiff(file, lazy=0)).plane()
-    else:
-        plane = open_image(path).plane()
-    data = plane.data[0] if isinstance(plane.data, list) else plane.data
-    return Layout(tuple(int(n) for n in data.shape), np.dtype(data.dtype), plane.rgb)
+    header = read_header(path)
+    plane = StoredImage((header.sketch(),), header.axes, str(path)).plane()
+    return Layout(plane.shape, plane.dtype, plane.rgb)
 
 
-def open_image(path: Path) -> StoredImage:
+def read_header(path: Path, *, ids: bool = False) -> Header:
+    """Read what a file says of its image, before any pixel is read.
+
+    Parameters
+    ----------
+    path : Path
+        What is in it decides how it is read, whatever its name ends with.
+    ids : bool
+        Its values are ids: of an indexed picture the indices count, not the colours.
+
+    Raises
+    ------
+    ImageError
+        If it is missing, or no image of a kind that is read.
+    """
+    check_file(path)
+    with readable(path):
+        header = _header(path, ids)
+        _check(path, header)
+    return header
+
+
+def open_image(path: Path, *, ids: bool = False) -> StoredImage:
     """Open an image; large ones, .npy and Zarr stay on disk.
+
+    Parameters
+    ----------
+    path, ids
+        As for `read_header`.
 
     Raises
     ------
     ImageError
         If the file is missing, or can't be read as an image.
     """
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        return _open(path, _open_zarr)
-    if suffix in TIFF:
-        return _open(path, _open_tiff)
-    return _open(path, _open_npy if suffix == ".npy" else _open_picture)
-
-
-def _open(path: Path, reader: Callable[[Path], StoredImage]) -> StoredImage:
-    if not path.exists():
-        raise ImageError(f"There is no file {path}.")
-    try:
-        image = reader(path)
-    except ImageError:
-        raise
-    except _BROKEN as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ImageError(f"{path} cannot be read as an image: {reason}") from error
-    if "Y" not in image.axes or "X" not in image.axes:
-        raise ImageError(f"{path} has no plane (Y, X); its axes are {image.axes or 'none'}.")
-    return image
+    header = read_header(path, ids=ids)
+    with readable(path):
+        levels = tuple(header.read())
+        first = levels[0]
+        if tuple(first.shape) != header.shape or np.dtype(first.dtype) != header.dtype:
+            raise ImageError(
+                f"{path} cannot be read as an image: it says {header.shape} {header.dtype} and "
+                f"holds {tuple(first.shape)} {first.dtype}."
+            )
+    return StoredImage(levels, header.axes, str(path), header.notices, header.lossy)
 
 
 def read_plane(path: Path, index: Sequence[int] = (), channels: Sequence[int] = ()) -> Plane:
@@ -197,183 +273,77 @@ def read_plane(path: Path, index: Sequence[int] = (), channels: Sequence[int] = 
     return open_image(path).plane(index, channels)
 
 
-def _which_plane(stack: list[tuple[str, int]]) -> str:
+def read_single_plane(path: Path) -> Plane:
+    """Open an image of a project, which has one plane.
+
+    Raises
+    ------
+    ImageError
+        As `open_image`, and if it is a stack.
+    """
+    image = open_image(path)
+    if image.stack_axes:
+        raise ImageError(_no_stacks(image))
+    return image.plane()
+
+
+def _no_stacks(image: StoredImage) -> str:
+    axes = ", ".join(f"{name} 0 to {n - 1}" for name, n in image.stack_axes)
+    return (
+        f"{image.name} is a stack ({axes}); a project has an image for each plane: save the planes "
+        "as files of their own, or open the stack in napari and gather it."
+    )
+
+
+def _header(path: Path, ids: bool) -> Header:
+    from napari_clickseg.data.reading import arrays, pictures, tiff
+
+    if path.is_dir():
+        return arrays.read_zarr(path)
+    start = beginning(path)
+    if not start:
+        raise ImageError(f"{path} cannot be read as an image: it is empty.")
+    if start.startswith(_TIFF):
+        return tiff.read_tiff(path, ids=ids)
+    if start.startswith(_NPY):
+        return arrays.read_npy(path)
+    return pictures.read_picture(path, ids=ids)
+
+
+def _check(path: Path, header: Header) -> None:
+    """See that what a file says can be an image of one plane or more."""
+    axes = header.axes
+    if axes.count("Y") != 1 or axes.count("X") != 1:
+        raise ImageError(f"{path} has no plane (Y, X); its axes are {axes or 'none'}.")
+    if len(axes) != len(header.shape) or any(axes.count(a) > 1 for a in CHANNEL_AXES):
+        raise ImageError(
+            f"{path} cannot be read as an image: its axes {axes} do not fit its shape "
+            f"{header.shape}."
+        )
+    if 0 in header.shape:
+        raise ImageError(f"{path} is empty, its shape is {header.shape}.")
+    if header.dtype.kind not in "buifc":
+        raise ImageError(
+            f"{path} cannot be read as an image: its values are {header.dtype}, not numbers; "
+            f"{KINDS}."
+        )
+
+
+def _which_plane(name: str, stack: list[tuple[str, int]]) -> str:
     if not stack:
-        return "The image is a single plane; leave the choice of a plane out."
+        return f"{name} is a single plane; leave the choice of a plane out."
     axes = ", ".join(f"{name} 0 to {n - 1}" for name, n in stack)
     example = ",".join("0" for _ in stack)
-    return f"The image is a stack ({axes}); choose a plane, e.g. --plane {example}."
+    return f"{name} is a stack ({axes}); choose a plane, e.g. --plane {example}."
 
 
 def _view(
     array: Any, axes: str, fixed: Sequence[int | None], channels: tuple[int, ...] | None
 ) -> Any:
     """Return a plane (Y, X) or (Y, X, C) of an array, without reading what is lazy."""
+    in_memory = isinstance(array, np.ndarray)
     plain = all(i is None for i in fixed) and channels is None
-    if plain and axes in ("YX", "YXC", "YXS"):
+    if in_memory and plain and axes in ("YX", "YXC", "YXS"):
         return array
     view = PlaneView(array, axes, tuple(fixed), channels)
-    return view[:, :] if isinstance(array, np.ndarray) else view
-
-
-class PlaneView:
-    """A plane of a lazy array, (Y, X) or (Y, X, C), read where it is indexed.
-
-    Parameters
-    ----------
-    array : array
-        Anything that takes integers and slices.
-    axes : str
-        A letter for each of its axes.
-    fixed : sequence of int or None
-        Position on each axis; None where the axis is kept.
-    channels : tuple of int, optional
-        Channels to take; a single one leaves no channel axis.
-    """
-
-    def __init__(
-        self,
-        array: Any,
-        axes: str,
-        fixed: Sequence[int | None],
-        channels: tuple[int, ...] | None = None,
-    ) -> None:
-        self._array, self._axes, self._fixed = array, axes, tuple(fixed)
-        self._channels = channels
-        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
-        self._channel_axis = next((i for i, a in enumerate(axes) if a in _CHANNEL_AXES), None)
-        plane = int(array.shape[axes.index("Y")]), int(array.shape[axes.index("X")])
-        if self._channel_axis is None or (channels is not None and len(channels) == 1):
-            self.shape: tuple[int, ...] = plane
-        else:
-            n = int(array.shape[self._channel_axis]) if channels is None else len(channels)
-            self.shape = (*plane, n)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes: 2 or 3."""
-        return len(self.shape)
-
-    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, np.dtype[Any]]:
-        rows, columns = index[:2]
-        full: list[int | slice] = []
-        for name, position in zip(self._axes, self._fixed, strict=True):
-            if name == "Y":
-                full.append(rows)
-            elif name == "X":
-                full.append(columns)
-            elif name in _CHANNEL_AXES:
-                single = self._channels is not None and len(self._channels) == 1
-                full.append(self._channels[0] if single and self._channels else slice(None))
-            else:
-                full.append(0 if position is None else position)
-        values = np.asarray(self._array[tuple(full)])
-        if self.ndim == 3:
-            kept = [a for a in self._axes if a in "YX" + _CHANNEL_AXES]
-            values = np.moveaxis(values, kept.index(self._axes[self._channel_axis or 0]), -1)
-            if self._channels is not None:
-                values = values[..., list(self._channels)]
-        return values
-
-
-def _guessed_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
-    """Name the axes of an array that does not say them itself."""
-    if len(shape) < 2:
-        return "Q" * len(shape)
-    last = shape[-1]
-    if len(shape) >= 3 and last in (3, 4) and dtype == np.uint8:
-        return "Q" * (len(shape) - 3) + "YXS"
-    if len(shape) >= 3 and last <= MAX_CHANNELS and last < min(shape[-3], shape[-2]):
-        return "Q" * (len(shape) - 3) + "YXC"
-    return "Q" * (len(shape) - 2) + "YX"
-
-
-def _guessed(array: Any) -> StoredImage:
-    return StoredImage((array,), _guessed_axes(tuple(array.shape), np.dtype(array.dtype)))
-
-
-def _open_npy(path: Path) -> StoredImage:
-    return _guessed(np.load(path, mmap_mode="r", allow_pickle=False))
-
-
-def _open_picture(path: Path) -> StoredImage:
-    import imageio.v3 as iio
-
-    return _pictured(iio.imread(path, plugin="pillow"))
-
-
-def _sketch(path: Path) -> StoredImage:
-    """Return an image that is like the one in a file, but takes no memory and has no pixels."""
-    import imageio.v3 as iio
-
-    like = iio.improps(path, plugin="pillow")
-    return _pictured(np.broadcast_to(np.zeros((), like.dtype), like.shape))
-
-
-def _pictured(array: npt.NDArray[Any]) -> StoredImage:
-    if array.ndim >= 3 and array.shape[-1] <= 4:
-        return StoredImage((array,), "Q" * (array.ndim - 3) + "YXS")
-    return StoredImage((array,), "Q" * (array.ndim - 2) + "YX")
-
-
-def _open_tiff(path: Path, lazy: int | None = None) -> StoredImage:
-    import tifffile
-    import zarr
-
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        axes, levels, size = series.axes, len(series.levels), series.nbytes
-        if size < (_LAZY if lazy is None else lazy):
-            try:
-                return StoredImage((series.asarray(),), axes)
-            except ValueError as error:
-                if "imagecodecs" in str(error):
-                    return _with_pillow(path, axes, error)
-                raise
-    arrays: list[Any] = []
-    for level in range(levels):
-        store = tifffile.imread(path, series=0, level=level, aszarr=True)
-        arrays.append(zarr.open(store, mode="r"))
-        weakref.finalize(arrays[-1], store.close)  # the file is open as long as it is looked at
-    _ = arrays[-1][(slice(0, 1),) * arrays[-1].ndim]  # an unknown compression fails here
-    return StoredImage(tuple(arrays), axes)
-
-
-def _with_pillow(path: Path, axes: str, error: ValueError) -> StoredImage:
-    """Read a TIFF whose compression tifffile needs a further package for."""
-    import imageio.v3 as iio
-
-    if axes not in ("YX", "YXS"):
-        raise ImageError(
-            f"{path} has a compression that needs a further package: pip install imagecodecs."
-        ) from error
-    return StoredImage((iio.imread(path, plugin="pillow"),), axes)
-
-
-def _open_zarr(path: Path) -> StoredImage:
-    """Open a Zarr array, or the first image of an OME-Zarr group (versions 0.4 and 0.5)."""
-    import zarr
-
-    try:
-        node = zarr.open(path, mode="r")
-    except FileNotFoundError:
-        raise ImageError(
-            f"{path} is a folder but no Zarr; give an image file or a .zarr folder."
-        ) from None
-    if isinstance(node, zarr.Array):
-        return _guessed(node)
-    attributes: dict[str, Any] = json.loads(json.dumps(dict(node.attrs)))
-    multiscales = attributes.get("ome", attributes).get("multiscales")
-    if not multiscales:
-        arrays = [array for _, array in sorted(node.arrays())]
-        if len(arrays) != 1:
-            raise ImageError(
-                f"{path} is a Zarr group without an OME-Zarr image; give the path of an array in "
-                "it."
-            )
-        return _guessed(arrays[0])
-    levels: tuple[Any, ...] = tuple(node[dataset["path"]] for dataset in multiscales[0]["datasets"])
-    axes = [a if isinstance(a, str) else a["name"] for a in multiscales[0].get("axes", [])]
-    if len(axes) != levels[0].ndim:
-        return StoredImage(levels, _guessed(levels[0]).axes)
-    return StoredImage(levels, "".join(axis[:1].upper() for axis in axes))
+    return view[:, :] if in_memory else view

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,49 +14,92 @@ from napari_clickseg.data.images import TIFF, open_image
 from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["check_free", "check_mask_path", "file_digest", "read_labels", "write_mask"]
+__all__ = [
+    "StoredMask",
+    "check_free",
+    "check_mask_path",
+    "file_digest",
+    "read_labels",
+    "read_mask",
+    "write_mask",
+]
+
+_LARGEST = np.iinfo(np.uint32).max
+_WHOLE_NUMBERS = 2.0**53  # up to which floats tell whole numbers apart
 
 
-def read_labels(path: Path) -> npt.NDArray[Any]:
-    """Read a label map (Y, X); of an indexed PNG the indices, not the colours.
+@dataclass(frozen=True, slots=True)
+class StoredMask:
+    """A label map with what its file says besides.
+
+    Parameters
+    ----------
+    labels : bool or int (Y, X)
+    notices : tuple of str
+        As of `StoredImage`.
+    """
+
+    labels: npt.NDArray[Any]
+    notices: tuple[str, ...] = ()
+
+
+def read_labels(path: Path, index: Sequence[int] = ()) -> npt.NDArray[Any]:
+    """Read the ids of a label map (Y, X); see `read_mask`.
 
     Returns
     -------
     bool or int (Y, X)
+        From 0 to 4,294,967,295.
+    """
+    return read_mask(path, index).labels
+
+
+def read_mask(path: Path, index: Sequence[int] = ()) -> StoredMask:
+    """Read a label map; of an indexed picture the indices, not the colours.
+
+    Parameters
+    ----------
+    path : Path
+        What is in it decides how it is read.
+    index : sequence of int
+        Which plane of a stack, see `StoredImage.plane`.
 
     Raises
     ------
     ImageError
-        If there is no such file, or it holds no label map.
+        If there is no such file, or it holds no label map: its format blurs values, or they are
+        colours, fractions, below 0 or beyond 32 bits.
     """
-    if path.suffix.lower() == ".png" and path.is_file():
-        labels = _read_png(path)
-    else:
-        labels = np.asarray(open_image(path).plane().data)
-    if labels.ndim == 3 and (labels[..., :3] == labels[..., :1]).all():
+    image = open_image(path, ids=True)
+    if image.lossy:
+        raise ImageError(f"{path} is a JPEG (or the like), which blurs ids; give a PNG or TIFF.")
+    plane = image.plane(index)
+    labels = plane.read_all()
+    if plane.rgb and (labels == labels[..., :1]).all():
         labels = labels[..., 0]  # grey, but kept as a colour image
     if labels.ndim != 2:
         raise ImageError(f"{path} holds colours, not ids; give a mask with one channel.")
-    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
-        labels = labels.astype(np.int64)
+    return StoredMask(_ids(path, labels), image.notices)
+
+
+def _ids(path: Path, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return values as ids, if that is what they are."""
+    if labels.dtype.kind == "f" and (np.abs(labels) < _WHOLE_NUMBERS).all():
+        whole = labels.astype(np.int64)
+        labels = whole if (labels == whole).all() else labels
     if labels.dtype.kind not in "bui":
         raise ImageError(f"{path} holds values of dtype {labels.dtype}, not ids.")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0:
+        raise ImageError(
+            f"{path} holds ids below 0 (from {low}); number them from 1, with 0 for the background."
+        )
+    if high > _LARGEST:
+        raise ImageError(f"{path} holds ids up to {high}; number them up to {_LARGEST}.")
     return labels
-
-
-def _read_png(path: Path) -> npt.NDArray[Any]:
-    import imageio.v3 as iio
-
-    try:
-        with iio.imopen(path, "r", plugin="pillow") as file:
-            indexed = file.metadata().get("mode") == "P"
-            kept: dict[str, Any] = {"mode": "P"} if indexed else {}
-            return np.asarray(file.read(**kept))
-    except (OSError, ValueError, SyntaxError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ImageError(f"{path} cannot be read as a mask: {reason}") from error
 
 
 def file_digest(path: Path) -> str:

@@ -1,0 +1,92 @@
+"""Arrays as numpy and zarr keep them: .npy, Zarr and OME-Zarr (versions 0.4 and 0.5)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg.core.source import MAX_CHANNELS, ImageError
+from napari_clickseg.data.reading.header import (
+    KINDS,
+    Header,
+    check_file,
+    check_pieces,
+    guessed_axes,
+)
+from napari_clickseg.data.reading.lazy import Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["read_npy", "read_zarr"]
+
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+_LARGEST_METADATA = 16 * 1024**2  # bytes
+_MOST_LEVELS = 64
+
+
+def read_npy(path: Path) -> Header:
+    """Read what a .npy file says of itself; its pixels stay on disk."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    axes = guessed_axes(array.shape, array.dtype, MAX_CHANNELS)
+    return Header(".npy", array.shape, array.dtype, axes, lambda: (array,))
+
+
+def read_zarr(path: Path) -> Header:
+    """Read what a Zarr array, or the first image of an OME-Zarr group, says of itself."""
+    import zarr
+
+    for name in _METADATA:
+        if (path / name).is_symlink() or (path / name).exists():
+            check_file(path / name)
+            if (path / name).stat().st_size > _LARGEST_METADATA:
+                raise ImageError(f"{path} cannot be read as an image: its metadata is too long.")
+    try:
+        node = zarr.open(path, mode="r")
+    except FileNotFoundError:
+        raise ImageError(
+            f"{path} is a folder but no Zarr; give an image file or a .zarr folder ({KINDS})."
+        ) from None
+    if isinstance(node, zarr.Array):
+        return _header(path, [node], "")
+    attributes: dict[str, Any] = json.loads(json.dumps(dict(node.attrs)))
+    multiscales = attributes.get("ome", attributes).get("multiscales")
+    if not multiscales:
+        arrays = [array for _, array in sorted(node.arrays())]
+        if len(arrays) != 1:
+            raise ImageError(
+                f"{path} is a Zarr group without an OME-Zarr image; give the path of an array in "
+                "it."
+            )
+        return _header(path, arrays, "")
+    levels: list[Any] = [node[each["path"]] for each in multiscales[0]["datasets"][:_MOST_LEVELS]]
+    axes = [a if isinstance(a, str) else a["name"] for a in multiscales[0].get("axes", [])]
+    notices: tuple[str, ...] = ()
+    if len(multiscales) > 1:
+        notices = (f"it holds {len(multiscales)} images; the first is used.",)
+    named = "".join(str(axis)[:1].upper() for axis in axes)
+    return _header(path, levels, named if len(named) == levels[0].ndim else "", notices)
+
+
+def _header(path: Path, levels: Sequence[Any], axes: str, notices: tuple[str, ...] = ()) -> Header:
+    first = levels[0]
+    shape = tuple(int(n) for n in first.shape)
+    axes = axes or guessed_axes(shape, np.dtype(first.dtype), MAX_CHANNELS)
+    if "Y" in axes and "X" in axes:
+        for level in levels:
+            _check(path, level, axes)
+    read = [Stored(path, level, axes) for level in levels if level.ndim == len(axes)]
+    return Header("Zarr", shape, np.dtype(first.dtype), axes, lambda: read, notices)
+
+
+def _check(path: Path, level: Any, axes: str) -> None:
+    """See that windows of a level can be read chunk by chunk."""
+    if level.ndim != len(axes):
+        raise ImageError(f"{path} is broken: its levels have different axes.")
+    y, x = axes.index("Y"), axes.index("X")
+    shape, chunks = level.shape, level.chunks
+    nbytes = int(np.prod(chunks, dtype=object)) * np.dtype(level.dtype).itemsize
+    check_pieces(path, (chunks[y], chunks[x]), (shape[y], shape[x]), nbytes)
