@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import email
+import hashlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,6 +161,46 @@ def test_the_source_archive_holds_tests_documentation_and_the_manifest_at_its_to
 
 def test_the_top_level_manifest_is_a_link_to_the_one_in_the_package() -> None:
     assert (ROOT / "napari.yaml").resolve() == (PACKAGE / "napari.yaml").resolve()
+
+
+def test_the_plugin_list_has_all_that_it_shows(wheel: Path) -> None:
+    """Where to get help, where to report and read, under the names that the list looks for."""
+    import npe2
+
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+        names = archive.namelist()
+    addresses = dict(line.split(", ", 1) for line in metadata.get_all("Project-URL", []))
+    wanted = {"Homepage", "Documentation", "Source Code", "Bug Tracker", "User Support"}
+    assert wanted <= set(addresses)
+    assert all(address.startswith("https://") for address in addresses.values())
+    assert "Framework :: napari" in metadata.get_all("Classifier", [])
+    assert metadata["Summary"] and metadata["Author"] and metadata["License-Expression"]
+    manifest = npe2.PluginManifest.from_file(PACKAGE / "napari.yaml")
+    assert {"Annotation", "Segmentation"} <= {category.value for category in manifest.categories}
+    module, _, icon = str(manifest.icon).partition(":")
+    assert f"{module}/{icon}" in names
+
+
+def test_the_conda_recipe_asks_for_what_the_package_asks_for(built: Path) -> None:
+    import yaml
+
+    make = [sys.executable, ROOT / "tools" / "make_conda_recipe.py", "--dist", built]
+    recipe = yaml.safe_load(Path(succeed(make).strip()).read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    run = recipe["requirements"]["run"]
+    assert len(run) == len(project["dependencies"]) + 1
+    assert {"pytorch >=2.4", "dask-core >=2024.8", "matplotlib-base >=3.9"} <= set(run)
+    archive = built / recipe["source"]["url"].rpartition("/")[2]
+    assert hashlib.sha256(archive.read_bytes()).hexdigest() == recipe["source"]["sha256"]
+    assert run_tagged(make, f"v{project['version']}").returncode == 0
+    refused = run_tagged(make, "v99.0.0")
+    assert refused.returncode == 2 and "v99.0.0" in refused.stderr
+
+
+def run_tagged(make: Sequence[str | Path], tag: str) -> subprocess.CompletedProcess[str]:
+    return run([*make, "--tag", tag])
 
 
 @pytest.mark.packaging

@@ -4,12 +4,15 @@
 #   tools/setup.sh python   .venv with the plugin (editable), napari, Qt and the developer's tools
 #   tools/setup.sh system   the system libraries that a napari window needs
 #
-# PYTHON=... chooses the interpreter of a new .venv (3.11 or newer).
+# PYTHON=... chooses the interpreter of a new environment (3.11 or newer). The Makefile says where
+# the environment is (VENV), and of what: QT is pyqt6 or pyside6, VERSIONS pinned (by
+# constraints.txt), lowest (that pyproject.toml allows), newest, or napari-main.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly VENV=.venv
-readonly STAMP=$VENV/.clickseg-setup
+readonly VENV=${VENV:-.venv} QT=${QT:-pyqt6} VERSIONS=${VERSIONS:-pinned}
+if [[ ${OS:-} == Windows_NT ]]; then readonly BIN=$VENV/Scripts; else readonly BIN=$VENV/bin; fi
+readonly STAMP=$VENV/.clickseg-setup LOWEST=$VENV/lowest.txt
 readonly PACKAGES=tools/debian-packages.txt
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -41,7 +44,7 @@ forget_foreign_settings() {
 
 # `pip config get` answers "no such key" for some of what `pip config list` shows.
 configured() {
-    "$VENV/bin/python" -m pip config list | sed -n "s/^global\.$1='\(.*\)'\$/\1/p" | tail -n 1
+    "$BIN/python" -m pip config list | sed -n "s/^global\.$1='\(.*\)'\$/\1/p" | tail -n 1
 }
 
 # uv does not read pip's configuration, but should use the same registry and certificates.
@@ -61,7 +64,7 @@ is_new_enough() {
 
 find_python() {
     local candidate
-    for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3}; do
+    for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3 python}; do
         if is_new_enough "$candidate"; then
             command -v "$candidate"
             return
@@ -103,26 +106,55 @@ make_venv() {
 fingerprint() {
     {
         pwd -P
-        "$VENV/bin/python" --version
+        echo "$QT $VERSIONS"
+        "$BIN/python" --version
         cat pyproject.toml constraints.txt tools/setup.sh
     } | cksum
 }
 
+uv_pip() { "$BIN/python" -m uv pip "$@" --python "$BIN/python"; }
+
+# What the plugin needs, with a Qt binding, in the versions that were asked for.
+install_plugin() {
+    local napari=() versions=()
+    case $QT in
+        pyqt6) napari=("napari[all]") ;;
+        pyside6) napari=("napari[optional,pyside6]") ;;
+        *) die "QT is pyqt6 or pyside6, not $QT" ;;
+    esac
+    case $VERSIONS in
+        pinned) versions=(--constraint constraints.txt) ;;
+        lowest)
+            # Of what the plugin asks for itself; the developer's tools may be newer.
+            printf '%s\n' "${napari[@]}" >"$LOWEST.in"
+            uv_pip compile --quiet --resolution lowest-direct --extra cluster \
+                --output-file "$LOWEST" pyproject.toml "$LOWEST.in"
+            versions=(--constraint "$LOWEST")
+            ;;
+        newest) versions=(--upgrade) ;;
+        napari-main)
+            napari=("${napari[0]} @ git+https://github.com/napari/napari@main")
+            versions=(--upgrade)
+            ;;
+        *) die "VERSIONS is pinned, lowest, newest or napari-main, not $VERSIONS" ;;
+    esac
+    uv_pip install "${versions[@]}" --group dev "${napari[@]}" --editable .
+}
+
 setup_python() {
-    if [[ -x $VENV/bin/clickseg && -f $STAMP && $(fingerprint) == "$(<"$STAMP")" ]]; then
+    if [[ -x $BIN/clickseg && -f $STAMP && $(fingerprint) == "$(<"$STAMP")" ]]; then
         return
     fi
     forget_foreign_settings
     # An interpreter that no longer runs (the folder was moved, Python was updated) is of no use.
-    "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || make_venv
+    "$BIN/python" -m pip --version >/dev/null 2>&1 || make_venv
     hand_pip_settings_to_uv
-    if ! "$VENV/bin/python" -m uv --version >/dev/null 2>&1; then
+    if ! "$BIN/python" -m uv --version >/dev/null 2>&1; then
         say "installing uv"
-        "$VENV/bin/python" -m pip install --quiet --constraint constraints.txt uv
+        "$BIN/python" -m pip install --quiet --constraint constraints.txt uv
     fi
     say "installing napari-clickseg and its developer's tools (the first time takes minutes)"
-    "$VENV/bin/python" -m uv pip install --python "$VENV/bin/python" \
-        --constraint constraints.txt --group dev --editable '.[all]'
+    install_plugin
     fingerprint >"$STAMP"
 }
 
