@@ -5,11 +5,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_clickseg.data.classes import ProjectClass, ProjectClasses
+from napari_clickseg.data.review import ReviewQueue
+from napari_clickseg.data.writer import ProjectWriter
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from napari_clickseg._qt.annotate.widget import AnnotateWidget
+    from napari_clickseg._qt.review.widget import ReviewWidget
+    from napari_clickseg._qt.train.widget import TrainWidget
     from napari_clickseg.engine.segmenter import Segmenter
 
 
@@ -72,6 +78,80 @@ def annotating(
         qtbot.waitUntil(lambda: widget.images.start.enabled, timeout=5000)
         widget.images.start.native.click()
         assert widget.desk.state.image is not None, widget.desk.state.message
+        return viewer, widget
+
+    return make
+
+
+# ---- Train and Review
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    """Three bright squares and noise, uint8 (96, 128)."""
+    image = np.random.default_rng(seed).integers(0, 30, (96, 128)).astype(np.uint8)
+    for row, column in ((16, 20), (16, 84), (60, 20)):
+        image[row : row + 20, column : column + 24] += 190
+    return image
+
+
+def prediction() -> np.ndarray:
+    """Two of the squares, and one where nothing is."""
+    labels = np.zeros((96, 128), np.uint8)
+    labels[16:36, 20:44] = 1
+    labels[16:36, 84:108] = 2
+    labels[45:56, 60:70] = 3
+    return labels
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An annotated image and two to review, "first" the more uncertain one."""
+    writer = ProjectWriter(tmp_path / "cells")
+    kinds = (ProjectClass(id=1, name="cell"),)
+    writer.set_classes(ProjectClasses(scheme="instances", classes=kinds))
+    writer.add("done", picture(), prediction())
+    for seed, (name, unsure) in enumerate((("second", 0.21), ("first", 0.64)), 1):
+        writer.add(name, picture(seed))
+        ReviewQueue(tmp_path / "cells").propose(
+            f"images/{name}.png", prediction(), model="m", uncertainty=unsure
+        )
+    return tmp_path / "cells"
+
+
+@pytest.fixture
+def open_review(
+    make_napari_viewer: Callable[..., Any],
+    training_home: Path,
+    bright_model: None,
+    qtbot: Any,
+) -> Callable[..., tuple[Any, ReviewWidget]]:
+    """Open a viewer with the widget docked, as napari does it."""
+
+    def make(viewer: Any = None, project: Path | None = None) -> tuple[Any, ReviewWidget]:
+        viewer = viewer or make_napari_viewer(show=True)
+        _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Review")
+        qtbot.waitUntil(lambda: widget.desk.controller.looker.idle, timeout=30_000)
+        if project is not None:
+            widget.desk.controller.choose_project(str(project))
+            qtbot.waitUntil(lambda: bool(widget.desk.state.queue), timeout=30_000)
+        return viewer, widget
+
+    return make
+
+
+@pytest.fixture
+def open_train(
+    make_napari_viewer: Callable[..., Any],
+    training_home: Path,
+    bright_model: None,
+    qtbot: Any,
+) -> Callable[..., tuple[Any, TrainWidget]]:
+    """Open a viewer with the widget docked, as napari does it."""
+
+    def make(viewer: Any = None, **options: Any) -> tuple[Any, TrainWidget]:
+        viewer = viewer or make_napari_viewer(**options)
+        _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
+        qtbot.waitUntil(lambda: widget.desk.controller.reader.idle, timeout=30_000)
         return viewer, widget
 
     return make

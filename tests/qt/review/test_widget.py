@@ -17,11 +17,12 @@ from qtpy.QtWidgets import QAbstractButton
 from napari_clickseg._napari.review.drafts import place_of
 from napari_clickseg._napari.review.state import Counts, ModelOffer, Predicting, QueueRow
 from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action
-from napari_clickseg.data.classes import ProjectClass, ProjectClasses
+from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import read_project
-from napari_clickseg.data.review import ACCEPTED, REJECTED, ReviewQueue
+from napari_clickseg.data.review import ACCEPTED, REJECTED
 from napari_clickseg.data.writer import ProjectWriter
+from tests.qt.conftest import picture, prediction
 from tests.qt.fitting import assert_nothing_is_cut_off, tip
 
 if TYPE_CHECKING:
@@ -33,44 +34,12 @@ if TYPE_CHECKING:
 
     Open = Callable[..., tuple[Any, ReviewWidget]]
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("told")]
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 ON, OTHER, MISSED, WRONG = (26, 32), (26, 96), (70, 32), (50, 64)  # pixels of the first image
 KEYS = {"PageDown": Qt.Key.Key_PageDown, "PageUp": Qt.Key.Key_PageUp}
-
-
-def picture(seed: int = 0) -> np.ndarray:
-    """Three bright squares and noise, uint8 (96, 128)."""
-    image = np.random.default_rng(seed).integers(0, 30, (96, 128)).astype(np.uint8)
-    for row, column in ((16, 20), (16, 84), (60, 20)):
-        image[row : row + 20, column : column + 24] += 190
-    return image
-
-
-def prediction() -> np.ndarray:
-    """Two of the squares, and one where nothing is."""
-    labels = np.zeros((96, 128), np.uint8)
-    labels[16:36, 20:44] = 1
-    labels[16:36, 84:108] = 2
-    labels[45:56, 60:70] = 3
-    return labels
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """An annotated image and two to review, "first" the more uncertain one."""
-    writer = ProjectWriter(tmp_path / "cells")
-    kinds = (ProjectClass(id=1, name="cell"),)
-    writer.set_classes(ProjectClasses(scheme="instances", classes=kinds))
-    writer.add("done", picture(), prediction())
-    for seed, (name, unsure) in enumerate((("second", 0.21), ("first", 0.64)), 1):
-        writer.add(name, picture(seed))
-        ReviewQueue(tmp_path / "cells").propose(
-            f"images/{name}.png", prediction(), model="m", uncertainty=unsure
-        )
-    return tmp_path / "cells"
 
 
 @pytest.fixture
@@ -80,28 +49,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in ("show_error", "show_info"):
         monkeypatch.setattr(f"napari_clickseg._napari.review.controller.{name}", said.append)
     return said
-
-
-@pytest.fixture
-def open_review(
-    make_napari_viewer: Callable[..., Any],
-    training_home: Path,
-    bright_model: None,
-    told: list[str],
-    qtbot: Any,
-) -> Open:
-    """Open a viewer with the widget docked, as napari does it."""
-
-    def make(viewer: Any = None, project: Path | None = None) -> tuple[Any, ReviewWidget]:
-        viewer = viewer or make_napari_viewer(show=True)
-        _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Review")
-        qtbot.waitUntil(lambda: widget.desk.controller.looker.idle, timeout=30_000)
-        if project is not None:
-            widget.desk.controller.choose_project(str(project))
-            qtbot.waitUntil(lambda: bool(widget.desk.state.queue), timeout=30_000)
-        return viewer, widget
-
-    return make
 
 
 class Hand:

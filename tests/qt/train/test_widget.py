@@ -52,24 +52,6 @@ viewer.close()
 
 
 @pytest.fixture
-def open_train(
-    make_napari_viewer: Callable[..., Any],
-    training_home: Path,
-    bright_model: None,
-    qtbot: Any,
-) -> Open:
-    """Open a viewer with the widget docked, as napari does it."""
-
-    def make(viewer: Any = None, **options: Any) -> tuple[Any, TrainWidget]:
-        viewer = viewer or make_napari_viewer(**options)
-        _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
-        qtbot.waitUntil(lambda: widget.desk.controller.reader.idle, timeout=30_000)
-        return viewer, widget
-
-    return make
-
-
-@pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the user is told in napari's corner."""
     said: list[str] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, FloatSlider, Slider
-from qtpy.QtCore import Qt
 
 from napari_clickseg._napari.viewer.actions import Action, tooltip
 from napari_clickseg._qt.parts.controls import choice, form, key_text
@@ -34,7 +33,6 @@ class LookForm:
             max=60,
             tooltip="Diameter of a click on the screen, in pixels.",
         )
-        self.size.native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.probability = CheckBox(
             text=f"Probability ({key_text(Action.PROBABILITY)})",
             tooltip=tooltip(Action.PROBABILITY),
@@ -80,6 +78,4 @@ class MaskForm:
 
 
 def _slider(label: str, tip: str, low: float, high: float, step: float) -> FloatSlider:
-    made = FloatSlider(label=label, min=low, max=high, step=step, tooltip=tip)
-    made.native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    return made
+    return FloatSlider(label=label, min=low, max=high, step=step, tooltip=tip)

@@ -7,7 +7,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QMainWindow, QWidget
 
-__all__ = ["CurrentContext", "middle"]
+__all__ = ["CurrentContext", "canvas_beside", "middle"]
 
 
 class CurrentContext:
@@ -37,10 +37,8 @@ class CurrentContext:
 
     def _layer_removing(self) -> None:
         with suppress(RuntimeError):  # Qt is gone already: the window was closed
-            for one in self._view.findChildren(QWidget) if self._view is not None else ():
-                if one.inherits("QOpenGLWidget"):  # which qtpy has for some bindings only
-                    canvas: Any = one
-                    canvas.makeCurrent()
+            for canvas in _canvases(self._view) if self._view is not None else ():
+                canvas.makeCurrent()
 
 
 def middle(widget: QWidget) -> QWidget | None:
@@ -49,3 +47,14 @@ def middle(widget: QWidget) -> QWidget | None:
     while window is not None and not isinstance(window, QMainWindow):
         window = window.parentWidget()
     return None if window is None else window.centralWidget()
+
+
+def canvas_beside(widget: QWidget) -> QWidget | None:
+    """Return what the image is drawn on, in the window that a widget is docked in."""
+    view = middle(widget)
+    return None if view is None else next(iter(_canvases(view)), view)
+
+
+def _canvases(view: QWidget) -> list[Any]:
+    # Which qtpy has for some bindings only.
+    return [one for one in view.findChildren(QWidget) if one.inherits("QOpenGLWidget")]

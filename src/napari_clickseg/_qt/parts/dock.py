@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_clickseg._qt.parts.canvas import CurrentContext
 from napari_clickseg._qt.parts.controls import align_labels
+from napari_clickseg._qt.parts.manners import teach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,8 @@ class Dock(QWidget):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self._scroll = QScrollArea()
+        # Else it takes the keyboard at every click on something that does not want it.
+        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._context = CurrentContext(viewer)
         self._ends: list[Callable[[], object]] = []
         ends, context = self._ends, self._context
@@ -65,7 +68,8 @@ class Dock(QWidget):
         self._ends += acts
 
     def fit(self) -> None:
-        """Line up all labels, and leave room for what can't be narrower."""
+        """Line up all labels, leave room for what can't be narrower, and teach all manners."""
+        teach(self)
         align_labels(self)
         content, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
         assert content is not None and bar is not None

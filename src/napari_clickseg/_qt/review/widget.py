@@ -145,6 +145,7 @@ class ReviewWidget(Dock):
                 self.more.native,
             ):
                 self._column.addWidget(part)
+            self.fit()
             ties.show(self._show_hint, "message", "tool", "model_status", "n_positive")
         return self._lease.controller
 

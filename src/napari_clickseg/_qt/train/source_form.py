@@ -113,7 +113,6 @@ class SourceForm(QWidget):
             "them the same name."
         )
         made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        made.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         made.setEditTriggers(QTreeWidget.EditTrigger.NoEditTriggers)
         head = made.header()
         assert head is not None

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QCompleter, QFileDialog, QVBoxLayou
 
 from napari_clickseg._napari.train.fields import NAMED, NOT_CROSSFIT, settings_of, text_of
 from napari_clickseg._qt.parts.controls import choice, form, timer
+from napari_clickseg._qt.parts.manners import teach
 from napari_clickseg.models.registry import list_models
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class SpecForm(QWidget):
         field = _FIELDS[setting.kind](self._desk, setting)
         self.fields[setting.name] = field
         self._lines[setting.name] = form(field.widget)
+        teach(self._lines[setting.name].native)
         self._column.addWidget(self._lines[setting.name].native)
         self._show(setting.name)
         self._show_way()
@@ -140,10 +142,7 @@ class IntegerField(_Field):
             max=setting.high,
             step=32 if setting.name == "size" else 1,
         )
-        native = made.native
-        native.setKeyboardTracking(False)  # else half a number would be taken for the whole
-        native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.UpDownArrows)
+        made.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.UpDownArrows)
         return made
 
 

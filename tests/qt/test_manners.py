@@ -1,0 +1,285 @@
+"""Keys are for the image and the wheel is for scrolling, in all three widgets."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QScrollBar,
+    QWidget,
+)
+
+from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action, shortcuts
+from tests.qt.annotate.test_widget import CHOICES
+from tests.qt.review.test_widget import CHANGES as REVIEWED
+from tests.qt.train.test_widget import CHANGES as TRAINED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Open = Callable[..., tuple[Any, Any]]
+
+pytestmark = pytest.mark.gui
+
+LEFT = Qt.MouseButton.LeftButton
+ON, OTHER = (26, 32), (70, 96)  # pixels of two spots
+
+
+class Keyboard:
+    """Types, as a user does: keys go to whatever has the keyboard, not to where they should."""
+
+    def __init__(self, viewer: Any, widget: QWidget, qtbot: Any) -> None:
+        self.viewer, self.widget, self.qtbot = viewer, widget, qtbot
+        self.canvas = viewer.window._qt_viewer.canvas.native
+        self.window = viewer.window._qt_window
+        viewer.reset_view()
+        qtbot.wait(100)
+        self.canvas.setFocus()
+
+    @property
+    def holder(self) -> QWidget:
+        found = self.window.focusWidget()
+        assert found is not None
+        return found
+
+    def is_with_the_image(self) -> bool:
+        return not (self.holder is self.widget or self.widget.isAncestorOf(self.holder))
+
+    def press(self, action: Action) -> None:
+        *held, key = SHORTCUTS[action].key.split("-")
+        modifier = Qt.KeyboardModifier.NoModifier
+        for each in held:
+            modifier |= getattr(Qt.KeyboardModifier, f"{each}Modifier")
+        named = {"PageDown": Qt.Key.Key_PageDown, "PageUp": Qt.Key.Key_PageUp}
+        QTest.keyClick(self.holder, named.get(key, key), modifier)
+        self.qtbot.wait(20)
+
+    def click(self, pixel: tuple[int, int], held: str = "No") -> None:
+        camera = self.viewer.scene.camera
+        middle = np.array([self.canvas.height(), self.canvas.width()]) / 2
+        row, column = middle + (np.array(pixel) - camera.center[-2:]) * camera.zoom
+        at = QPoint(round(column), round(row))
+        QTest.mouseMove(self.canvas, at)
+        QTest.mouseClick(self.canvas, LEFT, getattr(Qt.KeyboardModifier, f"{held}Modifier"), at)
+        self.qtbot.wait(20)
+
+
+def settled(widget: Any, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: widget.desk.controller.runner.idle, timeout=60_000)
+    qtbot.wait(20)
+
+
+# ---- the keyboard
+
+
+def test_keys_go_to_the_image_after_whatever_was_done_in_annotate(
+    annotating: Open, qtbot: Any
+) -> None:
+    viewer, widget = annotating(show=True)
+    state, keys = widget.desk.state, Keyboard(viewer, widget, qtbot)
+    doings: list[Callable[[], object]] = [
+        lambda: keys.click(ON),
+        lambda: keys.press(Action.ACCEPT),
+        lambda: keys.click(OTHER),
+        lambda: keys.press(Action.SKIP),
+        lambda: keys.press(Action.UNDO),
+        lambda: keys.press(Action.REDO),
+        lambda: keys.click(ON, held="Shift"),
+        lambda: keys.press(Action.DELETE),
+        lambda: keys.press(Action.UNDO),
+        lambda: setattr(state, "object_id", 37),
+    ]
+    for n, do in enumerate(doings):
+        do()
+        settled(widget, qtbot)
+        assert keys.is_with_the_image(), n
+    assert (state.object_id, state.n_objects) == (1, 1), "it is corrected, and keeps its id"
+    keys.press(Action.SKIP)
+    keys.press(Action.SHOW)
+    assert state.shown == "contour", "the keys still do what they say"
+
+
+def test_every_button_of_annotate_leaves_the_keys_to_the_image(
+    annotating: Open, qtbot: Any
+) -> None:
+    viewer, widget = annotating(np.stack([_spots()] * 3), show=True)
+    widget.desk.controller.add_class("bud")
+    keys = Keyboard(viewer, widget, qtbot)
+    pressed = 0
+    for button in widget.findChildren(QAbstractButton):
+        if button.isVisible() and button.isEnabled() and "colour" not in button.toolTip():
+            keys.click(ON)
+            QTest.mouseClick(button, LEFT)
+            settled(widget, qtbot)
+            assert keys.is_with_the_image(), button.text()
+            pressed += 1
+    assert pressed > 10
+
+
+def test_keys_go_to_the_image_after_whatever_was_done_in_review(
+    open_review: Open, project: Path, qtbot: Any
+) -> None:
+    viewer, widget = open_review(project=project)
+    keys = Keyboard(viewer, widget, qtbot)
+    for action in (
+        *(Action.NEXT_IMAGE, Action.NEXT_IMAGE, Action.PREVIOUS_IMAGE, Action.ACCEPT_IMAGE),
+        *(Action.PREVIOUS_IMAGE, Action.NEXT_IMAGE, Action.REJECT_IMAGE, Action.PREVIOUS_IMAGE),
+    ):
+        keys.press(action)
+        settled(widget, qtbot)
+        assert keys.is_with_the_image(), action
+    assert [row.state for row in widget.desk.state.queue] != ["to review"] * 2, "keys did work"
+    view = widget.queue.view
+    widget.queue.listed.value = "reviewed"
+    QTest.mouseClick(view.viewport(), LEFT, pos=view.visualRect(view.model().index(0, 0)).center())
+    settled(widget, qtbot)
+    assert keys.is_with_the_image()
+
+
+@pytest.mark.parametrize("name", ["Annotate", "Train", "Review"])
+def test_no_change_of_the_state_takes_the_keyboard(
+    name: str, annotating: Open, open_train: Open, open_review: Open, qtbot: Any
+) -> None:
+    viewer, widget = annotating(show=True)
+    changes = CHOICES
+    if name != "Annotate":
+        open_it = open_train if name == "Train" else open_review
+        viewer, widget = open_it(viewer)
+        changes = TRAINED if name == "Train" else REVIEWED
+    _unfold(widget, qtbot)
+    keys, state = Keyboard(viewer, widget, qtbot), widget.desk.state
+    if name == "Review":
+        widget._looking.stop()
+        state.projects = ("/some/where",)
+    for field, value in changes.items():
+        before = getattr(state, field)
+        for each in (value, before):
+            setattr(state, field, each)
+            qtbot.wait(1)
+            assert keys.is_with_the_image(), field
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Escape])
+def test_after_typing_the_keyboard_goes_back_to_the_image(
+    key: Any, annotating: Open, qtbot: Any
+) -> None:
+    """Enter takes what was typed, Escape leaves everything as it was."""
+    viewer, widget = annotating(show=True)
+    state, keys = widget.desk.state, Keyboard(viewer, widget, qtbot)
+    _unfold(widget, qtbot)
+    number, name = widget.objects.number.native, widget.rules.classes.rows[0].name.native
+    for control, text in ((number, "37"), (name, "wing")):
+        QTest.mouseClick(control, LEFT, pos=control.rect().center())
+        control.setFocus()
+        with suppress(AttributeError):
+            control.selectAll()
+        QTest.keyClicks(keys.holder, text)
+        QTest.keyClick(keys.holder, key)
+        qtbot.wait(20)
+        assert keys.is_with_the_image()
+    taken = (37, "wing") if key == Qt.Key.Key_Return else (1, "object")
+    assert (state.object_id, state.classes[0].name) == taken
+    keys.press(Action.SHOW)
+    assert state.shown == "contour"
+
+
+def test_pressing_an_arrow_of_a_number_is_not_typing(annotating: Open, qtbot: Any) -> None:
+    viewer, widget = annotating(show=True)
+    keys, number = Keyboard(viewer, widget, qtbot), widget.objects.number.native
+    edge = QPoint(number.width() - 5, number.height() // 2)
+    QTest.mouseClick(number, LEFT, pos=edge)
+    qtbot.wait(20)
+    assert widget.desk.state.object_id == 2 and keys.is_with_the_image()
+
+
+# ---- the wheel
+
+
+@pytest.mark.parametrize("name", ["Annotate", "Train", "Review"])
+def test_the_wheel_over_a_control_scrolls_and_changes_nothing(
+    name: str, annotating: Open, open_train: Open, open_review: Open, qtbot: Any
+) -> None:
+    viewer, widget = annotating(show=True)
+    if name != "Annotate":
+        viewer, widget = (open_train if name == "Train" else open_review)(viewer)
+    _unfold(widget, qtbot)
+    viewer.window._qt_window.resize(1200, 500)
+    qtbot.wait(50)
+    bar, turned = widget._scroll.verticalScrollBar(), 0
+    for control in widget.findChildren(QWidget):
+        if not isinstance(control, (QAbstractSlider, QAbstractSpinBox, QComboBox)):
+            continue
+        if isinstance(control, QScrollBar) or not (control.isVisible() and control.isEnabled()):
+            continue
+        widget._scroll.ensureWidgetVisible(control)
+        at, before = bar.value(), _value(control)
+        down = at < bar.maximum()
+        turn(control, -120 if down else 120)
+        assert _value(control) == before, control
+        assert bar.maximum() == 0 or (bar.value() > at if down else bar.value() < at), control
+        turned += 1
+    assert turned >= (3 if name == "Review" else 9)
+
+
+def test_the_wheel_changes_what_has_the_keyboard(annotating: Open, qtbot: Any) -> None:
+    viewer, widget = annotating(show=True)
+    number = widget.objects.number.native
+    viewer.window._qt_window.activateWindow()
+    number.setFocus()
+    qtbot.waitUntil(number.hasFocus)
+    turn(number, 120)
+    assert widget.desk.state.object_id == 2
+
+
+def turn(control: QWidget, angle: int) -> None:
+    """Turn the wheel over a control: what does not take it passes it on to what is around."""
+    middle = control.rect().center()
+    everywhere = QPointF(control.mapToGlobal(middle))
+    under: QWidget | None = control.childAt(middle) or control
+    while under is not None:
+        event = QWheelEvent(
+            *(QPointF(under.mapFromGlobal(everywhere)), everywhere, QPoint(), QPoint(0, angle)),
+            *(Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier),
+            *(Qt.ScrollPhase.NoScrollPhase, False),
+        )
+        if QApplication.sendEvent(under, event) and event.isAccepted():
+            return
+        under = under.parentWidget()
+
+
+def _value(control: Any) -> Any:
+    return control.currentIndex() if isinstance(control, QComboBox) else control.value()
+
+
+def _unfold(widget: Any, qtbot: Any) -> None:
+    """Open all groups, and wait for the fields that are made when they are looked at."""
+    for fold in getattr(widget, "folds", {}).values():
+        fold.expand(animate=False)
+    for form in getattr(widget, "specs", {}).values():
+        form.make()
+        qtbot.waitUntil(lambda form=form: not form._waiting, timeout=20_000)
+    qtbot.wait(50)
+
+
+def _spots() -> np.ndarray:
+    image = np.zeros((96, 128), np.uint8)
+    image[16:36, 20:44] = image[60:80, 84:108] = 220
+    return image
+
+
+def test_all_actions_have_a_key() -> None:
+    assert {each.action for name in ("Annotate", "Review") for each in shortcuts(name)} == set(
+        Action
+    )
