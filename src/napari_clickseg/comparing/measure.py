@@ -14,7 +14,6 @@ from napari_clickseg.comparing.spec import ComparisonError
 from napari_clickseg.core.guidance import input_channels
 from napari_clickseg.data.dataset import Dataset
 from napari_clickseg.data.index import INDEX
-from napari_clickseg.data.project import read_project
 from napari_clickseg.engine.devices import choose_device
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.training.tables import read_table
@@ -123,9 +122,9 @@ def _on_test(
 ) -> dict[str, float] | None:
     """Return the figures on the test images; None where there are none."""
     from napari_clickseg.training.finetune import make_work
-    from napari_clickseg.training.prepare import prepare
+    from napari_clickseg.training.prepare import prepare, project_for
 
-    project = read_project(folder.split_folder / INDEX)
+    project = project_for(spec.changed(project=str(folder.split_folder / INDEX)))
     records = [record for record in project.records if record.split == "test"]
     if not records:
         return None

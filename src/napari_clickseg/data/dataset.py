@@ -14,7 +14,7 @@ import numpy.typing as npt
 from napari_clickseg.core.intensity import measure
 from napari_clickseg.core.source import ImageError, ImageSource
 from napari_clickseg.data.images import read_plane
-from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.object_classes import read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ def read_sample(record: Record) -> Sample:
         If one of them can't be read, or their sizes differ; the message names the file.
     """
     plane = read_plane(record.image)
-    labels = read_labels(record.mask)
+    labels = read_mask(record)
     source = ImageSource(plane.data, rgb=plane.rgb)
     if labels.shape != source.shape:
         raise ImageError(

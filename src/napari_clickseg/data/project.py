@@ -48,6 +48,9 @@ class Record:
         "training", "validation", "test", or "" where that is left to the program.
     clicks : Path, optional
         The clicks that the mask was made with, see `annotations.read_clicks`.
+    unknown : int, optional
+        Of the mask's objects the classes are asked for, not their ids, and this stands for
+        objects without one; see `object_classes.read_mask`. None: ids are read as they are.
     """
 
     image: Path
@@ -56,6 +59,7 @@ class Record:
     name: str
     split: str = ""
     clicks: Path | None = None
+    unknown: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +170,17 @@ def read_folder(folder: Path) -> Table:
 
 
 def clicks_path(folder: Path, image: str) -> Path:
-    """Return where the clicks of an image lie, if there are any: under its name in `clicks/`."""
+    """Return where the clicks of an image lie, if there are any: under its name in `clicks/`.
+
+    Of an image in another project, which a table names by ``../``, they lie in that one.
+    """
     inside = PurePosixPath(image)
     if inside.is_absolute():
         return Path(inside.with_suffix(".json"))
+    if inside.parts[0] == ".." and "images" in inside.parts:
+        at = len(inside.parts) - 1 - inside.parts[::-1].index("images")
+        other, rest = inside.parts[:at], inside.parts[at + 1 :]
+        return folder.joinpath(*other, "clicks", *rest).with_suffix(".json")
     if inside.parts[0] == "images":
         inside = inside.relative_to("images")
     return folder / "clicks" / inside.with_suffix(".json")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg.data.images import read_plane
-from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.object_classes import read_mask
 from napari_clickseg.engine.segmenter import Segmenter, load_segmenter
 from napari_clickseg.evaluation.metrics import overlap
 from napari_clickseg.evaluation.noc import JITTER_REPEATS, JITTER_SIGMA, NocSpec, evaluate_image
@@ -245,7 +245,7 @@ def _truth(record: Record, prepared: Prepared) -> npt.NDArray[Any]:
     """
     from napari_clickseg.training.clicks.project import connected_parts
 
-    labels, spec, ignore = read_labels(record.mask), prepared.spec, prepared.classes.ignore
+    labels, spec, ignore = read_mask(record), prepared.spec, prepared.classes.ignore
     kept = np.isin(labels, spec.classes) if spec.classes else labels > 0
     objects = np.where(kept & (labels != ignore), labels, 0).astype(np.int64)
     if automatic(spec):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from napari_clickseg.data.dataset import ClassMap, Dataset
 from napari_clickseg.data.inspection.checks import nothing_labelled
 from napari_clickseg.data.inspection.findings import inspect_project
+from napari_clickseg.data.object_classes import by_classes
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.splits import Split, folds, single_split
 from napari_clickseg.training import defaults
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Project, Record
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Prepared", "check_findings", "leak", "prepare"]
+__all__ = ["Prepared", "check_findings", "leak", "one_class", "prepare", "project_for"]
 
 _UNREADABLE = ("unreadable", "size")
 _OBJECT, _FOREGROUND = "object", "foreground"
@@ -86,7 +87,7 @@ def prepare(
     SplitError
         If there are not enough images to validate on some.
     """
-    project = read_project(Path(spec.project))
+    project = project_for(spec)
     if began is not None:
         return _again(spec, project, began, progress)
     findings = inspect_project(project, progress)
@@ -104,6 +105,21 @@ def prepare(
         warnings += _left_out(what, some, there, classes)
     zoom = defaults.zoom(completed, findings)
     return _prepared(completed, findings, project, (training, validation), zoom, warnings)
+
+
+def project_for(spec: TrainingSpec) -> Project:
+    """Read a spec's project as its task needs it.
+
+    Where classes are to be told apart and the masks hold objects, the classes of the objects are
+    what is learned.
+
+    Raises
+    ------
+    ProjectError
+        If there is no such project, or a file of clicks can't be read.
+    """
+    project = read_project(Path(spec.project))
+    return project if spec.task == "click" or spec.scheme == "instances" else by_classes(project)
 
 
 def _again(
@@ -249,8 +265,19 @@ def leak(findings: Findings, spec: TrainingSpec) -> tuple[str, ...]:
     return (_LEAK,) if apart and not told and len(groups) < len(images) else ()
 
 
+def one_class(findings: Findings, spec: TrainingSpec) -> tuple[str, ...]:
+    """Return what to say where classes were asked for, but the masks tell none apart."""
+    scheme = findings.scheme if spec.scheme == "auto" else spec.scheme
+    if spec.task not in ("multiclass", "multilabel") or scheme == "classes":
+        return ()
+    return (
+        "All objects are learned as one class: their ids are objects', and no object has a class. "
+        "Give objects classes in Annotate; or, if ids are classes, set scheme=classes.",
+    )
+
+
 def _warnings(findings: Findings, spec: TrainingSpec, skipped: Sequence[str]) -> tuple[str, ...]:
     out = [problem.text for problem in findings.warnings]
     if skipped:
         out.append(f"Left out, since they can't be read: {', '.join(skipped)}.")
-    return tuple(dict.fromkeys([*out, *leak(findings, spec)]))
+    return tuple(dict.fromkeys([*out, *leak(findings, spec), *one_class(findings, spec)]))

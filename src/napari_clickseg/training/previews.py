@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg.data.masks import write_mask
+from napari_clickseg.data.object_classes import read_mask
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,8 +43,17 @@ def write_preview(
     return {
         "image": record.name,
         "prediction": f"{folder.name}/{path.name}",
-        "truth": _relative(record.mask, base),
+        "truth": _truth(record, folder / f"{stem}.truth.tif", base),
     }
+
+
+def _truth(record: Record, path: Path, base: Path) -> str:
+    """Return where the truth is read: the mask, or the classes of its objects, written once."""
+    if record.unknown is None:
+        return _relative(record.mask, base)
+    if not path.is_file():
+        write_mask(path, read_mask(record).astype(np.int32), overwrite=True)
+    return str(path.resolve())
 
 
 def _relative(path: Path, base: Path) -> str:

@@ -127,6 +127,7 @@ def inspect(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found]:
 def _inspected(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found, Findings]:
     from napari_clickseg.data.inspection.findings import inspect_project
     from napari_clickseg.data.project import read_project
+    from napari_clickseg.training.prepare import project_for
 
     def step(done: int, wanted: int) -> None:
         if stop():
@@ -138,9 +139,10 @@ def _inspected(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found, Fin
         source = order.gather(order.folder, step)
     else:
         source = Path(order.project).expanduser()
-    project = read_project(source)
+    spec = order.spec(source)
+    project = read_project(source) if order.crossfit else project_for(spec)
     findings = inspect_project(project, step)
-    found = _found(findings, order.spec(source), planned=not order.crossfit)
+    found = _found(findings, spec, planned=not order.crossfit)
     if order.crossfit and not found.errors:
         found = crossfit_jobs.planned(found, order.crossfit_spec(source), project, findings)
     return source, replace(found, warnings=(*order.said, *found.warnings)), findings
@@ -302,14 +304,14 @@ def _answer(asked: subprocess.Popen[str], stop: Stop) -> str:
 
 
 def _found(findings: Findings, spec: TrainingSpec, *, planned: bool = True) -> Found:
-    from napari_clickseg.training.prepare import leak
+    from napari_clickseg.training.prepare import leak, one_class
 
     lines = [line for line in findings.text.splitlines() if not _is_problem(line)]
     skipped = [p for p in findings.fatal if p.kind in _BROKEN and spec.corrupt == "skip"]
     errors = tuple(p.text for p in findings.stopping(spec.task, spec.classes) if p not in skipped)
     warnings = [f"{problem.text} It is left out." for problem in skipped]
     warnings += [problem.text for problem in findings.warnings]
-    warnings += leak(findings, spec) if planned else ()
+    warnings += (*leak(findings, spec), *one_class(findings, spec)) if planned else ()
     plan = _plan(spec, findings) if planned and not errors else ""
     return Found(tuple(lines), tuple(warnings), errors, plan, _classes(findings, spec))
 

@@ -27,7 +27,18 @@ def find_problems(found: Findings) -> list[Problem]:
                 True,
             )
         ]
-    checks = (_one_image, _one_group, _classes, _channels, _dtypes, _groups, _splits, _ids, _rest)
+    checks = (
+        _one_image,
+        _one_group,
+        _classes,
+        _classless,
+        _channels,
+        _dtypes,
+        _groups,
+        _splits,
+        _ids,
+        _rest,
+    )
     return [problem for check in checks for problem in check(found)]
 
 
@@ -74,6 +85,20 @@ def _classes(found: Findings) -> Iterator[Problem]:
                 True,
                 (str(identifier),),
             )
+
+
+def _classless(found: Findings) -> Iterator[Problem]:
+    images = [image for image in found.images if image.classless]
+    if images:
+        objects = number(sum(image.classless for image in images), "object has", "objects have")
+        names = tuple(image.name for image in images)
+        yield Problem(
+            "classless",
+            f"{objects} no class ({named(names)}): they count neither as a class nor as "
+            "background; give them one in Annotate.",
+            False,
+            names,
+        )
 
 
 def _channels(found: Findings) -> Iterator[Problem]:

@@ -26,6 +26,7 @@ Kind = Literal[
     "ungrouped",
     "leak",
     "split",
+    "classless",  # objects without a class, where classes are asked for
     "ids",  # ids and classes.json don't agree
     "empty",
     "duplicates",
@@ -78,6 +79,8 @@ class ImageFacts:
         The longer side of the box of each id.
     digest : str
         The same for images with the same pixels; "" where they were not read.
+    classless : int
+        Objects whose class nobody said, where classes of objects are asked for.
     """
 
     name: str
@@ -92,6 +95,7 @@ class ImageFacts:
     spans: tuple[tuple[int, int], ...]
     id_spans: Mapping[int, int]
     digest: str = ""
+    classless: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.inspection.checks import find_problems
 from napari_clickseg.data.inspection.facts import Findings, ImageFacts, Problem
-from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.object_classes import classless_objects, read_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +77,8 @@ def _inspect(project: Project, record: Record, ignore: int | None) -> ImageFacts
         plane = read_plane(record.image)
         if record.mask.suffix.lower() in (".jpg", ".jpeg"):
             raise ImageError(f"{record.mask} is a JPEG, which blurs ids; give a PNG or TIFF.")
-        labels = read_labels(record.mask)
+        labels = read_mask(record)
+        classless = classless_objects(record)
         if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
             raise ImageError(f"{record.mask} holds ids below 0; number them from 1.")
     except ImageError as error:
@@ -110,6 +111,7 @@ def _inspect(project: Project, record: Record, ignore: int | None) -> ImageFacts
         spans,
         id_spans,
         _digest(data),
+        classless,
     )
 
 
