@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_clickseg._napari.annotate.propagation import innermost
 from napari_clickseg.core.masks import Patch
 from napari_clickseg.core.window import Box
+from napari_clickseg.engine.carrying import innermost
 
 
 def set_off(bench: Any, fake_model: Any) -> None:
@@ -145,7 +145,8 @@ def test_a_range_is_gone_through_and_is_one_step(
     assert [area > 0 for area in areas(bench.labels)] == [plane in done for plane in range(6)]
     assert seen == [(i + 1, len(done)) for i in range(len(done))] + [(0, 0)]
     state = bench.state
-    assert state.n_objects == len(done) and state.object_id == 2 and state.message == ""
+    assert state.n_objects == len(done) and state.object_id == 2
+    assert ("by plane" in state.message) == (len(done) > 1)
     assert state.plane == first and bench.mask is None
     after = bench.labels.copy()
     bench.do("undo")

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_clickseg._napari.annotate.scene import Draft, Mark, Scene
+from napari_clickseg._napari.annotate.scene import Draft, Scene
 from napari_clickseg._napari.viewer.planes import Plane, walking_axis
+from napari_clickseg.engine.carrying import Carried, carry, pointed_at
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg._napari.viewer.writes import LabelWrite
+    from napari_clickseg.core.clicks import Prompt
     from napari_clickseg.core.masks import Patch
     from napari_clickseg.engine.segmenter import Prediction
 
-__all__ = ["Propagation", "innermost"]
+__all__ = ["Propagation"]
 
 _LEAST, _MOST = 0.2, 5.0  # an area that changes by more from plane to plane is another object
-_LOOKED_AT = 256 * 256  # pixels, so that the window is not held up
-
-
-def innermost(patch: Patch) -> tuple[int, int]:
-    """Return the pixel (row, column) of a mask that is farthest from its edge, or nearly so."""
-    from scipy import ndimage
-
-    coarse = max(1, math.ceil(math.sqrt(patch.mask.size / _LOOKED_AT)))
-    mask = patch.mask[::coarse, ::coarse]
-    if not mask.any():  # thinner than what was looked at
-        mask, coarse = patch.mask, 1
-        row, column = np.unravel_index(int(np.argmax(mask)), mask.shape)
-    else:
-        depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-        row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return int(row) * coarse + patch.box.top, int(column) * coarse + patch.box.left
+_LISTED = 12  # planes whose agreement is said one by one
 
 
 @dataclass
@@ -49,14 +33,15 @@ class _Run:
     value: int
     before: Scene
     plane: Plane
-    writes: list[LabelWrite]
+    writes: list[LabelWrite] = field(default_factory=list)
+    agreed: dict[int, float] = field(default_factory=dict)  # of each plane that was gone to
 
 
 class Propagation:
-    """Goes from plane to plane: the mask accepted on one is the start on the next.
+    """Goes from plane to plane: the mask accepted on one says where to look on the next.
 
-    On the next plane a positive click is put on the mask's inner-most pixel, so that the model
-    looks again; it is a click like any other.
+    What is found there is the answer to a start and clicks like any other, so the user can correct
+    it. Where two ways of looking find different things a run stops, as nobody looks on.
 
     Parameters
     ----------
@@ -83,11 +68,13 @@ class Propagation:
             return
         scene, write = done
         following = plane.stepped(axis, 1)
-        begun = self._begun(pairing, scene, following, found.patch, value)
+        begun = self._begun(pairing, scene, following, pointed_at(found.patch), value)
         pairing.step(begun, plane, (write,), following)
         owner.objects.accepted(pairing)
         owner.go_to(following)
         owner.request()
+        if owner.segmenter is not None:
+            self._look_anew(pairing, following, found.patch, begun)
 
     def start(self, last: int) -> None:
         """Run to plane `last`, accepting on every plane, this one included."""
@@ -106,7 +93,7 @@ class Propagation:
             return
         self.cancel()
         value = owner.identity.value(pairing.scene, plane)
-        self._run = _Run(pairing, axis, plane.index[axis], last, value, pairing.scene, plane, [])
+        self._run = _Run(pairing, axis, plane.index[axis], last, value, pairing.scene, plane)
         self._accept(plane, found)
 
     def cancel(self) -> None:
@@ -114,6 +101,29 @@ class Propagation:
         if self._run is not None:
             self._owner.runner.cancel("propagate")
             self._finish("Stopped; what was accepted so far stays.")
+
+    def _look_anew(self, pairing: Pairing, plane: Plane, patch: Patch, begun: Scene) -> None:
+        """Have what is found anew take the place of what grows out of the mask, if it is sure.
+
+        It takes the turn of the request for that, so that whatever the user does comes first.
+        """
+        owner, refinement = self._owner, self._owner.refinement()
+        session_of = owner.answers.opener(pairing, plane)
+
+        def done(found: Carried) -> None:
+            if found.sure and pairing.scene is begun:
+                value = begun.value(plane)
+                better = self._begun(pairing, begun, plane, found.prompt, value)
+                pairing.timeline.revise(lambda scene: better if scene is begun else scene)
+                pairing.set_scene(better)
+            owner.request()
+
+        owner.runner.submit(
+            "predict",
+            lambda stop: carry(session_of(), patch, refinement, stop=stop),
+            done,
+            owner.answers.failed,
+        )
 
     def _accept(self, plane: Plane, found: Prediction) -> None:
         """Write one plane's mask and go on to the next, or end."""
@@ -134,28 +144,31 @@ class Propagation:
             run.pairing.display.show_nothing()
         if plane.index[run.axis] == run.last:
             run.pairing.set_scene(scene)
-            self._finish("")
+            self._finish(_report(run))
             return
         following = plane.stepped(run.axis, 1 if run.last > run.first else -1)
-        run.pairing.set_scene(self._begun(run.pairing, scene, following, found.patch, run.value))
+        begun = self._begun(run.pairing, scene, following, pointed_at(found.patch), run.value)
+        run.pairing.set_scene(begun)
         self._submit(run, following, found.patch)
 
     def _submit(self, run: _Run, plane: Plane, patch: Patch) -> None:
         owner, refinement = self._owner, self._owner.refinement()
-        prompt = run.pairing.scene.prompt(plane)
         session_of = owner.answers.opener(run.pairing, plane)
 
-        def work(stop: Stop) -> Prediction:
-            return session_of().evaluate(prompt, refinement, stop=stop)
+        def work(stop: Stop) -> Carried:
+            return carry(session_of(), patch, refinement, stop=stop)
 
-        def done(found: Prediction) -> None:
-            area, before = int(found.mask_part.sum()), int(patch.mask.sum())
-            if _LEAST * before <= area <= _MOST * before:
-                self._accept(plane, found)
+        def done(found: Carried) -> None:
+            at, scene = plane.index[run.axis], run.pairing.scene
+            run.agreed[at] = found.agreement
+            run.pairing.set_scene(self._begun(run.pairing, scene, plane, found.prompt, run.value))
+            doubt = _doubt(found, patch)
+            if not doubt:
+                self._accept(plane, found.prediction)
                 return
             self._finish(
-                f"Stopped at plane {plane.index[run.axis]}: the mask changed a lot there. "
-                "Correct it, or clear it if the object has ended."
+                f"Stopped at plane {at}: {doubt}. "
+                "Correct it and go on, or clear it if the object has ended."
             )
             owner.go_to(plane)
 
@@ -178,17 +191,44 @@ class Propagation:
         owner.request()
 
     def _begun(
-        self, pairing: Pairing, scene: Scene, plane: Plane, patch: Patch, value: int
+        self, pairing: Pairing, scene: Scene, plane: Plane, prompt: Prompt, value: int
     ) -> Scene:
-        """Return the scene with the mask as the start on a plane, and one click on it."""
-        mark: Mark = pairing.new_mark(plane.position(*innermost(patch)), True)
+        """Return the scene with the start and the clicks of a prompt on a plane."""
+        marks = [
+            pairing.new_mark(plane.position(click.y, click.x), click.positive)
+            for click in prompt.clicks
+        ]
         there = [one for one in scene.objects if one.plane == plane and one.value == value]
         by_class = self._owner.state.scheme == "classes"
         editing = there[-1] if there and not by_class else None
-        return scene.with_draft(plane, Draft(patch, (), editing, value), [mark])
+        return scene.with_draft(plane, Draft(prompt.start, (), editing, value), marks)
 
     def _axis(self) -> int | None:
         owner = self._owner
         if owner.pairing is None:
             return None
         return walking_axis(owner.viewer.dims, owner.pairing.image, owner.pairing.channel_axis)
+
+
+def _doubt(found: Carried, before: Patch) -> str:
+    """Say why what was found is not to be accepted unseen; empty where it is."""
+    area, expected = int(found.prediction.mask_part.sum()), int(before.mask.sum())
+    if not _LEAST * expected <= area <= _MOST * expected:
+        return "the mask changed a lot there"
+    if not found.sure:
+        return (
+            "what is found there anew and what grows out of the mask before agree "
+            f"by {found.agreement:.2f} only"
+        )
+    return ""
+
+
+def _report(run: _Run) -> str:
+    """Say how a run went, plane by plane."""
+    if not run.agreed:
+        return ""
+    planes = sorted(run.agreed, key=lambda at: run.agreed[at])
+    listed = sorted(planes[:_LISTED])
+    each = ", ".join(f"{at}: {run.agreed[at]:.2f}" for at in listed)
+    what = "by plane" if len(planes) <= _LISTED else f"on the {_LISTED} least sure planes"
+    return f"Both looks agree {what} {each}. Look at plane {planes[0]} first."
