@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from napari_clickseg.core.clicks import Click, ClickError, ClickHistory, Prompt
-from napari_clickseg.core.masks import Patch
+from napari_clickseg.core.patch import Patch
 
 POSITIONS = st.floats(-1e4, 1e4)
 CLICKS = st.builds(Click, POSITIONS, POSITIONS, st.booleans())

@@ -8,14 +8,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from napari_clickseg.core.clicks import Click
-from napari_clickseg.core.masks import (
-    OverlapRule,
-    Patch,
-    Refinement,
-    plan_commit,
-    refine,
-    region_of,
-)
+from napari_clickseg.core.masks import OverlapRule, Refinement, plan_commit, refine, region_of
+from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 
 SHAPES = st.tuples(st.integers(0, 9), st.integers(0, 9))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_clickseg._napari.project import samples
-from napari_clickseg.core.masks import Patch
+from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 from napari_clickseg.engine.carrying import carry, innermost, pointed_at
 from napari_clickseg.engine.segmenter import load_segmenter

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from napari_clickseg.core.clicks import Click, Prompt
 from napari_clickseg.core.intensity import Intensity
-from napari_clickseg.core.masks import Patch
+from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, Window
 from napari_clickseg.engine.devices import DeviceError, choose_device, prepare

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_clickseg.data.inspection.facts import Findings, ImageFacts
-from napari_clickseg.training.defaults import zoom
+from napari_clickseg.training.defaults import completed, zoom
 from napari_clickseg.training.spec import LossTerm, SpecError, TrainingSpec, read_spec, schema
 
 
@@ -30,7 +30,7 @@ def test_every_field_is_described() -> None:
 
 
 def test_nothing_but_the_project_has_to_be_said() -> None:
-    spec = TrainingSpec(project="p").completed(known())
+    spec = completed(TrainingSpec(project="p"), known())
     assert spec.epochs > 0
     assert spec.windows > 0
     assert spec.batch >= 2
@@ -47,7 +47,7 @@ def test_what_was_said_stays() -> None:
         "metric": "recall", "augmentation": "none", "scheme": "instances", "classes": (7,),
     }  # fmt: skip
     spec = TrainingSpec(project="p", **fields)
-    assert spec.completed(known()) == spec
+    assert completed(spec, known()) == spec
 
 
 @given(
@@ -58,16 +58,16 @@ def test_what_was_said_stays() -> None:
 )
 def test_what_is_chosen_is_a_spec_again(images: int, side: int, channels: int, task: Any) -> None:
     findings = known(images, (side, max(1, side // 3)), channels)
-    spec = TrainingSpec(project="p", task=task).completed(findings)
+    spec = completed(TrainingSpec(project="p", task=task), findings)
     assert TrainingSpec.model_validate_json(spec.model_dump_json()) == spec
     assert spec.size % 32 == 0
     assert spec.size >= 64
-    assert spec.completed(findings) == spec
+    assert completed(spec, findings) == spec
     assert spec.epochs * spec.windows <= 60_000
 
 
 def test_an_image_is_shown_at_its_own_size_unless_its_objects_would_not_fit() -> None:
-    spec = TrainingSpec(project="p", task="binary", size=64).completed(known())
+    spec = completed(TrainingSpec(project="p", task="binary", size=64), known())
     assert zoom(spec, known()) == pytest.approx(0.6 * 64 / 50)
     assert zoom(spec.changed(size=256), known()) == 1
     assert zoom(spec, Findings((), 0, "classes", None, 0)) == 1

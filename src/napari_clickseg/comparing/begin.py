@@ -147,7 +147,7 @@ def _try(spec: ComparisonSpec, prepared: Prepared, values: dict[str, Any], name:
     said: list[str] = []
     try:
         asked = prepared.spec.changed(**values)
-        asked = asked.completed(prepared.findings)
+        asked = defaults.completed(asked, prepared.findings)
         few = Dataset([_most_labelled(prepared)], 0)
         one = replace(
             prepared, spec=asked, training=few, validation=few,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_clickseg.core.masks import Patch
+    from napari_clickseg.core.patch import Patch
 
 __all__ = ["Click", "ClickError", "ClickHistory", "Prompt"]
 

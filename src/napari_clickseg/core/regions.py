@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_clickseg.core.clicks import Click
-from napari_clickseg.core.masks import Patch
+from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.voronoi import Method, place_points
 from napari_clickseg.core.window import Box
 

@@ -17,6 +17,7 @@ from napari_clickseg.data.index import INDEX
 from napari_clickseg.data.inspection.findings import inspect_project
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.splits import SplitError, folds, single_split
+from napari_clickseg.training.defaults import completed
 from napari_clickseg.training.prepare import check_findings
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _completed(spec: TrainingSpec, findings: Findings) -> TrainingSpec:
         raise CrossfitError(
             f"task: cross-fitting trains click models, not {spec.task}; leave it out."
         )
-    found = spec.completed(findings)
+    found = completed(spec, findings)
     if found.scheme == "instances":
         return found.changed(whole=True)
     if spec.whole:

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.project import Record
 
-__all__ = ["STAGES", "CrossfitFolder", "FoldRow", "RegionRow", "Stage", "State", "crossfit_of"]
+__all__ = [
+    "STAGES",
+    "CrossfitFolder",
+    "Done",
+    "FoldRow",
+    "RegionRow",
+    "Stage",
+    "State",
+    "crossfit_of",
+]
 
 Stage = Literal["baseline", "predict", "clicks", "clicked", "measure", "final", "report"]
 STAGES: tuple[Stage, ...] = (
@@ -81,6 +90,24 @@ class RegionRow:
     width: int
     confidence: float
     clicks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a stage ended.
+
+    Parameters
+    ----------
+    stage : str
+    fold : int or None
+        From 1; None where it is about all folds.
+    problem : str
+        Why it failed; "" where it did not.
+    """
+
+    stage: Stage
+    fold: int | None = None
+    problem: str = ""
 
 
 def crossfit_of(predictions: Path) -> CrossfitFolder | None:

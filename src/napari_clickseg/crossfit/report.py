@@ -13,8 +13,7 @@ from napari_clickseg.training.tables import markdown
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_clickseg.crossfit.folder import CrossfitFolder
-    from napari_clickseg.crossfit.stages import Done
+    from napari_clickseg.crossfit.folder import CrossfitFolder, Done
 
 __all__ = ["finish", "overview", "write_report"]
 

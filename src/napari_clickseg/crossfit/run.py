@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_clickseg.crossfit.begin import begin, begin_from
-from napari_clickseg.crossfit.folder import CrossfitFolder
+from napari_clickseg.crossfit.folder import CrossfitFolder, Done
 from napari_clickseg.crossfit.spec import CrossfitError
-from napari_clickseg.crossfit.stages import Done, is_done, run_stage
+from napari_clickseg.crossfit.stages import is_done, run_stage
 from napari_clickseg.training.nested import Stopped, began_here, compute, conducted
 
 if TYPE_CHECKING:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from napari_clickseg.crossfit.folder import CrossfitFolder
+from napari_clickseg.crossfit.folder import CrossfitFolder, Done
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.training.nested import ONE_AT_A_TIME, Stopped, train
 
@@ -19,28 +18,10 @@ if TYPE_CHECKING:
     from napari_clickseg.training.run_folder import RunFolder
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Done", "is_done", "run_stage"]
+__all__ = ["is_done", "run_stage"]
 
 _SECOND = 1.0
 _SAID = (ValueError, OSError, MemoryError, RuntimeError)  # their text says what is wrong
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """How a stage ended.
-
-    Parameters
-    ----------
-    stage : str
-    fold : int or None
-        From 1; None where it is about all folds.
-    problem : str
-        Why it failed; "" where it did not.
-    """
-
-    stage: Stage
-    fold: int | None = None
-    problem: str = ""
 
 
 def run_stage(path: str, stage: Stage, fold: int | None, before: Sequence[Done]) -> Done:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_clickseg.core.clicks import Click, Prompt
-from napari_clickseg.core.masks import Patch
+from napari_clickseg.core.patch import Patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

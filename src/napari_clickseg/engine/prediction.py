@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg.core.masks import Patch, Refinement, refine
+from napari_clickseg.core.masks import Refinement, refine
+from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:

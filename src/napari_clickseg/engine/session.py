@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_clickseg.core.clicks import Click, ClickError, ClickHistory, Prompt
 from napari_clickseg.core.intensity import Intensity, measure
-from napari_clickseg.core.masks import Patch, Refinement
+from napari_clickseg.core.masks import Refinement
+from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.core.window import Box
 from napari_clickseg.engine.inference import Estimate, Estimator, anchors
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_clickseg.core.source import ImageSource
-    from napari_clickseg.engine.segmenter import Segmenter
+    from napari_clickseg.models.card import ModelCard
 
-__all__ = ["Session", "Superseded", "starting_patch"]
+__all__ = ["Model", "Session", "Superseded", "starting_patch"]
 
 FloatArray = npt.NDArray[np.float32]
 _GAPS = (
@@ -40,6 +41,17 @@ class Superseded(Exception):
     """A prediction was given up because nobody wants it any more."""
 
 
+class Model(Protocol):
+    """What a session asks of a loaded model; `segmenter.Segmenter` is one."""
+
+    @property
+    def card(self) -> ModelCard:
+        """How the network is fed and read."""
+
+    def forward(self, inputs: FloatArray) -> FloatArray:
+        """Run the network once; see `segmenter.Segmenter.forward`."""
+
+
 class Session:
     """One image (plane): clicks go in, masks come out.
 
@@ -48,7 +60,7 @@ class Session:
 
     Parameters
     ----------
-    segmenter : Segmenter
+    segmenter : Model
     source : ImageSource
     intensity : Intensity, optional
         Measured when first needed, by default.
@@ -58,7 +70,7 @@ class Session:
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        segmenter: Model,
         source: ImageSource,
         intensity: Intensity | None = None,
         start: Patch | None = None,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_clickseg.data.inspection.facts import Findings
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["AUTO_METRIC", "automatic", "chosen", "zoom"]
+__all__ = ["AUTO_METRIC", "automatic", "completed", "zoom"]
 
 AUTO_METRIC = {
     "click": "iou_clicks",
@@ -31,8 +31,12 @@ _FEW_IMAGES = 200
 _IN_WINDOW = 0.6  # share of a window's side that an object takes, at the most
 
 
-def chosen(spec: TrainingSpec, findings: Findings) -> dict[str, Any]:
-    """Return values for the fields of a spec that are open."""
+def completed(spec: TrainingSpec, findings: Findings) -> TrainingSpec:
+    """Return a spec with all that was left open chosen from the data."""
+    return spec.model_copy(update=_chosen(spec, findings))
+
+
+def _chosen(spec: TrainingSpec, findings: Findings) -> dict[str, Any]:
     training = [image for image in findings.images if image.split not in ("validation", "test")]
     size = spec.size or _size(spec, findings)
     windows = spec.windows or min(max(_WINDOWS * len(training), _FEWEST), _MOST)

@@ -92,7 +92,7 @@ def prepare(
         return _again(spec, project, began, progress)
     findings = inspect_project(project, progress)
     skipped = check_findings(findings, spec)
-    completed = spec.completed(findings)
+    completed = defaults.completed(spec, findings)
     classes = _classes(completed, findings)
     known = {image.name for image in findings.images} - set(skipped)
     records = [r for r in project.records if r.name in known and r.split != "test"]
@@ -151,7 +151,7 @@ def _again(
     broken = _unreadable(findings)
     if broken:
         raise TrainingError(f"{broken[0].text} The run began with it: mend it, or start another.")
-    completed = spec.completed(findings)
+    completed = defaults.completed(spec, findings)
     return _prepared(completed, findings, project, (training, validation), began.zoom, ())
 
 

@@ -1,7 +1,7 @@
 """All that a training run needs to know, as JSON.
 
 The same spec is filled in by the form in napari, read by `clickseg train` and kept in the run's
-folder. What is left at 0, "" or "auto" is chosen from the data, see `TrainingSpec.completed`.
+folder. What is left at 0, "" or "auto" is chosen from the data, see `defaults.completed`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from napari_clickseg.training.defaults import chosen
-
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from napari_clickseg.data.inspection.facts import Findings
 
 __all__ = [
     "LossTerm",
@@ -226,10 +222,6 @@ class TrainingSpec(BaseModel):
         if value == 1:
             raise ValueError("batch normalisation needs two windows or more")
         return value
-
-    def completed(self, findings: Findings) -> TrainingSpec:
-        """Return the spec with all that was left open chosen from the data."""
-        return self.model_copy(update=chosen(self, findings))
 
     def changed(self, **fields: Any) -> TrainingSpec:
         """Return a copy with other values, which are checked.

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from napari_clickseg.data.inspection.findings import inspect_project, measure
+from napari_clickseg.data.inspection.summary import summarise
 from napari_clickseg.data.project import read_project
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def inspect(folder: Path) -> Findings:
     found = inspect_project(read_project(folder))
     assert all("\n" not in problem.text for problem in found.problems)
     assert list(found.problems) == [*found.fatal, *found.warnings]
-    assert all(problem.text in found.text for problem in found.problems)
+    assert all(problem.text in summarise(found) for problem in found.problems)
     return found
 
 
@@ -90,7 +91,7 @@ def test_what_is_there_is_told_in_words(tmp_path: Path) -> None:
     assert found.spans == (6,) * 5
     assert found.empties == ("images/3.png",)
     assert found.share == pytest.approx(120 / (4 * H * W))
-    assert found.text.splitlines() == [
+    assert summarise(found).splitlines() == [
         "4 annotated images in 3 groups, 1 not annotated yet.",
         "Images: 24 × 32 pixels (height × width), grey, uint8.",
         "Masks: ids are classes, as it seems: 1 1.6% of the pixels, in 2 images; 2 2.3% of the "
@@ -105,7 +106,7 @@ def test_ids_that_differ_from_image_to_image_are_objects(tmp_path: Path) -> None
     found = inspect(tmp_path)
     assert found.scheme == "instances"
     assert found.objects == 9
-    assert "each object has an id of its own, as it seems" in found.text
+    assert "each object has an id of its own, as it seems" in summarise(found)
 
 
 def test_classes_json_says_what_ids_mean(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_classes_json_says_what_ids_mean(tmp_path: Path) -> None:
     found = inspect(tmp_path)
     assert found.pixels == {1: 48, 2: 24, 9: 24}
     assert found.images[0].ignored == 2 * W
-    assert "cell 3.3% of the pixels" in found.text
+    assert "cell 3.3% of the pixels" in summarise(found)
     texts = [problem.text for problem in found.problems if problem.kind == "ids"]
     assert texts == [
         "The id 9 in the masks are not in classes.json; they count as classes without a name.",

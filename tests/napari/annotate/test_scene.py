@@ -23,7 +23,7 @@ from napari_clickseg._napari.annotate.scene import (
     changed_marks,
 )
 from napari_clickseg._napari.viewer.planes import Plane
-from napari_clickseg.core.masks import Patch
+from napari_clickseg.core.patch import Patch
 
 HERE = Plane((1, 2), (3, 0, 0), (20, 30))
 THERE = HERE.stepped(0, 1)

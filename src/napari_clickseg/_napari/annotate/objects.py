@@ -23,7 +23,8 @@ from napari_clickseg._napari.viewer.writes import (
     read_labels,
 )
 from napari_clickseg.core.clicks import Click
-from napari_clickseg.core.masks import Patch, plan_commit, region_of
+from napari_clickseg.core.masks import plan_commit, region_of
+from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.writes import LabelWrite
-    from napari_clickseg.core.masks import Patch
+    from napari_clickseg.core.patch import Patch
 
 __all__ = ["Accepted", "Draft", "Entry", "Mark", "Scene", "Timeline", "changed_marks"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error, show_info
 
 from napari_clickseg._napari.review.jobs import Stopped
-from napari_clickseg._napari.review.navigator import ReviewImages
+from napari_clickseg._napari.review.navigator import Navigator
 from napari_clickseg._napari.review.offers import OffersReader, remember_project
 from napari_clickseg._napari.review.predicting import Order, PredictingReader
 from napari_clickseg._napari.review.reading import QueueReader
@@ -71,11 +71,13 @@ class ReviewController:
         notify: Callable[[], None] | None = None,
         state: ReviewState | None = None,
     ) -> None:
-        self.viewer, self.annotate = viewer, annotate
+        self.viewer = viewer
         self.state = state or ReviewState()
         self.runner = Runner(notify or (lambda: None), Stopped)
         self.looker = Runner(notify or (lambda: None), Stopped)
-        self.images = ReviewImages(self, home)
+        self.images = Navigator(viewer, self.state, self.runner, annotate, home)
+        self.images.failed.connect(self.tell)
+        self.images.changed.connect(self.poll)
         self._home, self._device = home, device
         self._offers = OffersReader(home, runs or home)
         self._queue: QueueReader | None = None

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from napari_clickseg.core.masks import Patch
+from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 from napari_clickseg.data.annotations import Annotations, ProjectClick
 from napari_clickseg.data.classes import ProjectClasses

@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from psygnal import Signal
+
 from napari_clickseg._napari.review import jobs
 from napari_clickseg._napari.review.open_image import Sheet, SheetError
 from napari_clickseg._napari.review.reading import Reader
@@ -23,31 +25,49 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from napari_clickseg._napari.review.controller import ReviewController
+    from napari.components import ViewerModel
+
+    from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.review.drafts import DraftFile
     from napari_clickseg._napari.review.open_image import Capture
     from napari_clickseg._napari.review.reading import Opened
-    from napari_clickseg._napari.review.state import QueueRow
-    from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg._napari.review.state import QueueRow, ReviewState
+    from napari_clickseg._napari.viewer.runner import Runner, Stop
 
-__all__ = ["ReviewImages"]
+__all__ = ["Navigator"]
 
 _log = logging.getLogger(__name__)
 
 
-class ReviewImages:
+class Navigator:
     """The image that is open, those before it, and what is not on disk yet.
 
     Parameters
     ----------
-    owner : ReviewController
+    viewer : ViewerModel
+    state : ReviewState
+    runner : Runner
+        Its worker reads and writes images.
+    annotate : callable
+        Returns the controller that has clicks answered; called when the first image is opened.
     home : Path
         Where drafts are kept.
     """
 
-    def __init__(self, owner: ReviewController, home: Path) -> None:
+    failed = Signal(str)  # what went wrong, in a line
+    changed = Signal()  # what is on disk is no longer what the queue says
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        state: ReviewState,
+        runner: Runner,
+        annotate: Callable[[], AnnotateController],
+        home: Path,
+    ) -> None:
         self.sheet: Sheet | None = None
-        self._owner, self._home = owner, home
+        self._viewer, self._state, self._runner = viewer, state, runner
+        self._annotate, self._home = annotate, home
         self._reader = Reader(home)
         self._held: dict[tuple[str, str], tuple[Capture, DraftFile]] = {}
         self._opened: list[str] = []  # images in the order in which they were opened
@@ -55,7 +75,7 @@ class ReviewImages:
         self._writing = False
         self._removing = False
         self._number = 0
-        owner.viewer.layers.events.removed.connect(self._layer_removed)
+        viewer.layers.events.removed.connect(self._layer_removed)
 
     # ---- what keys and buttons do
 
@@ -70,15 +90,15 @@ class ReviewImages:
         if row is not None:
             self.open(row.image)
         else:
-            self._owner.state.message = self._nothing_left()
+            self._state.message = self._nothing_left()
 
     def back(self) -> None:
         """Open the image that was open before this one."""
-        at = self._at - bool(self._owner.state.current)
+        at = self._at - bool(self._state.current)
         if self._writing:
             return
         if not 0 <= at < len(self._opened):
-            self._owner.state.message = "There is no image before this one."
+            self._state.message = "There is no image before this one."
             return
         self._open(self._opened[at], at)
 
@@ -88,16 +108,16 @@ class ReviewImages:
         if sheet is None:
             return
         if sheet.activate() is None or sheet.plane is None:
-            self._owner.state.message = (
+            self._state.message = (
                 "Show the image in 2D first, with all its layers; opening it again brings them "
                 "back."
             )
             return
-        self._owner.annotate().answers.when_answered(lambda: self._accept(sheet))
+        self._annotate().answers.when_answered(lambda: self._accept(sheet))
 
     def reject(self) -> None:
         """Leave the image to be annotated by hand, and open the next one."""
-        sheet, state = self._ready(), self._owner.state
+        sheet, state = self._ready(), self._state
         if sheet is None:
             return
         row, image, folder = state.row(sheet.image), sheet.image, Path(state.project)
@@ -132,7 +152,7 @@ class ReviewImages:
             then()
 
         def failed(error: Exception) -> None:
-            self._owner.tell(f"{_line(error)} What you corrected stays in the layers.")
+            self.failed.emit(f"{_line(error)} What you corrected stays in the layers.")
             self.sheet = None
             then()
 
@@ -149,7 +169,7 @@ class ReviewImages:
         """Keep what was begun; what can't be written is held for as long as napari runs."""
         capture = sheet.capture()
         if capture is not None:
-            key = self._owner.state.project, sheet.image
+            key = self._state.project, sheet.image
             self._held[key] = capture, sheet.file
 
             def kept(saved: jobs.Saved) -> None:
@@ -165,11 +185,11 @@ class ReviewImages:
 
     def close(self) -> None:
         """Let go of everything; what is not on disk yet is written by a thread of its own."""
-        self._owner.viewer.layers.events.removed.disconnect(self._layer_removed)
+        self._viewer.layers.events.removed.disconnect(self._layer_removed)
         sheet, self.sheet = self.sheet, None
         capture = sheet.capture() if sheet is not None else None
         if sheet is not None and capture is not None:
-            self._held[self._owner.state.project, sheet.image] = capture, sheet.file
+            self._held[self._state.project, sheet.image] = capture, sheet.file
         left = list(self._held.values())
         if left:
             # Not a daemon: the program must not end before it has.
@@ -178,7 +198,7 @@ class ReviewImages:
     # ---- opening
 
     def _open(self, image: str, at: int | None) -> None:
-        owner, state = self._owner, self._owner.state
+        state = self._state
         project = state.project
         held = self._held.get((project, image))
         state.busy, state.message = f"Opening {image} …", ""
@@ -193,13 +213,13 @@ class ReviewImages:
 
         def failed(error: Exception) -> None:
             state.busy = ""
-            owner.tell(_line(error))
-            owner.poll()
+            self.failed.emit(_line(error))
+            self.changed.emit()
 
-        owner.runner.submit("open", read, opened, failed)
+        self._runner.submit("open", read, opened, failed)
 
     def _show(self, found: Opened, at: int | None) -> None:
-        owner, state = self._owner, self._owner.state
+        state = self._state
         state.busy = ""
         if at is None:
             self._opened = [*self._opened, found.image]
@@ -215,11 +235,11 @@ class ReviewImages:
                 )
                 return
             self._take_away(there)
-        sheet = Sheet(owner.viewer, owner.annotate(), found)
+        sheet = Sheet(self._viewer, self._annotate(), found)
         try:
             sheet.open(found.shown)
         except SheetError as error:
-            owner.tell(str(error))
+            self.failed.emit(str(error))
             return
         self.sheet = sheet
         state.current, state.message = (
@@ -229,13 +249,13 @@ class ReviewImages:
 
     def _following(self) -> QueueRow | None:
         """Return the row that comes next: the first that was not opened yet, else the first."""
-        state = self._owner.state
+        state = self._state
         rows = [r for r in state.queue if r.state == TO_REVIEW and r.image != state.current]
         fresh = (row for row in rows if row.image not in self._opened)
         return next(fresh, rows[0] if rows else None)
 
     def _nothing_left(self) -> str:
-        state = self._owner.state
+        state = self._state
         if not state.project:
             return "Choose a project first."
         row = state.row(state.current)
@@ -253,12 +273,12 @@ class ReviewImages:
         if self._writing:
             return None
         if self.sheet is None:
-            self._owner.state.message = "Open an image first, with “Next” or in the list."
+            self._state.message = "Open an image first, with “Next” or in the list."
         return self.sheet
 
     def _accept(self, sheet: Sheet) -> None:
         """Accept the object that was being made, and then the image."""
-        annotate, state = self._owner.annotate(), self._owner.state
+        annotate, state = self._annotate(), self._state
         pairing, plane = sheet.pairing, sheet.plane
         if sheet is not self.sheet or self._writing or pairing is None or plane is None:
             return
@@ -278,7 +298,7 @@ class ReviewImages:
         self._write(f"Accepting {sheet.image} …", lambda _: jobs.accept(order))
 
     def _write(self, text: str, job: Callable[[Stop], jobs.Saved]) -> None:
-        sheet, state = self.sheet, self._owner.state
+        sheet, state = self.sheet, self._state
         assert sheet is not None
         state.busy, state.message, self._writing = text, "", True
 
@@ -296,12 +316,12 @@ class ReviewImages:
         self._submit("write", job, done, failed)
 
     def _reviewed(self, sheet: Sheet, saved: jobs.Saved) -> None:
-        state = self._owner.state
+        state = self._state
         if saved.file is not None:
             sheet.base, sheet.file = saved.base, saved.file
         self._held.pop((state.project, saved.image), None)
         self._note(saved)
-        self._owner.poll()
+        self.changed.emit()
         row = self._following()
         if row is not None:
             self.open(row.image)
@@ -317,9 +337,9 @@ class ReviewImages:
             )
         else:
             text = f"{_line(error)} What you corrected is kept."
-        self._owner.tell(text)
+        self.failed.emit(text)
         self.keep()
-        self._owner.poll()
+        self.changed.emit()
 
     # ---- keeping
 
@@ -335,14 +355,14 @@ class ReviewImages:
         self._submit("keep", job, done, failed or self._not_kept)
 
     def _not_kept(self, error: Exception) -> None:
-        self._owner.tell(
+        self.failed.emit(
             f"What you corrected can't be kept on disk ({_line(error)}); accept it before you "
             "close napari."
         )
 
     def _note(self, saved: jobs.Saved) -> None:
         """Bring the row of an image into line with what became of it."""
-        state = self._owner.state
+        state = self._state
         row = state.row(saved.image)
         if row is None:
             return
@@ -359,7 +379,7 @@ class ReviewImages:
     ) -> None:
         """Have something done that nothing else replaces."""
         self._number += 1
-        self._owner.runner.submit(f"{key} {self._number}", job, done, failed)
+        self._runner.submit(f"{key} {self._number}", job, done, failed)
 
     def _take_away(self, sheet: Sheet) -> None:
         self.sheet = None
@@ -368,7 +388,7 @@ class ReviewImages:
             sheet.take_away()
         finally:
             self._removing = False
-        self._owner.state.current = ""
+        self._state.current = ""
 
     def _layer_removed(self, event: Any) -> None:
         """Close the image when the user takes its layers away, after napari has."""

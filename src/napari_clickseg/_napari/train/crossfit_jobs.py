@@ -14,6 +14,7 @@ from napari_clickseg.crossfit.editing import begin_copy, look, replace_clicks
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.reader import resume_arguments
 from napari_clickseg.data.click_table import read_click_table
+from napari_clickseg.training.defaults import completed
 from napari_clickseg.training.reader import new_run
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def planned(found: Found, spec: CrossfitSpec, project: Project, findings: Findin
     findings : Findings
         What was found in it.
     """
-    training = spec.training.completed(findings)
+    training = completed(spec.training, findings)
     if len(found.classes) > 1 and not training.whole and len(training.classes) > 1:
         names = ", ".join(f"{name} ({number})" for number, name in found.classes[:8])
         text = (

@@ -304,9 +304,10 @@ def _answer(asked: subprocess.Popen[str], stop: Stop) -> str:
 
 
 def _found(findings: Findings, spec: TrainingSpec, *, planned: bool = True) -> Found:
+    from napari_clickseg.data.inspection.summary import summarise
     from napari_clickseg.training.prepare import leak, one_class
 
-    lines = [line for line in findings.text.splitlines() if not _is_problem(line)]
+    lines = [line for line in summarise(findings).splitlines() if not _is_problem(line)]
     skipped = [p for p in findings.fatal if p.kind in _BROKEN and spec.corrupt == "skip"]
     errors = tuple(p.text for p in findings.stopping(spec.task, spec.classes) if p not in skipped)
     warnings = [f"{problem.text} It is left out." for problem in skipped]
@@ -329,7 +330,9 @@ def _is_problem(line: str) -> bool:
 
 def _plan(spec: TrainingSpec, findings: Findings) -> str:
     """Return what would be trained, in a sentence."""
-    spec = spec.completed(findings)
+    from napari_clickseg.training.defaults import completed
+
+    spec = completed(spec, findings)
     what = "a click model" if spec.task == "click" else f"a {spec.task} model"
     start = {"scratch": "from scratch", "imagenet": "from ImageNet"}.get(
         spec.start, f"from {Path(spec.start).name}"

@@ -224,10 +224,3 @@ class Findings:
         """Return the name of a class; its id where it has none."""
         known = self.classes.classes if self.classes is not None else ()
         return next((one.name for one in known if one.id == identifier), str(identifier))
-
-    @property
-    def text(self) -> str:
-        """A summary for people, a few lines."""
-        from napari_clickseg.data.inspection.summary import summarise
-
-        return summarise(self)
