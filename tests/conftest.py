@@ -153,7 +153,7 @@ class TrainingChild:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def launch(self, arguments: list[str], folder: Path) -> Any:
-        from napari_clickseg.training.reader import Launch
+        from napari_clickseg.runs.process import Launch
 
         self.asked.append(arguments)
         began = time.time()

@@ -12,7 +12,8 @@ import pytest
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.run import crossfit
 from napari_clickseg.models.checkpoint import read_card
-from napari_clickseg.training.nested import ClusterError, compute, conducted
+from napari_clickseg.runs.conduct import conducted
+from napari_clickseg.runs.spread import ClusterError, compute
 from napari_clickseg.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def test_no_scheduler_is_said_in_a_line(
     project: Path, tmp_path: Path, make_spec: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_clickseg.training.nested._PATIENCE", 0.2)
+    monkeypatch.setattr("napari_clickseg.runs.spread._PATIENCE", 0.2)
     with pytest.raises(ClusterError, match=r"No dask scheduler answers at 127\.0\.0\.1:9"):
         crossfit(make_spec(project), tmp_path / "out", scheduler="127.0.0.1:9")
 
@@ -38,7 +39,7 @@ def test_without_distributed_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ClusterError, match=r"install napari-clickseg\[cluster\]"):
         crossfit(make_spec(project), tmp_path / "out", scheduler="tcp://nowhere:1")
-    assert CrossfitFolder(tmp_path / "out").state == "failed"
+    assert CrossfitFolder(tmp_path / "out").log.state == "failed"
 
 
 @pytest.mark.slow

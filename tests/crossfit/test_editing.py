@@ -112,7 +112,7 @@ def test_a_copy_can_be_edited_though_the_first_one_has_learned(
     folder.final.add("started", pid=0)
     other = CrossfitFolder(tmp_path / "deep" / "copy")
     begin_copy(folder, other)
-    assert can_edit(other) and other.state == "stopped"
+    assert can_edit(other) and other.log.state == "stopped"
     image = other.rows[0].image
     replace_clicks(other, image, ())
     assert image in read_click_table(folder.clicks).by_image

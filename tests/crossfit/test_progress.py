@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from napari_clickseg._napari.train.crossfit_text import part_text
+from napari_clickseg._napari.train.runs import list_runs, reader_of
 from napari_clickseg._napari.train.text import status_text
-from napari_clickseg.crossfit.progress import CrossfitProgress, follow
+from napari_clickseg.crossfit.progress import CrossfitProgress, CrossfitRun, follow, parts_of
 from napari_clickseg.crossfit.reader import resume_arguments
-from napari_clickseg.training.progress import RunProgress
-from napari_clickseg.training.reader import list_runs, reader_of
 from tests.crossfit.paused import paused
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_clickseg.training.progress import RunProgress
 
 STAGES = [("baseline", 1), ("baseline", 2), ("predict", 1), ("predict", 2), ("clicks", None)]
 LATER = [("clicked", 1), ("clicked", 2), ("measure", 1), ("measure", 2), ("final", None),
@@ -34,13 +35,14 @@ def progress(name: str, fold: int, time: float, done: int, **more: Any) -> dict[
     return known | {"total": 4, "unit": "round"} | more
 
 
-def after(*events: dict[str, Any]) -> RunProgress:
-    return follow(RunProgress(crossfit=CrossfitProgress()), events)
+def after(*events: dict[str, Any]) -> CrossfitRun:
+    return follow(CrossfitRun(), events)
 
 
 def crossfit_of(run: RunProgress) -> CrossfitProgress:
-    assert run.crossfit is not None
-    return run.crossfit
+    found = parts_of(run)
+    assert found is not None
+    return found
 
 
 def test_the_share_of_a_training_counts_batches() -> None:

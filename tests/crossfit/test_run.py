@@ -56,7 +56,7 @@ def test_every_stage_leaves_its_output(finished: CrossfitFolder) -> None:
         "fold-1/baseline/best.safetensors", "fold-2/clicked/best.safetensors", "predictions/0.tif",
     } <= names  # fmt: skip
     assert not [name for name in names if "partial" in name or name.endswith((".ckpt", ".jsonl~"))]
-    assert finished.state == "finished"
+    assert finished.log.state == "finished"
 
 
 def test_predictions_are_made_by_the_model_that_never_saw_the_image(
@@ -158,7 +158,7 @@ def test_it_pauses_for_clicks_to_be_edited_and_takes_baselines_over(
     paused = crossfit(spec, out, baselines=finished.path, until="clicks")
     assert (paused.reason, paused.model) == ("paused", None)
     folder = CrossfitFolder(out)
-    assert folder.state == "stopped"
+    assert folder.log.state == "stopped"
     text = folder.clicks.read_text().replace("fp", "fn")
     folder.clicks.write_text(text)
     assert go_on(out).reason == "done"
@@ -268,7 +268,7 @@ def test_where_all_fails_it_says_so(
     with pytest.raises(CrossfitError, match=r"baseline of fold 1: Nothing can be learned\."):
         crossfit(make_spec(project), tmp_path / "out")
     folder = CrossfitFolder(tmp_path / "out")
-    assert folder.state == "failed"
+    assert folder.log.state == "failed"
     assert "Nothing can be learned." in folder.report.read_text()
 
 
@@ -290,7 +290,7 @@ def test_it_stops_after_a_batch_and_goes_on_there(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunFolder, "add", add)
         assert crossfit(spec, folder.path).reason == "stopped"
-    assert folder.state == "stopped"
+    assert folder.log.state == "stopped"
     assert go_on(folder.path, until="predict").reason == "paused"
     rounds = [e["epoch"] for e in folder.run(1, "baseline").events()[0] if e["event"] == "epoch"]
     other = [e["epoch"] for e in folder.run(2, "baseline").events()[0] if e["event"] == "epoch"]

@@ -8,16 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from napari_clickseg.training.reader import (
-    Launch,
-    RunReader,
-    default_home,
-    launch,
-    list_runs,
-    new_run,
-    plain_name,
-)
-from napari_clickseg.training.run_folder import RunFolder, alive
+from napari_clickseg._napari.train.runs import list_runs
+from napari_clickseg.runs.home import default_home, new_run, plain_name
+from napari_clickseg.runs.process import Launch, alive, launch
+from napari_clickseg.training.reader import RunReader
+from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.spec import read_spec
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from napari_clickseg.runs.process import alive
 from napari_clickseg.training import run_folder
-from napari_clickseg.training.run_folder import RunError, RunFolder, alive
+from napari_clickseg.training.run_folder import RunError, RunFolder
 from napari_clickseg.training.spec import TrainingSpec
 
 if TYPE_CHECKING:

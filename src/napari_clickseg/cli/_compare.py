@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_clickseg.comparing.folder import ComparisonFolder
-    from napari_clickseg.comparing.run import Result
+    from napari_clickseg.comparing.run import ComparisonOutcome
     from napari_clickseg.comparing.spec import ComparisonSpec
 
 
@@ -155,7 +155,7 @@ def _check_resume(args: argparse.Namespace) -> None:
         raise SpecError("--resume goes on with the settings in OUT; leave all others out.")
 
 
-def _answer(args: argparse.Namespace, result: Result) -> int:
+def _answer(args: argparse.Namespace, result: ComparisonOutcome) -> int:
     from napari_clickseg.comparing.folder import ComparisonFolder
     from napari_clickseg.comparing.report import overview
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
 
     from napari_clickseg.crossfit.folder import CrossfitFolder
-    from napari_clickseg.crossfit.run import Result
+    from napari_clickseg.crossfit.run import CrossfitOutcome
     from napari_clickseg.crossfit.spec import CrossfitSpec
 
 
@@ -117,7 +117,7 @@ def _check_resume(args: argparse.Namespace) -> None:
         raise SpecError("--resume goes on with the settings in OUT; leave all others out.")
 
 
-def _answer(folder: CrossfitFolder, result: Result, *, as_json: bool) -> int:
+def _answer(folder: CrossfitFolder, result: CrossfitOutcome, *, as_json: bool) -> int:
     from napari_clickseg.crossfit.report import overview
 
     for line in result.problems:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +16,12 @@ from napari_clickseg.cli._common import (
     say,
     say_json,
 )
+from napari_clickseg.runs.conduct import conducted
+from napari_clickseg.runs.log import EventLog
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from napari_clickseg.engine.automatic import BatchResult
 
@@ -52,8 +50,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     _check(args)
-    with _telling(args.events) as tell:
-        result = _predict(args, tell)
+    log = _log(args.events)
+    tell = log.add if log is not None else _nobody
+    with conducted(log) as stop:
+        if log is not None:
+            log.begin()
+        result = _predict(args, tell, stop)
         tell(
             "finished",
             reason="stopped" if result.stopped else "done",
@@ -70,18 +72,29 @@ def run(args: argparse.Namespace) -> int:
     return WRONG if result.problems and not result.predicted else 0
 
 
-def _predict(args: argparse.Namespace, tell: Callable[..., object]) -> BatchResult:
+def _log(folder: Path | None) -> EventLog | None:
+    """Return where events are written, as of a training."""
+    if folder is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    return EventLog(folder)
+
+
+def _nobody(event: str, **values: object) -> None:
+    """Tell nobody."""
+
+
+def _predict(
+    args: argparse.Namespace, tell: Callable[..., object], stop: Callable[[], bool]
+) -> BatchResult:
     from napari_clickseg.engine.automatic import predict_rest
 
-    with _stopping() as stop, progress(0, "image") as bar:
+    with progress(0, "image") as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
             tell("image", done=done, total=total)
-
-        def stopped() -> bool:
-            return stop.is_set() or (args.events is not None and (args.events / "stop").exists())
 
         return predict_rest(
             args.image,
@@ -90,28 +103,9 @@ def _predict(args: argparse.Namespace, tell: Callable[..., object]) -> BatchResu
             limit=args.limit,
             overwrite=args.overwrite,
             workers=args.workers,
-            stop=stopped,
+            stop=stop,
             on_image=show,
         )
-
-
-@contextmanager
-def _telling(folder: Path | None) -> Iterator[Callable[..., object]]:
-    """Return what writes events, as a training does; how it ended is the last one."""
-    if folder is None:
-        yield lambda *_, **__: None
-        return
-    from napari_clickseg.training.run_folder import RunFolder
-
-    log = RunFolder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    log.clear_stop()
-    log.add("started", pid=os.getpid())
-    try:
-        yield log.add
-    except Exception as error:
-        log.add("failed", message=" ".join(str(error).split()) or type(error).__name__)
-        raise
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -147,23 +141,3 @@ def _say(args: argparse.Namespace, result: BatchResult, waiting: int) -> None:
         "stopped": result.stopped,
     }
     say_json(found)
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """Let the first SIGINT or SIGTERM end the work after the present image."""
-    stop = threading.Event()
-    known: dict[int, Any] = {}
-
-    def ask(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, known[number])  # a second one ends it at once
-
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            known[number] = signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for kind, handler in known.items():
-            signal.signal(kind, handler)

@@ -20,6 +20,7 @@ from napari_clickseg.comparing.spec import (
     trials,
 )
 from napari_clickseg.data.index import INDEX, read_table
+from napari_clickseg.runs.log import EventLog
 from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.spec import SpecError
 from napari_clickseg.util.files import write_whole
@@ -44,7 +45,7 @@ class ComparisonFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.log = RunFolder(self.path)  # its events are written and read as a run's
+        self.log = EventLog(self.path)
         self.split_folder = self.path / "split"
         self.report = self.path / "report.md"
         self.table = self.path / "comparison.csv"

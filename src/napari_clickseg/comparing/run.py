@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,25 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_clickseg.comparing.folder import ComparisonFolder
 from napari_clickseg.comparing.report import write_report
 from napari_clickseg.comparing.spec import ComparisonError
-from napari_clickseg.training.nested import (
-    ONE_AT_A_TIME,
-    Stopped,
-    began_here,
-    compute,
-    conducted,
-    train,
-)
+from napari_clickseg.runs.conduct import Stopped, began_here, carry_out, conducted
+from napari_clickseg.runs.spread import ONE_AT_A_TIME, compute
+from napari_clickseg.training.nested import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_clickseg.comparing.spec import ComparisonSpec
 
-__all__ = ["Result", "compare", "go_on", "run_trial"]
+__all__ = ["ComparisonOutcome", "compare", "go_on", "run_trial"]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ComparisonOutcome:
     """How a comparison ended.
 
     Parameters
@@ -58,7 +52,7 @@ def compare(
     scheduler: str = "",
     workers: int = 1,
     on_event: Callable[[dict[str, Any]], object] | None = None,
-) -> Result:
+) -> ComparisonOutcome:
     """Train all combinations of some settings on one project, and compare them.
 
     Parameters
@@ -96,7 +90,7 @@ def go_on(
     scheduler: str = "",
     workers: int = 1,
     on_event: Callable[[dict[str, Any]], object] | None = None,
-) -> Result:
+) -> ComparisonOutcome:
     """Go on with a comparison that was stopped or killed; what is done is kept.
 
     Trainings that failed are tried again.
@@ -130,12 +124,12 @@ def _carry_out(
     on_event: Callable[[dict[str, Any]], object] | None,
     *,
     resumed: bool,
-) -> Result:
+) -> ComparisonOutcome:
     names = [trial.name for trial in folder.trials]
     log = folder.log
-    with conducted(log, on_event):
-        log.add(
-            "started", pid=os.getpid(), resumed=resumed, workers=workers,
+    with conducted(log, on_event, several=True):
+        log.begin(
+            resumed=resumed, workers=workers,
             trials=[{"trial": name, "done": folder.is_done(name)} for name in names],
         )  # fmt: skip
         try:
@@ -144,13 +138,13 @@ def _carry_out(
         except Stopped:
             write_report(folder)
             log.add("finished", reason="stopped")
-            return Result(folder.path, "stopped", folder.report)
+            return ComparisonOutcome(folder.path, "stopped", folder.report)
         write_report(folder)
         if all(problems):
             raise ComparisonError(f"All of it failed: {names[0]}: {problems[0]}")
         log.add("finished", reason="done")
     lines = [f"{name}: {text}" for name, text in zip(names, problems, strict=True) if text]
-    return Result(folder.path, "done", folder.report, tuple(lines))
+    return ComparisonOutcome(folder.path, "done", folder.report, tuple(lines))
 
 
 def _compute(
@@ -196,31 +190,11 @@ def run_trial(path: str, name: str, threads: int = 0) -> str:
             raise Stopped
         if folder.is_done(name):
             return ""
-        problem = _timed(folder, name, threads)
+        work = partial(_train_and_measure, folder, name, threads)
+        problem = carry_out(work, folder.log, "trial", trial=name)
         with contextlib.suppress(OSError):  # at the end it is said
             write_report(folder)
         return problem
-
-
-def _timed(folder: ComparisonFolder, name: str, threads: int) -> str:
-    since = time.perf_counter()
-
-    def tell(state: str, message: str = "") -> None:
-        seconds = None if state == "started" else time.perf_counter() - since
-        folder.log.add("trial", trial=name, state=state, seconds=seconds, message=message)
-
-    tell("started")
-    try:
-        _train_and_measure(folder, name, threads)
-    except Stopped:
-        tell("stopped")
-        raise
-    except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        tell("failed", text)
-        return text
-    tell("finished")
-    return ""
 
 
 def _train_and_measure(folder: ComparisonFolder, name: str, threads: int) -> None:

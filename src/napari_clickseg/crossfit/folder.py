@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_clickseg.crossfit.spec import CrossfitError, CrossfitSpec, read_crossfit_spec
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.project import read_project
-from napari_clickseg.training.run_folder import RunFolder, alive
+from napari_clickseg.runs.log import EventLog
+from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.spec import SpecError
 from napari_clickseg.util.files import write_whole
 
@@ -34,7 +35,6 @@ __all__ = [
     "FoldRow",
     "RegionRow",
     "Stage",
-    "State",
     "crossfit_of",
 ]
 
@@ -42,7 +42,6 @@ Stage = Literal["baseline", "predict", "clicks", "clicked", "measure", "final", 
 STAGES: tuple[Stage, ...] = (
     "baseline", "predict", "clicks", "clicked", "measure", "final", "report",
 )  # fmt: skip
-State = Literal["new", "running", "stopped", "finished", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ class CrossfitFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.log = RunFolder(self.path)  # its events are written and read as a run's
+        self.log = EventLog(self.path)
         self.predictions = self.path / "predictions"
         self.regions = self.path / "regions.csv"
         self.clicks = self.path / "clicks.json"
@@ -271,21 +270,6 @@ class CrossfitFolder:
             return None
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return found
-
-    @property
-    def state(self) -> State:
-        """How far it is. One that was killed counts as stopped: it can be gone on with."""
-        state: State = "new"
-        for event in self.log.events()[0]:
-            match event.get("event"):
-                case "started":
-                    there = alive(int(event.get("pid", 0)), event.get("time"))
-                    state = "running" if there else "stopped"
-                case "finished":
-                    state = "stopped" if event.get("reason") != "done" else "finished"
-                case "failed":
-                    state = "failed"
-        return state
 
     def seconds(self) -> dict[Stage, float]:
         """Return how long each stage took, all folds together, interruptions left out."""

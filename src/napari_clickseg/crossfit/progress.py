@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from napari_clickseg.crossfit.folder import Stage
 
-__all__ = ["CrossfitProgress", "Figures", "Part", "PartState", "Step", "follow"]
+__all__ = [
+    "CrossfitProgress",
+    "CrossfitRun",
+    "MainFigures",
+    "Part",
+    "PartState",
+    "Step",
+    "follow",
+    "parts_of",
+]
 
 PartState = Literal["waiting", "running", "done", "failed", "skipped"]
 Step = tuple["Stage", "int | None"]  # a stage, and the fold it is about
@@ -54,7 +63,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class MainFigures:
     """The report's main figures, of images that the networks never saw.
 
     Parameters
@@ -89,14 +98,14 @@ class CrossfitProgress:
         There are clicks to look at.
     editable : bool
         They can be edited: nothing has learned from them.
-    figures : Figures, optional
+    figures : MainFigures, optional
     """
 
     parts: Mapping[Step, Part] = field(default_factory=dict)
     aim: frozenset[Step] = frozenset()
     placed: bool = False
     editable: bool = False
-    figures: Figures | None = None
+    figures: MainFigures | None = None
 
     @property
     def folds(self) -> int:
@@ -152,24 +161,52 @@ class CrossfitProgress:
         return left
 
 
-def follow(progress: RunProgress, events: Iterable[Event]) -> RunProgress:
+@dataclass(frozen=True, slots=True)
+class CrossfitRun(RunProgress):
+    """What is known of a cross-fitting; epochs and curves are those of the training that goes on.
+
+    Parameters
+    ----------
+    crossfit : CrossfitProgress
+    """
+
+    crossfit: CrossfitProgress = CrossfitProgress()
+
+    @property
+    def done(self) -> float:
+        """The share of all trainings that is done, 0 … 1."""
+        return 1.0 if self.status == "finished" else self.crossfit.done
+
+
+def parts_of(run: RunProgress) -> CrossfitProgress | None:
+    """Return how far a cross-fitting is; None where a run is none."""
+    return run.crossfit if isinstance(run, CrossfitRun) else None
+
+
+def follow(progress: CrossfitRun, events: Iterable[Event]) -> CrossfitRun:
     """Return what is known after more events of a cross-fitting.
 
     Parameters
     ----------
-    progress : RunProgress
-        What was known before; `crossfit` is set.
+    progress : CrossfitRun
+        What was known before.
     events : iterable of mappings
         Lines of its events.jsonl in their order; those of a kind that is not known are skipped.
     """
     for event in events:
         taken = _TAKEN.get(str(event.get("event")))
-        progress = follow_run(progress, [event]) if taken is None else taken(progress, event)
+        progress = _as_a_run(progress, event) if taken is None else taken(progress, event)
     return progress
 
 
-def _started(progress: RunProgress, event: Event) -> RunProgress:
-    crossfit = progress.crossfit or CrossfitProgress()
+def _as_a_run(progress: CrossfitRun, event: Event) -> CrossfitRun:
+    known = follow_run(progress, [event])
+    assert isinstance(known, CrossfitRun)
+    return known
+
+
+def _started(progress: CrossfitRun, event: Event) -> CrossfitRun:
+    crossfit = progress.crossfit
     aim: dict[Step, bool] = {
         (one["stage"], one["fold"]): bool(one.get("done")) for one in event.get("stages", ())
     }
@@ -193,7 +230,7 @@ def _started(progress: RunProgress, event: Event) -> RunProgress:
     )
 
 
-def _stage(progress: RunProgress, event: Event) -> RunProgress:
+def _stage(progress: CrossfitRun, event: Event) -> CrossfitRun:
     state = str(event.get("state"))
     part = _part(progress, event)
     match state:
@@ -211,7 +248,7 @@ def _stage(progress: RunProgress, event: Event) -> RunProgress:
     return _with(progress, event, part)
 
 
-def _progress(progress: RunProgress, event: Event) -> RunProgress:
+def _progress(progress: CrossfitRun, event: Event) -> CrossfitRun:
     part, when = _part(progress, event), float(event.get("time") or 0.0)
     done, total = int(event.get("done") or 0), int(event.get("total") or 0)
     share = done / total if total else 0.0
@@ -228,24 +265,23 @@ def _progress(progress: RunProgress, event: Event) -> RunProgress:
     return _with(progress, event, part)
 
 
-def _finished(progress: RunProgress, event: Event) -> RunProgress:
+def _finished(progress: CrossfitRun, event: Event) -> CrossfitRun:
     paused = event.get("reason") == "paused"
-    progress = follow_run(progress, [event])
+    progress = _as_a_run(progress, event)
     return replace(progress, status="paused") if paused else progress
 
 
-def _part(progress: RunProgress, event: Event) -> Part:
-    parts = progress.crossfit.parts if progress.crossfit is not None else {}
-    return parts.get((event["stage"], event.get("fold")), Part())
+def _part(progress: CrossfitRun, event: Event) -> Part:
+    return progress.crossfit.parts.get((event["stage"], event.get("fold")), Part())
 
 
-def _with(progress: RunProgress, event: Event, part: Part) -> RunProgress:
-    crossfit = progress.crossfit or CrossfitProgress()
+def _with(progress: CrossfitRun, event: Event, part: Part) -> CrossfitRun:
+    crossfit = progress.crossfit
     parts = {**crossfit.parts, (event["stage"], event.get("fold")): part}
     return replace(progress, crossfit=replace(crossfit, parts=parts))
 
 
-_TAKEN: dict[str, Callable[[RunProgress, Event], RunProgress]] = {
+_TAKEN: dict[str, Callable[[CrossfitRun, Event], CrossfitRun]] = {
     "started": _started,
     "stage": _stage,
     "progress": _progress,

@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING
 
 from napari_clickseg.crossfit.editing import can_edit
 from napari_clickseg.crossfit.folder import CrossfitFolder
-from napari_clickseg.crossfit.progress import CrossfitProgress, Figures, Part, Step, follow
+from napari_clickseg.crossfit.progress import (
+    CrossfitProgress,
+    CrossfitRun,
+    MainFigures,
+    Part,
+    Step,
+    follow,
+)
 from napari_clickseg.crossfit.run import graph
 from napari_clickseg.crossfit.stages import is_done
 from napari_clickseg.training.reader import RunReader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from napari_clickseg.training.progress import RunProgress
-    from napari_clickseg.training.reader import Launch
+    from napari_clickseg.runs.process import Launch
+    from napari_clickseg.training.progress import Event, RunProgress
     from napari_clickseg.training.run_folder import RunFolder
 
 __all__ = ["CrossfitReader", "figures_of", "is_crossfit", "resume_arguments"]
@@ -45,20 +53,29 @@ class CrossfitReader(RunReader):
         By `look`, if it is none.
     """
 
-    _follow = staticmethod(follow)
-
     def __init__(self, path: Path, launched: Launch | None = None) -> None:
-        super().__init__(path, launched)
         self.folder = CrossfitFolder(path)
+        super().__init__(path, launched)
         self._training: tuple[Step, RunReader] | None = None
-        self._figures: Figures | None = None
+        self._figures: MainFigures | None = None
+        self._parts_known = False
 
-    def look(self) -> RunProgress:
+    @staticmethod
+    def _unknown(path: Path) -> RunProgress:
+        return CrossfitRun(path, path.name)
+
+    def _follow(self, known: RunProgress, events: Iterable[Event]) -> RunProgress:
+        assert isinstance(known, CrossfitRun)
+        return follow(known, events)
+
+    def look(self) -> CrossfitRun:
         """Read what is new and return what is known now."""
-        if self._known.crossfit is None:
-            self._known = replace(self._known, crossfit=CrossfitProgress(_parts(self.folder)))
+        if not self._parts_known:
+            assert isinstance(self._known, CrossfitRun)
+            parts = CrossfitProgress(_parts(self.folder))
+            self._known, self._parts_known = replace(self._known, crossfit=parts), True
         found = super().look()
-        assert found.crossfit is not None
+        assert isinstance(found, CrossfitRun)
         if found.status in ("finished", "stopped", "failed") and self._figures is None:
             self._figures = figures_of(self.folder)
         placed = self.folder.clicks.exists()
@@ -72,9 +89,8 @@ class CrossfitReader(RunReader):
         left = crossfit.seconds_left if found.status == "running" else None
         return replace(self._with_training(found), crossfit=crossfit, seconds_left=left)
 
-    def _with_training(self, found: RunProgress) -> RunProgress:
+    def _with_training(self, found: CrossfitRun) -> CrossfitRun:
         """Add what is known of the training that goes on, or of the last one that did."""
-        assert found.crossfit is not None
         step = found.crossfit.current or (None if self._training else found.crossfit.last)
         run = self._run(step) if step is not None else None
         if step is not None and run is not None:
@@ -103,7 +119,7 @@ def _parts(folder: CrossfitFolder) -> dict[Step, Part]:
     return parts
 
 
-def figures_of(folder: CrossfitFolder) -> Figures | None:
+def figures_of(folder: CrossfitFolder) -> MainFigures | None:
     """Return the report's main figures; None where no fold was measured."""
     from napari_clickseg.crossfit.report import overview
 
@@ -116,7 +132,7 @@ def figures_of(folder: CrossfitFolder) -> Figures | None:
         for kind, name in _NAMES.items()
     )
     obeyed = found["obedience"][-1]  # all clicks, whatever the baseline's confidence
-    return Figures(rows, found["generated_clicks"], obeyed["obeyed"], obeyed["count"])
+    return MainFigures(rows, found["generated_clicks"], obeyed["obeyed"], obeyed["count"])
 
 
 def resume_arguments(folder: CrossfitFolder, *, pause: bool | None = None) -> list[str]:

@@ -11,7 +11,8 @@ from napari_clickseg.crossfit.begin import begin, begin_from
 from napari_clickseg.crossfit.folder import CrossfitFolder, Done
 from napari_clickseg.crossfit.spec import CrossfitError
 from napari_clickseg.crossfit.stages import is_done, run_stage
-from napari_clickseg.training.nested import Stopped, began_here, compute, conducted
+from napari_clickseg.runs.conduct import Stopped, began_here, conducted
+from napari_clickseg.runs.spread import compute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     from napari_clickseg.crossfit.folder import Stage
     from napari_clickseg.crossfit.spec import CrossfitSpec
 
-__all__ = ["Result", "Until", "crossfit", "go_on", "graph"]
+__all__ = ["CrossfitOutcome", "Until", "crossfit", "go_on", "graph"]
 
 Until = Literal["predict", "clicks", "report"]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CrossfitOutcome:
     """How a cross-fitting ended.
 
     Parameters
@@ -54,7 +55,7 @@ def crossfit(
     scheduler: str = "",
     workers: int = 1,
     on_event: Callable[[dict[str, Any]], object] | None = None,
-) -> Result:
+) -> CrossfitOutcome:
     """Click-train a model by cross-fitting.
 
     Parameters
@@ -98,7 +99,7 @@ def go_on(
     scheduler: str = "",
     workers: int = 1,
     on_event: Callable[[dict[str, Any]], object] | None = None,
-) -> Result:
+) -> CrossfitOutcome:
     """Go on with a cross-fitting that was paused, stopped or killed; what is done is kept.
 
     Parameters
@@ -117,7 +118,7 @@ def go_on(
     """
     folder = CrossfitFolder(Path(out))
     _ = folder.spec, folder.rows  # or it says what is missing
-    if folder.state == "running" and not began_here(folder.log):
+    if folder.log.state == "running" and not began_here(folder.log):
         raise CrossfitError(f"The cross-fitting in {folder.path} is going on; stop it first.")
     return _carry_out(folder, until, scheduler, workers, on_event, resumed=True)
 
@@ -130,14 +131,14 @@ def _carry_out(
     on_event: Callable[[dict[str, Any]], object] | None,
     *,
     resumed: bool,
-) -> Result:
-    with conducted(folder.log, on_event):
+) -> CrossfitOutcome:
+    with conducted(folder.log, on_event, several=True):
         _announce(folder, until, resumed)
         try:
             ended = _compute(folder, until, scheduler, workers)
             result = _result(folder, until, ended)
         except Stopped:
-            result = Result(folder.path, "stopped", None)
+            result = CrossfitOutcome(folder.path, "stopped", None)
         model = None if result.model is None else result.model.name
         folder.log.add("finished", reason=result.reason, model=model)
     return result
@@ -149,8 +150,8 @@ def _announce(folder: CrossfitFolder, until: Until, resumed: bool) -> None:
         for stage, fold, _ in graph(folder, until)
     ]
     rows = folder.rows
-    folder.log.add(
-        "started", pid=os.getpid(), folds=len(folder.folds), images=len(rows), resumed=resumed,
+    folder.log.begin(
+        folds=len(folder.folds), images=len(rows), resumed=resumed,
         stages=stages,
     )  # fmt: skip
 
@@ -193,7 +194,7 @@ def _compute(
     return compute(list(made.values()), scheduler, workers, folder.log)
 
 
-def _result(folder: CrossfitFolder, until: Until, ended: tuple[Done, ...]) -> Result:
+def _result(folder: CrossfitFolder, until: Until, ended: tuple[Done, ...]) -> CrossfitOutcome:
     failed = [done for done in ended if done.problem]
     lines = tuple(
         f"{done.stage} of fold {done.fold}: {done.problem}" if done.fold
@@ -206,5 +207,6 @@ def _result(folder: CrossfitFolder, until: Until, ended: tuple[Done, ...]) -> Re
         if some and all(done.problem for done in some):
             raise CrossfitError(f"All of it failed: {lines[0]}")
     if until != "report":
-        return Result(folder.path, "paused", None, lines)
-    return Result(folder.path, "done", folder.model if folder.model.exists() else None, lines)
+        return CrossfitOutcome(folder.path, "paused", None, lines)
+    model = folder.model if folder.model.exists() else None
+    return CrossfitOutcome(folder.path, "done", model, lines)

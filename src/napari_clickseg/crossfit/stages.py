@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from napari_clickseg.crossfit.folder import CrossfitFolder, Done
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.training.nested import ONE_AT_A_TIME, Stopped, train
+from napari_clickseg.runs.conduct import Stopped, carry_out
+from napari_clickseg.runs.spread import ONE_AT_A_TIME
+from napari_clickseg.training.nested import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["is_done", "run_stage"]
 
 _SECOND = 1.0
-_SAID = (ValueError, OSError, MemoryError, RuntimeError)  # their text says what is wrong
 
 
 def run_stage(path: str, stage: Stage, fold: int | None, before: Sequence[Done]) -> Done:
@@ -57,7 +57,8 @@ def run_stage(path: str, stage: Stage, fold: int | None, before: Sequence[Done])
             return Done(stage, fold, reason)
         if is_done(folder, stage, fold):
             return Done(stage, fold)
-        return _timed(folder, stage, fold, before)
+        work = partial(_carry_out, folder, stage, fold, before)
+        return Done(stage, fold, carry_out(work, folder.log, "stage", stage=stage, fold=fold))
 
 
 def is_done(folder: CrossfitFolder, stage: Stage, fold: int | None) -> bool:
@@ -96,33 +97,6 @@ def _hindrance(stage: Stage, before: Sequence[Done]) -> str:
             text if text.startswith("since ") else f"since {failed[0].stage}{where} failed: {text}"
         )
     return ""
-
-
-def _timed(folder: CrossfitFolder, stage: Stage, fold: int | None, before: Sequence[Done]) -> Done:
-    since = time.perf_counter()
-
-    def tell(state: str, message: str = "", **more: str) -> None:
-        seconds = None if state == "started" else time.perf_counter() - since
-        folder.log.add(
-            "stage", stage=stage, fold=fold, state=state, seconds=seconds, message=message, **more
-        )
-
-    tell("started")
-    try:
-        _carry_out(folder, stage, fold, before)
-    except Stopped:
-        tell("stopped")
-        raise
-    except Exception as error:  # noqa: BLE001  (whatever it is, the other folds go on)
-        text = " ".join(str(error).split())
-        if isinstance(error, _SAID):
-            tell("failed", text := text or type(error).__name__)
-        else:
-            text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-            tell("failed", text, traceback=traceback.format_exc())
-        return Done(stage, fold, text)
-    tell("finished")
-    return Done(stage, fold)
 
 
 def _carry_out(

@@ -5,21 +5,19 @@ This lies above training and evaluation, which know nothing of each other.
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.engine.devices import choose_device
 from napari_clickseg.models._torch import keep_triton_out
+from napari_clickseg.runs.conduct import conducted
 from napari_clickseg.training.before_after import did_it_help
 from napari_clickseg.training.prepare import Prepared, prepare
 from napari_clickseg.training.run_folder import RunError, RunFolder
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy as np
     import numpy.typing as npt
@@ -109,52 +107,44 @@ def _carry_out(
     resumed: bool,
     compare: bool,
 ) -> Outcome:
-    run.listener = on_event
-    try:
-        return _trained(spec, run, resumed=resumed, compare=compare)
-    except Exception as error:  # whatever it is, whoever looks at the run should know
-        text = " ".join(str(error).split()) or type(error).__name__
-        with contextlib.suppress(OSError):  # where the disk is full, this may not fit either
-            run.add("failed", message=text)
-        raise
+    with conducted(run, on_event) as stop:
+        return _train(spec, run, stop, resumed=resumed, compare=compare)
 
 
-def _trained(spec: TrainingSpec, run: RunFolder, *, resumed: bool, compare: bool) -> Outcome:
+def _train(
+    spec: TrainingSpec, run: RunFolder, stop: Callable[[], bool], *, resumed: bool, compare: bool
+) -> Outcome:
     from napari_clickseg.training.loop.loop import Loop
 
     keep_triton_out()
     device = choose_device(spec.device)
-    run.clear_stop()
-    with _stopping(run) as stop:
-        began = run.sets if resumed else None
-        prepared = prepare(spec, began=began)
-        spec = prepared.spec
-        run.write_spec(spec)
-        if began is None:
-            run.keep_sets(prepared.sets)
-        run.add(
-            "started",
-            pid=_pid(),
-            epochs=spec.epochs,
-            training=len(prepared.training),
-            validation=len(prepared.validation),
-            device=str(device),
-            resumed=resumed,
-        )
-        for text in () if resumed else prepared.warnings:
-            run.add("message", level="warning", text=text)
-        start = make_start(prepared, lambda text: run.add("message", level="warning", text=text))
-        network = start.network.to(device).to(memory_format=_channels_last())
-        work = make_work(prepared, start.card, device)
-        loop = Loop(
-            spec, run, work, network, start.card, trained_encoder=start.trained_encoder, stop=stop
-        )
-        if resumed:
-            loop.resume()
-        outcome = loop.run()
-        if compare and outcome.reason != "stopped":
-            table = did_it_help(prepared, start.before, run, device=str(device), stop=stop)
-            run.add("help", table=table)
+    began = run.sets if resumed else None
+    prepared = prepare(spec, began=began)
+    spec = prepared.spec
+    run.write_spec(spec)
+    if began is None:
+        run.keep_sets(prepared.sets)
+    run.begin(
+        epochs=spec.epochs,
+        training=len(prepared.training),
+        validation=len(prepared.validation),
+        device=str(device),
+        resumed=resumed,
+    )
+    for text in () if resumed else prepared.warnings:
+        run.add("message", level="warning", text=text)
+    start = make_start(prepared, lambda text: run.add("message", level="warning", text=text))
+    network = start.network.to(device).to(memory_format=_channels_last())
+    work = make_work(prepared, start.card, device)
+    loop = Loop(
+        spec, run, work, network, start.card, trained_encoder=start.trained_encoder, stop=stop
+    )
+    if resumed:
+        loop.resume()
+    outcome = loop.run()
+    if compare and outcome.reason != "stopped":
+        table = did_it_help(prepared, start.before, run, device=str(device), stop=stop)
+        run.add("help", table=table)
     _report(run, start.card)
     run.add("finished", reason=outcome.reason, best_epoch=outcome.best_epoch, model=run.model.name)
     return outcome
@@ -164,12 +154,6 @@ def _report(run: RunFolder, card: ModelCard) -> None:
     from napari_clickseg.training.report import write_report
 
     write_report(run, card.classes)
-
-
-def _pid() -> int:
-    import os
-
-    return os.getpid()
 
 
 def _channels_last() -> torch.memory_format:
@@ -200,21 +184,6 @@ def make_work(prepared: Prepared, card: ModelCard, device: torch.device) -> Work
     if spec.task == "click":
         return ClickWork(spec, card, prepared.training, prepared.validation, classes, device)
     return SemanticWork(spec, card, prepared.training, prepared.validation, classes)
-
-
-@contextlib.contextmanager
-def _stopping(run: RunFolder) -> Iterator[Callable[[], bool]]:
-    """Let the file `stop`, SIGTERM and SIGINT end the training after a batch."""
-    asked = threading.Event()
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, lambda *_: asked.set())
-    try:
-        yield lambda: asked.is_set() or run.stop_requested()
-    finally:
-        for known, handler in before.items():
-            signal.signal(known, handler)
 
 
 def sample_sheet(spec: TrainingSpec, count: int = 16) -> npt.NDArray[np.uint8]:

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from napari_clickseg.crossfit.progress import CrossfitProgress
-
 __all__ = [
     "ALIVE",
     "RESUMABLE",
@@ -164,8 +162,6 @@ class RunProgress:
         Of its process; 0 if not known.
     since : float
         When it was last begun, resumed, finished or failed: seconds of the epoch.
-    crossfit : CrossfitProgress, optional
-        Where it is a cross-fitting; epochs and curves are those of the training that goes on.
     """
 
     path: Path | None = None
@@ -190,7 +186,6 @@ class RunProgress:
     error: str = ""
     pid: int = 0
     since: float = 0.0
-    crossfit: CrossfitProgress | None = None
 
     @property
     def alive(self) -> bool:
@@ -199,11 +194,9 @@ class RunProgress:
 
     @property
     def done(self) -> float:
-        """The share of the epochs, or of all trainings, that is done, 0 … 1."""
+        """The share of the epochs that is done, 0 … 1."""
         if self.status == "finished":
             return 1.0
-        if self.crossfit is not None:
-            return self.crossfit.done
         if not self.epochs:
             return 0.0
         within = self.batch / self.batches if self.batches else 0.0

@@ -348,7 +348,7 @@ def test_stopping_ends_after_the_image_and_closing_ends_nothing(
     import sys
     import time
 
-    from napari_clickseg.training.reader import Launch
+    from napari_clickseg.runs.process import Launch
 
     text = (
         "import os, sys, time; from pathlib import Path\n"

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QAbstractButton
 
 from napari_clickseg._napari.train.region_layers import REGION_COLOURS
 from napari_clickseg.crossfit.folder import CrossfitFolder
+from napari_clickseg.crossfit.progress import parts_of
 from napari_clickseg.data.click_table import read_click_table
 from tests.crossfit.conftest import NETWORK, write_project
 from tests.crossfit.paused import paused
@@ -251,9 +252,9 @@ def test_clicks_that_were_learned_from_are_locked_and_a_copy_is_not(
     click(widget.clicks.copy)
     state = widget.desk.state
     qtbot.waitUntil(
-        lambda: state.run.path != waiting.path and state.run.crossfit is not None, timeout=10_000
+        lambda: state.run.path != waiting.path and parts_of(state.run) is not None, timeout=10_000
     )
-    assert state.run.crossfit.editable and state.looked is None
+    assert parts_of(state.run).editable and state.looked is None
     assert widget.stages.text()[2:4] == [["Prediction", "✓", "✓"], ["Clicks", "✓"]]
     look(widget, qtbot)
     assert viewer.layers["positive clicks"].editable
@@ -374,7 +375,7 @@ def test_from_a_project_to_a_model_that_finds_things_and_obeys(
 
     click(widget.run.train)
     qtbot.waitUntil(
-        lambda: state.run.crossfit is not None and state.run.crossfit.current is not None,
+        lambda: parts_of(state.run) is not None and parts_of(state.run).current is not None,
         timeout=PATIENCE,
     )
     assert "training the baseline" in widget.run.status.value

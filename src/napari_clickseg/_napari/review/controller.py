@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error, show_info
 
-from napari_clickseg._napari.review.jobs import Stopped
 from napari_clickseg._napari.review.navigator import Navigator
 from napari_clickseg._napari.review.offers import OffersReader, remember_project
-from napari_clickseg._napari.review.predicting import Order, PredictingReader
+from napari_clickseg._napari.review.predicting import PredictingOrder, PredictingReader
 from napari_clickseg._napari.review.reading import QueueReader
 from napari_clickseg._napari.review.state import Counts, Predicting, ReviewState
 from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.metadata import origin_of
 from napari_clickseg._napari.viewer.runner import Runner
+from napari_clickseg.runs.conduct import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +144,7 @@ class ReviewController:
         if not state.model or self.refusal():
             state.message = self.refusal() or "Choose a model that needs no click first."
             return
-        order = Order(Path(state.project), state.model, self._device, state.again)
+        order = PredictingOrder(Path(state.project), state.model, self._device, state.again)
         state.message, state.predicting = "", Predicting("starting")
         self._remember()
 

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.drafts import Correction
     from napari_clickseg._napari.review.open_image import Capture
 
-__all__ = ["Accepting", "Saved", "Stopped", "accept", "keep", "reject"]
-
-
-class Stopped(Exception):
-    """What was done has become useless."""
+__all__ = ["Accepting", "Saved", "accept", "keep", "reject"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,28 +6,28 @@ each project, so that a napari that is opened later finds it. Runs on a worker t
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg._napari.review.drafts import place_of
 from napari_clickseg._napari.review.state import Predicting
-from napari_clickseg.training.reader import last_words, launch
-from napari_clickseg.training.run_folder import RunFolder, alive
+from napari_clickseg.runs.log import EventLog
+from napari_clickseg.runs.process import launch
+from napari_clickseg.runs.reader import ProcessReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from napari_clickseg.training.reader import Launch
+    from napari_clickseg.runs.reader import Change
 
-__all__ = ["Order", "PredictingReader"]
+__all__ = ["PredictingOrder", "PredictingReader"]
 
 _ENDED = "Predicting ended unexpectedly; what was predicted is kept. Start it again to go on."
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class PredictingOrder:
     """What is to be predicted.
 
     Parameters
@@ -54,7 +54,7 @@ class Order:
         return [*asked, "--overwrite"] if self.again else asked
 
 
-class PredictingReader:
+class PredictingReader(ProcessReader[Predicting]):
     """Starts and follows the process of one project.
 
     Parameters
@@ -64,11 +64,10 @@ class PredictingReader:
     """
 
     def __init__(self, home: Path, folder: Path) -> None:
-        self.log = RunFolder(place_of(home, folder) / "predicting")
-        self._launched: Launch | None = None
-        self._begin()
+        super().__init__(EventLog(place_of(home, folder) / "predicting"), Predicting())
+        self._first: tuple[float, int] | None = None  # when images began, and how many were done
 
-    def start(self, order: Order) -> Predicting:
+    def start(self, order: PredictingOrder) -> Predicting:
         """Start the process, unless there is one.
 
         Raises
@@ -79,11 +78,13 @@ class PredictingReader:
         now = self.look()
         if now.alive:
             return now
-        self.log.path.mkdir(parents=True, exist_ok=True)
+        folder = self.log.path
+        folder.mkdir(parents=True, exist_ok=True)
         for name in ("events.jsonl", "log.txt", "stop"):
-            (self.log.path / name).unlink(missing_ok=True)
-        self._begin()
-        self._launched = launch(order.arguments(self.log.path), self.log.path)
+            (folder / name).unlink(missing_ok=True)
+        launched = launch(order.arguments(folder), folder)
+        super().__init__(self.log, Predicting(), launched)  # nothing is known of the last one
+        self._first = None
         return Predicting("starting")
 
     def stop(self) -> None:
@@ -91,54 +92,34 @@ class PredictingReader:
         if self.log.path.is_dir():
             self.log.request_stop()
 
-    def look(self) -> Predicting:
-        """Read what is new and return what is known now."""
-        self._read()
-        if self._known.status in ("none", "running") and not self._there():
-            self._read()  # its last words
-            if self._known.status == "running":
-                return replace(self._known, status="failed", seconds_left=None, error=_ENDED)
-        if self._known.status == "none":
-            return self._before_the_first_word()
-        if self._known.status == "running" and self.log.stop_requested():
-            return replace(self._known, status="stopping", seconds_left=None)
-        return self._known
+    def _changed(self, known: Predicting, change: Change) -> Predicting:
+        match change:
+            case "starting":
+                return Predicting("stopping" if self.log.stop_requested() else "starting")
+            case "stopping":
+                return replace(known, status="stopping", seconds_left=None)
+            case "ended":
+                return replace(known, status="failed", seconds_left=None, error=_ENDED)
+        return known
 
-    def _begin(self) -> None:
-        self._offset = 0
-        self._known = Predicting()
-        self._process = (0, 0.0)
-        self._first: tuple[float, int] | None = None  # when images began, and how many were done
+    def _not_started(self, known: Predicting, said: str) -> Predicting:
+        return Predicting("failed", error=said or _ENDED)
 
-    def _there(self) -> bool:
-        if self._launched is not None:
-            return alive(self._launched.pid)
-        return alive(*self._process)
-
-    def _before_the_first_word(self) -> Predicting:
-        if self._launched is None:
-            return self._known
-        if self._there():
-            return Predicting("stopping" if self.log.stop_requested() else "starting")
-        return Predicting("failed", error=last_words(self.log.path) or _ENDED)
-
-    def _read(self) -> None:
-        events, self._offset = self.log.events(self._offset)
+    def _follow(self, known: Predicting, events: Iterable[Mapping[str, Any]]) -> Predicting:
         for event in events:
-            self._follow(event)
+            known = self._after(known, event)
+        return known
 
-    def _follow(self, event: Mapping[str, Any]) -> None:
-        known = self._known
+    def _after(self, known: Predicting, event: Mapping[str, Any]) -> Predicting:
         match event.get("event"):
             case "started":
-                self._process = int(event.get("pid", 0)), float(event.get("time", time.time()))
-                self._known = Predicting("running")
+                return Predicting("running")
             case "image":
                 done, total = int(event.get("done", 0)), int(event.get("total", 0))
                 left = self._left(float(event.get("time", 0)), done, total)
-                self._known = replace(known, done=done, total=total, seconds_left=left)
+                return replace(known, done=done, total=total, seconds_left=left)
             case "finished":
-                self._known = replace(
+                return replace(
                     known,
                     status="stopped" if event.get("reason") == "stopped" else "finished",
                     seconds_left=None,
@@ -147,7 +128,8 @@ class PredictingReader:
                 )
             case "failed":
                 error = str(event.get("message", ""))
-                self._known = replace(known, status="failed", seconds_left=None, error=error)
+                return replace(known, status="failed", seconds_left=None, error=error)
+        return known
 
     def _left(self, now: float, done: int, total: int) -> float | None:
         if self._first is None:

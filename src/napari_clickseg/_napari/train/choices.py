@@ -19,7 +19,7 @@ from napari_clickseg._napari.train.source import (
     toggle_empty,
 )
 from napari_clickseg._napari.viewer.layers import CompanionError
-from napari_clickseg.training.reader import plain_name
+from napari_clickseg.runs.home import plain_name
 from napari_clickseg.training.spec import SpecError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class TrainChoices:
     def _forget_found(self) -> None:
         self.state.found = None
 
-    def _order(self) -> jobs.Order | None:
+    def _order(self) -> jobs.TrainingOrder | None:
         state, gather, name = self.state, None, self.state.name
         said: tuple[str, ...] = ()
         folder = Path(state.home) / "projects" / plain_name(name)
@@ -187,7 +187,7 @@ class TrainChoices:
         project = state.project if state.source == "project" else ""
         home, settings = Path(state.home), dict(state.settings)
         crossfit = state.way == "crossfit"
-        return jobs.Order(
+        return jobs.TrainingOrder(
             project, gather, folder, home, name, settings, crossfit, state.pauses, said
         )
 

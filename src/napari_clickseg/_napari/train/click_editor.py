@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_clickseg._napari.train.crossfit_jobs import ClickSaver, Seen, see
 from napari_clickseg._napari.train.region_layers import RegionLayers
 from napari_clickseg._napari.train.state import Looked
+from napari_clickseg.crossfit.progress import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +134,8 @@ class ClickEditor:
     @property
     def _editable(self) -> bool:
         run = self._state.run
-        return run.crossfit is not None and run.crossfit.editable and not run.alive
+        crossfit = parts_of(run)
+        return crossfit is not None and crossfit.editable and not run.alive
 
     @property
     def _history(self) -> _History | None:
@@ -209,7 +211,7 @@ class ClickEditor:
         looked, run = self._state.looked, self._state.run
         if looked is None or self._seen is None:
             return
-        if run.path != self._seen.path or run.crossfit is None:
+        if run.path != self._seen.path or parts_of(run) is None:
             self.close()
         elif self._editable != looked.editable:
             self.layers.set_editable(self._editable)

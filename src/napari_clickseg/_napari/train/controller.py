@@ -16,10 +16,12 @@ from napari_clickseg._napari.train import crossfit_jobs, jobs
 from napari_clickseg._napari.train.choices import TrainChoices, one_line
 from napari_clickseg._napari.train.click_editor import ClickEditor
 from napari_clickseg._napari.train.previews import PreviewLayers, montage
+from napari_clickseg._napari.train.runs import list_runs, reader_of
 from napari_clickseg._napari.train.state import TrainState
 from napari_clickseg._napari.viewer.runner import Runner
+from napari_clickseg.runs.conduct import Stopped
+from napari_clickseg.runs.home import default_home
 from napari_clickseg.training.progress import RESUMABLE, RunProgress
-from napari_clickseg.training.reader import RunReader, default_home, list_runs, reader_of
 from napari_clickseg.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.previews import Montage
     from napari_clickseg._napari.train.state import Found, RunEntry
     from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg.runs.process import Launch
     from napari_clickseg.training.progress import Preview
-    from napari_clickseg.training.reader import Launch
+    from napari_clickseg.training.reader import RunReader
 
 __all__ = ["TrainController"]
 
@@ -64,9 +67,9 @@ class TrainController(TrainChoices):
         if not self.state.home:
             self.state.home = str(default_home())
         self._annotate = annotate or (lambda _: None)
-        self.runner = Runner(notify or (lambda: None), jobs.Stopped)
-        self.reader = Runner(notify or (lambda: None), jobs.Stopped)
-        self.asker = Runner(notify or (lambda: None), jobs.Stopped)
+        self.runner = Runner(notify or (lambda: None), Stopped)
+        self.reader = Runner(notify or (lambda: None), Stopped)
+        self.asker = Runner(notify or (lambda: None), Stopped)
         self.previews = PreviewLayers(viewer)
         self.clicks = ClickEditor(viewer, self.state, self.reader, self._unreadable)
         self._reading: RunReader | None = None

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_clickseg.crossfit.progress import CrossfitProgress, Figures, Part, Step
-    from napari_clickseg.training.progress import RunProgress
+    from napari_clickseg.crossfit.progress import (
+        CrossfitProgress,
+        CrossfitRun,
+        MainFigures,
+        Part,
+        Step,
+    )
 
 __all__ = ["STAGE_NAMES", "figures_lines", "obedience_text", "part_text", "status_text"]
 
@@ -33,18 +38,16 @@ _DOING = {
 _SIGNS = {"waiting": "·", "done": "✓", "failed": "✗", "skipped": "-"}
 
 
-def status_text(run: RunProgress, going: str) -> str:
+def status_text(run: CrossfitRun, going: str) -> str:
     """Return where a cross-fitting is, in a line or two.
 
     Parameters
     ----------
-    run : RunProgress
-        With `crossfit`.
+    run : CrossfitRun
     going : str
         What else there is to say while it goes on, such as the time left.
     """
     crossfit = run.crossfit
-    assert crossfit is not None
     match run.status:
         case "running" | "stopping":
             doing = _doing(crossfit)
@@ -98,7 +101,7 @@ def part_tip(step: Step, part: Part) -> str:
     return f"{name}: {said}{f', {part.message}' if part.message else ''}"
 
 
-def figures_lines(figures: Figures) -> Sequence[tuple[str, str, str]]:
+def figures_lines(figures: MainFigures) -> Sequence[tuple[str, str, str]]:
     """Return the table of the main figures: its head, and a line for each kind of model."""
     lines = [("On images it never saw", "IoU", "Dice")]
     names = {"no clicks": "click-trained, no clicks"}
@@ -108,7 +111,7 @@ def figures_lines(figures: Figures) -> Sequence[tuple[str, str, str]]:
     return lines
 
 
-def obedience_text(figures: Figures) -> str:
+def obedience_text(figures: MainFigures) -> str:
     """Return how many clicks were obeyed; empty where there were none."""
     if figures.obeyed is None:
         return ""

@@ -20,8 +20,10 @@ from napari_clickseg._napari.train.fields import checked, crossfit_checked
 from napari_clickseg._napari.train.state import Found
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.reader import is_crossfit, resume_arguments
-from napari_clickseg.training.reader import Launch, last_words, launch, new_run, plain_name
-from napari_clickseg.training.run_folder import RunFolder, alive
+from napari_clickseg.runs.conduct import Stopped
+from napari_clickseg.runs.home import new_run, plain_name
+from napari_clickseg.runs.process import Launch, alive, last_words, launch
+from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
@@ -33,12 +35,13 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.crossfit.spec import CrossfitSpec
     from napari_clickseg.data.inspection.facts import Findings
+    from napari_clickseg.runs.log import EventLog
     from napari_clickseg.training.spec import TrainingSpec
 
     Steps = Callable[[int, int], object]
     Gather = Callable[[Path, Steps], Path]
 
-__all__ = ["Order", "Stopped", "begin", "inspect", "keep_model", "list_names", "resume", "samples"]
+__all__ = ["TrainingOrder", "begin", "inspect", "keep_model", "list_names", "resume", "samples"]
 
 
 _BROKEN = ("unreadable", "size")  # problems of single images, which may be left out
@@ -52,12 +55,8 @@ print(json.dumps({"architecture": architectures(), "encoder": encoders()}))
 _NAMES: dict[str, tuple[str, ...]] = {}  # of networks, once they are known
 
 
-class Stopped(Exception):
-    """What was done has become useless."""
-
-
 @dataclass(frozen=True, slots=True)
-class Order:
+class TrainingOrder:
     """What is to be checked or trained.
 
     Parameters
@@ -105,7 +104,7 @@ class Order:
         return plain_name(name or "model")
 
 
-def inspect(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found]:
+def inspect(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Path, Found]:
     """Gather what is to be gathered, and look through it.
 
     Returns
@@ -124,7 +123,7 @@ def inspect(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found]:
     return _inspected(order, stop, steps)[:2]
 
 
-def _inspected(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found, Findings]:
+def _inspected(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Path, Found, Findings]:
     from napari_clickseg.data.inspection.findings import inspect_project
     from napari_clickseg.data.project import read_project
     from napari_clickseg.training.prepare import project_for
@@ -148,7 +147,7 @@ def _inspected(order: Order, stop: Stop, steps: Steps) -> tuple[Path, Found, Fin
     return source, replace(found, warnings=(*order.said, *found.warnings)), findings
 
 
-def begin(order: Order, stop: Stop, steps: Steps) -> tuple[Found, Path, Launch | None]:
+def begin(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Found, Path, Launch | None]:
     """Look through the project, and start to train unless something stands in the way.
 
     Returns
@@ -181,10 +180,10 @@ def begin(order: Order, stop: Stop, steps: Steps) -> tuple[Found, Path, Launch |
     return found, path, _wanted(launch(arguments, path), stop)
 
 
-def _note(run: RunFolder, order: Order) -> None:
+def _note(log: EventLog, order: TrainingOrder) -> None:
     """Have what the user should know stay among the messages of the run."""
     for text in order.said:
-        run.add("message", level="warning", text=text)
+        log.add("message", level="warning", text=text)
 
 
 def _wanted(launched: Launch, stop: Stop) -> Launch:
@@ -210,7 +209,7 @@ def resume(path: Path) -> Launch:
     return launch(["train", "--resume", str(path)], path)
 
 
-def samples(order: Order, stop: Stop, steps: Steps) -> npt.NDArray[np.uint8]:
+def samples(order: TrainingOrder, stop: Stop, steps: Steps) -> npt.NDArray[np.uint8]:
     """Have sixteen windows drawn as they would be learned from; another process does that.
 
     Returns

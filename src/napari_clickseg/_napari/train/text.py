@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.train import crossfit_text
+from napari_clickseg.crossfit.progress import CrossfitRun, parts_of
 
 if TYPE_CHECKING:
     from napari_clickseg.training.progress import RunProgress
@@ -37,7 +38,7 @@ def status_text(run: RunProgress) -> str:
             return "Starting; the first seconds go into loading the network …"
         case "failed":
             return f"Failed: {run.error}"
-        case _ if run.crossfit is not None:
+        case _ if isinstance(run, CrossfitRun):
             return crossfit_text.status_text(run, _rest(run))
         case "running" | "stopping":
             return _going(run)
@@ -62,7 +63,8 @@ def _rest(run: RunProgress) -> str:
     if run.status == "stopping":
         parts.append("stopping after this batch")
     elif run.seconds_left is not None:
-        until = " until it pauses" if run.crossfit is not None and run.crossfit.pauses else " left"
+        crossfit = parts_of(run)
+        until = " until it pauses" if crossfit is not None and crossfit.pauses else " left"
         parts.append(f"about {time_text(run.seconds_left)}{until}")
     if run.device:
         parts.append(f"on {run.device}")

@@ -53,7 +53,7 @@ def remember(state: AnnotateState) -> None:
 
 def remember_train(state: TrainState) -> None:
     """Write the choices in a state of the Train widget back to the settings."""
-    from napari_clickseg.training.reader import default_home
+    from napari_clickseg.runs.home import default_home
 
     usual = state.home == str(default_home())  # which may become another one
     _save(replace(state, home="") if usual else state, _TRAINING)

@@ -30,7 +30,7 @@ from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg._qt.review.form_context import ReviewDesk
 from napari_clickseg._qt.review.forms import PredictForm, ProjectForm
 from napari_clickseg._qt.review.queue_list import QueueList
-from napari_clickseg.training.reader import default_home
+from napari_clickseg.runs.home import default_home
 
 if TYPE_CHECKING:
     import napari.viewer

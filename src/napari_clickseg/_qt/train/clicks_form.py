@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row
+from napari_clickseg.crossfit.progress import parts_of
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.train.state import Looked
@@ -95,7 +96,7 @@ class ClicksForm(QWidget):
 
     def _show(self) -> None:
         run, looked = self._state.run, self._state.looked
-        crossfit = run.crossfit
+        crossfit = parts_of(run)
         self.setVisible(crossfit is not None and crossfit.placed)
         with self.show_them.changed.blocked():
             self.show_them.value = looked is not None

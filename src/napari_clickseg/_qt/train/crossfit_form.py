@@ -18,6 +18,7 @@ from napari_clickseg._napari.train.crossfit_text import (
 from napari_clickseg._napari.train.fields import settings_of
 from napari_clickseg._qt.parts.controls import choice, form, note
 from napari_clickseg._qt.train.spec_form import IntegerField
+from napari_clickseg.crossfit.progress import parts_of
 
 if TYPE_CHECKING:
     from napari_clickseg._qt.train.form_context import TrainDesk
@@ -126,7 +127,7 @@ class StagesTable(QWidget):
         return list(lines.values())
 
     def _show(self) -> None:
-        crossfit = self._state.run.crossfit
+        crossfit = parts_of(self._state.run)
         self.setVisible(crossfit is not None and bool(crossfit.parts))
         if crossfit is None:
             return
@@ -204,7 +205,7 @@ class FiguresTable(QWidget):
         return [[label.text() for label in line] for line in self._lines]
 
     def _show(self) -> None:
-        crossfit = self._state.run.crossfit
+        crossfit = parts_of(self._state.run)
         figures = crossfit.figures if crossfit is not None else None
         self.setVisible(figures is not None)
         if figures is None:

@@ -16,6 +16,7 @@ from napari_clickseg._napari.train.text import (
 )
 from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row
 from napari_clickseg._qt.parts.curves import CurvePlot, Line
+from napari_clickseg.crossfit.progress import parts_of
 from napari_clickseg.training.progress import RESUMABLE
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ class RunChoice:
 
     def _show_run(self) -> None:
         run = self._state.run
-        self.previews.visible = run.crossfit is None
+        self.previews.visible = parts_of(run) is None
         if self.runs.value != run.path and run.path is not None:
             self._show_runs()
         with self.previews.changed.blocked():

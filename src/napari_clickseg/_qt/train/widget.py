@@ -23,6 +23,7 @@ from napari_clickseg._qt.train.form_context import TrainDesk
 from napari_clickseg._qt.train.run_form import CurvesForm, HelpTable, Messages, RunChoice, RunForm
 from napari_clickseg._qt.train.source_form import SourceForm
 from napari_clickseg._qt.train.spec_form import MainForm, SpecForm
+from napari_clickseg.crossfit.progress import parts_of
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -171,7 +172,7 @@ class TrainWidget(Dock):
     def _look_at_run(self) -> None:
         with suppress(RuntimeError):  # the widget is gone
             self._scroll.ensureWidgetVisible(self.curves, 0, 8)
-            if self.desk.state.run.crossfit is not None:
+            if parts_of(self.desk.state.run) is not None:
                 self._scroll.ensureWidgetVisible(self.run, 0, 8)
                 self._scroll.ensureWidgetVisible(self.stages, 0, 8)
 

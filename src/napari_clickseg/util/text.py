@@ -1,0 +1,20 @@
+"""Words for people: an error in one line."""
+
+from __future__ import annotations
+
+__all__ = ["one_line"]
+
+
+def one_line(error: BaseException, *, kind: bool = False) -> str:
+    """Return what an error says in one line; its kind where it says nothing.
+
+    Parameters
+    ----------
+    error : Exception
+    kind : bool
+        Say its kind in any case, as for errors that nobody foresaw.
+    """
+    text, name = " ".join(str(error).split()), type(error).__name__
+    if not text:
+        return name
+    return f"{name}: {text}" if kind else text
