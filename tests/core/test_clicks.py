@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from napari_clickseg.core.clicks import Click, ClickError, ClickHistory, Prompt
 from napari_clickseg.core.patch import Patch
@@ -69,36 +69,6 @@ def test_the_first_clicks_of_a_prompt_are_the_prompt_as_it_was(
     assert first.has_positive == any(click.positive for click in clicks[:n])
 
 
-@given(st.lists(CLICKS, min_size=1, max_size=6), st.data())
-def test_moving_a_click_keeps_its_turn_and_polarity(
-    clicks: list[Click], data: st.DataObject
-) -> None:
-    index = data.draw(st.integers(-len(clicks), len(clicks) - 1))
-    moved = ClickHistory().add(*clicks).move(index, 3.0, 4.0).clicks
-    expected = list(clicks)
-    expected[index] = Click(3.0, 4.0, clicks[index].positive)
-    assert moved == tuple(expected)
-
-
-@given(st.lists(CLICKS, min_size=1, max_size=6), st.data())
-def test_clicks_are_removed_by_their_places_from_either_end(
-    clicks: list[Click], data: st.DataObject
-) -> None:
-    n = len(clicks)
-    indices = data.draw(st.lists(st.integers(-n, n - 1), max_size=n))
-    left = ClickHistory().add(*clicks).remove(*indices)
-    gone = {index % n for index in indices}
-    assert left.clicks == tuple(c for i, c in enumerate(clicks) if i not in gone)
-    assert left.undo().clicks == (() if not gone else tuple(clicks))
-
-
-@pytest.mark.parametrize("index", [2, -3, 99])
-def test_a_click_that_is_not_there_cannot_be_removed(index: int) -> None:
-    history = ClickHistory().add(Click(0, 0), Click(1, 1))
-    with pytest.raises(IndexError, match=f"There is no click {index}"):
-        history.remove(0, index)
-
-
 def test_what_changes_nothing_is_no_step() -> None:
     """So undo always does something, and redo is not lost to a step that did nothing."""
     history = ClickHistory().add(Click(0, 0)).undo()
@@ -112,16 +82,11 @@ def test_what_changes_nothing_is_no_step() -> None:
     ("change", "settled"),
     [
         (lambda h: h.add(Click(5, 5)), 2),
-        (lambda h: h.add(Click(5, 5)).move(2, 6, 6), 2),
-        (lambda h: h.add(Click(5, 5)).remove(-1), 2),
-        (lambda h: h.add(Click(5, 5)).remove(1), 0),
-        (lambda h: h.move(0, 6, 6), 0),
-        (lambda h: h.move(-1, 6, 6), 0),
-        (lambda h: h.move(0, 6, 6).undo(), 2),
+        (lambda h: h.clear().undo(), 2),
         (lambda h: h.clear(), 0),
     ],
 )
-def test_a_starting_mask_answers_its_clicks_until_one_of_them_changes(
+def test_a_starting_mask_answers_its_clicks_whatever_is_clicked_later(
     change: object, settled: int
 ) -> None:
     taken_up = ClickHistory().start_from(Patch.of(np.ones((2, 2))), (Click(0, 0), Click(1, 1)))
@@ -149,18 +114,6 @@ class Histories(RuleBasedStateMachine):
         before = self.history.clicks
         self.step(self.history.add(*clicks))
         assert self.history.clicks == (*before, *clicks)
-
-    @precondition(lambda self: self.history.clicks)
-    @rule(data=st.data(), y=POSITIONS, x=POSITIONS)
-    def move(self, data: st.DataObject, y: float, x: float) -> None:
-        index = data.draw(st.integers(0, len(self.history.clicks) - 1))
-        self.step(self.history.move(index, y, x))
-
-    @precondition(lambda self: self.history.clicks)
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        index = data.draw(st.integers(0, len(self.history.clicks) - 1))
-        self.step(self.history.remove(index))
 
     @rule()
     def clear(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.report import overview
-from napari_clickseg.crossfit.run import Result, crossfit, go_on, graph
+from napari_clickseg.crossfit.run import CrossfitOutcome, crossfit, go_on, graph
 from napari_clickseg.crossfit.spec import CrossfitError, changed
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.images import read_plane
@@ -44,7 +44,7 @@ def finished(
     home = tmp_path_factory.mktemp("finished")
     project = write_project(home / "project", 6, per_group=2, empty=1)
     result = crossfit(make_spec(project, folds=2), home / "out", on_event=events.append)
-    assert result == Result(home / "out", "done", home / "out" / "model.safetensors")
+    assert result == CrossfitOutcome(home / "out", "done", home / "out" / "model.safetensors")
     return CrossfitFolder(home / "out")
 
 
@@ -145,7 +145,7 @@ def test_what_is_done_is_not_done_again(
     monkeypatch.setattr("napari_clickseg.training.finetune.finetune", refuse)
     monkeypatch.setattr("napari_clickseg.training.finetune.resume", refuse)
     before = finished.clicks.stat().st_mtime_ns
-    assert go_on(finished.path) == Result(finished.path, "done", finished.model)
+    assert go_on(finished.path) == CrossfitOutcome(finished.path, "done", finished.model)
     assert finished.clicks.stat().st_mtime_ns == before
 
 
@@ -222,7 +222,7 @@ def test_whatever_breaks_in_a_fold_the_others_go_on(
         folder.mkdir(parents=True)
         (folder / "best.safetensors").touch()
         RunFolder(folder).add("finished", reason="done")
-        return Result(folder, "done", None)
+        return CrossfitOutcome(folder, "done", None)
 
     monkeypatch.setattr(finetune, "finetune", broken)
     monkeypatch.setattr(

@@ -10,12 +10,12 @@ import pytest
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import ProjectClick
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
-from napari_clickseg.data.dataset import read_sample
-from napari_clickseg.data.derived import write_derived
 from napari_clickseg.data.index import INDEX
 from napari_clickseg.data.inspection.findings import inspect_project
 from napari_clickseg.data.object_classes import by_classes, read_mask
 from napari_clickseg.data.project import read_project
+from napari_clickseg.data.sets.dataset import read_sample
+from napari_clickseg.data.sets.derived import write_derived
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.training.prepare import prepare
 from napari_clickseg.training.spec import TrainingSpec

@@ -19,7 +19,7 @@ import torch
 
 from napari_clickseg.cli import main
 from napari_clickseg.data.images import read_plane
-from napari_clickseg.data.splits import SplitError
+from napari_clickseg.data.sets.splits import SplitError
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.models.network import NetworkError
 from napari_clickseg.training import finetune as module

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_clickseg.training.finetune import finetune  # torch, only once all was understood
 
     folder = args.out or _free_folder()
-    with _Bar() as bar:
+    with _EpochBar() as bar:
         outcome = finetune(spec, folder, on_event=bar.show)
     return _done(folder, outcome.reason)
 
@@ -70,7 +70,7 @@ def _resume(args: argparse.Namespace) -> int:
         raise SpecError("--resume goes on with the run's own settings; leave all others out.")
     from napari_clickseg.training.finetune import resume
 
-    with _Bar() as bar:
+    with _EpochBar() as bar:
         outcome = resume(args.resume, on_event=bar.show)
     return _done(args.resume, outcome.reason)
 
@@ -150,7 +150,7 @@ def _done(folder: Path, reason: str) -> int:
     return 0
 
 
-class _Bar(EventBar):
+class _EpochBar(EventBar):
     """Shows a run's events as a progress bar and notes."""
 
     def show(self, event: dict[str, Any]) -> None:

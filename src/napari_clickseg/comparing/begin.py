@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.comparing.spec import ComparisonError, checked, shown, trials
-from napari_clickseg.data.dataset import Dataset
-from napari_clickseg.data.derived import write_derived
 from napari_clickseg.data.project import read_project
+from napari_clickseg.data.sets.dataset import Dataset
+from napari_clickseg.data.sets.derived import write_derived
 from napari_clickseg.engine.devices import choose_device
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.training import defaults

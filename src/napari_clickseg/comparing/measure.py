@@ -12,8 +12,8 @@ import numpy as np
 
 from napari_clickseg.comparing.spec import ComparisonError
 from napari_clickseg.core.guidance import input_channels
-from napari_clickseg.data.dataset import Dataset
 from napari_clickseg.data.index import INDEX
+from napari_clickseg.data.sets.dataset import Dataset
 from napari_clickseg.engine.devices import choose_device
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.training.tables import read_table

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from napari_clickseg.util.history import History
+
 if TYPE_CHECKING:
     from napari_clickseg.core.patch import Patch
 
@@ -97,66 +99,31 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class ClickHistory:
+class ClickHistory(History[Prompt]):
     """A prompt with all that came before it and all that was undone.
-
-    There is no limit to undo.
 
     Parameters
     ----------
     present : Prompt
         The current prompt.
     past, future : tuple of Prompt
-        Earlier prompts, oldest first; undone ones, the next to be redone last.
+        As in `History`.
     """
 
     present: Prompt = field(default_factory=Prompt)
-    past: tuple[Prompt, ...] = ()
-    future: tuple[Prompt, ...] = ()
 
     @property
     def clicks(self) -> tuple[Click, ...]:
         """The clicks of the current prompt."""
         return self.present.clicks
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is something to undo."""
-        return bool(self.past)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is something to redo."""
-        return bool(self.future)
-
-    def replace(self, prompt: Prompt) -> ClickHistory:
-        """Make `prompt` the present one; what was undone before is forgotten."""
-        if prompt == self.present:
-            return self
-        return ClickHistory(prompt, (*self.past, self.present), ())
-
     def add(self, *clicks: Click) -> ClickHistory:
         """Add clicks after the ones that are there, as one step."""
-        return self.replace(replace(self.present, clicks=(*self.clicks, *clicks)))
-
-    def move(self, index: int, y: float, x: float) -> ClickHistory:
-        """Move the click at `index` to (y, x) in pixels; its polarity and its turn stay."""
-        clicks = list(self.clicks)
-        clicks[index] = replace(clicks[index], y=y, x=x)
-        return self._changed(tuple(clicks), index % len(clicks))
-
-    def remove(self, *indices: int) -> ClickHistory:
-        """Remove the clicks at `indices`, as one step."""
-        n = len(self.clicks)
-        gone = {index % n if -n <= index < n else index for index in indices}
-        if not gone <= set(range(n)):
-            raise IndexError(f"There is no click {sorted(gone - set(range(n)))[0]}.")
-        left = tuple(c for i, c in enumerate(self.clicks) if i not in gone)
-        return self._changed(left, min(gone, default=n))
+        return self._to(replace(self.present, clicks=(*self.clicks, *clicks)))
 
     def clear(self) -> ClickHistory:
         """Begin again with neither clicks nor a starting mask; can be undone."""
-        return self.replace(Prompt())
+        return self._to(Prompt())
 
     def start_from(self, patch: Patch | None, clicks: tuple[Click, ...] = ()) -> ClickHistory:
         """Begin again from a mask (and, where an object is taken up again, its clicks).
@@ -166,21 +133,7 @@ class ClickHistory:
         """
         if patch is not None:
             clicks = tuple(click for click in clicks if click.holds(patch))
-        return self.replace(Prompt(clicks, patch, len(clicks)))
+        return self._to(Prompt(clicks, patch, len(clicks)))
 
-    def undo(self) -> ClickHistory:
-        """Go one step back; at the beginning, nothing changes."""
-        if not self.past:
-            return self
-        return ClickHistory(self.past[-1], self.past[:-1], (*self.future, self.present))
-
-    def redo(self) -> ClickHistory:
-        """Go one step forward again; where nothing was undone, nothing changes."""
-        if not self.future:
-            return self
-        return ClickHistory(self.future[-1], (*self.past, self.present), self.future[:-1])
-
-    def _changed(self, clicks: tuple[Click, ...], first: int) -> ClickHistory:
-        """Replace the clicks; if an answered one changed, the starting mask answers none."""
-        settled = self.present.settled if first >= self.present.settled else 0
-        return self.replace(replace(self.present, clicks=clicks, settled=settled))
+    def _to(self, prompt: Prompt) -> ClickHistory:
+        return self if prompt == self.present else self.step(prompt)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from napari_clickseg.core.window import Box, Window
 
-__all__ = ["ImageError", "ImageSource", "Sample"]
+__all__ = ["ImageError", "ImageSource", "PixelSample"]
 
 MAX_CHANNELS = 32
 _DENSEST = 3  # pixels read for one network pixel, at the most
@@ -29,7 +29,7 @@ class ImageError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class PixelSample:
     """Pixels cut from the image.
 
     Parameters
@@ -130,12 +130,12 @@ class ImageSource:
         sample = self.sample()
         return bool((sample == sample[:, :1]).all())
 
-    def read(self, window: Window) -> Sample | None:
+    def read(self, window: Window) -> PixelSample | None:
         """Read what `window` shows of the image, subsampled where it shows very much.
 
         Returns
         -------
-        Sample or None
+        PixelSample or None
             None where the window lies outside the image.
         """
         zoomed_out = window.span / window.size
@@ -160,7 +160,7 @@ class ImageSource:
         values = self._channels(np.asarray(level[index]))
         origin = tuple((i.start + 0.5) * f - 0.5 for i, f in zip(index, factors, strict=True))
         step = tuple(stride * f for stride, f in zip(strides, factors, strict=True))
-        return Sample(values, (origin[0], origin[1]), (step[0], step[1]))
+        return PixelSample(values, (origin[0], origin[1]), (step[0], step[1]))
 
     def read_all(self) -> npt.NDArray[Any]:
         """Read the whole image (Y, X, C) at full resolution."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.crossfit.folder import CrossfitFolder, FoldRow
 from napari_clickseg.crossfit.spec import CrossfitError
-from napari_clickseg.data.derived import write_derived
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.index import INDEX
 from napari_clickseg.data.inspection.findings import inspect_project
 from napari_clickseg.data.project import read_project
-from napari_clickseg.data.splits import SplitError, folds, single_split
+from napari_clickseg.data.sets.derived import write_derived
+from napari_clickseg.data.sets.splits import SplitError, folds, single_split
 from napari_clickseg.training.defaults import completed
 from napari_clickseg.training.prepare import check_findings
 

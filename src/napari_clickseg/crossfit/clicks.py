@@ -9,7 +9,7 @@ from napari_clickseg.core.regions import ClickSpec, clicks_in, find_regions
 from napari_clickseg.crossfit.folder import RegionRow
 from napari_clickseg.crossfit.truth import ignored_id, read_prediction, read_truth
 from napari_clickseg.data.click_table import ClickTable, TableClick, TableImage, read_click_table
-from napari_clickseg.data.derived import relative
+from napari_clickseg.data.sets.derived import relative
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

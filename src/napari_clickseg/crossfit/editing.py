@@ -15,8 +15,8 @@ from napari_clickseg.crossfit.begin import begin_from
 from napari_clickseg.crossfit.spec import CrossfitError
 from napari_clickseg.crossfit.truth import ignored_id, read_prediction, read_truth
 from napari_clickseg.data.click_table import ClickTable, TableClick, TableImage, read_click_table
-from napari_clickseg.data.derived import relative
 from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.sets.derived import relative
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_clickseg.data.dataset import ClassMap, Dataset
 from napari_clickseg.data.inspection.checks import nothing_labelled
 from napari_clickseg.data.inspection.findings import inspect_project
 from napari_clickseg.data.object_classes import by_classes
 from napari_clickseg.data.project import read_project
-from napari_clickseg.data.splits import Split, folds, single_split
+from napari_clickseg.data.sets.dataset import ClassMap, Dataset
+from napari_clickseg.data.sets.splits import Split, folds, single_split
 from napari_clickseg.training import defaults
 from napari_clickseg.training.loop.work import TrainingError
 from napari_clickseg.training.run_folder import Sets
@@ -20,9 +20,9 @@ from napari_clickseg.training.run_folder import Sets
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from napari_clickseg.data.dataset import Sample
     from napari_clickseg.data.inspection.facts import Findings, Problem
     from napari_clickseg.data.project import Project, Record
+    from napari_clickseg.data.sets.dataset import Sample
     from napari_clickseg.training.spec import TrainingSpec
 
 __all__ = ["Prepared", "check_findings", "leak", "one_class", "prepare", "project_for"]

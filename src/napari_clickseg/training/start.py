@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from napari_clickseg.core.guidance import Encoding
-    from napari_clickseg.data.dataset import ClassMap
+    from napari_clickseg.data.sets.dataset import ClassMap
     from napari_clickseg.training.spec import TrainingSpec
 
 __all__ = ["Start", "start_network"]

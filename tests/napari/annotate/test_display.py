@@ -8,7 +8,8 @@ from napari.components import ViewerModel
 from napari.utils.colormaps.standardize_color import transform_color
 
 from napari_clickseg._napari.annotate.display import Display
-from napari_clickseg._napari.annotate.state import PALETTE, AnnotateState, ClassSpec
+from napari_clickseg._napari.annotate.state import AnnotateState, ClassSpec
+from napari_clickseg._napari.viewer.colours import PALETTE
 from napari_clickseg._napari.viewer.planes import displayed_plane
 from napari_clickseg.core.clicks import Prompt
 from napari_clickseg.core.window import Box

@@ -17,6 +17,7 @@ from napari_clickseg.engine.automatic import predict_rest
 from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import save_model
+from napari_clickseg.runs.conduct import Stopped
 from napari_clickseg.training.prepare import prepare
 from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.spec import TrainingSpec
@@ -372,9 +373,9 @@ def test_drawing_samples_can_be_cancelled(
 def test_samples_are_drawn_by_the_command(
     training_home: Path, project: Path, tmp_path: Path
 ) -> None:
-    from napari_clickseg._napari.train.jobs import Order, samples
+    from napari_clickseg._napari.train.jobs import TrainingOrder, samples
 
-    order = Order(str(project), None, tmp_path, training_home, "", {"size": 64})
+    order = TrainingOrder(str(project), None, tmp_path, training_home, "", {"size": 64})
     picture = samples(order, lambda: False, lambda *_: None)
     assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.std() > 5
 
@@ -604,6 +605,6 @@ def test_names_are_no_longer_asked_for_once_nobody_wants_to_know(
     monkeypatch.setattr(jobs, "_NAMES", {})
     monkeypatch.setattr(jobs, "_ASK", "import time; time.sleep(60)")
     since = time.monotonic()
-    with pytest.raises(jobs.Stopped):
+    with pytest.raises(Stopped):
         jobs.list_names(lambda: time.monotonic() - since > 0.3)
     assert time.monotonic() - since < 30, "the process is not waited for"

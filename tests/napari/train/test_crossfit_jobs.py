@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_clickseg._napari.train.crossfit_jobs import ClickSaver, see
-from napari_clickseg._napari.train.jobs import Order, inspect
+from napari_clickseg._napari.train.jobs import TrainingOrder, inspect
 from napari_clickseg.data.click_table import read_click_table
 from tests.crossfit.conftest import NETWORK, write_project
 from tests.crossfit.paused import paused
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def checked(project: Path, **settings: Any) -> Found:
-    order = Order(
+    order = TrainingOrder(
         str(project), None, project, project, "", NETWORK | settings, crossfit=True, pause=True
     )
     return inspect(order, lambda: False, lambda *_: None)[1]

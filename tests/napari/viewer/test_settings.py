@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from npe2 import PluginManifest
 
+from napari_clickseg._napari.annotate import settings
 from napari_clickseg._napari.annotate.state import AnnotateState
+from napari_clickseg._napari.train import settings as train_settings
 from napari_clickseg._napari.train.state import TrainState
-from napari_clickseg._napari.viewer import settings
 
 if TYPE_CHECKING:
     from npe2 import DynamicPlugin
@@ -35,7 +36,7 @@ def declared() -> dict[str, Any]:
 
 
 def test_every_declared_setting_is_a_field_of_the_state_with_the_same_default() -> None:
-    states = {settings.FIELDS: AnnotateState(), settings.TRAIN_FIELDS: TrainState()}
+    states = {settings.FIELDS: AnnotateState(), train_settings.FIELDS: TrainState()}
     assert set(declared()) == {name for names in states for name in names}
     for names, state in states.items():
         assert set(names) <= {field.name for field in fields(state)}
@@ -53,10 +54,10 @@ def test_the_usual_folder_of_runs_is_not_written_down(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CLICKSEG_HOME", str(tmp_path / "usual"))
-    settings.remember_train(TrainState(home=str(tmp_path / "other")))
-    assert settings.new_train_state().home == str(tmp_path / "other")
-    settings.remember_train(TrainState(home=str(tmp_path / "usual")))
-    assert settings.new_train_state().home == ""
+    train_settings.remember(TrainState(home=str(tmp_path / "other")))
+    assert train_settings.new_state().home == str(tmp_path / "other")
+    train_settings.remember(TrainState(home=str(tmp_path / "usual")))
+    assert train_settings.new_state().home == ""
 
 
 @pytest.mark.usefixtures("registered")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QWidget
 
-from napari_clickseg._napari.annotate.state import PALETTE, AnnotateState, ClassSpec
+from napari_clickseg._napari.annotate.state import AnnotateState, ClassSpec
+from napari_clickseg._napari.viewer.colours import PALETTE
 from tests.qt.fitting import assert_nothing_is_cut_off
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton
 
 from napari_clickseg._napari.review.drafts import place_of
-from napari_clickseg._napari.review.state import Counts, ModelOffer, Predicting, QueueRow
+from napari_clickseg._napari.review.state import ModelOffer, Predicting, QueueCounts, QueueRow
 from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action
 from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.masks import read_labels
@@ -391,7 +391,7 @@ def test_stopping_ends_after_the_image_and_closing_ends_nothing(
 
 MANY = tuple(QueueRow(f"images/{n:05d} of a series.png", 1 - n / 6000) for n in range(5000))
 CHANGES: dict[str, Any] = {
-    "queue": MANY, "counts": Counts(3, 4, 5000, 1, 9), "message": "Something happened.",
+    "queue": MANY, "counts": QueueCounts(3, 4, 5000, 1, 9), "message": "Something happened.",
     "predicting": Predicting("running", 3, 9, 99.0), "busy": "Opening images/a.png …",
     "project": "/some/where", "projects": ("/some/where", "/else/where"), "listed": "reviewed",
     "models": (ModelOffer("m", "m.safetensors"),), "again": True,
@@ -421,7 +421,7 @@ def show_everything(widget: ReviewWidget, qtbot: Any) -> None:
     widget._looking.stop()
     qtbot.waitUntil(lambda: widget.desk.controller.looker.idle, timeout=30_000)
     state.message = "This says at length what went wrong and what to do next. " * 3
-    state.counts = Counts(30, 41, 520, 12, 900)
+    state.counts = QueueCounts(30, 41, 520, 12, 900)
     state.queue = (
         *state.queue,
         *(QueueRow(f"images/another {n}.png", 0.5 - n / 20) for n in range(4)),

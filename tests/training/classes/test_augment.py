@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_clickseg.data.dataset import IGNORED
+from napari_clickseg.data.sets.dataset import IGNORED
 from napari_clickseg.training.classes.augment import PRESETS, Geometry, cut, shaded, sheet
 
 IMAGE = np.zeros((1, 80, 120), np.uint8)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from napari_clickseg.data.dataset import ClassMap, Dataset, Sample
 from napari_clickseg.data.project import Record
+from napari_clickseg.data.sets.dataset import ClassMap, Dataset, Sample
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.training.classes import task
 from napari_clickseg.training.classes.augment import cut

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_clickseg.data.dataset import ClassMap, Dataset, Sample
 from napari_clickseg.data.project import Record
+from napari_clickseg.data.sets.dataset import ClassMap, Dataset, Sample
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.training.clicks.project import ProjectPool, as_records, connected_parts
 from napari_clickseg.training.clicks.task import ClickWork

@@ -16,7 +16,7 @@ from napari_clickseg.training.clicks.project import ProjectPool
 from napari_clickseg.training.clicks.record import Record
 from napari_clickseg.training.clicks.samples import Subject, View
 from napari_clickseg.training.clicks.table import (
-    Correction,
+    CorrectedPrediction,
     TableAnnotations,
     corrections,
     in_window,
@@ -76,7 +76,7 @@ def annotations(share: float, clicked: float, prediction: bool = True) -> TableA
     return TableAnnotations(
         pool,
         SIZE,
-        corrections={"a": Correction((*clicks, click(5, 5, "fp")), before)},
+        corrections={"a": CorrectedPrediction((*clicks, click(5, 5, "fp")), before)},
         share=share,
         clicked=clicked,
         preset="light",

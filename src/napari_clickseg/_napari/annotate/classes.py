@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg._napari.annotate.state import PALETTE, ClassSpec
+from napari_clickseg._napari.annotate.state import ClassSpec
+from napari_clickseg._napari.viewer.colours import colour_of
 from napari_clickseg._napari.viewer.metadata import CLASSES_KEY
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Identity:
         """Add a class with the next free id and make it the current one."""
         state = self._owner.state
         identifier = max((spec.identifier for spec in state.classes), default=0) + 1
-        colour = colour or PALETTE[(identifier - 1) % len(PALETTE)]
+        colour = colour or colour_of(identifier)
         state.classes = (*state.classes, ClassSpec(identifier, name, colour))
         state.class_index = len(state.classes) - 1
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from napari.layers import Image, Labels
-from napari.utils.colormaps import CyclicLabelColormap
 
-from napari_clickseg._napari.annotate.state import PALETTE
+from napari_clickseg._napari.viewer.colours import class_colours, label_colormap
 from napari_clickseg._napari.viewer.overlay import Overlay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.layers.base import Layer
+    from napari.utils.colormaps import CyclicLabelColormap
 
     from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._napari.viewer.planes import Plane
@@ -139,17 +139,9 @@ class Display:
         return [one for one in (self.overlay, self.probability) if one is not None]
 
     def _colours(self, state: AnnotateState) -> CyclicLabelColormap:
-        """Return the current class's colour for a mask; for several classes, a colour for each.
-
-        A DirectLabelColormap would do, but has numba compile for seconds while the window is
-        frozen.
-        """
+        """Return the current class's colour for a mask; for several classes, a colour for each."""
         spec = state.classes[min(state.class_index, len(state.classes) - 1)]
-        colours = ["transparent", spec.colour]
-        if self._several or state.scheme == "classes":
-            known = {one.identifier: one.colour for one in state.classes}
-            last = min(255, max(*known, len(PALETTE)))
-            colours += [known.get(i, PALETTE[(i - 1) % len(PALETTE)]) for i in range(2, last + 1)]
-        if self._several:
-            colours[1] = known.get(1, PALETTE[0])
-        return CyclicLabelColormap(colors=colours)
+        if not self._several and state.scheme != "classes":
+            return label_colormap([spec.colour])
+        first, *others = class_colours({one.identifier: one.colour for one in state.classes})
+        return label_colormap([first if self._several else spec.colour, *others])

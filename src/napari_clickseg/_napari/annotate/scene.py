@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from napari_clickseg.core.clicks import Click, Prompt
+from napari_clickseg.util.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -192,45 +193,44 @@ class Timeline:
     """All steps, without limit; undo and redo walk along them."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
-        self._now = 0
+        self._history: History[Entry | None] = History(None)  # the last step; None at the start
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a step to take back."""
-        return self._now > 0
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether a step was taken back."""
-        return self._now < len(self._entries)
+        return self._history.can_redo
 
     def add(self, entry: Entry) -> None:
         """Add a step; what was undone is forgotten."""
-        del self._entries[self._now :]
-        self._entries.append(entry)
-        self._now += 1
+        self._history = self._history.step(entry)
 
     def revise(self, change: Callable[[Scene], Scene]) -> None:
         """Change what all steps remember: something came to light that was true before them."""
-        self._entries = [
-            replace(entry, before=change(entry.before), after=change(entry.after))
-            for entry in self._entries
-        ]
+
+        def revised(entry: Entry | None) -> Entry | None:
+            if entry is None:
+                return None
+            return replace(entry, before=change(entry.before), after=change(entry.after))
+
+        self._history = self._history.revised(revised)
 
     def undo(self) -> Entry | None:
         """Go one step back and return it."""
-        if not self.can_undo:
-            return None
-        self._now -= 1
-        return self._entries[self._now]
+        undone = self._history.present
+        self._history = self._history.undo()
+        return undone
 
     def redo(self) -> Entry | None:
         """Go one step forward and return it."""
         if not self.can_redo:
             return None
-        self._now += 1
-        return self._entries[self._now - 1]
+        self._history = self._history.redo()
+        return self._history.present
 
 
 def _clicks(marks: Sequence[Mark], plane: Plane) -> tuple[Click, ...]:

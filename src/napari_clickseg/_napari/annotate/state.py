@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from psygnal import SignalGroupDescriptor
 
+from napari_clickseg._napari.viewer.colours import colour_of
+
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points
 
     from napari_clickseg.core.masks import OverlapRule
 
-__all__ = ["PALETTE", "AnnotateState", "ClassSpec", "ModelStatus", "Scheme", "Shown"]
+__all__ = ["AnnotateState", "ClassSpec", "ModelStatus", "Scheme", "Shown"]
 
 ModelStatus = Literal["none", "loading", "ready", "failed"]
 Scheme = Literal["instances", "classes"]
 Shown = Literal["fill", "contour", "hidden"]
-
-# Okabe & Ito's colours, told apart by the colour-blind, without black.
-PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ class AnnotateState:
     tool: bool = False
     swapped: bool = False
     scheme: Scheme = "instances"
-    classes: tuple[ClassSpec, ...] = (ClassSpec(1, "object", PALETTE[0]),)
+    classes: tuple[ClassSpec, ...] = (ClassSpec(1, "object", colour_of(1)),)
     class_index: int = 0
     object_id: int = 1
     editing: bool = False

@@ -286,9 +286,7 @@ def _clicks(
 
 def _colours(classes: ProjectClasses | None) -> dict[str, Any]:
     """Return the colours of the labels: those of the classes, where ids are classes."""
-    if classes is None or classes.scheme != "classes":
-        return {}
-    from napari.utils.colormaps import DirectLabelColormap
+    from napari_clickseg._napari.viewer.colours import colours_of, label_colormap
 
-    colours: dict[int | None, str] = {one.id: one.colour for one in classes.classes}
-    return {"colormap": DirectLabelColormap(color_dict={None: "grey", 0: "transparent"} | colours)}
+    colours = colours_of(classes)
+    return {"colormap": label_colormap(colours)} if colours else {}

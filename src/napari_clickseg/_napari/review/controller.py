@@ -16,7 +16,7 @@ from napari_clickseg._napari.review.navigator import Navigator
 from napari_clickseg._napari.review.offers import OffersReader, remember_project
 from napari_clickseg._napari.review.predicting import PredictingOrder, PredictingReader
 from napari_clickseg._napari.review.reading import QueueReader
-from napari_clickseg._napari.review.state import Counts, Predicting, ReviewState
+from napari_clickseg._napari.review.state import Predicting, QueueCounts, ReviewState
 from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.metadata import origin_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.state import QueueRow
     from napari_clickseg._napari.viewer.runner import Stop
 
-    Queue = tuple[Counts, tuple[QueueRow, ...]]
+    Queue = tuple[QueueCounts, tuple[QueueRow, ...]]
 
 __all__ = ["ReviewController"]
 
@@ -213,7 +213,7 @@ class ReviewController:
         if path not in state.projects:
             state.projects = (path, *state.projects)
         state.project, state.message, state.busy = path, "", ""
-        state.queue, state.counts, state.predicting = (), Counts(), Predicting()
+        state.queue, state.counts, state.predicting = (), QueueCounts(), Predicting()
         self._last_error = ""
         self._queue = QueueReader(self._home, Path(path)) if path else None
         self._predicting = PredictingReader(self._home, Path(path)) if path else None

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.colormaps import CyclicLabelColormap
 
 from napari_clickseg._napari.annotate.scene import Accepted, Draft, Scene
-from napari_clickseg._napari.annotate.state import PALETTE
 from napari_clickseg._napari.project.gather import LayerPair, annotations_of, snapshot
 from napari_clickseg._napari.review.drafts import Correction, Pending
+from napari_clickseg._napari.viewer.colours import colours_of, label_colormap
 from napari_clickseg._napari.viewer.layers import companion_transform, unwrapped
 from napari_clickseg._napari.viewer.metadata import under_review, with_classes
 from napari_clickseg._napari.viewer.planes import displayed_plane
@@ -22,6 +21,7 @@ from napari_clickseg.data.names import record_name
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers.base import Layer
+    from napari.utils.colormaps import CyclicLabelColormap
 
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.annotate.pairing import Pairing
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.reading import Opened
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg.data.annotations import Annotations
-    from napari_clickseg.data.classes import ProjectClasses
 
 __all__ = ["Capture", "Sheet", "SheetError"]
 
@@ -175,7 +174,7 @@ class Sheet:
         """Show other labels in the annotation layer; drawing it anew takes napari a while."""
         layer = self.labels
         layer.metadata = _metadata(shown)
-        colours = _colours(shown.classes)
+        colours = colours_of(shown.classes)
         if colours != self._colours:
             self._colours = colours
             layer.colormap = _colormap(colours) or Labels(np.zeros((1, 1), int)).colormap
@@ -250,7 +249,7 @@ class Sheet:
 
     def _make_labels(self, shown: Correction, name: str) -> Labels:
         shape = (1, *shown.labels.shape) if self._axis is not None else shown.labels.shape
-        self._colours = _colours(shown.classes)
+        self._colours = colours_of(shown.classes)
         return Labels(
             np.ascontiguousarray(shown.labels).reshape(shape),
             name=name,
@@ -303,15 +302,6 @@ def _metadata(shown: Correction) -> dict[str, Any]:
     return with_classes(shown.classes, shown.notes.classes) | under_review()
 
 
-def _colours(classes: ProjectClasses | None) -> tuple[str, ...]:
-    """Return the colours of ids, from 1: those of the classes, where ids are classes."""
-    if classes is None or classes.scheme != "classes":
-        return ()
-    known = {one.id: one.colour for one in classes.classes}
-    last = min(255, max(*known, len(PALETTE)))
-    return tuple(known.get(i, PALETTE[(i - 1) % len(PALETTE)]) for i in range(1, last + 1))
-
-
 def _colormap(colours: tuple[str, ...]) -> CyclicLabelColormap | None:
     """Return a colormap; None for napari's own, which tells objects apart."""
-    return CyclicLabelColormap(colors=["transparent", *colours]) if colours else None
+    return label_colormap(colours) if colours else None

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg._napari.annotate.state import PALETTE
 from napari_clickseg._napari.review.drafts import Correction, DraftFile, drafts_of
-from napari_clickseg._napari.review.state import ANNOTATED, Counts, QueueRow
+from napari_clickseg._napari.review.state import ANNOTATED, QueueCounts, QueueRow
+from napari_clickseg._napari.viewer.colours import colour_of
 from napari_clickseg._napari.viewer.metadata import Origin
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, read_clicks
@@ -96,7 +96,7 @@ class QueueReader:
         self._home = home
         self._seen: tuple[Any, ...] = ()
 
-    def look(self) -> tuple[Counts, tuple[QueueRow, ...]] | None:
+    def look(self) -> tuple[QueueCounts, tuple[QueueRow, ...]] | None:
         """Return what there is; None if nothing is new.
 
         Raises
@@ -150,11 +150,11 @@ def _stat(path: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _counts(masks: Mapping[str, bool], states: Mapping[str, str]) -> Counts:
+def _counts(masks: Mapping[str, bool], states: Mapping[str, str]) -> QueueCounts:
     n = Counter(states.values())
     masked = sum(masks.values())
     seen = n[TO_REVIEW] + n[REJECTED]
-    return Counts(
+    return QueueCounts(
         masked - n[ACCEPTED], n[ACCEPTED], n[TO_REVIEW], n[REJECTED], len(masks) - masked - seen
     )
 
@@ -252,8 +252,8 @@ class Reader:
             return known
         scheme = known.scheme if known is not None else self._scheme(project, found)
         ids = [int(i) for i in np.unique(found.labels) if i] if scheme == "classes" else []
-        named = tuple(ProjectClass(id=i, name=str(i), colour=_colour(i)) for i in ids)
-        one = (ProjectClass(id=1, name="object", colour=_colour(1)),)
+        named = tuple(ProjectClass(id=i, name=str(i), colour=colour_of(i)) for i in ids)
+        one = (ProjectClass(id=1, name="object", colour=colour_of(1)),)
         return ProjectClasses.model_validate({"scheme": scheme, "classes": named or one})
 
     def _scheme(self, project: Project, found: Correction) -> str:
@@ -287,10 +287,6 @@ def _limits(pixels: npt.NDArray[Any]) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())
     return (low, high) if high > low else (low, low + 1)
-
-
-def _colour(identifier: int) -> str:
-    return PALETTE[(identifier - 1) % len(PALETTE)]
 
 
 def _origin(project: Project, entry: Record | Unannotated, channels: int) -> Origin:

@@ -16,11 +16,11 @@ from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
 __all__ = [
     "ANNOTATED",
     "LISTED",
-    "Counts",
     "Listed",
     "ModelOffer",
     "Predicting",
     "PredictingStatus",
+    "QueueCounts",
     "QueueRow",
     "ReviewState",
 ]
@@ -37,7 +37,7 @@ LISTED: dict[Listed, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class QueueCounts:
     """Images of a project; each counts once.
 
     Parameters
@@ -156,7 +156,7 @@ class ReviewState:
         Projects that were used lately, are open, or were trained on.
     models : tuple of ModelOffer
         The last trained first.
-    counts : Counts
+    counts : QueueCounts
     queue : tuple of QueueRow
         What waits, the most uncertain first; then what was reviewed, the last first.
     predicting : Predicting
@@ -176,7 +176,7 @@ class ReviewState:
     listed: Listed = "to review"
     projects: tuple[str, ...] = ()
     models: tuple[ModelOffer, ...] = ()
-    counts: Counts = field(default_factory=Counts)
+    counts: QueueCounts = field(default_factory=QueueCounts)
     queue: tuple[QueueRow, ...] = ()
     predicting: Predicting = field(default_factory=Predicting)
     current: str = ""

@@ -12,7 +12,7 @@ from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_clickseg._napari.review.state import Counts, Predicting, QueueRow
+    from napari_clickseg._napari.review.state import Predicting, QueueCounts, QueueRow
 
 __all__ = ["counts_text", "opened_text", "predicting_text", "project_names", "row_text"]
 
@@ -24,7 +24,7 @@ _SAID = {
 }
 
 
-def counts_text(counts: Counts) -> str:
+def counts_text(counts: QueueCounts) -> str:
     """Return how many images there are of each kind."""
     if not counts.total:
         return ""

@@ -5,13 +5,14 @@ Everything here runs on the main thread and only decides; files are read and wri
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.train.crossfit_jobs import ClickSaver, Seen, see
 from napari_clickseg._napari.train.region_layers import RegionLayers
 from napari_clickseg._napari.train.state import Looked
 from napari_clickseg.crossfit.progress import parts_of
+from napari_clickseg.util.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,25 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["ClickEditor"]
 
 Clicks = tuple["TableClick", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _History:
-    """The clicks on an image, and what they were before and will be after undo."""
-
-    now: Clicks
-    past: tuple[Clicks, ...] = ()
-    future: tuple[Clicks, ...] = ()
-
-    def step(self, clicks: Clicks) -> _History:
-        return _History(clicks, (*self.past, self.now))
-
-    def walk(self, redo: bool) -> _History:
-        if redo and self.future:
-            return _History(self.future[-1], (*self.past, self.now), self.future[:-1])
-        if not redo and self.past:
-            return _History(self.past[-1], self.past[:-1], (*self.future, self.now))
-        return self
 
 
 class ClickEditor:
@@ -72,7 +54,7 @@ class ClickEditor:
         self.layers = RegionLayers(viewer, self._edited, self._layer_removed, self.walk)
         self.saver = ClickSaver()
         self._seen: Seen | None = None
-        self._histories: dict[tuple[Path, str], _History] = {}
+        self._histories: dict[tuple[Path, str], History[Clicks]] = {}
         state.events.run.connect(self._run_changed, max_args=0)
 
     def open(self, index: int = 0) -> None:
@@ -90,7 +72,7 @@ class ClickEditor:
         self._runner.submit("sight", work, self._arrived, self._unread)
 
     def step(self, by: int) -> None:
-        """Show the image that is so many further."""
+        """Step `by` images forward, round the end."""
         if (looked := self._state.looked) is not None:
             self.open((looked.index + by) % len(looked.images))
 
@@ -106,17 +88,17 @@ class ClickEditor:
         history, looked = self._history, self._state.looked
         if history is None or looked is None or not looked.editable:
             return
-        walked = history.walk(redo)
+        walked = history.redo() if redo else history.undo()
         if walked is not history:
             self._keep(walked)
-            self.layers.put(walked.now)
+            self.layers.put(walked.present)
 
     def restore(self) -> None:
         """Go back to the clicks that were placed on this image; that can be taken back."""
         history, seen, looked = self._history, self._seen, self._state.looked
         if history is None or seen is None or looked is None or not looked.editable:
             return
-        if history.now != seen.placed:
+        if history.present != seen.placed:
             self._keep(history.step(seen.placed))
             self.layers.put(seen.placed)
 
@@ -138,7 +120,7 @@ class ClickEditor:
         return crossfit is not None and crossfit.editable and not run.alive
 
     @property
-    def _history(self) -> _History | None:
+    def _history(self) -> History[Clicks] | None:
         seen = self._seen
         return None if seen is None else self._histories.get((seen.path, seen.sight.image))
 
@@ -147,8 +129,8 @@ class ClickEditor:
             return
         key = seen.path, seen.sight.image
         known = self._histories.get(key)
-        if known is None or known.now != seen.sight.clicks:  # edited elsewhere
-            self._histories[key] = _History(seen.sight.clicks)
+        if known is None or known.present != seen.sight.clicks:  # edited elsewhere
+            self._histories[key] = History(seen.sight.clicks)
         if not self.layers.show(seen.sight, editable=self._editable):
             self._runner.submit("sight", lambda _: seen, self._arrived, self._unread)
             return
@@ -165,16 +147,16 @@ class ClickEditor:
         seen, history, editable = self._seen, self._history, self._editable
         if seen is None or history is None:
             return
-        positive = sum(click.positive for click in history.now)
+        positive = sum(click.positive for click in history.present)
         self._state.looked = Looked(
             seen.images,
             seen.index,
             positive,
-            len(history.now) - positive,
+            len(history.present) - positive,
             seen.shares,
             editable,
-            editable and bool(history.past),
-            editable and bool(history.future),
+            editable and history.can_undo,
+            editable and history.can_redo,
         )
 
     def _edited(self) -> None:
@@ -183,22 +165,22 @@ class ClickEditor:
         if seen is None or history is None:
             return
         shown = self.layers.clicks
-        known = {(one.y, one.x, one.positive): one for one in history.now}
+        known = {(one.y, one.x, one.positive): one for one in history.present}
         same = [known.get((one.y, one.x, one.positive)) for one in shown]
         new = [one for one, before in zip(shown, same, strict=True) if before is None]
         clicks = (*filter(None, same), *seen.sight.named(new, seen.fold))
-        if clicks != history.now:
+        if clicks != history.present:
             self._keep(history.step(clicks))
         if len(clicks) < len(shown):
             self._state.message = "A click has to lie on the image; the one beside it is removed."
             # Not while napari is still at it.
             self._runner.submit("tidy", lambda _: clicks, self.layers.put, self._failed)
 
-    def _keep(self, history: _History) -> None:
+    def _keep(self, history: History[Clicks]) -> None:
         seen, saver = self._seen, self.saver
         assert seen is not None
         self._histories[seen.path, seen.sight.image] = history
-        saver.keep(seen.path, seen.sight.image, history.now)
+        saver.keep(seen.path, seen.sight.image, history.present)
         self._runner.submit("save", lambda _: saver.write(), lambda _: None, self._failed)
         self._tell()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels, Points
 from napari.layers.base import ActionType
-from napari.utils.colormaps import CyclicLabelColormap
 
+from napari_clickseg._napari.viewer.colours import label_colormap
 from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE, as_positions, unwrapped
 from napari_clickseg.core.clicks import Click
 
@@ -226,8 +226,7 @@ def _image(sight: Sight) -> Layer:
 
 
 def _regions(sight: Sight) -> Layer:
-    # A DirectLabelColormap would do, but has numba compile for seconds while the window is frozen.
-    colours = CyclicLabelColormap(colors=["transparent", *REGION_COLOURS.values()])
+    colours = label_colormap(tuple(REGION_COLOURS.values()))
     return Labels(sight.kinds, name=_REGIONS, colormap=colours, opacity=0.5)
 
 

@@ -18,6 +18,7 @@ from napari_clickseg._napari.viewer.layers import (
     corner_shift,
     set_transform,
 )
+from napari_clickseg._napari.viewer.private import drawn_once
 from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Overlay:
         shape = [1] * len(plane.index)
         shape[plane.axes[0]], shape[plane.axes[1]] = stage.shape
         data = np.zeros(shape, self.layer.data.dtype)
-        with self.layer._block_refresh():  # else it is drawn once at the old place
+        with drawn_once(self.layer):  # else it is drawn once at the old place
             self.layer.translate = self._translate(plane, stage)
             self.layer.data = data
         self.layer.editable = False  # setting data turns it on again

@@ -1,79 +1,38 @@
-"""The user's settings: kept by napari, read into a new state and written back.
+"""The user's settings, as napari keeps them.
 
 The manifest's ``configurations`` declare them; napari shows them in its preferences and saves
-them by itself.
+them by itself. Each widget says which fields of its state they are.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import Any
 
-from napari_clickseg._napari.annotate.state import AnnotateState
-from napari_clickseg._napari.train.state import TrainState
-
-__all__ = ["FIELDS", "TRAIN_FIELDS", "new_state", "new_train_state", "remember", "remember_train"]
+__all__ = ["Groups", "read_settings", "save_settings"]
 
 PLUGIN = "napari-clickseg"
+Groups = dict[str, tuple[str, ...]]  # fields of a state by the group of the manifest
 _log = logging.getLogger(__name__)
 
-# Fields of the state by the group of the manifest that declares them.
-_GROUPS = {
-    "model": ("model", "device", "half", "contrast_from_layer"),
-    "objects": ("rule", "scheme"),
-    "mask": ("threshold", "smooth", "fill_holes", "keep_clicked"),
-    "look": ("shown", "opacity", "click_size"),
-}
-FIELDS = tuple(name for names in _GROUPS.values() for name in names)
-_TRAINING: dict[str, tuple[str, ...]] = {"training": ("home",)}
-TRAIN_FIELDS = tuple(name for names in _TRAINING.values() for name in names)
 
-
-def new_state() -> AnnotateState:
-    """Make a state with the user's settings; with the defaults where they can't be read."""
-    return AnnotateState(**_read(_GROUPS))
-
-
-def new_train_state() -> TrainState:
-    """Make a state of the Train widget with the user's settings."""
-    return TrainState(**_read(_TRAINING))
-
-
-def remember(state: AnnotateState) -> None:
-    """Write the choices in a state back to the settings; what can't be saved is skipped.
-
-    Parameters
-    ----------
-    state : AnnotateState
-        Its fields named in `FIELDS` are saved.
-    """
-    _save(state, _GROUPS)
-
-
-def remember_train(state: TrainState) -> None:
-    """Write the choices in a state of the Train widget back to the settings."""
-    from napari_clickseg.runs.home import default_home
-
-    usual = state.home == str(default_home())  # which may become another one
-    _save(replace(state, home="") if usual else state, _TRAINING)
-
-
-def _save(state: AnnotateState | TrainState, groups: dict[str, tuple[str, ...]]) -> None:
-    settings = _plugin_settings()
-    for group, names in groups.items():
-        section = getattr(settings, group, None)
-        for name in names:
-            _write(section, name, getattr(state, name))
-
-
-def _read(groups: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+def read_settings(groups: Groups) -> dict[str, Any]:
+    """Return the user's values of fields; without those that can't be read."""
     settings = _plugin_settings()
     values = {}
     for group, names in groups.items():
         section = getattr(settings, group, None)
         values.update({name: getattr(section, name) for name in names if hasattr(section, name)})
     return values
+
+
+def save_settings(state: object, groups: Groups) -> None:
+    """Write fields of a state back to the settings; what can't be saved is skipped."""
+    settings = _plugin_settings()
+    for group, names in groups.items():
+        section = getattr(settings, group, None)
+        for name in names:
+            _write(section, name, getattr(state, name))
 
 
 def _write(section: Any, name: str, value: Any) -> None:

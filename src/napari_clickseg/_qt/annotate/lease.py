@@ -10,8 +10,8 @@ from qtpy.QtCore import QTimer
 
 from napari_clickseg._napari.annotate.controller import AnnotateController
 from napari_clickseg._napari.annotate.loading import load
+from napari_clickseg._napari.annotate.settings import new_state, remember
 from napari_clickseg._napari.viewer.layers import unwrapped
-from napari_clickseg._napari.viewer.settings import new_state, remember
 from napari_clickseg._qt.parts.wakeup import Wakeup
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from napari_clickseg._qt.annotate.lease import lease
 from napari_clickseg._qt.annotate.look_form import LookForm, MaskForm
 from napari_clickseg._qt.annotate.model_form import ModelForm, StatusLine
 from napari_clickseg._qt.annotate.object_form import ObjectForm, hint
+from napari_clickseg._qt.annotate.one_repaint import Stillness
 from napari_clickseg._qt.annotate.rules_form import RulesForm
 from napari_clickseg._qt.annotate.stack_form import StackForm
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.controls import Fold, breakable, note
 from napari_clickseg._qt.parts.dock import Dock
-from napari_clickseg._qt.parts.one_repaint import Stillness
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -10,6 +10,8 @@ import numpy as np
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+from napari_clickseg._napari.viewer.private import canvas_of, window_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -39,7 +41,7 @@ class Stage:
 
     def __init__(self, sample: str, size: tuple[int, int] | None = None) -> None:
         self.viewer: Any = napari.Viewer()
-        self.window: QWidget = self.viewer.window._qt_window  # napari has no public way to it
+        self.window: QWidget = window_of(self.viewer)
         if size is not None:
             self.window.resize(*size)
         _, widget = self.viewer.window.add_plugin_dock_widget(_PLUGIN, "Annotate")
@@ -79,7 +81,7 @@ class Stage:
 
     def click(self, y: float, x: float, *, positive: bool = True) -> None:
         """Click on a pixel of the displayed plane with the mouse, and wait for the answer."""
-        canvas = self.viewer.window._qt_viewer.canvas.native
+        canvas = canvas_of(self.viewer)
         camera = self.viewer.scene.camera
         image: Any = self.state.image
         position = np.array(image.world_to_data(self.viewer.dims.point[-image.ndim :]))

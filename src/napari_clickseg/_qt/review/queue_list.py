@@ -92,7 +92,7 @@ class QueueModel(QAbstractTableModel):
         return None
 
 
-class _Bar(QStyledItemDelegate):
+class _UncertaintyBar(QStyledItemDelegate):
     """Draws an uncertainty as a bar over its percentage."""
 
     def paint(
@@ -144,7 +144,7 @@ class QueueList(QWidget):
         view.setModel(self.model)
         view.setRootIsDecorated(False)
         view.setUniformRowHeights(True)
-        view.setItemDelegateForColumn(_UNCERTAINTY, _Bar(view))
+        view.setItemDelegateForColumn(_UNCERTAINTY, _UncertaintyBar(view))
         view.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # keys go on working after a click
         view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_clickseg._napari.train.controller import TrainController
-from napari_clickseg._napari.viewer.settings import new_train_state, remember_train
+from napari_clickseg._napari.train.settings import new_state, remember
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.controls import Fold, breakable, button, form, note, timer
 from napari_clickseg._qt.parts.dock import Dock
@@ -57,7 +57,7 @@ class TrainWidget(Dock):
         self._controller = TrainController(
             napari_viewer,
             notify=self._wakeup.ring,
-            state=new_train_state(),
+            state=new_state(),
             annotate=self._annotate,
         )
         self._ties = Ties(self._controller.state)
@@ -79,7 +79,7 @@ class TrainWidget(Dock):
         self.at_end(
             self._ties.cut,
             self._wakeup.silence,
-            partial(remember_train, self._controller.state),
+            partial(remember, self._controller.state),
             self._controller.close,
         )
 

@@ -21,7 +21,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
 from napari_clickseg.core.intensity import to_channels
-from napari_clickseg.data.dataset import IGNORED
+from napari_clickseg.data.sets.dataset import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,7 +14,7 @@ from napari_clickseg.core.clicks import Prompt
 from napari_clickseg.core.intensity import Intensity
 from napari_clickseg.core.masks import Refinement
 from napari_clickseg.core.source import ImageSource
-from napari_clickseg.data.dataset import IGNORED
+from napari_clickseg.data.sets.dataset import IGNORED
 from napari_clickseg.engine.inference import Estimator
 from napari_clickseg.engine.prediction import predict
 from napari_clickseg.engine.segmenter import Segmenter
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from napari_clickseg.data.dataset import ClassMap, Dataset, Sample
+    from napari_clickseg.data.sets.dataset import ClassMap, Dataset, Sample
     from napari_clickseg.engine.inference import Estimate
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.training.spec import TrainingSpec

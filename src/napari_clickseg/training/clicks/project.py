@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from napari_clickseg.core.intensity import to_channels
-from napari_clickseg.data.dataset import IGNORED, Dataset
+from napari_clickseg.data.sets.dataset import IGNORED, Dataset
 from napari_clickseg.training.classes.augment import PRESETS, shaded
 from napari_clickseg.training.clicks.appearance import augment_intensity
 from napari_clickseg.training.clicks.live import Annotation, LiveAnnotations, mean_length
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_clickseg.data.dataset import ClassMap, Sample
     from napari_clickseg.data.project import Record as FileRecord
+    from napari_clickseg.data.sets.dataset import ClassMap, Sample
 
 __all__ = ["ProjectAnnotations", "ProjectPool", "as_records"]
 

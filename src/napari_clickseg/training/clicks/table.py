@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from napari_clickseg.training.clicks.project import ProjectPool
     from napari_clickseg.training.clicks.samples import Subject, View
 
-__all__ = ["Correction", "TableAnnotations", "corrections", "in_window"]
+__all__ = ["CorrectedPrediction", "TableAnnotations", "corrections", "in_window"]
 
 _ANYWHERE = 0.5  # share of the windows that lie anywhere; the others lie around an object
 _WITH_PREVIOUS = 0.7  # share of the windows that are shown the prediction that the clicks correct
 
 
 @dataclass(frozen=True, eq=False)
-class Correction:
+class CorrectedPrediction:
     """The clicks on an image, and the prediction that they correct.
 
     Parameters
@@ -50,7 +50,7 @@ class Correction:
     prediction: Record | None
 
 
-def corrections(table: str, images: Sequence[Path]) -> list[Correction | None]:
+def corrections(table: str, images: Sequence[Path]) -> list[CorrectedPrediction | None]:
     """Find the clicks on images.
 
     Parameters
@@ -62,7 +62,7 @@ def corrections(table: str, images: Sequence[Path]) -> list[Correction | None]:
 
     Returns
     -------
-    list of Correction or None
+    list of CorrectedPrediction or None
         For each image; None where the table does not know it.
 
     Raises
@@ -77,14 +77,14 @@ def corrections(table: str, images: Sequence[Path]) -> list[Correction | None]:
     path = Path(table)
     known = read_click_table(path)
     rows = {(path.parent / row.file).resolve(): row for row in known.images}
-    found: list[Correction | None] = []
+    found: list[CorrectedPrediction | None] = []
     for image in images:
         row = rows.get(image.resolve())
         if row is None:
             found.append(None)
             continue
         prediction = _probabilities(path.parent / row.prediction) if row.prediction else None
-        found.append(Correction(known.by_image.get(row.image, ()), prediction))
+        found.append(CorrectedPrediction(known.by_image.get(row.image, ()), prediction))
     if not any(found):
         raise TrainingError(f"clicks_from: {path} knows none of the images that are trained on.")
     return found
@@ -121,7 +121,7 @@ class TableAnnotations(ProjectAnnotations):
         pool: ProjectPool,
         size: int,
         *,
-        corrections: Mapping[str, Correction],
+        corrections: Mapping[str, CorrectedPrediction],
         share: float,
         clicked: float,
         **options: Any,

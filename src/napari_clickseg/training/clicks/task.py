@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from napari_clickseg.core.oracle import next_click
-from napari_clickseg.data.dataset import IGNORED
+from napari_clickseg.data.sets.dataset import IGNORED
 from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.models.losses import Term, build_loss
 from napari_clickseg.training.clicks.figures import Clicked, counted, figures, row
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from napari_clickseg.data.dataset import ClassMap, Dataset, Sample
+    from napari_clickseg.data.sets.dataset import ClassMap, Dataset, Sample
     from napari_clickseg.engine.segmenter import Session
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.models.metrics import Counts
     from napari_clickseg.training.clicks.live import Lesson
-    from napari_clickseg.training.clicks.table import Correction
+    from napari_clickseg.training.clicks.table import CorrectedPrediction
     from napari_clickseg.training.spec import TrainingSpec
 
 __all__ = ["ClickWork"]
@@ -225,7 +225,7 @@ class ClickWork:
     def _predictions(self) -> int:
         return 1 if self._never_clicked else _STEPS
 
-    def _corrections(self, training: Dataset[Sample]) -> dict[str, Correction]:
+    def _corrections(self, training: Dataset[Sample]) -> dict[str, CorrectedPrediction]:
         """Return the clicks of a table, by the image's name."""
         if self.spec.clicks == "simulated" or self._never_clicked:
             return {}

@@ -9,8 +9,8 @@ import tifffile
 
 from napari_clickseg.core.intensity import measure
 from napari_clickseg.core.source import ImageError, ImageSource
-from napari_clickseg.data.dataset import IGNORED, ClassMap, Dataset, Sample, read_sample
 from napari_clickseg.data.project import Record
+from napari_clickseg.data.sets.dataset import IGNORED, ClassMap, Dataset, Sample, read_sample
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_clickseg.data.splits import Split, SplitError, folds, single_split
+from napari_clickseg.data.sets.splits import Split, SplitError, folds, single_split
 
 GROUPS = st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=40)
 

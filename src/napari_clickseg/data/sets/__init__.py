@@ -1,0 +1,1 @@
+"""Which images are learned from, and which are measured on."""

@@ -1,0 +1,210 @@
+"""Count through how many files of the package a gesture passes.
+
+    python tools/trace_gestures.py [--json FILE]
+
+Four gestures are traced in a viewer without a window: the first click on an image, accepting the
+object, starting a training, and accepting an image in Review. Counted are, over all threads of the
+process, the files in which anything is called, the changes from one file to another along the
+calls and returns, and how often the displayed plane is worked out. The widgets' side is not
+counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+import napari_clickseg
+from napari_clickseg.data.writer import ProjectWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PACKAGE = str(Path(napari_clickseg.__file__).parent) + os.sep
+PATIENCE = 300  # seconds
+PLANE = "displayed_plane"
+
+
+@dataclass
+class Trace:
+    """What a gesture passed."""
+
+    files: int
+    changes: int
+    planes: int
+
+
+class Tracer:
+    """Notes calls within the package while it is entered, each thread by itself."""
+
+    active: Tracer | None = None
+
+    def __init__(self) -> None:
+        self.paths: dict[int, list[str]] = {}
+        self.planes = 0
+
+    def __enter__(self) -> Self:
+        Tracer.active = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        Tracer.active = None
+
+    def note(self, frame: Any, event: str) -> None:
+        self.planes += event == "call" and frame.f_code.co_name == PLANE
+        own = frame.f_back if event == "return" else frame
+        while own is not None and not own.f_code.co_filename.startswith(PACKAGE):
+            own = own.f_back  # napari and the like between two of ours
+        if own is not None:
+            path = self.paths.setdefault(threading.get_ident(), [])
+            if not path or path[-1] != own.f_code.co_filename:
+                path.append(own.f_code.co_filename)
+
+    def trace(self) -> Trace:
+        paths = list(self.paths.values())
+        files = {name for path in paths for name in path}
+        return Trace(len(files), sum(len(path) - 1 for path in paths), self.planes)
+
+
+def profile(frame: Any, event: str, _: Any) -> None:
+    """Note what is called or left, in whichever thread."""
+    if event in ("call", "return") and frame.f_code.co_filename.startswith(PACKAGE):
+        tracer = Tracer.active
+        if tracer is not None:
+            tracer.note(frame, event)
+
+
+def wait(controllers: tuple[Any, ...], until: Callable[[], Any]) -> None:
+    """Deliver results until something is so; not counted, but for what is delivered."""
+    end = time.monotonic() + PATIENCE
+    while not until():
+        if time.monotonic() > end:
+            raise SystemExit("It took too long.")
+        for controller in controllers:
+            controller.deliver()
+        time.sleep(0.01)
+
+
+def project(folder: Path) -> Path:
+    """Write a project of four annotated images and three with predictions."""
+    from napari_clickseg.data.review import ReviewQueue
+
+    rng, labels = np.random.default_rng(0), np.zeros((60, 80), np.uint8)
+    labels[10:30, 10:40] = 1
+    writer = ProjectWriter(folder)
+    for n in range(4):
+        writer.add(f"annotated {n}", rng.integers(0, 255, labels.shape).astype(np.uint8), labels)
+    for n in range(3):
+        writer.add(f"predicted {n}", rng.integers(0, 255, labels.shape).astype(np.uint8))
+        name = f"images/predicted {n}.png"
+        ReviewQueue(folder).propose(name, labels, model="m", uncertainty=n / 10)
+    return folder
+
+
+def annotating() -> dict[str, Trace]:
+    """Trace the first click on an image, and the accept after it."""
+    from napari.components import ViewerModel
+    from skimage import data
+
+    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.viewer.actions import Action
+
+    controller = AnnotateController(ViewerModel())
+    image = controller.viewer.add_image(data.coins())
+    controller.set_up(image)
+    wait((controller,), lambda: controller.segmenter is not None and controller.runner.idle)
+    found: dict[str, Trace] = {}
+    with Tracer() as tracer:
+        controller._clicked((98.0, 44.0), True)
+        wait((controller,), lambda: controller.runner.idle)
+    found["first click"] = tracer.trace()
+    with Tracer() as tracer:
+        controller.do(Action.ACCEPT)
+        wait((controller,), lambda: controller.runner.idle)
+    found["accept"] = tracer.trace()
+    controller.close()
+    return found
+
+
+def training(folder: Path) -> dict[str, Trace]:
+    """Trace from the button that starts a training until its first event is shown."""
+    from napari.components import ViewerModel
+
+    from napari_clickseg._napari.train.controller import TrainController
+
+    controller = TrainController(ViewerModel(), annotate=lambda _: None)
+    controller.choose_project(str(folder))
+
+    def going() -> bool:
+        controller.poll()
+        return controller.state.run.status not in ("none", "preparing", "starting")
+
+    with Tracer() as tracer:
+        controller.start()
+        wait((controller,), going)
+    controller.stop()
+    wait((controller,), lambda: going() and not controller.state.run.alive)
+    controller.close()
+    return {"start a training": tracer.trace()}
+
+
+def reviewing(folder: Path, home: Path) -> dict[str, Trace]:
+    """Trace accepting an image in Review, until the next one is open."""
+    from napari.components import ViewerModel
+
+    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.review.controller import ReviewController
+    from napari_clickseg._napari.viewer.actions import Action
+
+    viewer = ViewerModel()
+    annotate = AnnotateController(viewer)
+    review = ReviewController(viewer, lambda: annotate, home)
+    both = review, annotate
+
+    def idle() -> bool:
+        return all(each.idle for each in (review.runner, review.looker, annotate.runner))
+
+    review.choose_project(str(folder))
+    wait(both, lambda: idle() and review.state.queue)
+    review.do(Action.NEXT_IMAGE)
+    wait(both, lambda: idle() and review.state.current)
+    first = review.state.current
+    with Tracer() as tracer:
+        review.do(Action.ACCEPT_IMAGE)
+        wait(both, lambda: idle() and review.state.current != first)
+    review.close()
+    annotate.close()
+    return {"accept in Review": tracer.trace()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    args = parser.parse_args()
+    threading.setprofile(profile)  # of threads that begin from now on
+    sys.setprofile(profile)
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        os.environ["CLICKSEG_HOME"] = str(home / "home")
+        folder = project(home / "project")
+        found = annotating() | reviewing(folder, home) | training(folder)
+    print(f"{'gesture':20} {'files':>6} {'changes of file':>16} {'planes worked out':>18}")
+    for gesture, trace in found.items():
+        print(f"{gesture:20} {trace.files:6} {trace.changes:16} {trace.planes:18}")
+    if args.json:
+        figures = {gesture: asdict(trace) for gesture, trace in found.items()}
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
