@@ -19,6 +19,7 @@ from napari_clickseg.cli import (
     _train,
 )
 from napari_clickseg.cli._common import STOPPED, WRONG, Parser, note
+from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if not _for_the_user(error):
             raise
-        note(" ".join(str(error).split()) or type(error).__name__)
+        note(one_line(error))
         return WRONG
     return status
 

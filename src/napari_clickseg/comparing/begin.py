@@ -14,6 +14,7 @@ from napari_clickseg.engine.devices import choose_device
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.training import defaults
 from napari_clickseg.training.prepare import prepare
+from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from napari_clickseg.comparing.folder import ComparisonFolder
@@ -156,7 +157,7 @@ def _try(spec: ComparisonSpec, prepared: Prepared, values: dict[str, Any], name:
         start = make_start(one, said.append)
         make_work(one, start.card, choose_device(asked.device))
     except (ValueError, OSError) as error:
-        return _Tried(name, problem=" ".join(str(error).split()))
+        return _Tried(name, problem=one_line(error))
     taken = "" if asked.options == start.card.options else shown(start.card.options)
     card = start.card
     return _Tried(name, start.trained_encoder, card.architecture, card.encoder, taken, tuple(said))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-import struct
-import zlib
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -170,20 +169,10 @@ def palette(colours: Mapping[int, str]) -> bytes:
 
 def _indexed_png(values: npt.NDArray[np.uint8], colours: bytes) -> bytes:
     """Encode ids as a PNG with a palette, which keeps ids and shows colours in any viewer."""
-    height, width = values.shape
-    rows = np.pad(values, ((0, 0), (1, 0)))  # each row begins with its filter: none
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-        (b"PLTE", colours),
-        (b"IDAT", zlib.compress(rows.tobytes(), 6)),
-        (b"IEND", b""),
-    )
-    out = [b"\x89PNG\r\n\x1a\n"]
-    for kind, data in chunks:
-        out += [
-            struct.pack(">I", len(data)),
-            kind,
-            data,
-            struct.pack(">I", zlib.crc32(kind + data)),
-        ]
-    return b"".join(out)
+    from PIL import Image
+
+    image = Image.fromarray(values)
+    image.putpalette(colours)
+    file = io.BytesIO()
+    image.save(file, "png", compress_level=6)
+    return file.getvalue()

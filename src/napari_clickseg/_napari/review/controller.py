@@ -22,6 +22,7 @@ from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.metadata import origin_of
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.runs.conduct import Stopped
+from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -270,4 +271,4 @@ class ReviewController:
         return pressed
 
     def _failed(self, error: Exception) -> None:
-        self.tell(" ".join(str(error).split()) or type(error).__name__)
+        self.tell(one_line(error))

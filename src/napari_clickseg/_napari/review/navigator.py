@@ -20,6 +20,7 @@ from napari_clickseg._napari.review.reading import Reader
 from napari_clickseg._napari.review.text import opened_text
 from napari_clickseg.data.errors import AnnotatedError
 from napari_clickseg.data.review import TO_REVIEW
+from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +153,7 @@ class Navigator:
             then()
 
         def failed(error: Exception) -> None:
-            self.failed.emit(f"{_line(error)} What you corrected stays in the layers.")
+            self.failed.emit(f"{one_line(error)} What you corrected stays in the layers.")
             self.sheet = None
             then()
 
@@ -213,7 +214,7 @@ class Navigator:
 
         def failed(error: Exception) -> None:
             state.busy = ""
-            self.failed.emit(_line(error))
+            self.failed.emit(one_line(error))
             self.changed.emit()
 
         self._runner.submit("open", read, opened, failed)
@@ -336,7 +337,7 @@ class Navigator:
                 "kept beside it: open the image again to compare."
             )
         else:
-            text = f"{_line(error)} What you corrected is kept."
+            text = f"{one_line(error)} What you corrected is kept."
         self.failed.emit(text)
         self.keep()
         self.changed.emit()
@@ -356,7 +357,7 @@ class Navigator:
 
     def _not_kept(self, error: Exception) -> None:
         self.failed.emit(
-            f"What you corrected can't be kept on disk ({_line(error)}); accept it before you "
+            f"What you corrected can't be kept on disk ({one_line(error)}); accept it before you "
             "close napari."
         )
 
@@ -409,7 +410,3 @@ def _write_all(left: list[tuple[Capture, DraftFile]]) -> None:
             file.keep(capture.correction())
         except OSError as error:
             _log.error("Corrections could not be kept: %s", error)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -13,6 +13,7 @@ from napari_clickseg.data.project import is_project
 from napari_clickseg.models.checkpoint import ModelFileError, read_card
 from napari_clickseg.models.registry import list_models
 from napari_clickseg.util.files import write_whole
+from napari_clickseg.util.text import one_line
 
 __all__ = ["Offers", "OffersReader", "remember_project"]
 
@@ -130,5 +131,5 @@ def _offer(path: Path) -> ModelOffer:
     try:
         card = read_card(path)
     except (ModelFileError, OSError) as error:
-        return ModelOffer(name, str(path), " ".join(str(error).split()))
+        return ModelOffer(name, str(path), one_line(error))
     return ModelOffer(name, str(path), card.refusal_without_clicks, not card.automatic)

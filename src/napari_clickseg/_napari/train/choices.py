@@ -21,6 +21,7 @@ from napari_clickseg._napari.train.source import (
 from napari_clickseg._napari.viewer.layers import CompanionError
 from napari_clickseg.runs.home import plain_name
 from napari_clickseg.training.spec import SpecError
+from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.fields import Setting
     from napari_clickseg._napari.train.state import Offer, Source, Together, TrainState, Way
 
-__all__ = ["TrainChoices", "one_line"]
+__all__ = ["TrainChoices"]
 
 
 class TrainChoices:
@@ -195,8 +196,3 @@ class TrainChoices:
 def _of(offer: Offer) -> tuple[Any, ...]:
     """Return what is seen and meant of an offer; pairs are made anew each time."""
     return offer.pair.image, offer.pair.labels, offer.text, offer.chosen, offer.group
-
-
-def one_line(error: Exception) -> str:
-    """Return what went wrong, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_error, show_info
 
 from napari_clickseg._napari.train import crossfit_jobs, jobs
-from napari_clickseg._napari.train.choices import TrainChoices, one_line
+from napari_clickseg._napari.train.choices import TrainChoices
 from napari_clickseg._napari.train.click_editor import ClickEditor
 from napari_clickseg._napari.train.previews import PreviewLayers, montage
 from napari_clickseg._napari.train.runs import list_runs, reader_of
@@ -23,6 +23,7 @@ from napari_clickseg.runs.conduct import Stopped
 from napari_clickseg.runs.home import default_home
 from napari_clickseg.training.progress import RESUMABLE, RunProgress
 from napari_clickseg.training.run_folder import RunFolder
+from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

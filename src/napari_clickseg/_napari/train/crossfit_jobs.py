@@ -16,6 +16,7 @@ from napari_clickseg.crossfit.reader import resume_arguments
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.runs.home import new_run
 from napari_clickseg.training.defaults import completed
+from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,7 @@ def planned(found: Found, spec: CrossfitSpec, project: Project, findings: Findin
     try:
         made = plan(spec, project, findings)
     except ValueError as error:
-        return replace(found, errors=(" ".join(str(error).split()),))
+        return replace(found, errors=(one_line(error),))
     folds, least = len({row.fold for row in made.rows}), spec.folds
     if folds < least != _USUAL:
         unit = "images" if spec.training.split_by == "image" else "groups"
