@@ -122,7 +122,8 @@ def test_the_wheel_holds_all_that_the_plugin_reads_at_run_time(wheel: Path) -> N
             name = path.relative_to(PACKAGE.parent).as_posix()
             assert name in names
             assert archive.getinfo(name).file_size == path.stat().st_size
-        assert not [name for name in names if name.startswith(("tests/", "src/", "docs/"))]
+        tops = {name.partition("/")[0] for name in names}
+        assert {top for top in tops if not top.endswith(".dist-info")} == {PACKAGE.name}
         entry_points = next(name for name in names if name.endswith("entry_points.txt"))
         assert (
             "napari-clickseg = napari_clickseg:napari.yaml" in archive.read(entry_points).decode()
