@@ -6,22 +6,24 @@ import csv
 import math
 from typing import TYPE_CHECKING
 
-import imageio.v3 as iio
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from default_model.composed import compose
 from default_model.generated import generated_sample, superpixels
+from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.masks import read_labels
 from napari_clickseg.training.clicks.record import SMALLEST, make_record, with_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from napari_clickseg.training.clicks.record import Record
 
     _Maker = Callable[[np.random.Generator], "Record | None"]
 
-__all__ = ["Pool", "load_folder"]
+__all__ = ["Kind", "Pool", "load_folder", "set_shares"]
 
 
 def load_folder(folder: Path) -> list[Record]:
@@ -30,13 +32,54 @@ def load_folder(folder: Path) -> list[Record]:
         rows = list(csv.DictReader(file))
     records = []
     for row in rows:
-        image = iio.imread(folder / row["image"])
+        image = read_plane(folder / row["image"]).read_all()
         record = make_record(
-            image[..., :3] if image.ndim == 3 else image, iio.imread(folder / row["mask"])
+            image[..., :3] if image.ndim == 3 else image, read_labels(folder / row["mask"])
         )
         if record is not None:
             records.append(record)
     return records
+
+
+class Kind(BaseModel):
+    """Sets whose images are of one kind, such as photographs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(gt=0)  # of the real images, against the other kinds' shares
+    sets: tuple[str, ...] = Field(min_length=1)
+
+
+def set_shares(sizes: Mapping[str, int], kinds: Mapping[str, Kind]) -> dict[str, float]:
+    """Return the share of each set: its kind's, by the square roots of the sets' sizes.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Images of each set.
+    kinds : mapping of str to Kind
+        Empty: all sets are of one kind.
+
+    Raises
+    ------
+    ValueError
+        If a set is of no kind, or of several.
+    """
+    groups = {kind: set(k.sets) for kind, k in kinds.items()} or {"": set(sizes)}
+    for name in sizes:
+        among = [kind for kind, sets in groups.items() if name in sets]
+        if len(among) != 1:
+            raise ValueError(
+                f"The set {name} is of {len(among)} kinds; name it in one of the spec's kinds."
+            )
+    roots = {name: math.sqrt(n) for name, n in sizes.items()}
+    totals = {kind: sum(roots.get(name, 0.0) for name in sets) for kind, sets in groups.items()}
+    asked = {kind: kinds[kind].share if kinds else 1.0 for kind, total in totals.items() if total}
+    out = dict.fromkeys(sizes, 0.0)
+    for kind, share in asked.items():
+        for name in groups[kind] & set(sizes):
+            out[name] = share / sum(asked.values()) * roots[name] / totals[kind]
+    return out
 
 
 class Pool:
@@ -46,6 +89,9 @@ class Pool:
     ----------
     folders : sequence of Path
         Project folders, each a set; drawn in proportion to the square root of its size.
+    kinds : mapping of str to Kind, optional
+        Which sets are of one kind, and which share of the real images that kind has; within a
+        kind, sets are drawn as above. Without any, all sets are of one kind.
     seed : int
         Decides the generated images, superpixels and composed images.
     generated : int
@@ -77,6 +123,7 @@ class Pool:
         composed: int = 0,
         shares: tuple[float, float, float] = (0.12, 0.12, 0.2),
         renewed: float = 0.0,
+        kinds: Mapping[str, Kind] | None = None,
     ) -> None:
         rng = np.random.default_rng(seed)
         self.names: list[str] = []
@@ -102,9 +149,10 @@ class Pool:
             ("composed", self._composed, composed if real else 0, shares[2]),
         )
         left = 1 - sum(share for _, _, number, share in made if number)
-        whole = sum(math.sqrt(len(records)) for records in loaded)
+        sizes = {f.name: len(records) for f, records in zip(folders, loaded, strict=True)}
+        shares_of_sets = set_shares(sizes, kinds or {})
         for folder, records in zip(folders, loaded, strict=True):
-            add(folder.name, records, left * math.sqrt(len(records)) / whole if records else 0.0)
+            add(folder.name, records, left * shares_of_sets[folder.name])
         for name, maker, number, share in made:
             records = [r for _ in range(number if share else 0) if (r := maker(rng)) is not None]
             add(name, records, share, maker)

@@ -12,22 +12,29 @@ import json
 import logging
 import math
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
-from default_model.pool import Pool
-from napari_clickseg.core.guidance import input_channels
+from default_model.pool import Kind, Pool
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import load_network, save_model
-from napari_clickseg.models.network import create
+from napari_clickseg.models.guided import GuidedNetwork
+from napari_clickseg.models.network import build_network, create
+from napari_clickseg.models.pretrained import input_range
 from napari_clickseg.models.transfer import Layout, transfer
 from napari_clickseg.training.clicks.live import LiveAnnotations
 from napari_clickseg.training.clicks.losses import PixelLoss, click_loss
-from napari_clickseg.training.loop.optimising import OPTIMIZERS, Precision, freeze_statistics
+from napari_clickseg.training.loop.optimising import (
+    OPTIMIZERS,
+    Precision,
+    freeze,
+    freeze_statistics,
+)
 from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
@@ -40,7 +47,7 @@ __all__ = ["DefaultModelSpec", "Stage", "Trainer", "train_default_model"]
 
 logger = logging.getLogger(__name__)
 # Of a run that is resumed: how long it is, and where and in what windows it goes on.
-_MAY_CHANGE = ("samples", "stages", "decay", "device", "checkpoint_minutes")
+_MAY_CHANGE = ("samples", "stages", "decay", "device", "checkpoint_minutes", "encoder_rate")
 
 
 class Stage(BaseModel):
@@ -51,6 +58,7 @@ class Stage(BaseModel):
     size: int = Field(ge=32, multiple_of=32)
     batch: int = Field(ge=2)  # batch normalisation needs two
     share: float = Field(gt=0, le=1)  # of the samples
+    frozen: bool = False  # the encoder stays as it is
 
 
 class DefaultModelSpec(BaseModel):
@@ -63,7 +71,12 @@ class DefaultModelSpec(BaseModel):
     options: dict[str, Any] = Field(
         default_factory=lambda: {"decoder_channels": [128, 64, 48, 32, 16]}
     )
-    encoding: Literal["channels", "likeness"] = "likeness"
+    encoding: Literal["channels", "likeness", "prompts"] = "likeness"
+    fusion: Literal["input", "beside"] = "input"
+    guidance_widths: tuple[int, ...] = ()
+    encoder_weights: Literal["imagenet"] | None = None  # where no model is started from
+    encoder_rate: float = Field(1.0, ge=0)  # of the learning rate
+    overlap: float = Field(0.1, ge=0)  # weight of the loss of the estimated IoU, of "beside"
     samples: int = Field(40_000, ge=1)  # to be learned from, in all
     stages: tuple[Stage, ...] = (
         Stage(size=128, batch=8, share=0.8),
@@ -85,6 +98,7 @@ class DefaultModelSpec(BaseModel):
     superpixel_images: int = Field(250, ge=0)
     composed: int = Field(300, ge=0)
     shares: tuple[float, float, float] = (0.13, 0.06, 0.2)  # of these three kinds of images
+    kinds: dict[str, Kind] = Field(default_factory=dict)  # of the real ones, see `pool.Kind`
     renewed: float = Field(0.3, ge=0, le=1)  # how often one of them is made anew before it is drawn
     disk_radius: float = Field(4.0, gt=0)  # at windows of 256 pixels
     seed: int = 0
@@ -146,21 +160,23 @@ class Trainer:
         (folder / "spec.json").write_text(spec.model_dump_json(indent=2))
         torch.manual_seed(spec.seed)
         self.device = torch.device(spec.device)
-        network = create(
-            spec.architecture,
-            spec.encoder,
-            channels=input_channels(spec.encoding, 3),
-            classes=1,
-            options=spec.options,
-        )
+        network = build_network(self._form())
         self.before: dict[str, Any] = {}
         if start is not None:
             known, card = load_network(start)
             before = Layout(card.encoding, card.image_channels)
-            taken = transfer(network, known.state_dict(), before, Layout(spec.encoding, 3))
+            target = Layout(spec.encoding, 3)
+            taken = transfer(network, known.state_dict(), before, target)
             if taken.fresh:
                 raise ValueError(f"{start} is of another architecture; start from another model.")
             self.before = card.training
+        elif spec.encoder_weights is not None:
+            trained = create(
+                spec.architecture, spec.encoder, channels=3, classes=1, options=spec.options,
+                weights=spec.encoder_weights,
+            )  # fmt: skip
+            target = Layout("image" if spec.fusion == "beside" else spec.encoding, 3)
+            transfer(network, trained.state_dict(), Layout("image", 3), target, "encoder")
         before_file = folder / "started_from.json"
         if before_file.exists():  # of a run that is resumed
             self.before = json.loads(before_file.read_text())
@@ -168,11 +184,10 @@ class Trainer:
             before_file.write_text(json.dumps(self.before, indent=2))
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
+        self.network.train()
         if spec.frozen_statistics:
             freeze_statistics(self.network)
-        self.optimizer = OPTIMIZERS[spec.optimizer](
-            self.network.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay
-        )
+        self.optimizer = self._optimizer()
         self.precision = Precision(self.device, wanted=True)
         self.seconds, self.samples, self.iteration = 0.0, 0, 0
         self._resume()
@@ -181,6 +196,7 @@ class Trainer:
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.live: LiveAnnotations | None = None
         self.overlaps: list[tuple[int, float]] = []  # of predictions, with their step
+        self.misjudged: list[float] = []  # by how much the estimated overlaps were off
 
     def run(self) -> ModelCard:
         """Train until enough samples were seen; return the card of the model left on disk."""
@@ -218,6 +234,18 @@ class Trainer:
 
     def card(self) -> ModelCard:
         """Return the card of the model as it is now."""
+        training = {
+            "spec": self.spec.model_dump(mode="json"),
+            "seconds": round(self.seconds),
+            "samples": self.samples,
+            "encoder_weights": self.spec.encoder_weights or "none (from scratch)",
+            **({"commit": self.commit} if self.commit else {}),
+            **({"started_from": self.before} if self.before else {}),
+        }
+        return self._form().model_copy(update={"data": self.data, "training": training})
+
+    def _form(self) -> ModelCard:
+        """Return the card of a model that has not learned yet."""
         spec = self.spec
         size = max(stage.size for stage in spec.stages)
         return ModelCard(
@@ -227,20 +255,28 @@ class Trainer:
             encoder=spec.encoder,
             options=spec.options,
             encoding=spec.encoding,
+            fusion=spec.fusion,
+            guidance_widths=spec.guidance_widths,
+            input_range=input_range(spec.encoder) if spec.encoder_weights else None,
             image_channels=3,
             disk_radius=spec.disk_radius * size / 256,
             window=WindowSpec(size=size),
-            data=self.data,
-            training={
-                "spec": spec.model_dump(mode="json"),
-                "seconds": round(self.seconds),
-                "samples": self.samples,
-                "encoder_weights": "none (from scratch)",
-                **({"commit": self.commit} if self.commit else {}),
-                **({"started_from": self.before} if self.before else {}),
-            },
             limits="Thin vessels, cracks and roads: needs many clicks. Objects made of several "
             "parts: a click on each part. Objects longer than 4096 pixels: outline in parts.",
+        )
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        encoder: list[Tensor] = []
+        rest: list[Tensor] = []
+        for name, parameter in self.network.named_parameters():
+            (encoder if name.startswith("encoder.") else rest).append(parameter)
+        trained = self.spec.encoder_weights is not None
+        groups: list[dict[str, Any]] = [
+            {"params": rest, "factor": 1.0},
+            {"params": encoder, "factor": self.spec.encoder_rate, "orthogonal": not trained},
+        ]
+        return OPTIMIZERS[self.spec.optimizer](
+            groups, lr=self.spec.learning_rate, weight_decay=self.spec.weight_decay
         )
 
     def _resume(self) -> None:
@@ -266,8 +302,9 @@ class Trainer:
                 rng=self.rng,
                 generator=self.generator,
                 device=self.device,
-                likeness=spec.encoding == "likeness",
+                encoding=spec.encoding,
             )
+            freeze(self.network, frozen=stage.frozen)
         return self.live.lesson(stage.batch)
 
     def _stage(self, progress: float) -> Stage:
@@ -285,16 +322,23 @@ class Trainer:
         if late > 0:
             factor = min(factor, 0.5 * (1 + math.cos(math.pi * min(1.0, late))))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.spec.learning_rate * max(factor, 1e-3)
+            group["lr"] = self.spec.learning_rate * max(factor, 1e-3) * group["factor"]
 
     def _step(self, lesson: Lesson) -> float:
         maps, target = lesson.maps, lesson.target
         inputs = lesson.inputs.contiguous(memory_format=torch.channels_last)
         with self.precision.autocast():
-            logits = self.network(inputs).float()
+            answer = _answered(self.network, inputs)
+        logits = answer.logits.float()
         losses = click_loss(
             logits, target, maps.positive, maps.negative, pixel=self.spec.pixel_loss
         )
+        if self.spec.overlap and answer.overlap is not None:
+            real = overlaps(logits.detach() > 0, target > 0.5, lesson.areas)
+            estimated = answer.overlap.float()
+            wrong = F.binary_cross_entropy_with_logits(estimated, real, reduction="none")
+            losses = losses + self.spec.overlap * wrong
+            self.misjudged.append(float((torch.sigmoid(estimated.detach()) - real).abs().mean()))
         weighted = (losses * (0.75 + 0.25 * lesson.steps.clamp(max=2))).mean()
         self.optimizer.zero_grad(set_to_none=True)
         scaler = self.precision.scaler
@@ -319,8 +363,8 @@ class Trainer:
         """Return the mean IoU at the first prediction, and from the fourth on, since last time."""
         first = [iou for step, iou in self.overlaps if step == 0]
         late = [iou for step, iou in self.overlaps if step >= 3]
-        self.overlaps = []
-        named = {"iou_first": first, "iou_late": late}
+        named = {"iou_first": first, "iou_late": late, "overlap_error": self.misjudged}
+        self.overlaps, self.misjudged = [], []
         return {name: float(np.mean(values)) for name, values in named.items() if values}
 
     @torch.no_grad()
@@ -344,6 +388,31 @@ class Trainer:
         logger.info("%s", event)
         with (self.folder / "events.jsonl").open("a") as file:
             file.write(json.dumps(event) + "\n")
+
+
+class _Answered(NamedTuple):
+    logits: Tensor
+    overlap: Tensor | None
+
+
+def _answered(network: torch.nn.Module, inputs: Tensor) -> _Answered:
+    if isinstance(network, GuidedNetwork):
+        return _Answered(*network.assessed(inputs))
+    return _Answered(network(inputs), None)
+
+
+def overlaps(found: Tensor, truth: Tensor, areas: Tensor) -> Tensor:
+    """Return the IoU of answers with objects that may reach out of the window.
+
+    Parameters
+    ----------
+    found, truth : bool Tensor (B, 1, N, N)
+        In the window.
+    areas : Tensor (B,)
+        Of all of each object.
+    """
+    both = (found & truth).sum((1, 2, 3))
+    return both / (found.sum((1, 2, 3)) + areas - both).clamp(min=1)
 
 
 def _check_same(spec: DefaultModelSpec, folder: Path) -> None:
@@ -397,5 +466,6 @@ def train_default_model(
         composed=spec.composed,
         shares=spec.shares,
         renewed=spec.renewed,
+        kinds=spec.kinds,
     )
     return Trainer(spec, pool, out, data, start, commit).run()

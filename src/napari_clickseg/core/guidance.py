@@ -2,7 +2,9 @@
 
 **channels**: the image's channels, then positive clicks, negative clicks (disks of value 1) and
 the previous probability. **likeness**: the same, and how much each pixel looks like what was
-clicked on, which a small network could hardly find out across the window. **colour**: a
+clicked on, which a small network could hardly find out across the window. **prompts**: the same, with a
+channel of its own for areas that the user marked: 1 in boxes and lassos around the object, -1 in
+lassos around what it does not have; scribbles are strokes beside the clicks' disks. **colour**: a
 monochrome image in blue, positive clicks in green and negative clicks in red, as squares of
 3 × 3 pixels at full value, so that an unmodified network for colour images can be used
 (FlorinAndrei/segmentation_click_train). **image**: the image's channels alone, for networks that
@@ -12,6 +14,7 @@ know a task and take no clicks.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -24,25 +27,58 @@ __all__ = [
     "LIKENESS",
     "LIKENESS_SCALES",
     "LIKENESS_TOLERANCE",
+    "STROKE",
     "Encoding",
     "GuidanceError",
+    "Stroke",
     "encode",
     "input_channels",
     "likeness",
     "stamp",
 ]
 
-Encoding = Literal["channels", "likeness", "colour", "image"]
+Encoding = Literal["channels", "likeness", "prompts", "colour", "image"]
 FloatArray = npt.NDArray[np.float32]
 Position = tuple[float, float]
 _SQUARE = 1.5  # a disk of this radius is a square of 3 × 3 pixels
 LIKENESS_SCALES = (3, 9)  # network pixels: colours are averaged over squares of these sides
 LIKENESS_TOLERANCE = 0.15  # difference of colours, 0 … 1, at which the likeness is 1/e
 LIKENESS = 2 * len(LIKENESS_SCALES)  # channels: of positive clicks, then of negative ones
+STROKE = 0.5  # width of a scribble over that of a click's disk: what it follows may be thin
+_ALONG = 24  # positions along a scribble whose colours count as clicked on, at the most
+
+
+_FURTHER = {"likeness": LIKENESS, "prompts": LIKENESS + 1}  # channels after the previous mask
 
 
 class GuidanceError(ValueError):
     """The image and the encoding do not fit each other."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Stroke:
+    """A scribble, as the network sees it.
+
+    Parameters
+    ----------
+    points : float (n, 2)
+        y, x in network pixels; n at least 1.
+    positive : bool
+        Whether it is on the object.
+    """
+
+    points: npt.NDArray[np.floating]
+    positive: bool
+
+    def dense(self) -> npt.NDArray[np.float64]:
+        """Return positions along it, at most half a pixel apart: float64 (m, 2)."""
+        points = np.asarray(self.points, np.float64)
+        if len(points) == 1:
+            return points
+        lengths = np.hypot(*np.diff(points, axis=0).T)
+        at = np.concatenate([[0.0], np.cumsum(lengths)])
+        wanted = np.linspace(0, at[-1], max(2, math.ceil(at[-1] * 2) + 1))
+        return np.stack([np.interp(wanted, at, axis) for axis in points.T], 1)
 
 
 def input_channels(encoding: Encoding, image_channels: int) -> int:
@@ -50,7 +86,7 @@ def input_channels(encoding: Encoding, image_channels: int) -> int:
     if encoding == "image":
         return image_channels
     if encoding != "colour":
-        return image_channels + 3 + (LIKENESS if encoding == "likeness" else 0)
+        return image_channels + 3 + _FURTHER.get(encoding, 0)
     if image_channels != 1:
         raise GuidanceError(
             f"The colour encoding takes one image channel, not {image_channels}; "
@@ -125,6 +161,8 @@ def encode(
     *,
     encoding: Encoding,
     radius: float,
+    strokes: Sequence[Stroke] = (),
+    region: FloatArray | None = None,
 ) -> FloatArray:
     """Put image, clicks and previous mask together as the network's input.
 
@@ -137,15 +175,20 @@ def encode(
     previous : float32 (N, N), optional
         The previous probability in 0 … 1; None counts as zero. The colour encoding has no
         room for it and leaves it out.
-    encoding : {"channels", "likeness", "colour", "image"}
+    encoding : {"channels", "likeness", "prompts", "colour", "image"}
         See the module's text.
     radius : float
-        Radius of the disks in network pixels (for channels and likeness).
+        Radius of the disks in network pixels (for channels, likeness and prompts).
+    strokes : sequence of Stroke
+        Scribbles.
+    region : float32 (N, N), optional
+        1 in marked areas of the object, -1 in those outside it; only prompts has room for it.
 
     Returns
     -------
     float32 (K, N, N)
-        K = C + 3 for channels, C + 7 for likeness, 3 for colour (red, green, blue), C for image.
+        K = C + 3 for channels, C + 7 for likeness, C + 8 for prompts, 3 for colour (red, green,
+        blue), C for image.
 
     Raises
     ------
@@ -166,10 +209,24 @@ def encode(
         return out
     stamp(out[n], positive, radius)
     stamp(out[n + 1], negative, radius)
+    for stroke in strokes:
+        stamp(out[n + (not stroke.positive)], _positions(stroke.dense()), STROKE * radius)
     if previous is not None:
         out[n + 2] = previous
-    if encoding == "likeness":
-        half = n + 3 + LIKENESS // 2
-        out[n + 3 : half] = likeness(image, positive)
-        out[half:] = likeness(image, negative)
+    if encoding == "prompts" and region is not None:
+        out[n + 3] = region
+    if encoding in _FURTHER:
+        pairs = ((positive, True), (negative, False))
+        scales = [likeness(image, [*at, *_colours_of(strokes, kind)]) for at, kind in pairs]
+        out[-LIKENESS:] = np.concatenate(scales)
     return out
+
+
+def _colours_of(strokes: Sequence[Stroke], positive: bool) -> list[Position]:
+    """Return positions along the scribbles of one kind, few enough to be compared with all."""
+    dense = [stroke.dense() for stroke in strokes if stroke.positive == positive]
+    return [p for d in dense for p in _positions(d[:: max(1, -(-len(d) // _ALONG))])]
+
+
+def _positions(points: npt.NDArray[np.float64]) -> list[Position]:
+    return [(float(y), float(x)) for y, x in points]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["SCHEMA_VERSION", "CardError", "DataSource", "ModelCard", "ScoutingSpec", "WindowSpec"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "CardError",
+    "DataSource",
+    "InputRange",
+    "ModelCard",
+    "ScoutingSpec",
+    "WindowSpec",
+]
 
 SCHEMA_VERSION = 1
+GuidanceWidth = Annotated[int, Field(ge=1, le=1024)]
 
 
 class CardError(ValueError):
@@ -52,11 +61,26 @@ class ScoutingSpec(BaseModel):
     weights: tuple[float, ...]  # of the first of `scouting.FEATURES`
 
 
+class InputRange(BaseModel):
+    """What an image's channels, which are 0 to 1, become before the encoder sees them."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    mean: tuple[float, ...] = Field(min_length=1, max_length=32)  # taken off each channel
+    std: tuple[float, ...] = Field(min_length=1, max_length=32)  # that each is divided by
+
+    @model_validator(mode="after")
+    def _consistent(self) -> InputRange:
+        if len(self.mean) != len(self.std) or min(self.std) <= 1e-6 or max(self.std) > 1e6:
+            raise ValueError("each channel has a mean, and a deviation above zero")
+        return self
+
+
 class ModelCard(BaseModel):
     """Card of a model; saved as JSON in the model's file.
 
-    A network is rebuilt from `architecture`, `encoder`, `options`, `encoding`,
-    `image_channels` and `classes` alone.
+    A network is rebuilt from `architecture`, `encoder`, `options`, `encoding`, `fusion`,
+    `guidance_widths`, `input_range`, `image_channels` and `classes` alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -67,7 +91,11 @@ class ModelCard(BaseModel):
     architecture: str
     encoder: str
     options: dict[str, Any] = Field(default_factory=dict)
-    encoding: Literal["channels", "likeness", "colour", "image"] = "channels"
+    encoding: Literal["channels", "likeness", "prompts", "colour", "image"] = "channels"
+    # Where guidance comes in: as inputs of the encoder, or beside it, see `models.guided`.
+    fusion: Literal["input", "beside"] = "input"
+    guidance_widths: tuple[GuidanceWidth, ...] = ()  # channels at strides 1, 2, 4 …; of "beside"
+    input_range: InputRange | None = None  # None: the encoder is shown 0 to 1
     image_channels: int = Field(3, ge=1, le=32)
     disk_radius: float = Field(4.0, ge=0)  # network pixels
     classes: tuple[str, ...] = ("object",)  # foreground classes, in the order of their ids
@@ -87,6 +115,12 @@ class ModelCard(BaseModel):
     def _consistent(self) -> ModelCard:
         if self.encoding == "colour" and self.image_channels != 1:
             raise ValueError("the colour encoding takes one image channel")
+        if self.fusion == "beside" and self.encoding in ("colour", "image"):
+            raise ValueError("guidance beside the encoder needs channels of its own")
+        if (self.fusion == "beside") != bool(self.guidance_widths):
+            raise ValueError("guidance beside the encoder, and it alone, has widths")
+        if self.input_range and len(self.input_range.mean) != self.image_channels:
+            raise ValueError("the input range is not of as many channels as the image")
         if self.encoding == "image" and not self.automatic:
             raise ValueError("a model that takes no clicks has to predict without them")
         if self.class_ids and len(self.class_ids) != len(self.classes):

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.core.guidance import input_channels
+from napari_clickseg.models.pretrained import PretrainedError, load_packaged, packaged_encoders
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-    from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.models.card import InputRange, ModelCard
+    from napari_clickseg.models.guided import Normalised
 
 __all__ = ["NetworkError", "build_network", "create"]
 
@@ -54,7 +56,8 @@ def create(
     options : dict, optional
         Further arguments of the architecture, such as ``decoder_channels``.
     weights : str, optional
-        Name of encoder weights, such as ``"imagenet"``; they are downloaded. None: random.
+        Name of encoder weights, such as ``"imagenet"``: of an installed package where there is
+        one, else downloaded. None: random.
 
     Raises
     ------
@@ -63,11 +66,12 @@ def create(
     """
     import segmentation_models_pytorch as smp
 
+    packaged = weights == "imagenet" and channels == 3 and encoder in packaged_encoders()
     try:
         network: nn.Module = smp.create_model(
             arch=architecture,
             encoder_name=encoder,
-            encoder_weights=weights,
+            encoder_weights=None if packaged else weights,
             in_channels=channels,
             classes=classes,
             **(options or {}),
@@ -78,6 +82,11 @@ def create(
             f"No network '{architecture}' with encoder '{encoder}' can be built ({lines[0]}); "
             "choose others, or update segmentation-models-pytorch."
         ) from error
+    if packaged:
+        try:
+            load_packaged(network.get_submodule("encoder"), encoder)
+        except PretrainedError as error:
+            raise NetworkError(str(error)) from error
     return network
 
 
@@ -89,11 +98,55 @@ def build_network(card: ModelCard) -> nn.Module:
     NetworkError
         If the card names an architecture, encoder or option that is not known here.
     """
+    channels = input_channels(card.encoding, card.image_channels)
+    beside = card.fusion == "beside"
     network = create(
         card.architecture,
         card.encoder,
-        channels=input_channels(card.encoding, card.image_channels),
+        channels=card.image_channels if beside else channels,
         classes=card.outputs,
         options=card.options,
     )
+    known = card.input_range
+    normalised = None if known is None else _normalised(known)
+    if beside:
+        network = _guided(network, card, channels, normalised)
+    elif normalised is not None:
+        network.register_forward_pre_hook(_ImageRange(normalised, card.image_channels))
     return network.eval()
+
+
+def _normalised(known: InputRange) -> Normalised:
+    from napari_clickseg.models.guided import Normalised
+
+    return Normalised(known.mean, known.std)
+
+
+def _guided(
+    network: nn.Module, card: ModelCard, channels: int, normalised: Normalised | None
+) -> nn.Module:
+    from napari_clickseg.models.guided import GuidedNetwork
+
+    try:
+        return GuidedNetwork(
+            network, channels, card.image_channels, card.guidance_widths, normalised
+        )
+    except (AttributeError, StopIteration) as error:
+        raise NetworkError(
+            f"'{card.architecture}' with encoder '{card.encoder}' can't take guidance beside its "
+            "encoder; choose another architecture, or fusion 'input'."
+        ) from error
+
+
+class _ImageRange:
+    """Brings the image among a network's inputs to its encoder's range; guidance stays."""
+
+    def __init__(self, normalised: Normalised, image_channels: int) -> None:
+        self.normalised, self.image_channels = normalised, image_channels
+
+    def __call__(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        import torch
+
+        values, n = inputs[0], self.image_channels
+        image = self.normalised.to(values.device, values.dtype)(values[:, :n])
+        return (torch.cat([image, values[:, n:]], 1), *inputs[1:])

@@ -8,17 +8,22 @@ first clicks and late ones are mixed in every batch, and no prediction is made f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
+from napari_clickseg.core.guidance import STROKE, Stroke, stamp
 from napari_clickseg.core.regions import place_clicks
 from napari_clickseg.core.voronoi import place_points
 from napari_clickseg.training.clicks.appearance import augment_intensity
+from napari_clickseg.training.clicks.gestures import draw_box, draw_lasso, draw_scribble
 from napari_clickseg.training.clicks.samples import Subject, View, least_span
 from napari_clickseg.training.clicks.simulate import (
     ClickMaps,
@@ -29,6 +34,7 @@ from napari_clickseg.training.clicks.simulate import (
 )
 
 if TYPE_CHECKING:
+    from napari_clickseg.core.guidance import Encoding
     from napari_clickseg.training.clicks.record import Record
 
 __all__ = ["Annotation", "Lesson", "LiveAnnotations", "Source", "mean_length"]
@@ -44,6 +50,9 @@ _LONG, _LONGER = 0.2, 3  # share of the annotations that may go on for so many t
 _SPREAD = 0.12  # share of those that begin with several clicks, spread by their Voronoi cells
 _ESTRANGED = 0.12  # share of the views that look like nothing that was ever seen
 _MOST_SPREAD = 5  # clicks on an object of which nothing was found yet
+_BOXED, _SCRIBBLED, _LASSOED = 0.15, 0.12, 0.06  # share of those that begin with such a gesture
+_CORRECTED_BY_STROKE, _CORRECTED_BY_LASSO = 0.1, 0.03  # of the corrections, instead of a click
+_MANY_PIXELS = 12  # of an error that is worth a gesture
 
 
 @dataclass
@@ -64,6 +73,10 @@ class Annotation:
         Predictions so far, and after how many it ends.
     ignored : Tensor (1, N, N), optional
         1 where pixels count neither way.
+    strokes : list of Stroke
+        Scribbles, in network pixels.
+    region : Tensor (1, N, N), optional
+        1 in boxes and lassos around the object, -1 in lassos around what is not; None without.
     """
 
     subject: Subject
@@ -75,6 +88,20 @@ class Annotation:
     step: int
     steps: int
     ignored: Tensor | None = None
+    strokes: list[Stroke] = field(default_factory=list)
+    region: Tensor | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the user has said anything."""
+        return bool(self.clicks or self.strokes) or self.region is not None
+
+    @property
+    def area(self) -> float:
+        """Network pixels of all of the object, also of what lies outside the window."""
+        size = self.target.shape[-1]
+        whole = float(self.subject.mask.sum()) * (size / self.view.span) ** 2
+        return max(whole, float(self.target.sum()))
 
 
 @dataclass(frozen=True)
@@ -87,8 +114,11 @@ class Lesson:
         Which annotations these are.
     image, target, previous : Tensor (B, C, N, N), (B, 1, N, N), (B, 1, N, N)
     maps : ClickMaps
-    likeness : Tensor (B, 4, N, N), or (B, 0, N, N)
-        See `core.guidance.likeness`; empty where the encoding has no room for it.
+    further : Tensor (B, 5, N, N), (B, 4, N, N) or (B, 0, N, N)
+        What comes after the previous mask: the marked region, if the encoding is "prompts", and
+        how much pixels look like what was clicked on, see `core.guidance.likeness`.
+    areas : Tensor (B,)
+        See `Annotation.area`.
     steps : Tensor (B,)
         How many predictions each has had.
     ignored : Tensor (B, 1, N, N), optional
@@ -100,14 +130,15 @@ class Lesson:
     target: Tensor
     previous: Tensor
     maps: ClickMaps
-    likeness: Tensor
+    further: Tensor
+    areas: Tensor
     steps: Tensor
     ignored: Tensor | None = None
 
     @property
     def inputs(self) -> Tensor:
         """What the network takes, as `core.guidance.encode` orders it: (B, K, N, N)."""
-        parts = (self.image, self.maps.positive, self.maps.negative, self.previous, self.likeness)
+        parts = (self.image, self.maps.positive, self.maps.negative, self.previous, self.further)
         return torch.cat(parts, 1)
 
 
@@ -139,8 +170,9 @@ class LiveAnnotations:
         Decide everything.
     device : torch.device
         Where the network is.
-    likeness : bool
-        Whether the network is told how much pixels look like what was clicked on.
+    encoding : {"channels", "likeness", "prompts", "colour"}
+        What the network is told, see `core.guidance`; "prompts" brings boxes, scribbles and
+        lassos as well.
     """
 
     def __init__(
@@ -154,9 +186,9 @@ class LiveAnnotations:
         rng: np.random.Generator,
         generator: torch.Generator,
         device: torch.device,
-        likeness: bool = False,
+        encoding: Encoding = "channels",
     ) -> None:
-        self.likeness = likeness
+        self.encoding = encoding
         self.pool, self.size, self.radius, self.steps, self.count = pool, size, radius, steps, count
         self.rng, self.generator, self.device = rng, generator, device
         self.going_on: list[Annotation] = []
@@ -175,10 +207,21 @@ class LiveAnnotations:
             torch.stack([a.target for a in some]),
             torch.stack([a.previous for a in some]),
             self._maps(some),
-            likeness_maps(image, [a.clicks for a in some]) if self.likeness else image[:, :0],
+            self._further(some, image),
+            torch.tensor([a.area for a in some], device=self.device),
             torch.tensor([a.step for a in some], device=self.device),
             _ignored(some),
         )
+
+    def _further(self, some: list[Annotation], image: Tensor) -> Tensor:
+        if self.encoding not in ("likeness", "prompts"):
+            return image[:, :0]
+        colours = likeness_maps(image, [a.clicks + _along(a.strokes) for a in some])
+        if self.encoding == "likeness":
+            return colours
+        nothing = torch.zeros_like(some[0].target)
+        regions = torch.stack([nothing if a.region is None else a.region for a in some])
+        return torch.cat([regions, colours], 1)
 
     @torch.no_grad()
     def advance(self, lesson: Lesson, answers: Tensor) -> None:
@@ -213,24 +256,73 @@ class LiveAnnotations:
         while len(begun) < n:
             record = self.pool.draw(self.rng, 1)[0]
             subject = Subject.draw(record, self.rng, together=True)
-            scouting = self.rng.random() < _SCOUT
-            view = subject.scouting(self.rng) if scouting else subject.any_view(self.rng, _WHOLE)
-            annotation = self._look(subject, view)
+            annotation = self._by_gesture(subject)
+            if annotation is None:
+                scouting = self.rng.random() < _SCOUT
+                far = subject.scouting if scouting else functools.partial(
+                    subject.any_view, whole=_WHOLE
+                )
+                annotation = self._look(subject, far(self.rng))
             if annotation is not None:  # an object may have been shifted out
                 begun.append(annotation)
         for annotation in begun:
             annotation.steps = self._length()
+            if annotation.begun:
+                continue
             if self.rng.random() < _BEGUN:
                 annotation.previous = perturbed(annotation.target[None], self.generator)[0]
             if self.rng.random() < _SPREAD:
                 annotation.clicks += self._spread(annotation)
-        self._click([annotation for annotation in begun if not annotation.clicks])
-        mistaken = [annotation for annotation in begun if self.rng.random() < _AROUND]
+        self._click([annotation for annotation in begun if not annotation.begun])
+        mistaken = [a for a in begun if a.clicks and self.rng.random() < _AROUND]
         for annotation in mistaken:
             image, target = annotation.image, annotation.target
             annotation.previous = surroundings(image, target, self.generator)
         self._click(mistaken)
         return begun
+
+    def _by_gesture(self, subject: Subject) -> Annotation | None:
+        """Begin with a box, a scribble or a lasso, now and then; None where it is a click."""
+        if self.encoding != "prompts":
+            return None
+        kind = self.rng.random()
+        if kind >= _BOXED + _SCRIBBLED + _LASSOED:
+            return None
+        scribbled = _BOXED <= kind < _BOXED + _SCRIBBLED
+        # Boxes and lassos say where to look; a scribble shows part of a large object.
+        view = subject.zoomed(self.rng, 0.9 if scribbled else 1.1, 3.0 if scribbled else 2.0)
+        annotation = self._look(subject, view)
+        if annotation is None:
+            return None
+        truth = np.asarray(annotation.target[0].cpu() > 0.5)
+        if scribbled:
+            annotation.strokes.append(Stroke(draw_scribble(truth, self.rng), True))
+        else:
+            draw = draw_box if kind < _BOXED else draw_lasso
+            annotation.region = torch.from_numpy(draw(truth, self.rng))[None].to(self.device)
+        return annotation
+
+    def _corrected_by_gesture(self, annotation: Annotation) -> bool:
+        """Correct the largest error by a scribble or a lasso, now and then; False by a click."""
+        kind = self.rng.random()
+        if self.encoding != "prompts" or kind >= _CORRECTED_BY_STROKE + _CORRECTED_BY_LASSO:
+            return False
+        truth = np.asarray(annotation.target[0].cpu() > 0.5)
+        found = np.asarray(annotation.previous[0].cpu() > 0.5)
+        missing, wrong = truth & ~found, found & ~truth
+        if annotation.ignored is not None:
+            wrong &= ~np.asarray(annotation.ignored[0].cpu() > 0.5)
+        positive = bool(missing.sum() > wrong.sum())
+        error = _largest(missing if positive else wrong)
+        if error.sum() < _MANY_PIXELS:
+            return False
+        if kind < _CORRECTED_BY_STROKE:
+            annotation.strokes.append(Stroke(draw_scribble(error, self.rng), positive))
+            return True
+        lasso = torch.from_numpy(draw_lasso(error, self.rng))[None].to(self.device)
+        before = torch.zeros_like(lasso) if annotation.region is None else annotation.region
+        annotation.region = torch.where(lasso > 0, 1.0 if positive else -1.0, before)
+        return True
 
     def _length(self) -> int:
         """Draw after how many predictions an annotation ends: mostly few, sometimes many."""
@@ -278,15 +370,19 @@ class LiveAnnotations:
         )
         grid = F.affine_grid(theta[None], [1, 1, self.size, self.size], align_corners=False)
         moved = F.grid_sample(annotation.previous[None], grid, align_corners=False)[0]
+        if annotation.region is not None:
+            region = F.grid_sample(annotation.region[None], grid, align_corners=False)[0]
+            annotation.region = (region > 0.5).float() - (region < -0.5).float()
         half = self.size / 2
+
+        def there(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            """Say where positions (n, 2), y and x, lie in the new window."""
+            return (((points + 0.5) / half - 1 - offset[::-1]) / factor + 1) * half - 0.5
+
         annotation.clicks = [
-            (
-                (((y + 0.5) / half - 1 - offset[1]) / factor + 1) * half - 0.5,
-                (((x + 0.5) / half - 1 - offset[0]) / factor + 1) * half - 0.5,
-                positive,
-            )
-            for y, x, positive in annotation.clicks
+            (*there(np.array([y, x])).tolist(), positive) for y, x, positive in annotation.clicks
         ]
+        annotation.strokes = [Stroke(there(s.points), s.positive) for s in annotation.strokes]
         annotation.view, annotation.image, annotation.target = seen.view, seen.image, seen.target
         annotation.previous, annotation.ignored = moved, seen.ignored
         return True
@@ -310,6 +406,14 @@ class LiveAnnotations:
             ys, xs = (torch.tensor(v, device=self.device) for v in (rows, columns))
             part.add(ys, xs, kinds, torch.ones_like(kinds))
             maps.put(torch.tensor(which, device=self.device), part)
+        for i, annotation in enumerate(some):
+            for stroke in annotation.strokes:
+                canvas = np.zeros((self.size, self.size), np.float32)
+                points = [(float(y), float(x)) for y, x in stroke.dense()]
+                stamp(canvas, points, STROKE * self.radius)
+                plane = maps.positive if stroke.positive else maps.negative
+                drawn = torch.from_numpy(canvas).to(self.device)
+                plane[i, 0] = torch.maximum(plane[i, 0], drawn)
         return maps
 
     def _click(self, some: list[Annotation]) -> None:
@@ -318,15 +422,16 @@ class LiveAnnotations:
         once: list[Annotation] = []
         for annotation in some:
             (again if any(annotation is other for other in once) else once).append(annotation)
+        once = [a for a in once if not (a.begun and self._corrected_by_gesture(a))]
         if not once:
-            return
+            return self._click(again) if again else None
         maps = self._maps(once)
         target = torch.stack([a.target for a in once])
         found = (torch.stack([a.previous for a in once]) > 0.5).float()
         clicked = torch.clamp(maps.positive + maps.negative, max=1.0)
         wrong = torch.cat([target * (1 - found), (1 - target) * found], 1) * (1 - clicked)
         # The very first click of an object is always positive.
-        fresh = torch.tensor([not a.clicks for a in once], device=self.device)
+        fresh = torch.tensor([not a.begun for a in once], device=self.device)
         fresh &= found.sum(dim=(1, 2, 3)) == 0
         wrong[fresh, 0:1] = target[fresh]
         ignored = _ignored(once)
@@ -347,6 +452,24 @@ class LiveAnnotations:
             if there:
                 annotation.clicks.append((float(y_), float(x_), bool(kind)))
         self._click(again)
+
+
+def _along(strokes: list[Stroke]) -> list[tuple[float, float, bool]]:
+    """Return places along scribbles, as clicks whose colours count."""
+    out: list[tuple[float, float, bool]] = []
+    for stroke in strokes:
+        dense = stroke.dense()
+        some = dense[:: max(1, -(-len(dense) // 24))]
+        out += [(float(y), float(x), stroke.positive) for y, x in some]
+    return out
+
+
+def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the largest piece of a mask."""
+    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    if count < 2:
+        return mask
+    return np.asarray(parts == 1 + np.bincount(parts.ravel())[1:].argmax())
 
 
 def mean_length(steps: int) -> float:

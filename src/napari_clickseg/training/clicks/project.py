@@ -188,7 +188,7 @@ class ProjectAnnotations(LiveAnnotations):
             over = is_quiet and self.rng.random() < self.brief
             annotation.steps = 1 if over else self._length()
             begun.append(annotation)
-            if is_quiet:
+            if is_quiet or annotation.begun:
                 continue
             if self.rng.random() < _BEGUN:
                 annotation.previous = perturbed(annotation.target[None], self.generator)[0]
@@ -199,6 +199,9 @@ class ProjectAnnotations(LiveAnnotations):
     def _on_an_object(self) -> Annotation | None:
         record = self.pool.draw(self.rng, 1)[0]
         subject = self._turned(Subject.draw(record, self.rng))
+        by_gesture = self._by_gesture(subject)
+        if by_gesture is not None:
+            return by_gesture
         scouting = self.rng.random() < _SCOUT
         view = subject.scouting(self.rng) if scouting else subject.any_view(self.rng, _WHOLE)
         return self._look(subject, view)

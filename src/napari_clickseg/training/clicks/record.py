@@ -64,13 +64,19 @@ def make_record(image: npt.NDArray[np.generic], labels: npt.NDArray[np.generic])
             "each pixel."
         )
     values = to_channels(measure(source).apply(source.read_all()), 3)
-    ids = labels.astype(np.int32)
+    ids = _smallest(labels)
     pixels = np.ascontiguousarray((values * 255).round().astype(np.uint8).transpose(2, 0, 1))
     return with_objects(pixels, ids, SMALLEST)
 
 
+def _smallest(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.integer]:
+    """Return ids in the smallest type that holds them: thousands of images lie in memory."""
+    ids = labels.astype(np.int64)
+    return ids.astype(np.min_scalar_type(int(ids.max(initial=0))))
+
+
 def with_objects(
-    image: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32], least: int
+    image: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer], least: int
 ) -> Record | None:
     """Make a record of the objects that have so many pixels; None if there is none."""
     counts = np.bincount(labels.ravel())

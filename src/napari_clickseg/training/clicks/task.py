@@ -203,7 +203,7 @@ class ClickWork:
             "rng": np.random.default_rng([self.spec.seed, epoch]),
             "generator": torch.Generator(self.device).manual_seed(seed),
             "device": self.device,
-            "likeness": self.card.encoding == "likeness",
+            "encoding": self.card.encoding,
         }
         if not self.corrections:
             return ProjectAnnotations(pool, self.spec.size, **options)

@@ -94,7 +94,9 @@ class ConvolutionalMuon(torch.optim.Optimizer):
     Parameters
     ----------
     params : iterable of Tensor, or of dict
-        Parameters, or groups of them; they must stay where they are in memory.
+        Parameters, or groups of them; they must stay where they are in memory. A group with
+        ``"orthogonal": False`` is trained by AdamW alone: trained encoders, whose depthwise
+        kernels are no matrices.
     lr : float
         Learning rate, as for AdamW.
     weight_decay : float
@@ -106,7 +108,8 @@ class ConvolutionalMuon(torch.optim.Optimizer):
         self._parts: list[tuple[dict[str, Any], torch.optim.Optimizer]] = []
         for group in self.param_groups:
             # A kernel with one output is a vector: nothing in it to make orthogonal.
-            kernels = [p for p in group["params"] if p.ndim == 4 and p.shape[0] > 1]
+            whole = group.get("orthogonal", True)
+            kernels = [p for p in group["params"] if whole and p.ndim == 4 and p.shape[0] > 1]
             rest = [p for p in group["params"] if not any(p is kernel for kernel in kernels)]
             matrices: list[Tensor] = [torch.nn.Parameter(_matrix(k.detach(), k)) for k in kernels]
             self._kernels += zip(kernels, matrices, strict=True)

@@ -83,11 +83,11 @@ def lowered(rounds_without_gain: int) -> bool:
     return rounds_without_gain > 0 and rounds_without_gain % _PLATEAU_PATIENCE == 0
 
 
-def freeze(network: nn.Module) -> None:
-    """Keep the encoder as it is."""
+def freeze(network: nn.Module, *, frozen: bool = True) -> None:
+    """Keep the encoder as it is, or let it learn again."""
     for name, parameter in network.named_parameters():
         if name.startswith("encoder."):
-            parameter.requires_grad_(False)
+            parameter.requires_grad_(not frozen)
 
 
 def freeze_statistics(network: nn.Module) -> None:
