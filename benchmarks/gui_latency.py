@@ -143,15 +143,15 @@ def measure(driver: Driver, side: int, objects: int) -> dict[str, float]:
     """Click on objects of the open image: three positive clicks and a negative one on each."""
     network: list[float] = []
     segmenter = driver.controller.segmenter
-    forward = segmenter.forward
+    look = segmenter.look
 
-    def timed(inputs: Any) -> Any:
+    def timed(inputs: Any, sight: Any) -> Any:
         began = time.perf_counter()
-        out = forward(inputs)
+        out = look(inputs, sight)
         network.append(time.perf_counter() - began)
         return out
 
-    segmenter.forward = timed
+    segmenter.look = timed
     seconds, share = [], []
     rng = np.random.default_rng(1)
     across = side // CELL
@@ -169,7 +169,7 @@ def measure(driver: Driver, side: int, objects: int) -> dict[str, float]:
                 seconds.append(took)
                 share.append(sum(network) / took)
         driver.controller.objects.clear()
-    segmenter.forward = forward
+    segmenter.look = look
     return {
         "median_ms": 1000 * float(np.median(seconds)),
         "p95_ms": 1000 * float(np.percentile(seconds, 95)),
@@ -182,9 +182,9 @@ def held(driver: Driver, *, slow: float) -> dict[str, float]:
     """Make 200 quick clicks; return how long slots of ours held the window at the most, ms."""
     controller, ours, own, gaps = driver.controller, [], [], []
     segmenter = controller.segmenter
-    forward = segmenter.forward
+    look = segmenter.look
     if slow:
-        segmenter.forward = lambda inputs: (time.sleep(slow), forward(inputs))[1]
+        segmenter.look = lambda *asked: (time.sleep(slow), look(*asked))[1]
 
     def watched(function: Any) -> Any:
         def call(*arguments: Any) -> Any:
@@ -223,7 +223,7 @@ def held(driver: Driver, *, slow: float) -> dict[str, float]:
     driver.wait(lambda: not controller.state.busy, 300)
     timer.stop()
     tool._click, runner.deliver = saved
-    segmenter.forward = forward
+    segmenter.look = look
     controller.objects.clear()
     return {
         "slots_max_ms": 1000 * max(ours),

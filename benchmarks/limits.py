@@ -89,7 +89,7 @@ def overlap(estimate: Estimate, truth: Bool) -> float:
 def limits(segmenter: clickseg.Segmenter, image: Any, truth: Bool, spec: NocSpec) -> list[float]:
     """Return the columns for one object."""
     card, source = segmenter.card, ImageSource(image)
-    estimator = Estimator(card, source, measure(source), segmenter.forward)
+    estimator = Estimator(card, source, measure(source), segmenter.look)
     click = next_click(np.zeros_like(truth), truth, [])
     assert click is not None and card.scouting is not None
     own = window_of(truth, card, card.window.size)

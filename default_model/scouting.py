@@ -71,7 +71,7 @@ def fit_scouting(
     for name, image, labels in images:
         source = ImageSource(image)
         intensity = measure(source, trim=segmenter.card.intensity_trim)
-        estimator = Estimator(segmenter.card, source, intensity, segmenter.forward)
+        estimator = Estimator(segmenter.card, source, intensity, segmenter.look)
         for identifier in objects_of(labels, chosen, chosen.rng(name)):
             truth = np.asarray(labels == identifier)
             for click in _clicks(truth, chosen.rng(f"{name} {identifier}")):

@@ -160,13 +160,12 @@ class Trainer:
         (folder / "spec.json").write_text(spec.model_dump_json(indent=2))
         torch.manual_seed(spec.seed)
         self.device = torch.device(spec.device)
-        network = build_network(self._form())
+        form = self._form()
+        network = build_network(form)
         self.before: dict[str, Any] = {}
         if start is not None:
             known, card = load_network(start)
-            before = Layout(card.encoding, card.image_channels)
-            target = Layout(spec.encoding, 3)
-            taken = transfer(network, known.state_dict(), before, target)
+            taken = transfer(network, known.state_dict(), Layout.of(card), Layout.of(form))
             if taken.fresh:
                 raise ValueError(f"{start} is of another architecture; start from another model.")
             self.before = card.training
@@ -175,8 +174,8 @@ class Trainer:
                 spec.architecture, spec.encoder, channels=3, classes=1, options=spec.options,
                 weights=spec.encoder_weights,
             )  # fmt: skip
-            target = Layout("image" if spec.fusion == "beside" else spec.encoding, 3)
-            transfer(network, trained.state_dict(), Layout("image", 3), target, "encoder")
+            image = Layout("image", 3)
+            transfer(network, trained.state_dict(), image, Layout.of(form), "encoder")
         before_file = folder / "started_from.json"
         if before_file.exists():  # of a run that is resumed
             self.before = json.loads(before_file.read_text())

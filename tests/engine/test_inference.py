@@ -13,7 +13,7 @@ from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, Window
 from napari_clickseg.engine.devices import DeviceError, choose_device, prepare
-from napari_clickseg.engine.inference import Estimate, Estimator
+from napari_clickseg.engine.inference import Estimate, Estimator, Looked, Sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,13 +44,18 @@ def nothing(inputs: np.ndarray) -> np.ndarray:
     return np.zeros_like(inputs[:1])
 
 
+def ask(network: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, Sight], Looked]:
+    """Ask a network that gives nothing but probabilities."""
+    return lambda inputs, sight: Looked(network(inputs))
+
+
 @pytest.fixture
 def estimator(make_card: Callable[..., ModelCard]) -> Callable[..., Estimator]:
     def make(
         image: np.ndarray, network: Callable[[np.ndarray], np.ndarray], **window: float
     ) -> Estimator:
         card = make_card(size=SIZE, window=window, image_channels=1)
-        return Estimator(card, ImageSource(image), Intensity((0.0,), (255.0,)), network)
+        return Estimator(card, ImageSource(image), Intensity((0.0,), (255.0,)), ask(network))
 
     return make
 
@@ -283,7 +288,7 @@ def test_a_starting_mask_is_the_previous_mask_of_a_model_of_several_classes(
 
     card = make_card(size=SIZE, image_channels=1, classes=("cell", "bud"))
     image = ImageSource(scene((SIZE, SIZE)))
-    look = Estimator(card, image, Intensity((0.0,), (255.0,)), watch)
+    look = Estimator(card, image, Intensity((0.0,), (255.0,)), ask(watch))
     start = Patch.of(np.ones((20, 20)), offset=(10, 10))
     look.step(Prompt((Click(15, 15),), start), None)
     assert seen[0][-1].max() == pytest.approx(1)
@@ -316,7 +321,7 @@ def test_an_automatic_model_that_finds_nothing_goes_on_looking_at_the_whole(
 ) -> None:
     card = make_card(size=SIZE, image_channels=1, automatic=True)
     image = ImageSource(scene((300, 200)))
-    look = Estimator(card, image, Intensity((0.0,), (255.0,)), nothing)
+    look = Estimator(card, image, Intensity((0.0,), (255.0,)), ask(nothing))
     for asked in (Prompt(), prompt((20, 20, False))):
         estimate = answer(look, asked)
         assert estimate.window.visible((300, 200)) == Box(0, 0, 300, 200)

@@ -13,7 +13,7 @@ from napari_clickseg.core.clicks import Click, Prompt
 from napari_clickseg.core.intensity import Intensity
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, Window
-from napari_clickseg.engine.inference import Estimator
+from napari_clickseg.engine.inference import Estimator, Looked, Sight
 from napari_clickseg.engine.scouting import FEATURES, LENGTHS, Scouted, describe, scouting_windows
 from napari_clickseg.models.card import ModelCard, ScoutingSpec
 
@@ -151,7 +151,10 @@ class Model:
     """As much of a segmenter as fitting needs."""
 
     def __init__(self, card: ModelCard) -> None:
-        self.card, self.forward = card, near_only
+        self.card = card
+
+    def look(self, inputs: np.ndarray, sight: Sight) -> Looked:
+        return Looked(near_only(inputs))
 
 
 @pytest.fixture
@@ -160,7 +163,8 @@ def card(make_card: Callable[..., ModelCard]) -> ModelCard:
 
 
 def first_answer(card: ModelCard, image: np.ndarray, click: Click) -> np.ndarray:
-    estimator = Estimator(card, ImageSource(image), Intensity((0.0,), (255.0,)), near_only)
+    limits = Intensity((0.0,), (255.0,))
+    estimator = Estimator(card, ImageSource(image), limits, Model(card).look)
     estimate = estimator.step(Prompt((click,)), None)
     assert estimate is not None
     return estimate.part(Box(0, 0, *image.shape)) > 0.5

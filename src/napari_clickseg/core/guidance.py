@@ -2,11 +2,11 @@
 
 **channels**: the image's channels, then positive clicks, negative clicks (disks of value 1) and
 the previous probability. **likeness**: the same, and how much each pixel looks like what was
-clicked on, which a small network could hardly find out across the window. **prompts**: the same, with a
-channel of its own for areas that the user marked: 1 in boxes and lassos around the object, -1 in
-lassos around what it does not have; scribbles are strokes beside the clicks' disks. **colour**: a
-monochrome image in blue, positive clicks in green and negative clicks in red, as squares of
-3 × 3 pixels at full value, so that an unmodified network for colour images can be used
+clicked on, which a small network could hardly find out across the window. **prompts**: the same,
+with a channel of its own for areas that the user marked: 1 in boxes and lassos around the object,
+-1 in lassos around what it does not have; scribbles are strokes beside the clicks' disks.
+**colour**: a monochrome image in blue, positive clicks in green and negative clicks in red, as
+squares of 3 × 3 pixels at full value, so that an unmodified network for colour images can be used
 (FlorinAndrei/segmentation_click_train). **image**: the image's channels alone, for networks that
 know a task and take no clicks.
 """

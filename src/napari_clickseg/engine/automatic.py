@@ -168,7 +168,7 @@ def predict_unclicked(
     """
     session = segmenter.start(image, rgb=rgb)
     card, shape = segmenter.card, session.shape
-    estimator = Estimator(card, session.source, session.intensity, segmenter.forward)
+    estimator = Estimator(card, session.source, session.intensity, segmenter.look)
     estimate = estimator.step(Prompt(), None)
     if estimate is None:
         raise BatchError(f"The model '{card.name}' needs clicks.")

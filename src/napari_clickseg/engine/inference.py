@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Estimate",
     "Estimator",
+    "Looked",
+    "Sight",
     "anchors",
     "with_background",
 ]
@@ -44,7 +46,39 @@ _TINY = 1e-6  # pixels: what floats may be off
 _FIRST_LOOKS = 4  # at the first click
 _LATER_LOOKS = 2  # at later ones, and after scouting, which counts as one
 _WIDER = 1.6  # more margin where the mask touches the window's border
+_KEPT = 8  # windows whose pixels, and what the encoder made of them, are kept
 _STRAY = 0.02  # parts smaller than this share of the largest don't widen the window
+
+
+@dataclass(eq=False, slots=True)
+class Sight:
+    """What a window shows of an image.
+
+    Parameters
+    ----------
+    pixels : float32 (C, size, size)
+    features : object
+        What a network made of them that sees the image by itself, so that later prompts in the
+        window need not ask its encoder again; None before the first look, and for networks that
+        take image and prompts as one.
+    """
+
+    pixels: FloatArray
+    features: Any = None
+
+
+class Looked(NamedTuple):
+    """What a network gives.
+
+    Parameters
+    ----------
+    probabilities : float32 (outputs, size, size)
+    overlap : float, optional
+        The IoU with the object that the network itself expects, 0 … 1; None if it can't tell.
+    """
+
+    probabilities: FloatArray
+    overlap: float | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -56,10 +90,13 @@ class Estimate:
     window : Window
     probabilities : float32 (outputs, size, size)
         Of the object; or of background and each class.
+    overlap : float, optional
+        See `Looked`.
     """
 
     window: Window
     probabilities: FloatArray
+    overlap: float | None = None
 
     @property
     def foreground(self) -> FloatArray:
@@ -104,8 +141,8 @@ class Estimator:
     card : ModelCard
     source : ImageSource
     intensity : Intensity
-    forward : callable
-        float32 (K, N, N) → probabilities float32 (outputs, N, N).
+    ask : callable
+        Asks the network: inputs float32 (K, N, N) and the `Sight` that they show → `Looked`.
     """
 
     def __init__(
@@ -113,10 +150,10 @@ class Estimator:
         card: ModelCard,
         source: ImageSource,
         intensity: Intensity,
-        forward: Callable[[FloatArray], FloatArray],
+        ask: Callable[[FloatArray, Sight], Looked],
     ) -> None:
-        self.card, self.source, self.intensity, self.forward = card, source, intensity, forward
-        self._seen: OrderedDict[Window, FloatArray] = OrderedDict()
+        self.card, self.source, self.intensity, self.ask = card, source, intensity, ask
+        self._seen: OrderedDict[Window, Sight] = OrderedDict()
 
     def step(self, prompt: Prompt, previous: Estimate | None) -> Estimate | None:
         """Answer a prompt, given the answer to the one before it.
@@ -170,7 +207,7 @@ class Estimator:
         zoom = card.window.zoom or card.window.size / max(shape)
         window = whole_window(shape, zoom, card.window.size)
         inputs = encode(
-            self._pixels(window),
+            self._sight(window).pixels,
             [],
             [],
             None,
@@ -178,7 +215,11 @@ class Estimator:
             radius=card.disk_radius,
         )
         inside = window.covers(shape)
-        return Estimate(window, predict_mosaic(self.forward, inputs, card.window.size, inside))
+
+        def forward(part: FloatArray) -> FloatArray:
+            return self.ask(part, Sight(part[: card.image_channels])).probabilities
+
+        return Estimate(window, predict_mosaic(forward, inputs, card.window.size, inside))
 
     @staticmethod
     def _settled(prompt: Prompt) -> bool:
@@ -218,7 +259,13 @@ class Estimator:
         windows = scouting_windows(self.source.shape, at, spec.size, span, spec.looks, spec.factor)
         estimates = [self.look(window, clicks, None) for window in windows]
         looks = [
-            Scouted(e.window, e.foreground, *self._found(e, clicks), self._pixels(e.window))
+            Scouted(
+                e.window,
+                e.foreground,
+                *self._found(e, clicks),
+                self._sight(e.window).pixels,
+                e.overlap,
+            )
             for e in estimates
         ]
         return estimates, describe(looks, at)
@@ -237,17 +284,17 @@ class Estimator:
         previous : Estimate, optional
             What was found before, in whatever window.
         """
-        card = self.card
+        card, sight = self.card, self._sight(window)
         positions = [(window.to_network(*click.pixel), click.positive) for click in clicks]
         inputs = encode(
-            self._pixels(window),
+            sight.pixels,
             [position for position, positive in positions if positive],
             [position for position, positive in positions if not positive],
             None if previous is None else previous.window.moved_to(window, previous.foreground),
             encoding=card.encoding,
             radius=card.disk_radius * window.size / card.window.size,
         )
-        return Estimate(window, self.forward(inputs))
+        return Estimate(window, *self.ask(inputs, sight))
 
     def _beyond(self, previous: Estimate, click: Click) -> Box:
         """Return where a new click says that the object goes on, as a box; empty if it doesn't.
@@ -374,23 +421,23 @@ class Estimator:
             or (visible.right - found.right < slack and visible.right < width)
         )
 
-    def _pixels(self, window: Window) -> FloatArray:
-        """Return the window of the image as the network takes it, float32 (C, size, size)."""
+    def _sight(self, window: Window) -> Sight:
+        """Return what a window shows, as the network takes it: float32 (C, size, size)."""
         if window in self._seen:
             self._seen.move_to_end(window)
             return self._seen[window]
         sample = self.source.read(window)
         count = self.card.image_channels
         if sample is None:
-            return np.zeros((count, window.size, window.size), np.float32)
+            return Sight(np.zeros((count, window.size, window.size), np.float32))
         values = self.intensity.apply(sample.values)
         values = to_channels(values, count)
         seen = window.from_image(values, sample.origin, sample.step, self.source.shape)
-        out = np.ascontiguousarray(seen.transpose(2, 0, 1))
+        out = Sight(np.ascontiguousarray(seen.transpose(2, 0, 1)))
         if window.size > self.card.window.size:
             return out  # a whole image is looked at once
         self._seen[window] = out
-        if len(self._seen) > 8:
+        if len(self._seen) > _KEPT:
             self._seen.popitem(last=False)
         return out
 

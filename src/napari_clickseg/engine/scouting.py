@@ -47,8 +47,9 @@ FEATURES = (
     "centrality of the click",
     "centrality squared",
     "contrast",
+    "estimated overlap",
 )
-LENGTHS = (16, 18, len(FEATURES))
+LENGTHS = (16, 18, 19, len(FEATURES))
 """How many of the features, the first ones, the weights in a card may be for."""
 
 _RIM = 2  # network pixels around an answer that it is compared with
@@ -70,6 +71,8 @@ class Scouted(NamedTuple):
         Whether the object runs out of the window.
     pixels : float32 (C, size, size)
         What the network saw of the image.
+    overlap : float, optional
+        The IoU with the object that the network itself expects; None if it can't tell.
     """
 
     window: Window
@@ -77,6 +80,7 @@ class Scouted(NamedTuple):
     box: Box
     touches: bool
     pixels: FloatArray
+    overlap: float | None = None
 
 
 def scouting_windows(
@@ -143,7 +147,7 @@ def choose(described: npt.NDArray[np.float64], weights: Sequence[float]) -> int:
 
 
 def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -> list[float]:
-    window, p, found, touches, pixels = looks[i]
+    window, p, found, touches, pixels, overlap = looks[i]
     mask, last = p > 0.5, len(looks) - 1
     inside = float(p[mask].sum())
     expected = inside / (float(mask.sum()) + float(p[~mask].sum()) + 1.0)
@@ -174,6 +178,7 @@ def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -
         central,
         central**2,
         _contrast(mask, pixels),
+        0.5 if overlap is None else overlap,
     ]
 
 

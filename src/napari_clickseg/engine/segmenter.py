@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from napari_clickseg.engine.devices import (
     processor_twin,
     quick_dtype,
 )
-from napari_clickseg.engine.inference import with_background
+from napari_clickseg.engine.inference import Looked, Sight, with_background
 from napari_clickseg.engine.prediction import Prediction
 from napari_clickseg.engine.session import Session, Superseded, starting_patch
 from napari_clickseg.models._torch import keep_triton_out
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.models.guided import GuidedNetwork
 
 __all__ = ["DeviceError", "Prediction", "Segmenter", "Session", "Superseded", "load_segmenter"]
 
@@ -123,27 +124,56 @@ class Segmenter:
         float32 (outputs, N, N)
             Probabilities: of the object, or of background and each class.
         """
+        return self.look(inputs, Sight(inputs[: self.card.image_channels])).probabilities
+
+    def look(self, inputs: FloatArray, sight: Sight) -> Looked:
+        """Run the network once on a window; may be called from any thread.
+
+        What the encoder makes of the window is kept in `sight`, if the network has guidance beside
+        its encoder: another look at it costs less.
+
+        Parameters
+        ----------
+        inputs : float32 (K, N, N)
+            As `core.guidance.encode` makes it.
+        sight : Sight
+            What the inputs show of the image.
+        """
         network = self._network
         if network is None:
             raise RuntimeError("The model was closed; load it again.")
         import torch
 
         with torch.inference_mode():
-            tensor = torch.from_numpy(inputs)[None].to(self.device)
-            tensor = tensor.contiguous(memory_format=torch.channels_last)
-            twin = self._twin
-            if twin is not None:
-                logits = twin(tensor.to(next(twin.parameters()).dtype)).float()
-            else:
-                with torch.autocast(self.device.type, self._quick, enabled=self.half):
-                    logits = network(tensor).float()
+            logits, overlap = self._answered(self._twin or network, inputs, sight)
             if self.half and not torch.isfinite(logits).all():
                 self._quick = self._twin = None  # this network needs the range of full precision
-                logits = network(tensor)
+                sight.features = None
+                logits, overlap = self._answered(network, inputs, sight)
             each = logits.shape[1] == 1 or self.card.overlapping
             probability = torch.sigmoid(logits) if each else torch.softmax(logits, dim=1)
             out: FloatArray = probability[0].cpu().contiguous().numpy()
-        return with_background(out) if self.card.overlapping else out
+        return Looked(with_background(out) if self.card.overlapping else out, overlap)
+
+    def _answered(
+        self, network: nn.Module, inputs: FloatArray, sight: Sight
+    ) -> tuple[torch.Tensor, float | None]:
+        """Return logits (1, outputs, N, N), and the overlap that the network expects."""
+        import torch
+
+        tensor = torch.from_numpy(inputs)[None].to(self.device)
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
+        narrow = network is self._twin  # a twin is of one type, without autocast
+        if narrow:
+            tensor = tensor.to(next(network.parameters()).dtype)
+        with torch.autocast(self.device.type, self._quick, enabled=self.half and not narrow):
+            if self.card.fusion != "beside":
+                return network(tensor).float(), None
+            guided = cast("GuidedNetwork", network)
+            if sight.features is None:
+                sight.features = guided.features(tensor[:, : self.card.image_channels])
+            answer = guided.answer(sight.features, tensor)
+            return answer.logits.float(), float(torch.sigmoid(answer.overlap.float())[0])
 
     def close(self) -> None:
         """Give the network's memory back; the segmenter can't be used afterwards."""

@@ -220,7 +220,7 @@ class Session:
             if self._estimator is None:
                 card = self.segmenter.card
                 intensity = self._given or measure(self.source, trim=card.intensity_trim)
-                self._estimator = Estimator(card, self.source, intensity, self.segmenter.forward)
+                self._estimator = Estimator(card, self.source, intensity, self.segmenter.look)
             return self._estimator
 
     def _estimate(self, prompt: Prompt, stop: Callable[[], bool]) -> Estimate | None:

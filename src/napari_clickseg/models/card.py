@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+Fusion = Literal["input", "beside"]
 GuidanceWidth = Annotated[int, Field(ge=1, le=1024)]
 
 
@@ -75,6 +76,14 @@ class InputRange(BaseModel):
             raise ValueError("each channel has a mean, and a deviation above zero")
         return self
 
+    def fitted(self, channels: int) -> InputRange:
+        """Return the range for an image of so many channels: the mean one, if they are others."""
+        n = len(self.mean)
+        if channels == n:
+            return self
+        mean, std = sum(self.mean) / n, sum(self.std) / n
+        return InputRange(mean=(mean,) * channels, std=(std,) * channels)
+
 
 class ModelCard(BaseModel):
     """Card of a model; saved as JSON in the model's file.
@@ -93,7 +102,7 @@ class ModelCard(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     encoding: Literal["channels", "likeness", "prompts", "colour", "image"] = "channels"
     # Where guidance comes in: as inputs of the encoder, or beside it, see `models.guided`.
-    fusion: Literal["input", "beside"] = "input"
+    fusion: Fusion = "input"
     guidance_widths: tuple[GuidanceWidth, ...] = ()  # channels at strides 1, 2, 4 …; of "beside"
     input_range: InputRange | None = None  # None: the encoder is shown 0 to 1
     image_channels: int = Field(3, ge=1, le=32)

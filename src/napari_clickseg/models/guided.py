@@ -156,7 +156,7 @@ class GuidedNetwork(nn.Module):
             probability = torch.sigmoid(logits)
         else:
             probability = 1 - torch.softmax(logits, 1)[:, :1]
-        share = F.adaptive_avg_pool2d(probability, decoded.shape[-2:]).detach()
+        share = F.adaptive_avg_pool2d(probability, (decoded.shape[-2], decoded.shape[-1])).detach()
         inside = (decoded * share).sum((2, 3)) / (share.sum((2, 3)) + 1.0)
         outside = (decoded * (1 - share)).sum((2, 3)) / ((1 - share).sum((2, 3)) + 1.0)
         pooled = (inside, outside, deepest.mean((2, 3)), share.mean((2, 3)))

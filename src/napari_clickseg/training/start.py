@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import load_network, read_card
 from napari_clickseg.models.network import NetworkError, build_network, create
+from napari_clickseg.models.pretrained import input_range
 from napari_clickseg.models.registry import find_model
 from napari_clickseg.models.scaling import rescale
 from napari_clickseg.models.transfer import Layout, transfer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.core.guidance import Encoding
     from napari_clickseg.data.sets.dataset import ClassMap
+    from napari_clickseg.models.card import InputRange
     from napari_clickseg.training.spec import TrainingSpec
 
 __all__ = ["Start", "start_network"]
@@ -96,18 +98,19 @@ def start_network(
     entry = find_model(named)
     before = read_card(entry.path)
     card = _card(spec, before, classes, zoom)
+    trained = _imagenet_weights(card, warn) if spec.start == _IMAGENET else None
+    if trained is not None:
+        card = _with_range(card, input_range(card.encoder))
     network = build_network(card)
     _check(network, card)
     taken, started_from = False, _SCRATCH
     data: tuple[DataSource, ...] = ()
-    if spec.start == _IMAGENET:
-        taken = _from_imagenet(network, card, warn)
-        if taken:
-            started_from, data = _IMAGENET, (_IMAGENET_DATA,)
+    if trained is not None:
+        taken = transfer(network, trained, Layout("image", 3), Layout.of(card), "encoder").encoder
+        started_from, data = _IMAGENET, (_IMAGENET_DATA,)
     if spec.start != _SCRATCH and not taken:
         known, _ = load_network(entry.path, expected_sha256=entry.sha256)
-        source = Layout(before.encoding, before.image_channels)
-        target = Layout(card.encoding, card.image_channels)
+        source, target = Layout.of(before), Layout.of(card)
         fresh = {name: value.detach().clone() for name, value in network.named_parameters()}
         done = transfer(network, known.state_dict(), source, target, spec.start_parts)
         if spec.task != "click":
@@ -135,8 +138,8 @@ def _origin(
     return {"data": (*data, own), "training": training}
 
 
-def _from_imagenet(network: nn.Module, card: ModelCard, warn: Callable[[str], object]) -> bool:
-    """Give the encoder ImageNet's weights; False where they can't be had."""
+def _imagenet_weights(card: ModelCard, warn: Callable[[str], object]) -> dict[str, Tensor] | None:
+    """Return a network's weights whose encoder learned ImageNet; None where they can't be had."""
     try:
         trained = create(
             card.architecture, card.encoder, channels=3, classes=1, options=card.options,
@@ -147,9 +150,13 @@ def _from_imagenet(network: nn.Module, card: ModelCard, warn: Callable[[str], ob
             f"ImageNet weights of {card.encoder} could not be had ({_short(error)}); training "
             "goes on from the default model's weights as far as they fit."
         )
-        return False
-    target = Layout(card.encoding, card.image_channels)
-    return transfer(network, trained.state_dict(), Layout("image", 3), target, "encoder").encoder
+        return None
+    return dict(trained.state_dict())
+
+
+def _with_range(card: ModelCard, known: InputRange | None) -> ModelCard:
+    fitted = None if known is None else known.fitted(card.image_channels)
+    return card.model_copy(update={"input_range": fitted})
 
 
 def _short(error: Exception) -> str:
@@ -161,13 +168,17 @@ def _card(spec: TrainingSpec, before: ModelCard, classes: ClassMap, zoom: float)
     """Make the card, but for where the weights are from."""
     alike = spec.architecture in ("", before.architecture) and spec.encoder in ("", before.encoder)
     from_clicks = before.encoding != "image" and spec.task == "click"
-    return ModelCard(
+    encoding = _encoding(spec, before)
+    beside = before.fusion == "beside" and encoding == before.encoding
+    card = ModelCard(
         name=spec.name,
         description=_description(spec, classes),
         architecture=spec.architecture or before.architecture,
         encoder=spec.encoder or before.encoder,
         options=spec.options or (before.options if alike else {}),
-        encoding=_encoding(spec, before),
+        encoding=encoding,
+        fusion="beside" if beside else "input",
+        guidance_widths=before.guidance_widths if beside else (),
         image_channels=spec.image_channels,
         disk_radius=_disk_radius(spec, before),
         classes=classes.names,
@@ -178,6 +189,7 @@ def _card(spec: TrainingSpec, before: ModelCard, classes: ClassMap, zoom: float)
         scouting=before.scouting if from_clicks and spec.start != _SCRATCH else None,
         licence="not stated",
     )
+    return _with_range(card, before.input_range if alike and spec.start != _SCRATCH else None)
 
 
 def _description(spec: TrainingSpec, classes: ClassMap) -> str:
@@ -189,16 +201,13 @@ def _description(spec: TrainingSpec, classes: ClassMap) -> str:
 def _encoding(spec: TrainingSpec, before: ModelCard) -> Encoding:
     if spec.task != "click":
         return "image"
-    # A start that knows likeness as well goes on with it.
-    return (
-        "likeness"
-        if (spec.encoding, before.encoding) == ("channels", "likeness")
-        else spec.encoding
-    )
+    # A start that is told more goes on being told.
+    knows_more = spec.encoding == "channels" and before.encoding in ("likeness", "prompts")
+    return before.encoding if knows_more else spec.encoding
 
 
 def _disk_radius(spec: TrainingSpec, before: ModelCard) -> float:
-    if before.encoding in ("channels", "likeness"):
+    if before.encoding in ("channels", "likeness", "prompts"):
         return before.disk_radius * spec.size / before.window.size
     return 4.0 * spec.size / 256
 

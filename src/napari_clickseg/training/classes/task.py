@@ -264,7 +264,7 @@ def estimator(sample: Sample, segmenter: Segmenter) -> Estimator:
     pixels = np.ascontiguousarray(sample.pixels.transpose(1, 2, 0))
     source = ImageSource(pixels, rgb=False)
     limits = Intensity.from_limits((0.0, sample.scale), source.channels)
-    return Estimator(segmenter.card, source, limits, segmenter.forward)
+    return Estimator(segmenter.card, source, limits, segmenter.look)
 
 
 def class_masks(

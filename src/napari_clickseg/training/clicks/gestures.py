@@ -1,4 +1,4 @@
-"""Boxes, scribbles and lassos of a simulated hand, drawn from the truth with a hand's imprecision."""
+"""Boxes, scribbles and lassos of a simulated hand: the truth, with a hand's imprecision."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def draw_scribble(mask: Mask, rng: np.random.Generator, *, along: float = 0.65) 
     keep = max(2, len(points) // 4)  # a hand is recorded at some places only
     chosen = np.unique(np.linspace(0, len(points) - 1, keep).round().astype(int))
     moved = points + off
-    return np.clip(moved[chosen], 0, np.array(mask.shape) - 1.0)
+    return np.asarray(np.clip(moved[chosen], 0, np.array(mask.shape) - 1.0))
 
 
 def _one_piece(mask: Mask, rng: np.random.Generator) -> Mask:
@@ -130,7 +130,7 @@ def _middle_line(part: Mask, rng: np.random.Generator) -> Points:
     far, _ = graph.find_costs([tuple(first)])
     reached = far[tuple(places.T)]
     reached = np.where(np.isfinite(reached), reached, -1)
-    goal = reached.argmax()
+    goal = int(reached.argmax())
     if rng.random() < 0.3:  # of a branching object, not always the longest way
         goal = int(rng.choice(np.flatnonzero(reached >= 0.5 * reached.max())))
     return np.array(graph.traceback(tuple(places[goal])), np.float64)
@@ -156,7 +156,7 @@ def _across(part: Mask, rng: np.random.Generator) -> Points:
     line = first + np.linspace(0, 1, max(2, int(lengths.max()) + 1))[:, None] * (last - first)
     inside = part[tuple(line.round().astype(int).T)]
     out = np.flatnonzero(~inside)
-    return line[: out[0]] if out.size and out[0] > 0 else line[inside]
+    return np.asarray(line[: out[0]] if out.size and out[0] > 0 else line[inside])
 
 
 def _deepest(part: Mask) -> Points:

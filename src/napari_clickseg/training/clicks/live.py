@@ -259,8 +259,10 @@ class LiveAnnotations:
             annotation = self._by_gesture(subject)
             if annotation is None:
                 scouting = self.rng.random() < _SCOUT
-                far = subject.scouting if scouting else functools.partial(
-                    subject.any_view, whole=_WHOLE
+                far = (
+                    subject.scouting
+                    if scouting
+                    else functools.partial(subject.any_view, whole=_WHOLE)
                 )
                 annotation = self._look(subject, far(self.rng))
             if annotation is not None:  # an object may have been shifted out
@@ -375,7 +377,7 @@ class LiveAnnotations:
             annotation.region = (region > 0.5).float() - (region < -0.5).float()
         half = self.size / 2
 
-        def there(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        def there(points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
             """Say where positions (n, 2), y and x, lie in the new window."""
             return (((points + 0.5) / half - 1 - offset[::-1]) / factor + 1) * half - 0.5
 
