@@ -306,8 +306,10 @@ class LiveAnnotations:
 
     def _corrected_by_gesture(self, annotation: Annotation) -> bool:
         """Correct the largest error by a scribble or a lasso, now and then; False by a click."""
+        if self.encoding != "prompts":
+            return False
         kind = self.rng.random()
-        if self.encoding != "prompts" or kind >= _CORRECTED_BY_STROKE + _CORRECTED_BY_LASSO:
+        if kind >= _CORRECTED_BY_STROKE + _CORRECTED_BY_LASSO:
             return False
         truth = np.asarray(annotation.target[0].cpu() > 0.5)
         found = np.asarray(annotation.previous[0].cpu() > 0.5)
