@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from napari_clickseg.core.guidance import input_channels
 from napari_clickseg.engine.segmenter import Segmenter
+from napari_clickseg.engine.twin import quick_twin
 from napari_clickseg.models.card import InputRange, ModelCard
 from napari_clickseg.models.checkpoint import load_network, save_model
 from napari_clickseg.models.choices import architectures
 from napari_clickseg.models.guided import GuidedNetwork
 from napari_clickseg.models.network import NetworkError, build_network
 from napari_clickseg.models.transfer import Layout, transfer
-from napari_clickseg.engine.twin import quick_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable

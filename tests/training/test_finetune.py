@@ -21,7 +21,8 @@ from napari_clickseg.cli import main
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.sets.splits import SplitError
 from napari_clickseg.engine.segmenter import load_segmenter
-from napari_clickseg.models.network import NetworkError
+from napari_clickseg.models.network import NetworkError, create
+from napari_clickseg.models.pretrained import input_range
 from napari_clickseg.training import finetune as module
 from napari_clickseg.training import report as report_module
 from napari_clickseg.training import start as start_module
@@ -266,6 +267,8 @@ def test_imagenet_s_encoder_is_taken_where_it_can_be_had(
         return made[-1]
 
     monkeypatch.setattr(start_module, "create", trained)
+    # What this encoder expects would be downloaded with its weights.
+    monkeypatch.setattr(start_module, "input_range", lambda _: input_range("tu-resnet10t"))
     prepared = prepare(spec(project, start="imagenet"))
     begun = module.make_start(prepared)
     assert begun.trained_encoder
@@ -273,6 +276,23 @@ def test_imagenet_s_encoder_is_taken_where_it_can_be_had(
     assert torch.equal(begun.network.state_dict()[name], made[0].state_dict()[name])
     assert begun.card.training["started_from"] == "imagenet"
     assert [source.name for source in begun.card.data] == ["ImageNet", str(project)]
+
+
+@pytest.mark.parametrize("fields", [{}, {"task": "binary", "image_channels": 1}])
+def test_a_training_begins_with_the_weights_of_an_installed_package(
+    project: Path, fields: dict[str, Any]
+) -> None:
+    """And shows the encoder an image in the range that it learned in."""
+    encoder = "tu-tf_efficientnet_lite0"
+    asked = spec(project, start="imagenet", encoder=encoder, **fields)
+    begun = module.make_start(prepare(asked))
+    assert begun.trained_encoder
+    assert begun.card.training["started_from"] == "imagenet"
+    channels = begun.card.image_channels
+    assert begun.card.input_range == input_range(encoder).fitted(channels)
+    trained = create("unet", encoder, channels=3, classes=1, weights="imagenet").state_dict()
+    name = "encoder.model.blocks.1.0.conv_pw.weight"
+    assert torch.equal(begun.network.state_dict()[name], trained[name])
 
 
 def test_a_card_says_what_was_taken_not_what_was_asked_for(project: Path) -> None:

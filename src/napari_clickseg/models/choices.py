@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+from napari_clickseg.models.pretrained import packaged_encoders
+
 __all__ = ["TIMM", "architectures", "encoders"]
 
 TIMM = "tu-"  # how segmentation_models_pytorch marks timm's encoders
@@ -22,7 +24,9 @@ def architectures() -> tuple[str, ...]:
 
 @cache
 def encoders(*, timm: bool = True) -> tuple[str, ...]:
-    """Return the names of all encoders: segmentation_models_pytorch's own, then timm's.
+    """Return the names of all encoders, those first whose ImageNet weights are installed.
+
+    Then come segmentation_models_pytorch's own, then timm's.
 
     Parameters
     ----------
@@ -37,4 +41,6 @@ def encoders(*, timm: bool = True) -> tuple[str, ...]:
         return own
     from timm import list_models
 
-    return own + tuple(TIMM + name for name in list_models())
+    at_hand = packaged_encoders()
+    others = (TIMM + name for name in list_models())
+    return at_hand + own + tuple(name for name in others if name not in at_hand)

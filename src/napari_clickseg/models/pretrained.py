@@ -68,7 +68,9 @@ def load_packaged(encoder: nn.Module, name: str) -> bool:
 def input_range(encoder: str) -> InputRange:
     """Return the range of values that an encoder's ImageNet weights expect.
 
-    Where neither library says, it is that of torchvision's models.
+    segmentation_models_pytorch keeps what its own encoders expect beside their weights, so this
+    may download a small file, as the weights were. Where it can't, and neither library says, the
+    range is that of torchvision's models.
     """
     from napari_clickseg.models.card import InputRange
 
@@ -79,7 +81,7 @@ def input_range(encoder: str) -> InputRange:
     try:
         known = smp.encoders.get_preprocessing_params(encoder, "imagenet")
         mean, std = known["mean"], known["std"]
-    except (KeyError, ValueError, RuntimeError, AttributeError, TypeError):
+    except (KeyError, ValueError, RuntimeError, AttributeError, TypeError, OSError):
         mean = std = None
     return InputRange(
         mean=tuple(mean or (0.485, 0.456, 0.406)), std=tuple(std or (0.229, 0.224, 0.225))

@@ -73,7 +73,7 @@ class TrainingSpec(BaseModel):
         "default",
         min_length=1,
         description="Weights to start from: 'default', the name or file of a model, 'imagenet' "
-        "(downloaded), or 'scratch'.",
+        "(of an installed package, else downloaded), or 'scratch'.",
     )
     start_parts: Literal["all", "encoder"] = Field(
         "all", description="Whether all weights of the start are taken, or its encoder's only."

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, LineEdit, SpinBox
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import QAbstractSpinBox, QCompleter, QFileDialog, QVBoxLayout, QWidget
 
 from napari_clickseg._napari.train.fields import NAMED, NOT_CROSSFIT, settings_of, text_of
 from napari_clickseg._qt.parts.controls import choice, form, timer
 from napari_clickseg._qt.parts.manners import teach
+from napari_clickseg.models.pretrained import packaged_encoders
 from napari_clickseg.models.registry import list_models
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_clickseg._napari.train.fields import Setting
     from napari_clickseg._qt.train.form_context import TrainDesk
@@ -160,7 +162,7 @@ class _Text(_Field):
     def _suggest(self) -> None:
         """Offer the names that contain what is typed; all of them while nothing is."""
         names = self._desk.state.names.get(self.setting.name, ())
-        completer = QCompleter(names, self.widget.native)
+        completer = QCompleter(_listed(names), self.widget.native)
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setMaxVisibleItems(12)
@@ -179,6 +181,23 @@ class _Text(_Field):
         text = text_of(self.setting, value)
         if self.widget.value != text:
             self.widget.value = text
+
+
+def _listed(names: Sequence[str]) -> QStandardItemModel:
+    """Return names as a list to complete from; bold where ImageNet's weights are installed."""
+    at_hand = set(packaged_encoders())
+    listed = QStandardItemModel()
+    for name in names:
+        item = QStandardItem(name)
+        if name in at_hand:
+            font = item.font()
+            font.setBold(True)
+            item.setFont(font)
+            item.setToolTip(
+                "ImageNet's weights are installed: Start from ImageNet needs no network."
+            )
+        listed.appendRow(item)
+    return listed
 
 
 class _Task(_Choice):
