@@ -78,7 +78,7 @@ def test_weights_of_another_encoder_are_refused() -> None:
         load_packaged(network.get_submodule("encoder"), LITE[0])
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", b"\x80\x04cposix\nsystem\n."])
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x80\x02cposix\nsystem\n."])
 def test_a_broken_file_says_what_to_do_and_runs_nothing(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,7 +105,14 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {k: v for k, v in state.items() if not k.endswith(_COUNTER)}
-    except (OSError, RuntimeError, ValueError, AttributeError, pickle.UnpicklingError) as error:
+    except (
+        EOFError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        AttributeError,
+        pickle.PickleError,
+    ) as error:
         raise PretrainedError(f"{path.name} cannot be read; install its package again.") from error
 
 
