@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_clickseg.core.source import ImageSource
+    from napari_clickseg.engine.inference import Looked, Sight
     from napari_clickseg.models.card import ModelCard
 
 __all__ = ["Model", "Session", "Superseded", "starting_patch"]
@@ -48,8 +49,8 @@ class Model(Protocol):
     def card(self) -> ModelCard:
         """How the network is fed and read."""
 
-    def forward(self, inputs: FloatArray) -> FloatArray:
-        """Run the network once; see `segmenter.Segmenter.forward`."""
+    def look(self, inputs: FloatArray, sight: Sight) -> Looked:
+        """Run the network once on a window; see `segmenter.Segmenter.look`."""
 
 
 class Session:
