@@ -87,7 +87,7 @@ def test_accepted_labels_become_the_mask_and_all_else_of_the_record_stays(
     assert {path: path.read_bytes() for path in (project / "images").iterdir()} == files
     assert names(queue) == ["b"]
     assert queue.reviews()["images/a.png"].state == ACCEPTED
-    assert not (project / "predictions" / "a.png").exists()
+    assert (project / "predictions" / "a.png").exists(), "it may be taken back"
 
 
 def test_corrected_labels_and_their_clicks_are_what_is_kept(queue: ReviewQueue) -> None:
@@ -112,8 +112,43 @@ def test_a_rejected_image_is_not_annotated(queue: ReviewQueue, project: Path) ->
     propose(queue, a=0.5)
     assert queue.reject("images/a.png").state == REJECTED
     assert queue.waiting() == ()
-    assert not (project / "predictions" / "a.png").exists()
     assert "images/a.png" in [one.name for one in read_project(project).unannotated]
+
+
+def test_what_was_accepted_or_rejected_can_be_taken_back(queue: ReviewQueue, project: Path) -> None:
+    propose(queue, a=0.5, b=0.4)
+    index = (project / "index.csv").read_bytes()
+    click = ProjectClick(y=1, x=2, object=1)
+    record = queue.accept("images/a.png", LABELS > 0, clicks=[click])
+    queue.reject("images/b.png")
+    assert names(queue) == []
+    queue.take_back("images/b.png")
+    queue.take_back("images/a.png", replacing=file_digest(record.mask))
+    assert names(queue) == ["a", "b"], "in the order that they had"
+    assert (read_labels(queue.path(queue.waiting()[0])) == LABELS).all(), "the prediction's"
+    assert not record.mask.exists() and not any((project / "clicks").glob("*"))
+    assert (project / "index.csv").read_bytes() == index
+    assert (read_labels(queue.accept("images/a.png").mask) == LABELS).all()
+
+
+def test_without_its_prediction_the_mask_is_what_is_reviewed_again(queue: ReviewQueue) -> None:
+    propose(queue, a=0.5)
+    record = queue.accept("images/a.png", LABELS > 0)
+    queue.path(queue.reviews()["images/a.png"]).unlink()
+    review = queue.take_back("images/a.png", replacing=file_digest(record.mask))
+    assert (read_labels(queue.path(review)) == (LABELS > 0)).all()
+
+
+def test_a_mask_from_elsewhere_is_not_taken_back(queue: ReviewQueue, project: Path) -> None:
+    propose(queue, a=0.5)
+    record = queue.accept("images/a.png")
+    digest = file_digest(record.mask)
+    ProjectWriter(project).annotate("images/a.png", LABELS > 0, replacing=digest)
+    with pytest.raises(AnnotatedError, match="another mask"):
+        queue.take_back("images/a.png", replacing=digest)
+    assert (read_labels(record.mask) == (LABELS > 0)).all()
+    with pytest.raises(ProjectError, match="nothing of it"):
+        queue.take_back("images/b.png")
 
 
 def test_a_mask_that_is_there_is_never_replaced(queue: ReviewQueue, project: Path) -> None:

@@ -104,17 +104,10 @@ class ReviewQueue:
         ProjectError
             If there is no such image, or the files can't be written.
         """
-        stem = self._stems.get(image)
-        if stem is None:
-            raise ProjectError(f"{self.folder} has no image {image}.")
-        height, width = np.shape(labels)
-        values = storable_mask(image, labels, (height, width))
-        name = f"{PREDICTIONS}/{stem}{mask_suffix(values)}"
-        with self._writing, staging(self.folder) as staged:
-            staged.put(name, lambda path: write_labels(path, values, self._colours))
+        name = self._write(image, labels)
         review = self._add(Review(image, name, model, round(uncertainty, 6)))
-        for suffix in {".png", ".tif"} - {mask_suffix(values)}:  # of an earlier prediction
-            self._remove(f"{PREDICTIONS}/{stem}{suffix}")
+        for suffix in {".png", ".tif"} - {PurePosixPath(name).suffix}:  # of an earlier prediction
+            self._remove(str(PurePosixPath(name).with_suffix(suffix)))
         return review
 
     def accept(
@@ -155,21 +148,63 @@ class ReviewQueue:
         record = ProjectWriter(self.folder).annotate(
             image, found, clicks=clicks, object_classes=object_classes, replacing=replacing
         )
-        self._add(replace(review, state=ACCEPTED))
-        self._remove(review.prediction)
+        self._add(replace(review, state=ACCEPTED))  # the prediction stays: it may be taken back
         return record
 
     def reject(self, image: str) -> Review:
-        """Drop a prediction: the image stays as it is, not annotated.
+        """Put a prediction aside: the image stays as it is, not annotated.
 
         Raises
         ------
         ProjectError
             If nothing of this image is to be reviewed.
         """
-        review = self._add(replace(self._find(image), state=REJECTED))
-        self._remove(review.prediction)
-        return review
+        return self._add(replace(self._find(image), state=REJECTED))
+
+    def take_back(self, image: str, *, replacing: str = "") -> Review:
+        """Have an image that was accepted or rejected reviewed again; it is not annotated then.
+
+        Parameters
+        ----------
+        image : str
+            As in `Record.name`.
+        replacing : str
+            `masks.file_digest` of its mask, if it has one; any other one is kept. Where its
+            prediction is gone, the mask takes its place.
+
+        Raises
+        ------
+        AnnotatedError
+            If it has another mask, which is kept.
+        ProjectError
+            If it was not reviewed, or the files can't be written.
+        """
+        review = self._find(image, again=True)
+        if review.state == TO_REVIEW:
+            return review
+        writer = ProjectWriter(self.folder)
+        entry = writer.entry(image)
+        if not self.path(review).is_file():
+            if not isinstance(entry, Record):
+                raise ProjectError(
+                    f"The prediction of {image} is gone, so there is nothing to be reviewed."
+                )
+            review = replace(review, prediction=self._write(image, read_labels(entry.mask)))
+        if isinstance(entry, Record):
+            writer.unannotate(image, replacing)
+        return self._add(replace(review, state=TO_REVIEW))
+
+    def _write(self, image: str, labels: Any) -> str:
+        """Write labels into `predictions/` and return the file's name."""
+        stem = self._stems.get(image)
+        if stem is None:
+            raise ProjectError(f"{self.folder} has no image {image}.")
+        height, width = np.shape(labels)
+        values = storable_mask(image, labels, (height, width))
+        name = f"{PREDICTIONS}/{stem}{mask_suffix(values)}"
+        with self._writing, staging(self.folder) as staged:
+            staged.put(name, lambda path: write_labels(path, values, self._colours))
+        return name
 
     def _find(self, image: str, *, again: bool = False) -> Review:
         review = self.reviews().get(image)

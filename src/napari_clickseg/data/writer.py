@@ -88,6 +88,11 @@ class ProjectWriter:
         row = self._find(self._table(), name)
         return entry_of(self.folder, row) if row is not None else None
 
+    def entry(self, image: str) -> Record | Unannotated | None:
+        """Return the record of an image (`Record.name`), if there is one."""
+        row = next((row for row in self._table().rows if row.image == image), None)
+        return entry_of(self.folder, row) if row is not None else None
+
     def holds(self, name: str, image: Any, *, rgb: bool | None = None) -> bool:
         """Whether there is a record of that name with exactly this image."""
         row = self._find(self._table(), name)
@@ -222,6 +227,38 @@ class ProjectWriter:
             row.split,
             clicks_path(self.folder, image) if has_notes else None,
         )
+
+    def unannotate(self, image: str, replacing: str) -> Unannotated:
+        """Take the mask of an image out of the project, with its clicks; the image stays.
+
+        Parameters
+        ----------
+        image : str
+            As in `Record.name`.
+        replacing : str
+            `masks.file_digest` of the mask; any other one is kept.
+
+        Raises
+        ------
+        AnnotatedError
+            If it has another mask; nothing is changed then.
+        ProjectError
+            If there is no such image, or it can't be written; nothing is changed then.
+        """
+        with self._changing() as table:
+            old = next((row for row in table.rows if row.image == image), None)
+            if old is None:
+                raise ProjectError(f"{self.folder} has no image {image}.")
+            if old.mask and file_digest(self.folder / old.mask) != replacing:
+                raise AnnotatedError(f"{image} got another mask meanwhile; it is kept.")
+            row = replace(old, mask="")
+            after = table.exchanged(old, row)
+            with staging(self.folder) as staged:
+                self._put_index(staged, after)
+                self._clear_away(staged, old, row, after, clicks=False)
+        entry = entry_of(self.folder, row)
+        assert isinstance(entry, Unannotated)
+        return entry
 
     def keep_only(self, images: Collection[str]) -> None:
         """Remove all records, and their files, but those of these images (`Record.name`)."""

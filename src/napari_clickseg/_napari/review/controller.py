@@ -106,6 +106,7 @@ class ReviewController:
             Action.PREVIOUS_IMAGE: images.back,
             Action.ACCEPT_IMAGE: images.accept,
             Action.REJECT_IMAGE: images.reject,
+            Action.TAKE_BACK: images.take_back,
         }[action]()
 
     def choose_project(self, path: str) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_clickseg._napari.review.drafts import DraftFile
-from napari_clickseg.data.classes import ProjectClasses
-from napari_clickseg.data.masks import file_digest
-from napari_clickseg.data.review import ACCEPTED, REJECTED, ReviewQueue
+import numpy as np
+
+from napari_clickseg._napari.review.drafts import Correction, DraftFile
+from napari_clickseg.data.annotations import Annotations, read_clicks
+from napari_clickseg.data.classes import ProjectClasses, read_classes
+from napari_clickseg.data.masks import file_digest, read_labels
+from napari_clickseg.data.project import Record
+from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW, ReviewQueue
 from napari_clickseg.data.writer import ProjectWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_clickseg._napari.review.drafts import Correction
     from napari_clickseg._napari.review.open_image import Capture
 
-__all__ = ["Accepting", "Saved", "accept", "keep", "reject"]
+__all__ = ["Accepting", "Saved", "accept", "keep", "reject", "take_back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,49 @@ def reject(folder: Path, image: str) -> Saved:
     """
     ReviewQueue(folder).reject(image)
     return Saved(image, REJECTED)
+
+
+def take_back(home: Path, folder: Path, image: str, capture: Capture | None) -> Saved:
+    """Have an image that was accepted or rejected reviewed again.
+
+    What the user made of it becomes a draft, so that it opens as it was.
+
+    Parameters
+    ----------
+    home, folder : Path
+        As in `DraftFile`.
+    image : str
+        As in `Record.name`.
+    capture : Capture, optional
+        What is shown of it, where it is open: it may have been corrected since.
+
+    Raises
+    ------
+    ProjectError
+        If it was not reviewed, or the files can't be written.
+    AnnotatedError
+        If its mask became another one meanwhile, which is kept.
+    """
+    queue = ReviewQueue(folder)
+    entry = ProjectWriter(folder).entry(image)
+    made = capture.correction() if capture is not None else None
+    digest = ""
+    if isinstance(entry, Record):
+        digest = file_digest(entry.mask)
+        notes = read_clicks(entry.clicks) if entry.clicks is not None else Annotations()
+        labels = read_labels(entry.mask)
+        labels = labels.astype(np.promote_types(labels.dtype, np.uint16))  # room for more ids
+        made = made or Correction(labels, notes, read_classes(folder))
+    review, begun = queue.reviews().get(image), False
+    if made is not None:  # before the mask goes
+        file = DraftFile(home, folder, image)
+        if review is not None and queue.path(review).is_file():
+            file.begin(read_labels(queue.path(review)))
+        begun = file.keep(made)
+    queue.take_back(image, replacing=digest)
+    if digest:
+        DraftFile(home, folder, image, digest).drop()  # what it held is in `made`
+    return Saved(image, TO_REVIEW, begun=begun)
 
 
 def keep(image: str, capture: Capture, file: DraftFile) -> Saved:

@@ -19,7 +19,7 @@ from napari_clickseg._napari.review.open_image import Sheet, SheetError
 from napari_clickseg._napari.review.reading import Reader
 from napari_clickseg._napari.review.text import opened_text
 from napari_clickseg.data.errors import AnnotatedError
-from napari_clickseg.data.review import TO_REVIEW
+from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
 from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Navigator:
         self._reader = Reader(home)
         self._held: dict[tuple[str, str], tuple[Capture, DraftFile]] = {}
         self._opened: list[str] = []  # images in the order in which they were opened
+        self._reviewed_last: list[str] = []  # in this order
         self._at = -1
         self._writing = False
         self._removing = False
@@ -126,6 +127,44 @@ class Navigator:
             state.message = f"{image} has no prediction that could be rejected."
             return
         self._write(f"Rejecting {image} …", lambda _: jobs.reject(folder, image))
+
+    def take_back(self) -> None:
+        """Have the last image that was accepted or rejected reviewed again, and open it."""
+        state, sheet = self._state, self.sheet
+        image = self._last_reviewed()
+        if self._writing:
+            return
+        if image is None:
+            state.message = "Nothing was accepted or rejected yet."
+            return
+        shown = sheet if sheet is not None and sheet.image == image else None
+        capture = shown.capture() if shown is not None else None
+        home, folder = self._home, Path(state.project)
+
+        def done(saved: jobs.Saved) -> None:
+            self._note(saved)
+            self._reviewed_last = [each for each in self._reviewed_last if each != image]
+            if shown is not None and shown is self.sheet:
+                self._take_away(shown)  # what was made of it is in the draft
+            self.changed.emit()
+            self._writing = False
+            self._open(image, None)
+
+        def failed(error: Exception) -> None:
+            state.busy, self._writing = "", False
+            self.failed.emit(one_line(error))
+            self.changed.emit()
+
+        state.busy, state.message, self._writing = f"Taking {image} back …", "", True
+        job = lambda _: jobs.take_back(home, folder, image, capture)  # noqa: E731
+        self._submit("write", job, done, failed)
+
+    def _last_reviewed(self) -> str | None:
+        """Return the image that is open, if it was reviewed; else the one reviewed last."""
+        state = self._state
+        reviewed = [row.image for row in state.queue if row.state in (ACCEPTED, REJECTED)]
+        last = [state.current, *reversed(self._reviewed_last), *reviewed]
+        return next((image for image in last if image in reviewed), None)
 
     def keep(self) -> None:
         """Write corrections to disk, so that they outlive whatever happens."""
@@ -182,7 +221,7 @@ class Navigator:
 
     def forget(self) -> None:
         """Begin anew, with another project."""
-        self._opened, self._at = [], -1
+        self._opened, self._reviewed_last, self._at = [], [], -1
 
     def close(self) -> None:
         """Let go of everything; what is not on disk yet is written by a thread of its own."""
@@ -321,6 +360,7 @@ class Navigator:
         if saved.file is not None:
             sheet.base, sheet.file = saved.base, saved.file
         self._held.pop((state.project, saved.image), None)
+        self._reviewed_last.append(saved.image)
         self._note(saved)
         self.changed.emit()
         row = self._following()

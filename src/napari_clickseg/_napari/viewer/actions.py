@@ -29,6 +29,7 @@ class Action(StrEnum):
     PREVIOUS_IMAGE = "previous_image"
     ACCEPT_IMAGE = "accept_image"
     REJECT_IMAGE = "reject_image"
+    TAKE_BACK = "take_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,14 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "Shift-X",
             "Reject image",
             "Drop the prediction, leave the image to be annotated by hand, and open the next one.",
+            "Review",
+        ),
+        Shortcut(
+            Action.TAKE_BACK,
+            "Shift-B",
+            "Back to review",
+            "Take the last image that was accepted or rejected back: it is to be reviewed again, "
+            "with what you made of it, and opens.",
             "Review",
         ),
     )
