@@ -359,7 +359,7 @@ def test_drawing_is_a_matter_of_taste(bench: Any, grey: np.ndarray) -> None:
     bench.state.click_size = 17
     assert layer.opacity == pytest.approx(0.3)
     for points in (bench.state.positive, bench.state.negative):
-        assert tuple(points.canvas_size_limits) == (17, 17)
+        assert tuple(points.canvas_size_limits) == (2, 17)
     bench.controller.rename_class(0, "cell", "#0072B2")
     np.testing.assert_allclose(layer.get_color(1)[:3], np.array([0, 0x72, 0xB2]) / 255, atol=1e-3)
 

@@ -315,8 +315,9 @@ def test_the_image_that_was_deleted_leaves_the_labels(bench: Any, grey: Any) -> 
         bench.do(action)
         assert "Choose an image" in state.message
     bench.open(grey)
+    assert bench.state.annotation == labels, "its name says whose they are"
     accept(bench, 20, 30)
-    assert bench.labels[20, 30] == 1
+    assert bench.labels[20, 30] == 2
 
 
 def test_deleting_everything_at_once_is_no_problem(bench: Any, grey: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg._napari.annotate.state import ClassSpec
-from napari_clickseg._napari.viewer.colours import colour_of
+from napari_clickseg._napari.viewer.colours import colour_of, object_colours, same_colours
 from napari_clickseg._napari.viewer.metadata import CLASSES_KEY
 
 if TYPE_CHECKING:
@@ -123,6 +123,35 @@ class Identity:
             ],
             "objects": (pairing.earlier_classes or {}) | known,
         }
+        self._colour(pairing, layer)
+
+    def _colour(self, pairing: Pairing, layer: Labels) -> None:
+        """Give objects shades of their class's colour, or ids that of the class that they are."""
+        if pairing.under_review:
+            return
+        state = self._owner.state
+        class_of = {int(v): c for v, c in (pairing.earlier_classes or {}).items()}
+        class_of |= {one.value: one.class_id for one in pairing.scene.objects}
+        classes = {one.identifier: one.colour for one in state.classes}
+        if state.scheme == "classes":
+            colours = pairing.class_colours(state)
+        else:
+            colours = object_colours(classes, class_of, pairing.colours_before)
+        if not same_colours(layer.colormap, colours):
+            layer.colormap = colours
+
+    def show_brush(self) -> None:
+        """Have napari's brush paint the object that is being made."""
+        owner = self._owner
+        pairing, plane = owner.pairing, owner.displayed()
+        layer = pairing.annotation if pairing is not None else None
+        if pairing is None or layer is None or layer.multiscale:
+            return
+        scene = pairing.scene
+        value = scene.object_id if plane is None else self.value(scene, plane)
+        data: Any = layer.data
+        if layer.selected_label != value and value <= np.iinfo(np.dtype(data.dtype)).max:
+            layer.selected_label = value
 
     def restore(self, pairing: Pairing) -> None:
         """Take over what an annotation layer was saved with, if it was."""
@@ -157,8 +186,17 @@ class Identity:
             self._survey_on(pairing, layer, (data[key] for key in _blocks(shape)))
 
     def painted(self, pairing: Pairing, value: int) -> None:
-        """Note that the user painted with an id: new objects get others."""
+        """Note that the user painted with an id: new objects get others.
+
+        Who paints the object that is being made goes on with it, until it is accepted.
+        """
+        own = pairing.scene.object_id == value
         self._number_from(pairing, value + 1)
+        if own and pairing.scene.object_id != value:
+            pairing.scene = replace(pairing.scene, object_id=value)
+            owner = self._owner
+            if pairing is owner.pairing:
+                owner.show_counts(owner.displayed(), owner.prompt())
 
     def _survey_on(self, pairing: Pairing, layer: Labels, blocks: Iterator[Any]) -> None:
         """Look through the next block, and then through the ones after it."""

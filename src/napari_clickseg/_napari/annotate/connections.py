@@ -74,7 +74,7 @@ class Wiring:
         for name in ("shown", "opacity", "classes", "class_index", "scheme", "click_size"):
             self._connect(getattr(events, name), self._look_changed)
         for name in ("scheme", "class_index", "classes"):
-            self._connect(getattr(events, name), owner.identity.save)
+            self._connect(getattr(events, name), owner.identity.save, owner.identity.show_brush)
         self._connect(events.object_id, owner.identity.id_chosen)
         self._connect(events.tool, owner.tool.switch)
         self._connect(events.probability, self._probability_switched)
@@ -125,6 +125,7 @@ class Wiring:
     def _drop(self, pairing: Pairing, message: str) -> None:
         owner = self._owner
         del owner.pairings[pairing.image]
+        owner.front.restore(pairing.layers())
         current = pairing is owner.pairing
         if current:
             owner.let_go(message)

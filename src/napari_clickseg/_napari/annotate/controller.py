@@ -20,6 +20,7 @@ from napari_clickseg._napari.annotate.objects import Objects
 from napari_clickseg._napari.annotate.propagation import Propagation
 from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._napari.viewer.actions import Action
+from napari_clickseg._napari.viewer.front import Front
 from napari_clickseg._napari.viewer.layers import data_under, step_to
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.core.clicks import Click, Prompt
@@ -67,6 +68,7 @@ class AnnotateController:
         self.viewer = viewer
         self.state = state or AnnotateState()
         self.runner = Runner(notify or (lambda: None), Superseded)
+        self.front = Front(viewer)
         self.pairings: dict[Image, Pairing] = {}
         self.pairing: Pairing | None = None
         self.segmenter: Segmenter | None = None
@@ -93,8 +95,11 @@ class AnnotateController:
         self.loading.begin()
 
     def set_up(self, image: Image | None = None) -> None:
-        """Make the layers that go with an image, or return to the ones that are there."""
-        self.adopt(image)
+        """Annotate an image with the layers that are there, and with new ones where none are.
+
+        Where it is not clear which labels belong to it, the message asks.
+        """
+        self.images.find(image)
 
     def adopt(
         self,
@@ -103,9 +108,26 @@ class AnnotateController:
         annotation: Labels | None = None,
         positive: Points | None = None,
         negative: Points | None = None,
+        afresh: bool = False,
     ) -> None:
-        """Pair an image with layers that are open; what is not given is made."""
-        self.images.adopt(image, annotation, positive, negative)
+        """Pair an image with layers that are open; what is not given is made.
+
+        `afresh` says that a new annotation layer is made even where there is one.
+        """
+        self.images.adopt(image, annotation, positive, negative, afresh=afresh)
+
+    def choose(self, image: Image) -> None:
+        """Show an image in front; clicks go to it if it is set up, and to none if it is not."""
+        pairing = self.pairings.get(image)
+        if pairing is None:
+            if self.pairing is not None:
+                self._rest(f"Press “Annotate this image” to annotate '{image.name}'.")
+            self._bring(image)
+        elif pairing is not self.pairing:
+            self.activate(pairing)
+        own = pairing.layers() if pairing is not None else [image]
+        if self.viewer.layers.selection.active not in own:
+            self.viewer.layers.selection.active = image
 
     def do(self, action: Action) -> None:
         """Do what a key or button stands for."""
@@ -156,6 +178,7 @@ class AnnotateController:
         self._closed = True
         self.tool.switch(False)
         self.wiring.close()
+        self.front.restore()
         for pairing in self.pairings.values():
             pairing.close()
         self.loading.end()
@@ -216,6 +239,13 @@ class AnnotateController:
             return
         if plane is None:
             self.state.message = "Clicks need a 2D view of the image; leave 3D or move the sliders."
+            return
+        seen = self.front.seen_at(position, pairing.layers())
+        if seen is not None:
+            self.state.message = (
+                f"That is '{seen.name}', but '{pairing.image.name}' is being annotated; choose "
+                f"'{seen.name}' under “Image” to annotate it, or hide it."
+            )
             return
         at = plane.locate(self.pointed_at(pairing, plane, position))
         if at is None or not Click(*at).inside(plane.shape):
@@ -318,6 +348,7 @@ class AnnotateController:
             self.runner.cancel("predict")
             self.runner.cancel("take_up")
         self.pairing = pairing
+        self._bring(pairing.image)
         state.channel_axis = pairing.channel_axis
         self.show_layers()
         self.identity.restore(pairing)
@@ -350,17 +381,31 @@ class AnnotateController:
         if pairing is not None:
             scene = pairing.scene
             state.object_id = scene.object_id if plane is None else scene.value(plane)
+            state.begun = state.begun or scene.in_use
+            self.identity.show_brush()
 
     def let_go(self, message: str) -> None:
         """Have no current pairing, and say why."""
-        self.propagation.cancel()
         self.answers.forget()
+        self.state.tool = False
+        self._rest(message)
+
+    def _rest(self, message: str) -> None:
+        """Have clicks go to no image; what was made stays, and is gone on with later."""
+        self.propagation.cancel()
+        self.runner.cancel("predict")
+        self.runner.cancel("take_up")
         self.pairing = None
         self.state.busy = False
-        self.state.tool = False
         self.show_layers()
         self.show_counts(None, Prompt())
         self.state.message = message
+
+    def _bring(self, image: Image) -> None:
+        pairing = self.pairings.get(image)
+        own = pairing.layers() if pairing is not None else [image]
+        others = [p for p in self.pairings.values() if p is not pairing]
+        self.front.bring(own, [layer for one in others for layer in one.layers()])
 
     def _tool_left(self) -> None:
         self.state.tool = False

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from napari.layers import Image, Labels
 
 from napari_clickseg._napari.viewer.colours import class_colours, label_colormap
+from napari_clickseg._napari.viewer.metadata import under_review
 from napari_clickseg._napari.viewer.overlay import Overlay
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ class Display:
 
             def make(data: npt.NDArray[Any], transform: dict[str, Any]) -> Labels:
                 name = f"{self._image.name} prediction"
-                layer = Labels(data, name=name, colormap=self._colours(state), **transform)
+                # Also when nobody looks after it any more it is no annotation.
+                known = {"colormap": self._colours(state), "metadata": under_review()}
+                layer = Labels(data, name=name, **known, **transform)
                 self._put(layer, None)
                 return layer
 
@@ -140,8 +143,11 @@ class Display:
 
     def _colours(self, state: AnnotateState) -> CyclicLabelColormap:
         """Return the current class's colour for a mask; for several classes, a colour for each."""
+        if self._several:
+            return self.class_colours(state)
         spec = state.classes[min(state.class_index, len(state.classes) - 1)]
-        if not self._several and state.scheme != "classes":
-            return label_colormap([spec.colour])
-        first, *others = class_colours({one.identifier: one.colour for one in state.classes})
-        return label_colormap([first if self._several else spec.colour, *others])
+        return label_colormap([spec.colour])
+
+    def class_colours(self, state: AnnotateState) -> CyclicLabelColormap:
+        """Return a colormap of ids that are classes."""
+        return label_colormap(class_colours({one.identifier: one.colour for one in state.classes}))

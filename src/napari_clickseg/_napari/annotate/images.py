@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari.layers import Image, Labels, Points
 
 from napari_clickseg._napari.annotate.pairing import Pairing
+from napari_clickseg._napari.viewer.belonging import Belonging, belonging, clicks_of
 from napari_clickseg._napari.viewer.planes import displayed_plane, plane_data
 from napari_clickseg.core.source import ImageSource
 
@@ -33,8 +34,13 @@ class Images:
         annotation: Labels | None,
         positive: Points | None,
         negative: Points | None,
+        *,
+        afresh: bool = False,
     ) -> None:
-        """Pair an image with layers that are open, make what is not given, and begin."""
+        """Pair an image with layers that are open, make what is not given, and begin.
+
+        `afresh` says that a new annotation layer is made even where there is one.
+        """
         owner, state = self._owner, self._owner.state
         image = image if image is not None else self._default()
         if image is None:
@@ -47,6 +53,8 @@ class Images:
             if pairing is None or pairing.channel_axis != state.channel_axis:
                 self._check(image)
                 pairing = Pairing(owner.viewer, image, state.channel_axis, owner.wiring.reactions)
+            if afresh and annotation is None:
+                pairing.leave_annotation()
             self._complete(pairing, annotation, positive, negative)
         except ValueError as error:
             if pairing is not None and pairing is not there:
@@ -60,6 +68,37 @@ class Images:
         owner.activate(pairing)
         state.tool = True
         state.message = "Click on an object; right click where it should not be."
+        if annotation is not None:
+            state.message = f"Objects go on in '{annotation.name}'. {state.message}"
+
+    def find(self, image: Image | None) -> None:
+        """Pair an image with the layers that clearly belong to it; ask where that is not clear."""
+        owner, state = self._owner, self._owner.state
+        image = image if image is not None else self._default()
+        if image is None or image in owner.pairings:
+            self.adopt(image, None, None, None)
+            return
+        found = self.belonging(image)
+        if found.possible:
+            named = " or ".join(f"'{one.name}'" for one in found.possible)
+            state.message = (
+                f"Which labels belong to '{image.name}': {named}, or new ones? Choose under "
+                "“Labels”, then press “Annotate this image”."
+            )
+            return
+        layers = owner.viewer.layers
+        positive, negative = (clicks_of(image, layers, positive=p) for p in (True, False))
+        self.adopt(image, found.labels, positive, negative)
+
+    def belonging(self, image: Image) -> Belonging:
+        """Return the open labels that belong to an image."""
+        owner = self._owner
+        others = [p for p in owner.pairings.values() if p.image != image]
+        taken = [layer for pairing in others for layer in pairing.layers()]
+        here = owner.pairings.get(image)
+        taken += here.display.layers() if here is not None else []
+        axis = owner.state.channel_axis
+        return belonging(image, axis, owner.viewer.layers, taken)
 
     def _complete(
         self,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from napari.layers import Labels
 
 from napari_clickseg._napari.annotate.scene import Accepted, Draft, Scene
 from napari_clickseg._napari.viewer.layers import (
@@ -14,6 +15,7 @@ from napari_clickseg._napari.viewer.layers import (
     companion_transform,
     corner_shift,
     drawn_alike,
+    unwrapped,
 )
 from napari_clickseg._napari.viewer.planes import displayed_plane
 from napari_clickseg._napari.viewer.writes import (
@@ -30,7 +32,7 @@ from napari_clickseg.core.window import Box
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari.layers import Image, Labels
+    from napari.layers import Image
 
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.annotate.pairing import Pairing
@@ -46,11 +48,54 @@ _SEARCHED = 4096  # side of the part of a huge plane in which a region is looked
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A region: its id, its pixels, and the accepted object that it is, if it is one."""
+    """A region: its id, its pixels, the accepted object that it is, if it is one, and its layer."""
 
     value: int
     patch: Patch | None
     known: Accepted | None
+    source: _Source | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Source:
+    """A labels layer that a region may be taken from.
+
+    Parameters
+    ----------
+    layer : Labels
+    data : array
+        Its finest level.
+    plane : Plane
+        That lies on the plane of the image.
+    own : bool
+        It is the annotation.
+    """
+
+    layer: Labels
+    data: Any
+    plane: Plane
+    own: bool
+
+    def region_at(
+        self, pixel: tuple[int, int], scene: Scene, plane: Plane, *, by_class: bool
+    ) -> _Found:
+        """Read the region that holds a pixel; runs on the worker thread."""
+        value, connected = int(self._read(*pixel)), self.own and by_class
+        if value == 0:
+            return _Found(0, None, None, self)
+        known = scene.object_at(plane, value, pixel) if self.own else None
+        if known is not None and connected:
+            mask = (self._read(*known.patch.box.slices) == value) & known.patch.mask
+            corner = known.patch.box.top, known.patch.box.left
+            return _Found(value, Patch.of(mask, offset=corner), known, self)
+        box = _around(pixel, self.plane.shape)
+        inside = (pixel[0] - box.top, pixel[1] - box.left)
+        patch = region_of(self._read(*box.slices), inside, connected=connected)
+        moved = patch and Patch(patch.box.shift(box.top, box.left), patch.mask)
+        return _Found(value, moved, known, self)
+
+    def _read(self, rows: Any, columns: Any) -> npt.NDArray[Any]:
+        return np.asarray(self.data[self.plane.key(rows, columns)])
 
 
 class Objects:
@@ -70,6 +115,9 @@ class Objects:
         pairing, plane = owner.pairing, owner.displayed()
         if pairing is None or plane is None:
             return False
+        if pairing.scene.in_use and pairing.display.prediction is None:
+            self._finish_painted(pairing, plane)
+            return True
         done = self.written(pairing, plane)
         if done is None:
             return False
@@ -77,6 +125,13 @@ class Objects:
         pairing.step(scene, plane, (write,))
         self.accepted(pairing)
         return True
+
+    def _finish_painted(self, pairing: Pairing, plane: Plane) -> None:
+        """Go on to the next object: what the brush made of this one is in the labels already."""
+        value = pairing.scene.object_id
+        pairing.step(pairing.scene.used(value), plane)
+        self.accepted(pairing)
+        self._owner.state.message = f"Object {value} is what you painted."
 
     def written(self, pairing: Pairing, plane: Plane) -> tuple[Scene, LabelWrite] | None:
         """Write the shown mask, and return the scene after it; None where that can't be done."""
@@ -220,7 +275,7 @@ class Objects:
         row, column = click.pixel
         if not read_labels(layer, plane, Box(row, column, 1, 1)).any():
             return False
-        self.take_up(layer, plane, click.pixel)
+        self.take_up([layer], plane, click.pixel)
         if not click.positive:
             mark = pairing.new_mark(plane.position(click.y, click.x), positive=False)
             self._owner.answers.in_turn(lambda: self._add_mark(pairing, plane, mark))
@@ -237,51 +292,54 @@ class Objects:
         if pairing is None or plane is None:
             state.message = "Choose an image, and a 2D view of it, first."
             return
-        source = state.region_source or pairing.annotation
-        if source is None:
-            state.message = "There is no labels layer to take a region from."
-            return
         at = plane.locate(owner.pointed_at(pairing, plane, position))
         if at is None or not Click(*at).inside(plane.shape):
             state.message = "That is outside the image; point at a region on it."
             return
-        self.take_up(source, plane, Click(*at).pixel)
+        sources = self._sources(pairing, plane)
+        if sources:
+            self.take_up(sources, plane, Click(*at).pixel)
+        else:
+            state.message = (
+                self._elsewhere(pairing, plane) or "There is no labels layer to take a region from."
+            )
 
-    def take_up(self, source: Labels, plane: Plane, pixel: tuple[int, int]) -> None:
-        """Begin from the region of `source` that holds a pixel (row, column) of a plane."""
+    def take_up(self, sources: Sequence[Labels], plane: Plane, pixel: tuple[int, int]) -> None:
+        """Begin from the region that holds a pixel (row, column), of the first that has one.
+
+        Parameters
+        ----------
+        sources : sequence of Labels
+            They lie on the image pixel by pixel.
+        plane : Plane
+            Of the image.
+        pixel : (int, int)
+            Of the plane.
+        """
         owner, pairing = self._owner, self._owner.pairing
         assert pairing is not None
-        own = pairing.annotation is not None and source == pairing.annotation
-        there = self._plane_of(source, pairing, plane)
-        if there is None:
-            owner.state.message = (
-                f"The labels layer '{source.name}' does not lie on the image pixel by pixel; "
-                "choose one of the same size and place."
+        by_class, scene = owner.state.scheme == "classes", pairing.scene
+        looked_in = [
+            _Source(
+                layer,
+                layer.data[0] if layer.multiscale else layer.data,
+                there,
+                pairing.annotation is not None and layer == pairing.annotation,
             )
-            return
-        scene, connected = pairing.scene, own and owner.state.scheme == "classes"
-        data = source.data[0] if source.multiscale else source.data
+            for layer in sources
+            if (there := self._plane_of(layer, pairing, plane)) is not None
+        ]
 
         def work(_: Stop) -> _Found:
-            value = int(np.asarray(data[there.key(*pixel)]))
-            known = scene.object_at(plane, value, pixel) if own else None
-            if known is not None and connected:
-                labels = np.asarray(data[there.key(*known.patch.box.slices)])
-                corner = known.patch.box.top, known.patch.box.left
-                return _Found(
-                    value, Patch.of((labels == value) & known.patch.mask, offset=corner), known
-                )
-            box = _around(pixel, plane.shape)
-            labels = np.asarray(data[there.key(*box.slices)])
-            inside = (pixel[0] - box.top, pixel[1] - box.left)
-            patch = region_of(labels, inside, connected=connected)
-            return _Found(
-                value, patch and Patch(patch.box.shift(box.top, box.left), patch.mask), known
-            )
+            for source in looked_in:
+                found = source.region_at(pixel, scene, plane, by_class=by_class)
+                if found.patch:
+                    return found
+            return _Found(0, None, None, None)
 
         def done(found: _Found) -> None:
             if pairing is owner.pairing and plane == owner.displayed():
-                self._taken(pairing, plane, found, own=own)
+                self._taken(pairing, plane, found)
             owner.answers.go_on()
 
         def failed(error: Exception) -> None:
@@ -289,6 +347,29 @@ class Objects:
             owner.answers.go_on()
 
         owner.runner.submit("take_up", work, done, failed)
+
+    def _sources(self, pairing: Pairing, plane: Plane) -> list[Labels]:
+        """Return where regions are taken from: the annotation, the chosen layer, what is seen."""
+        owner = self._owner
+        shown = [layer for p in owner.pairings.values() for layer in p.display.layers()]
+        seen = [
+            unwrapped(layer)
+            for layer in reversed(list(owner.viewer.layers))
+            if isinstance(layer, Labels) and layer.visible and layer not in shown
+        ]
+        first = [pairing.annotation, owner.state.region_source]
+        every = dict.fromkeys(unwrapped(one) for one in (*first, *seen) if one is not None)
+        return [one for one in every if self._plane_of(one, pairing, plane) is not None]
+
+    def _elsewhere(self, pairing: Pairing, plane: Plane) -> str:
+        """Say that the chosen layer can't be a source, if that is so."""
+        source = self._owner.state.region_source
+        if source is None or self._plane_of(source, pairing, plane) is not None:
+            return ""
+        return (
+            f"The labels layer '{source.name}' does not lie on the image pixel by pixel; choose "
+            "one of the same size and place."
+        )
 
     def _plane_of(self, source: Labels, pairing: Pairing, plane: Plane) -> Plane | None:
         """Return the plane of a labels layer that lies on a plane of the image, if it does."""
@@ -298,11 +379,15 @@ class Objects:
             return None
         return there if drawn_alike(pairing.image, source, dims) else None
 
-    def _taken(self, pairing: Pairing, plane: Plane, found: _Found, *, own: bool) -> None:
+    def _taken(self, pairing: Pairing, plane: Plane, found: _Found) -> None:
         owner, value = self._owner, found.value
-        if not found.patch:
-            owner.state.message = "There is no region under the pointer; point at a labelled one."
+        if not found.patch or found.source is None:
+            owner.state.message = (
+                self._elsewhere(pairing, plane)
+                or "There is no region under the pointer; point at a labelled one."
+            )
             return
+        own = found.source.own
         scene = pairing.scene
         marks = found.known.marks if found.known is not None else ()
         # What was painted since is as the user wants it: clicks that say otherwise are of no use.
@@ -319,7 +404,10 @@ class Objects:
             draft = Draft(found.patch, marks, editing)
         pairing.step(scene.with_draft(plane, draft, marks), plane)
         owner.state.message = (
-            f"Correct object {value} with clicks, then accept it again." if own else ""
+            f"Correct object {value} with clicks, then accept it again."
+            if own
+            else f"Begun from region {value} of '{found.source.layer.name}'; correct it with "
+            "clicks, then accept it."
         )
         owner.request()
 

@@ -7,15 +7,19 @@ import weakref
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from napari.utils.colormaps import CyclicLabelColormap, label_colormap
+
 from napari_clickseg._napari.annotate.click_layers import ClickLayers
 from napari_clickseg._napari.annotate.display import Display
 from napari_clickseg._napari.annotate.scene import Entry, Scene, Timeline
 from napari_clickseg._napari.annotate.sessions import SessionMemory
+from napari_clickseg._napari.viewer.belonging import note_image
 from napari_clickseg._napari.viewer.layers import (
     TRANSFORMS,
     CompanionError,
     as_positions,
     check_companion,
+    click_limits,
     companion_shape,
     follow_transform,
     make_annotation,
@@ -97,10 +101,12 @@ class Pairing:
         self.timeline = Timeline()
         self.sessions = SessionMemory()
         self.earlier_classes: dict[str, int] | None = None
+        self._colours_before: Any = None  # of the annotation, when it was taken
         self.survey = f"survey {next(_count)}"
         self._reactions = reactions
         self._shape = companion_shape(image, channel_axis)
         self._made: list[Layer] = []
+        self._beside: list[Layer] = []  # that show the image in another way
         self._writing = False  # we change the annotation layer
         for name in TRANSFORMS:
             getattr(image.events, name).connect(self._follow)
@@ -152,10 +158,21 @@ class Pairing:
         """Whether the annotation layer holds a prediction that is looked through."""
         return self.annotation is not None and is_under_review(self.annotation)
 
+    @property
+    def colours_before(self) -> CyclicLabelColormap:
+        """What ids of no class look like in the annotation layer."""
+        before = self._colours_before
+        return before if isinstance(before, CyclicLabelColormap) else label_colormap()
+
+    def class_colours(self, state: AnnotateState) -> CyclicLabelColormap:
+        """Return what ids look like where each is a class."""
+        return self.display.class_colours(state)
+
     def layers(self) -> list[Layer]:
         """Return the layers of the pairing that are there."""
         found = [self.image, self.annotation, self.positive, self.negative]
-        return [layer for layer in found if layer is not None] + self.display.layers()
+        there = [layer for layer in found if layer is not None] + self.display.layers()
+        return there + [layer for layer in self._beside if layer in self.viewer.layers]
 
     def forget(self, layer: Layer) -> bool:
         """Let go of a layer that was removed; return whether it was one of ours."""
@@ -168,6 +185,10 @@ class Pairing:
         else:
             return self.display.forget(layer)
         return True
+
+    def leave_annotation(self) -> None:
+        """Let go of the annotation layer, so that another one is taken or made."""
+        self._let_annotation_go()
 
     def close(self) -> None:
         """Let go of all layers; they stay in the viewer."""
@@ -276,6 +297,8 @@ class Pairing:
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._relabelled)
         self.annotation = layer
+        self._colours_before = layer.colormap
+        note_image(layer, self.image)
 
     def _let_annotation_go(self) -> None:
         """Forget the layer and the objects in it; clicks that are not accepted stay."""
@@ -317,7 +340,7 @@ class Pairing:
         self.display.look(state)
         for points in (self.positive, self.negative):
             if points is not None:
-                points.canvas_size_limits = (state.click_size, state.click_size)
+                points.canvas_size_limits = click_limits(state.click_size)
 
     def show_probability(self, on: bool) -> None:
         """Add or remove the probability layer."""
@@ -327,7 +350,7 @@ class Pairing:
 
     def add_on_top(self, layer: Layer) -> None:
         """Put another layer into the viewer, without changing what is selected."""
-        self._added(layer)
+        self._beside.append(self._added(layer))
 
     # ---- the points layers
 
@@ -340,6 +363,7 @@ class Pairing:
             given or make_points(self.image, self.channel_axis, positive=positive, size=size)
         )
         self._clicks.hold(layer, positive)
+        note_image(layer, self.image, positive=positive)
         if given is None:
             self._made.append(layer)
         else:

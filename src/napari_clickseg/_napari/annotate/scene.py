@@ -126,6 +126,11 @@ class Scene:
             return draft.editing.value
         return self.object_id if draft.value is None else draft.value
 
+    @property
+    def in_use(self) -> bool:
+        """Whether there is something in the labels already with the id of a new object."""
+        return self.object_id < self.next_id
+
     def numbered_from(self, least: int) -> Scene:
         """Return the scene with new ids from `least` on, unless the user chose an id."""
         if least <= self.next_id:

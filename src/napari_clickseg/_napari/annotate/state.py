@@ -147,7 +147,7 @@ class AnnotateState:
     keep_clicked: bool = False
     shown: Shown = "fill"
     opacity: float = 0.5
-    click_size: int = 10
+    click_size: int = 8
     probability: bool = False
     contrast_from_layer: bool = False
     channel_axis: int | None = None

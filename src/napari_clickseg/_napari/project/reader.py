@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_warning
 
-from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE
+from napari_clickseg._napari.viewer.layers import (
+    CLICK_EDGE,
+    NEGATIVE,
+    POSITIVE,
+    click_breadth,
+    click_limits,
+)
 from napari_clickseg._napari.viewer.metadata import Origin, with_classes, with_empty
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, read_clicks
@@ -163,6 +169,7 @@ def _layers(
     notes = [_notes(entry, warnings) for entry in stack.entries]
     labels, empty = _labels(stack, warnings)
     metadata = with_classes(project.classes, _object_classes(notes)) | with_empty(empty)
+    metadata |= _origin(project, stack)  # whose labels they are
     meta = {"name": f"{stack.name} annotation", "metadata": metadata, **_colours(project.classes)}
     yield labels, {**meta, **common}, "labels"
     if any(each.clicks for each in notes):
@@ -278,9 +285,10 @@ def _clicks(
         "features": {"positive": positive, "object": objects},
         "face_color": [POSITIVE if each else NEGATIVE for each in positive],
         "symbol": ["disc" if each else "square" for each in positive],
-        "border_width": 0,
-        "size": max(1.0, max(stack.plane) / 100),
-        "canvas_size_limits": (8, 8),
+        "border_color": "white",
+        "border_width": CLICK_EDGE,
+        "size": click_breadth(max(stack.plane)),
+        "canvas_size_limits": click_limits(8),
     }
 
 

@@ -1,21 +1,37 @@
-"""The colours of classes and of ids."""
+"""The colours of classes and of ids: each object has a shade of its class's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import colorsys
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.utils.colormaps import CyclicLabelColormap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
+
     from napari_clickseg.data.classes import ProjectClasses
 
-__all__ = ["PALETTE", "class_colours", "colour_of", "colours_of", "label_colormap"]
+__all__ = [
+    "PALETTE",
+    "class_colours",
+    "colour_of",
+    "colours_of",
+    "label_colormap",
+    "object_colours",
+    "same_colours",
+    "shade",
+]
 
 # Okabe & Ito's colours, told apart by the colour-blind, without black.
 PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
 _MOST = 255
+_GOLDEN = 0.618034  # steps of it spread evenly, however many there are
+_LIGHTER, _HUE = 0.36, 0.07  # how far shades go apart, of 1
+_FEWEST, _SHADES = 64, 1 << 12  # objects with a colour of their own; beyond, colours come again
 
 
 def colour_of(identifier: int) -> str:
@@ -42,3 +58,57 @@ def label_colormap(colours: Sequence[str]) -> CyclicLabelColormap:
     A DirectLabelColormap would do, but has numba compile for seconds while the window is frozen.
     """
     return CyclicLabelColormap(colors=["transparent", *colours])
+
+
+def shade(colour: str, number: int) -> tuple[float, float, float, float]:
+    """Return one of the shades of a colour; neighbouring numbers are told apart easily.
+
+    Parameters
+    ----------
+    colour : str
+        ``#RRGGBB``.
+    number : int
+        From 1, which is the colour itself.
+
+    Returns
+    -------
+    (float, float, float, float)
+        Red, green, blue and alpha, 0 … 1.
+    """
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    if number <= 1:
+        return red, green, blue, 1.0
+    hue, light, full = colorsys.rgb_to_hls(red, green, blue)
+    step, turn = (number - 1) * _GOLDEN % 1 - 0.5, (number - 1) * _GOLDEN**2 % 1 - 0.5
+    light = min(0.85, max(0.25, light + _LIGHTER * step))
+    return (*colorsys.hls_to_rgb((hue + _HUE * turn) % 1, light, full), 1.0)
+
+
+def object_colours(
+    classes: Mapping[int, str], class_of: Mapping[int, int], others: Any
+) -> CyclicLabelColormap:
+    """Return a colormap in which objects have shades of their class's colour.
+
+    Parameters
+    ----------
+    classes : mapping of int to str
+        The colour ``#RRGGBB`` of each class.
+    class_of : mapping of int to int
+        The class of each object, by its id.
+    others : CyclicLabelColormap
+        Says what all else looks like.
+    """
+    last = max(class_of, default=0)
+    count = min(_SHADES, max(_FEWEST, 1 << (last + 1).bit_length()))
+    colours: npt.NDArray[Any] = np.array(others.map(np.arange(count)), float)
+    colours[0] = 0
+    for value, one in class_of.items():
+        if value < count and one in classes:
+            colours[value] = shade(classes[one], value)
+    return CyclicLabelColormap(colors=colours)
+
+
+def same_colours(first: Any, second: Any) -> bool:
+    """Whether two colormaps show every id alike."""
+    alike = type(first) is type(second) and isinstance(first, CyclicLabelColormap)
+    return bool(alike and np.array_equal(first.colors, second.colors))

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from napari.layers.base import Layer
 
 __all__ = [
+    "CLICK_EDGE",
     "NEGATIVE",
     "POSITIVE",
     "TRANSFORMS",
     "CompanionError",
     "as_positions",
     "check_companion",
+    "click_breadth",
+    "click_limits",
     "companion_shape",
     "companion_transform",
     "corner_shift",
@@ -43,6 +46,8 @@ __all__ = [
 
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 POSITIVE, NEGATIVE = "#2bd62b", "#ff3b30"  # colours of clicks
+CLICK_EDGE = 0.15  # of their size
+_LEAST_CLICK = 2.0  # screen pixels
 _LARGE = 8192 * 8192  # pixels of a plane from which on the annotation is kept as a pyramid
 _LONG = 1 << 30  # pixels of a stack from which on it is not kept as a plain array
 _CHUNK = 1024
@@ -233,21 +238,37 @@ def make_points(image: Image, channel_axis: int | None, *, positive: bool, size:
     """Make the points layer of one polarity; `size` is in screen pixels."""
     from napari.layers import Points
 
-    span = max(companion_shape(image, channel_axis))
+    broad = click_breadth(max(companion_shape(image, channel_axis)))
     layer = Points(
         ndim=image.ndim,
         name=f"{image.name} {'positive' if positive else 'negative'}",
-        # Told apart by shape as well as by colour. No border: on glyphs of limited size napari
-        # draws it many times too wide.
+        # Told apart by shape as well as by colour.
         face_color=POSITIVE if positive else NEGATIVE,
-        border_width=0,
+        border_color="white",
+        border_width=CLICK_EDGE,
         symbol="disc" if positive else "square",
-        size=max(1.0, span / 100),
-        canvas_size_limits=(size, size),
+        size=broad,
+        canvas_size_limits=click_limits(size),
         **companion_transform(image, channel_axis),
     )
-    layer.current_size = max(1.0, span / 100)
+    layer.current_size = broad
     return layer
+
+
+def click_breadth(span: float) -> float:
+    """Return how broad clicks are on an image of a length, in data pixels.
+
+    That is more than they are shown with unless one zooms far out: see `click_limits`.
+    """
+    return max(3.0, span / 40)
+
+
+def click_limits(size: float) -> tuple[float, float]:
+    """Return a points layer's `canvas_size_limits` for clicks that are `size` screen pixels broad.
+
+    The lower limit is not `size`: napari makes the edges of points at least half as wide as it.
+    """
+    return min(_LEAST_CLICK, size), size
 
 
 def check_companion(layer: Layer, image: Image, channel_axis: int | None) -> None:

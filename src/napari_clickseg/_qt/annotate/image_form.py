@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Points
 
+from napari_clickseg._napari.viewer.belonging import clicks_of
 from napari_clickseg._qt.parts.controls import button, choice, form, timer
 from napari_clickseg._qt.parts.layer_choice import LayerChoice
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageForm", "LayersForm"]
 
+_ASK = object()  # stands for labels that the user has yet to choose
 _CHANNEL_NAMES = {"c", "ch", "channel", "channels"}
 
 
@@ -29,6 +31,8 @@ class ImageForm:
 
     def __init__(self, desk: Desk) -> None:
         self._desk, self._state = desk, desk.state
+        self._asked = False  # which labels belong to the image is for the user to say
+        self._picked: tuple[Any, Any] | None = None  # what the user said, and of which image
         self.image = LayerChoice(
             desk.viewer,
             Image,
@@ -42,15 +46,27 @@ class ImageForm:
             "'none' for a stack of planes or time points.",
             self._axes,
         )
+        self.labels = LayerChoice(
+            desk.viewer,
+            Labels,
+            "Labels",
+            "The labels layer that accepted objects are written into: a new one, or one that "
+            "belongs to the image and is gone on with, ids and classes included.",
+            wanted=self._may_be_written,
+            first=self._first_labels,
+        )
         self.start = button(
             "Annotate this image",
-            "Makes the layers for annotating it: labels, positive and negative clicks, and the "
-            "prediction. An image that has them already is returned to.",
+            "Makes the layers for annotating it: positive and negative clicks, the prediction, "
+            "and labels where none are chosen. An image that has them already is returned to.",
             self.adopt,
         )
-        self.widget = form(self.image.box, self.channels, self.start)
+        self.widget = form(self.image.box, self.channels, self.labels.box, self.start)
         self._later = timer(self.widget.native, self._follow_active, 0, once=True)
+        self._later_labels = timer(self.widget.native, self._show_labels, 0, once=True)
         self.image.box.changed.connect(self._image_chosen, max_args=0)
+        self.image.box.changed.connect(self._bring, max_args=0)
+        self.labels.box.changed.connect(self._labels_picked, max_args=0)
         self.channels.changed.connect(self._axis_chosen, max_args=0)
         desk.viewer.layers.selection.events.active.connect(self._active_changed)
         self._follow_active()
@@ -59,23 +75,75 @@ class ImageForm:
             self._show_start, "image", "annotation", "positive", "negative", "prediction"
         )
         desk.ties.show(self._show_annotated, "image")
+        desk.ties.show(self._show_labels, "annotation")
         desk.ties.show(self.image.refresh_soon, "image", "probability")
+        events = desk.viewer.layers.events
+        for event in (events.inserted, events.removed, events.renamed):
+            event.connect(self._layers_changed)
 
     def release(self) -> None:
         """Stop watching the viewer."""
         self.image.release()
+        self.labels.release()
         self._desk.viewer.layers.selection.events.active.disconnect(self._active_changed)
+        events = self._desk.viewer.layers.events
+        for event in (events.inserted, events.removed, events.renamed):
+            event.disconnect(self._layers_changed)
 
     def adopt(self, **layers: Any) -> None:
         """Annotate the chosen image, with the given layers where there are any."""
-        image = self.image.layer
+        image, chosen = self.image.layer, self.labels.layer
         if image is None:
+            return
+        if chosen is _ASK:
+            self._desk.controller.set_up(image)  # which asks
             return
         before = self._state.channel_axis
         self._set_axis(self.channels.value)
-        self._desk.controller.adopt(image, **layers)
+        for positive in (True, False):
+            found = clicks_of(image, self._desk.viewer.layers, positive=positive)
+            layers.setdefault("positive" if positive else "negative", found)
+        self._desk.controller.adopt(image, annotation=chosen, afresh=chosen is None, **layers)
         if self._state.image != image:  # it could not be used, and the message says why
             self._set_axis(before)
+
+    def _bring(self) -> None:
+        """Show the image that was chosen; clicks go to it, or to none until it is set up."""
+        if self.image.layer is not None:
+            self._desk.controller.choose(self.image.layer)
+
+    def _labels_picked(self) -> None:
+        self._picked = self.image.layer, self.labels.layer
+        self._show_start()
+
+    def _may_be_written(self, layer: Layer) -> bool:
+        companion = self._desk.is_companion(layer)
+        pairings = self._desk.controller.pairings.values()
+        return not companion or any(layer == pairing.annotation for pairing in pairings)
+
+    def _first_labels(self) -> list[tuple[str, Any]]:
+        return [("choose …", _ASK)] * self._asked + [("a new layer", None)]
+
+    def _layers_changed(self, _: object = None) -> None:
+        self._later_labels.start()  # when it is known what a new layer is for
+
+    def _show_labels(self) -> None:
+        """Offer the labels that clearly belong to the image; where none do, the user chooses."""
+        image = self.image.layer
+        wanted: Any = None
+        self._asked = False
+        if image is not None and image == self._state.image:
+            wanted, self._picked = self._state.annotation, None
+        elif image is not None:
+            found = self._desk.controller.images.belonging(image)
+            self._asked = bool(found.possible)
+            wanted = _ASK if self._asked else found.labels
+            if self._picked is not None and self._picked[0] == image:
+                wanted = self._picked[1]
+        with self.labels.box.changed.blocked():
+            self.labels.refresh()
+            self.labels.layer = wanted
+        self._show_start()
 
     def _axes(self, _: object) -> list[tuple[str, Any]]:
         image = self.image.layer
@@ -100,7 +168,7 @@ class ImageForm:
             self.channels.reset_choices()
             self.channels.value = self._likely_axis(image)
         self._show_channels()
-        self._show_start()
+        self._show_labels()
 
     def _likely_axis(self, image: Any) -> int | None:
         if image is None:
@@ -126,7 +194,8 @@ class ImageForm:
             self._state.channel_axis = axis
 
     def _show_channels(self) -> None:
-        self.channels.visible = len(self.channels.choices) > 1
+        # Its place is kept: what is below must not move when another image is chosen.
+        self.channels.enabled = len(self.channels.choices) > 1
 
     def _active_changed(self, _: object = None) -> None:
         self._later.start()  # when it is known whether a new layer is a companion
@@ -146,6 +215,7 @@ class ImageForm:
         state, chosen = self._state, self.image.layer
         there = (state.annotation, state.positive, state.negative, state.prediction)
         set_up = chosen is not None and chosen == state.image and None not in there
+        set_up = set_up and self.labels.layer == state.annotation
         self.start.enabled = chosen is not None and not set_up
 
 
@@ -162,14 +232,6 @@ class LayersForm:
     def __init__(self, desk: Desk, images: ImageForm) -> None:
         self._desk, self._state, self._images = desk, desk.state, images
         new = "make a new one"
-        self.annotation = LayerChoice(
-            desk.viewer,
-            Labels,
-            "Annotation",
-            "The labels layer that accepted objects are written into.",
-            wanted=self._not_a_prediction,
-            none=new,
-        )
         self.positive = LayerChoice(
             desk.viewer, Points, "Positive", "The points layer of positive clicks.", none=new
         )
@@ -178,14 +240,10 @@ class LayersForm:
         )
         self.use = button(
             "Use these layers",
-            "Annotates the image above with the layers chosen here.",
+            "Annotates the image with the labels chosen above and the points chosen here.",
             self._adopt,
         )
-        self._choices = {
-            "annotation": self.annotation,
-            "positive": self.positive,
-            "negative": self.negative,
-        }
+        self._choices = {"positive": self.positive, "negative": self.negative}
         boxes = [each.box for each in self._choices.values()]
         self.widget = form(*boxes, self.use)
         desk.ties.show(self._show_layers, *self._choices)
@@ -196,11 +254,6 @@ class LayersForm:
         """Stop watching the viewer."""
         for each in self._choices.values():
             each.release()
-
-    def _not_a_prediction(self, layer: Layer) -> bool:
-        companion = self._desk.is_companion(layer)
-        pairings = self._desk.controller.pairings.values()
-        return not companion or any(layer == pairing.annotation for pairing in pairings)
 
     def _adopt(self) -> None:
         self._images.adopt(**{name: each.layer for name, each in self._choices.items()})

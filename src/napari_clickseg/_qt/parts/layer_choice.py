@@ -27,6 +27,8 @@ class LayerChoice:
         ``wanted(layer)`` says whether a layer is offered.
     none : str, optional
         Text of the choice of no layer; without it there is none.
+    first : callable, optional
+        Returns what is offered before the layers, each as (text, value), in place of `none`.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class LayerChoice:
         *,
         wanted: Callable[[Layer], bool] = lambda _: True,
         none: str | None = None,
+        first: Callable[[], list[tuple[str, Any]]] | None = None,
     ) -> None:
-        self._viewer, self._kind, self._wanted, self._none = viewer, kind, wanted, none
+        self._first = first or (lambda: [] if none is None else [(none, None)])
+        self._viewer, self._kind, self._wanted = viewer, kind, wanted
         self.box = choice(label, tip, self._choices)
         # Later, once for many changes, and when it is known what a new layer is for.
         self._later = timer(self.box.native, self.refresh, 0, once=True)
@@ -54,7 +58,7 @@ class LayerChoice:
         return self.box.value
 
     @layer.setter
-    def layer(self, layer: Layer | None) -> None:
+    def layer(self, layer: Any) -> None:
         if layer in self.box.choices and self.box.value != layer:
             self.box.value = layer
 
@@ -82,4 +86,4 @@ class LayerChoice:
             for layer in self._viewer.layers
             if isinstance(layer, self._kind) and self._wanted(layer)
         ]
-        return found if self._none is None else [(self._none, None), *found]
+        return [*self._first(), *found]

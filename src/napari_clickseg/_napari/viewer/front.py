@@ -1,0 +1,91 @@
+"""Which image is in front: what the user clicks on has to be what the user sees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+
+from napari_clickseg._napari.viewer.layers import data_under
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from napari.components import ViewerModel
+    from napari.layers.base import Layer
+
+__all__ = ["Front"]
+
+_COVERING = ("opaque", "translucent", "translucent_no_depth")  # the others add to what is below
+_SOLID = 0.5  # opacity above which what is below can't be made out
+
+
+class Front:
+    """Brings an image with its layers to the front, and knows which one is.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._hidden: list[Layer] = []  # by us
+
+    def bring(self, own: Collection[Layer], others: Collection[Layer]) -> None:
+        """Show an image and its layers, hide those of other images until they are brought.
+
+        Images of nobody that cover the image go below it.
+
+        Parameters
+        ----------
+        own : collection of Layer
+            An image and what goes with it, the image first.
+        others : collection of Layer
+            What goes with other images, and these.
+        """
+        for layer in others:
+            if layer.visible and layer not in own and layer in self._viewer.layers:
+                layer.visible = False
+                self._hidden.append(layer)
+        self._show([layer for layer in self._hidden if layer in own])
+        image = next(iter(own))
+        if image in self._viewer.layers:
+            self._lower_what_covers(image, own)
+
+    def restore(self, layers: Collection[Layer] | None = None) -> None:
+        """Show layers that were hidden here; all of them by default."""
+        hidden = self._hidden if layers is None else [x for x in self._hidden if x in layers]
+        self._show(list(hidden))
+
+    def seen_at(self, position: Sequence[float], own: Collection[Layer]) -> Image | None:
+        """Return the image that is seen at a world position, unless it is one of one's own."""
+        for layer in reversed(list(self._viewer.layers)):
+            if layer in own and isinstance(layer, Image) and self._covers(layer, position):
+                return None
+            if isinstance(layer, Image) and _solid(layer) and self._covers(layer, position):
+                return layer
+        return None
+
+    def _show(self, layers: Sequence[Layer]) -> None:
+        self._hidden = [layer for layer in self._hidden if layer not in layers]
+        for layer in layers:
+            if layer in self._viewer.layers:
+                layer.visible = True
+
+    def _lower_what_covers(self, image: Layer, own: Collection[Layer]) -> None:
+        layers = self._viewer.layers
+        above = list(layers)[layers.index(image) + 1 :]
+        for layer in above:
+            if isinstance(layer, Image) and layer not in own and _solid(layer):
+                layers.move(layers.index(layer), layers.index(image))
+
+    def _covers(self, layer: Image, position: Sequence[float]) -> bool:
+        at = np.round(data_under(layer, self._viewer.dims, position))
+        data: Any = layer.data[0] if layer.multiscale else layer.data
+        return bool(((at >= 0) & (at < np.asarray(data.shape[: layer.ndim]))).all())
+
+
+def _solid(layer: Image) -> bool:
+    return bool(layer.visible and layer.opacity > _SOLID and str(layer.blending) in _COVERING)
