@@ -179,7 +179,7 @@ def test_after_typing_the_keyboard_goes_back_to_the_image(
     viewer, widget = annotating(show=True)
     state, keys = widget.desk.state, Keyboard(viewer, widget, qtbot)
     _unfold(widget, qtbot)
-    number, name = widget.objects.number.native, widget.rules.classes.rows[0].name.native
+    number, name = widget.objects.number.native, widget.classes.rows[0].name.native
     for control, text in ((number, "37"), (name, "wing")):
         QTest.mouseClick(control, LEFT, pos=control.rect().center())
         control.setFocus()

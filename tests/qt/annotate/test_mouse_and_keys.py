@@ -155,9 +155,9 @@ def test_keys_go_on_working_after_a_press_on_a_button_of_the_dock(
 
 def test_typing_a_class_name_is_not_taken_for_keys(annotating: Open, qtbot: Any) -> None:
     _, widget = annotating(show=True)
-    widget.folds["Rules"].expand(animate=False)
+    widget.folds["Classes"].expand(animate=False)
     qtbot.wait(50)
-    edit = widget.rules.classes.rows[0].name.native
+    edit = widget.classes.rows[0].name.native
     assert isinstance(edit, QLineEdit)
     edit.setFocus()
     edit.selectAll()

@@ -136,8 +136,8 @@ def test_open_layers_can_be_picked(open_annotate: Open, spots: np.ndarray, qtbot
     viewer, widget = open_annotate()
     viewer.add_image(spots)
     labels = viewer.add_labels(np.zeros(spots.shape, int), name="mine")
-    qtbot.waitUntil(lambda: labels in widget.layers.annotation.box.choices)
-    widget.layers.annotation.layer = labels
+    qtbot.waitUntil(lambda: labels in widget.images.labels.box.choices)
+    widget.images.labels.layer = labels
     widget.layers.use.native.click()
     assert widget.desk.state.annotation == labels
 

@@ -138,7 +138,10 @@ class PreviewLayers:
             self.remove()
         if len(self._layers) < len(_NAMES):
             self._add(found)
-            return len(self._layers) == len(_NAMES)
+            if len(self._layers) < len(_NAMES):
+                return False
+            self._viewer.fit_to_view(layers=self._layers)  # they lie beside what is looked at
+            return True
         data = (found.image, found.truth, found.prediction)
         for layer, part in zip(self._layers, data, strict=True):
             layer.data[...] = part

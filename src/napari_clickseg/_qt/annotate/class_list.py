@@ -21,7 +21,7 @@ _SWATCH = 14  # pixels
 
 
 class ClassList:
-    """A line for each class, and a button for one more.
+    """A line for each class: its id in its colour, its name, and a button to remove it.
 
     Parameters
     ----------
@@ -32,16 +32,8 @@ class ClassList:
         self._desk, self._state = desk, desk.state
         self.rows: list[_ClassRow] = []
         self._box: Container[Any] = form(labels=False)
-        self.add = button("Add a class", "Adds a class with the next free id.", self._add)
-        self.widget = form(self._box, self.add, labels=False)
+        self.widget = self._box
         desk.ties.show(self._show, "classes")
-
-    def _add(self) -> None:
-        names = {spec.name for spec in self._state.classes}
-        number = len(names) + 1
-        while f"class {number}" in names:
-            number += 1
-        self._desk.controller.add_class(f"class {number}")
 
     def _show(self) -> None:
         classes = self._state.classes

@@ -42,7 +42,12 @@ class StatusLine(QWidget):
         desk.ties.show(self._show_busy, "busy", "model_status")
 
     def _show_text(self) -> None:
-        self.text.value = breakable(self._state.model_text or "No model is loaded.")
+        state = self._state
+        text = state.model_text or "No model is loaded."
+        self.text.native.setToolTip(text)
+        # One line: why there is no model is said below, where there is room.
+        failed = state.model_status == "failed"
+        self.text.value = "There is no model." if failed else breakable(text)
 
     def _show_busy(self) -> None:
         self.mark.set_busy(self._state.busy or self._state.model_status == "loading")

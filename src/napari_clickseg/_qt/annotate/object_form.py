@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import SpinBox
 
 from napari_clickseg._napari.viewer.actions import Action
-from napari_clickseg._qt.parts.controls import action_button, choice, form, key_text, note, row
+from napari_clickseg._qt.parts.controls import (
+    action_button,
+    button,
+    choice,
+    form,
+    key_text,
+    note,
+    row,
+)
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.state import AnnotateState
@@ -25,10 +33,10 @@ class ObjectForm:
     """
 
     def __init__(self, desk: Desk) -> None:
-        self._state = desk.state
+        self._state, self._controller = desk.state, desk.controller
         do = desk.controller.do
         self.tool = action_button(Action.TOOL, do, text="Click", toggles=True)
-        self.swap = action_button(Action.SWAP, do, text="Swap", toggles=True)
+        self.swap = action_button(Action.SWAP, do, text="Swap ± buttons", toggles=True)
         self.number = SpinBox(
             label="Object",
             min=1,
@@ -40,16 +48,18 @@ class ObjectForm:
             f"The class of this object.\nKey for the next one: {key_text(Action.NEXT_CLASS)}",
             self._classes,
         )
+        self.add = button("Add a class", "Adds a class with the next free id.", self._add)
         self.accept = action_button(Action.ACCEPT, do)
         self.skip = action_button(Action.SKIP, do)
         self.clear = action_button(Action.CLEAR, do)
         self.undo = action_button(Action.UNDO, do)
         self.redo = action_button(Action.REDO, do)
         self.delete = action_button(Action.DELETE, do)
-        self.counts = note("Clicks on this object, and objects accepted on this image.")
+        self.counts = note("Clicks on this object, and objects accepted on this image.", lines=2)
         self.widget = form(
             row(self.tool, self.swap),
             form(self.number, self.kind),
+            self.add,
             row(self.accept, self.skip, self.clear),
             row(self.undo, self.redo),
             self.delete,
@@ -83,8 +93,14 @@ class ObjectForm:
         with self.kind.changed.blocked():
             self.kind.reset_choices()
             self.kind.value = min(state.class_index, len(state.classes) - 1)
-        self.kind.visible = state.scheme == "classes" or len(state.classes) > 1
-        self.number.visible = state.scheme == "instances"
+        self.number.enabled = state.scheme == "instances"
+
+    def _add(self) -> None:
+        names = {spec.name for spec in self._state.classes}
+        number = len(names) + 1
+        while f"class {number}" in names:
+            number += 1
+        self._controller.add_class(f"class {number}")
 
     def _choose_kind(self, index: int | None) -> None:
         if index is not None:
@@ -95,8 +111,8 @@ class ObjectForm:
         self.redo.enabled = self._state.can_redo
 
     def _show_begun(self) -> None:
-        for button in (self.accept, self.skip, self.clear):
-            button.enabled = self._state.begun
+        for each in (self.accept, self.skip, self.clear):
+            each.enabled = self._state.begun
 
     def _show_editing(self) -> None:
         self.delete.enabled = self._state.editing

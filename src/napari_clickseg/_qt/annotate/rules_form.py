@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 
 from napari_clickseg._napari.viewer.actions import Action
-from napari_clickseg._qt.annotate.class_list import ClassList
 from napari_clickseg._qt.parts.controls import choice, form, key_text
 from napari_clickseg._qt.parts.layer_choice import LayerChoice
 
@@ -55,10 +54,7 @@ class RulesForm:
             wanted=self._is_source,
             none="annotation layer",
         )
-        self.classes = ClassList(desk)
-        self.widget = form(
-            form(self.rule, self.source.box, self.scheme), self.classes.widget, labels=False
-        )
+        self.widget = form(self.rule, self.source.box, self.scheme)
         desk.ties.tie(self.rule, "rule")
         desk.ties.tie(self.scheme, "scheme")
         desk.ties.show(self._show_source, "region_source", "annotation", "prediction")

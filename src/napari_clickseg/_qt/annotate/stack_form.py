@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from magicgui.widgets import ProgressBar, SpinBox
 
 from napari_clickseg._napari.viewer.actions import Action
-from napari_clickseg._qt.parts.controls import action_button, button, form, note, row
+from napari_clickseg._qt.parts.controls import action_button, button, form, keep_place, note, row
 
 if TYPE_CHECKING:
     from napari_clickseg._qt.annotate.form_context import Desk
@@ -39,6 +39,7 @@ class StackForm:
             "Cancel", "Stops; what was accepted so far stays.", desk.controller.cancel
         )
         self.running = row(self.bar, self.cancel)
+        keep_place(self.running.native)
         self.widget = form(
             self.position, self.next, form(self.last), self.run, self.running, labels=False
         )

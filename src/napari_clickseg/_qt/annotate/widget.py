@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_clickseg._qt.annotate.class_list import ClassList
 from napari_clickseg._qt.annotate.form_context import Desk
 from napari_clickseg._qt.annotate.image_form import ImageForm, LayersForm
 from napari_clickseg._qt.annotate.lease import lease
@@ -65,6 +66,7 @@ class AnnotateWidget(Dock):
         self.layers = LayersForm(desk, self.images)
         self.objects = ObjectForm(desk)
         self.look_form, self.mask_form = LookForm(desk), MaskForm(desk)
+        self.classes = ClassList(desk)
         self.rules = RulesForm(desk)
         self.stack = StackForm(desk)
         self.message = note("What to do next, or what went wrong.", lines=2)
@@ -73,19 +75,21 @@ class AnnotateWidget(Dock):
             "Layers": Fold(
                 "Layers", self.layers.widget.native, "Use layers that are open already."
             ),
+            "Classes": Fold(
+                "Classes", self.classes.widget.native, "Names and colours of the classes."
+            ),
             "Look": Fold("Look", self.look_form.widget.native, "How the prediction is drawn."),
             "Mask": Fold("Mask", self.mask_form.widget.native, "From probability to mask."),
-            "Rules": Fold(
-                "Rules", self.rules.widget.native, "Overlap, ids, classes, and where to start."
-            ),
+            "Rules": Fold("Rules", self.rules.widget.native, "Overlap, ids, and where to start."),
             "Stack": Fold("Stack", self.stack.widget.native, "Going from plane to plane."),
         }
 
     def _lay_out(self) -> None:
+        self.folds["Classes"].expand(animate=False)
         folds = self.folds
         self._working = [
             self.objects.widget.native,
-            *(folds[name] for name in ("Look", "Mask", "Rules", "Stack")),
+            *(folds[name] for name in ("Classes", "Look", "Mask", "Rules", "Stack")),
         ]
         self.fill(
             self.status,
@@ -93,8 +97,8 @@ class AnnotateWidget(Dock):
             self.images.widget.native,
             folds["Layers"],
             self.objects.widget.native,
-            self.message.native,
             *self._working[1:],
+            foot=self.message.native,
         )
 
     def _show_ready(self) -> None:

@@ -32,12 +32,15 @@ __all__ = [
     "button",
     "choice",
     "form",
+    "keep_place",
     "key_text",
     "note",
+    "reserve_lines",
     "row",
     "timer",
 ]
 
+_LINES = "clickseg-lines"  # property of a label: how many lines have their room
 _LONG_WORD = re.compile(r"\S{25,}")
 
 
@@ -164,7 +167,27 @@ def note(tip: str, lines: int = 1) -> Label:
     native.setWordWrap(True)
     native.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
     native.setMinimumHeight(lines * native.fontMetrics().lineSpacing())
+    native.setProperty(_LINES, lines)
     return made
+
+
+def reserve_lines(root: QWidget) -> None:
+    """Keep the room for all notes' lines within `root`; needs the theme's font and margins."""
+    for label in root.findChildren(QLabel):
+        lines = label.property(_LINES)
+        if lines:
+            text, wide = label.text(), max(label.width(), 200)
+            label.ensurePolished()
+            label.setText("\n".join("x" * lines))
+            label.setMinimumHeight(label.heightForWidth(wide))
+            label.setText(text)
+
+
+def keep_place(widget: QWidget) -> None:
+    """Leave the room of a widget free while it is hidden: what is below stays where it is."""
+    policy = widget.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    widget.setSizePolicy(policy)
 
 
 def align_labels(root: QWidget) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QMainWindow,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_clickseg._qt.parts.canvas import CurrentContext
-from napari_clickseg._qt.parts.controls import align_labels
+from napari_clickseg._qt.parts.controls import align_labels, reserve_lines
 from napari_clickseg._qt.parts.manners import teach
 
 if TYPE_CHECKING:
@@ -16,7 +24,24 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QShowEvent
 
-__all__ = ["Dock"]
+__all__ = ["Dock", "dock_of"]
+
+
+class _Scroll(QScrollArea):
+    """Keeps the room of its bar free: what is beside it stays where it is when it comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        bar = self.verticalScrollBar()
+        assert bar is not None
+        bar.rangeChanged.connect(lambda *_: self.keep_room())
+
+    def keep_room(self) -> None:
+        """Leave as much room as the bar takes, while it is not there."""
+        bar = self.verticalScrollBar()
+        assert bar is not None
+        there = bar.maximum() > bar.minimum()
+        self.setViewportMargins(0, 0, 0 if there else bar.sizeHint().width(), 0)
 
 
 class Dock(QWidget):
@@ -31,10 +56,11 @@ class Dock(QWidget):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
-        self._scroll = QScrollArea()
+        self._scroll = _Scroll()
         # Else it takes the keyboard at every click on something that does not want it.
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._context = CurrentContext(viewer)
+        self._joined = False
         self._ends: list[Callable[[], object]] = []
         ends, context = self._ends, self._context
 
@@ -46,8 +72,24 @@ class Dock(QWidget):
         self._end = end  # which must not hold the widget: that is half gone by then
         self.destroyed.connect(end)
 
-    def fill(self, *parts: QWidget, stretching: QWidget | None = None) -> None:
-        """Put parts below one another; one of them may take all the room that is left."""
+    def fill(
+        self,
+        *parts: QWidget,
+        stretching: QWidget | None = None,
+        foot: QWidget | None = None,
+    ) -> None:
+        """Put parts below one another.
+
+        Parameters
+        ----------
+        *parts : QWidget
+            They scroll.
+        stretching : QWidget, optional
+            The one of them that takes all the room that is left.
+        foot : QWidget, optional
+            Stays in sight at the bottom. It may grow and shrink, as the last message does: that
+            moves nothing above it.
+        """
         content = QWidget()
         column = QVBoxLayout(content)
         column.setSpacing(8)
@@ -61,7 +103,20 @@ class Dock(QWidget):
         self._scroll.setWidget(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._scroll)
+        layout.setSpacing(0)
+        layout.addWidget(self._scroll, 1)
+        if foot is not None:
+            layout.addLayout(self._footer(foot, column))
+
+    def _footer(self, foot: QWidget, column: QVBoxLayout) -> QVBoxLayout:
+        around = column.contentsMargins()
+        made = QVBoxLayout()
+        made.setContentsMargins(around.left(), 4, around.right(), around.bottom())
+        line = QFrame()
+        line.setFrameShape(QFrame.Shape.HLine)
+        made.addWidget(line)
+        made.addWidget(foot)
+        return made
 
     def at_end(self, *acts: Callable[[], object]) -> None:
         """Have functions called, once and in order, when the widget ends, whichever way."""
@@ -71,9 +126,11 @@ class Dock(QWidget):
         """Line up all labels, leave room for what can't be narrower, and teach all manners."""
         teach(self)
         align_labels(self)
+        reserve_lines(self)
         content, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
         assert content is not None and bar is not None
         self._scroll.setMinimumWidth(content.minimumSizeHint().width() + bar.sizeHint().width())
+        self._scroll.keep_room()
 
     def taken_out(self) -> None:
         """End, as napari has taken the widget out of its dock."""
@@ -91,13 +148,42 @@ class Dock(QWidget):
         super().showEvent(a0)
         self._context.find(self)
         self.fit()
+        if not self._joined:
+            self._joined = True
+            QTimer.singleShot(0, self._join)
 
     def sizeHint(self) -> QSize:
         """Return a size that shows the form without scrolling, its groups folded."""
         content = self._scroll.widget()
         assert content is not None
-        return content.sizeHint().expandedTo(QSize(*self.least))
+        foot = self.layout()
+        more = foot.sizeHint().height() - self._scroll.sizeHint().height() if foot else 0
+        wanted = content.sizeHint() + QSize(0, max(0, more))
+        return wanted.expandedTo(QSize(*self.least))
+
+    def _join(self) -> None:
+        """Become a tab of the plugin's other widgets, where they are docked in the same place."""
+        with suppress(RuntimeError):  # the widget is gone already
+            dock = dock_of(self)
+            window = dock.parentWidget() if dock is not None else None
+            if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
+                return
+            area = window.dockWidgetArea(dock)
+            for other in window.findChildren(QDockWidget):
+                there = window.dockWidgetArea(other) == area and not other.isFloating()
+                if other is not dock and there and other.findChild(Dock) is not None:
+                    window.tabifyDockWidget(other, dock)
+                    dock.raise_()
+                    return
 
     def _look_if_taken_out(self) -> None:
         if self.parent() is None:
             self.taken_out()
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """Return what a widget is docked in, if it is."""
+    around: QWidget | None = widget
+    while around is not None and not isinstance(around, QDockWidget):
+        around = around.parentWidget()
+    return around

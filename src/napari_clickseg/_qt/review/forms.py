@@ -8,7 +8,15 @@ from magicgui.widgets import CheckBox
 from qtpy.QtWidgets import QFileDialog, QProgressBar, QVBoxLayout, QWidget
 
 from napari_clickseg._napari.review.text import counts_text, predicting_text, project_names
-from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row
+from napari_clickseg._qt.parts.controls import (
+    breakable,
+    button,
+    choice,
+    form,
+    keep_place,
+    note,
+    row,
+)
 
 if TYPE_CHECKING:
     from napari_clickseg._qt.review.form_context import ReviewDesk
@@ -34,7 +42,7 @@ class ProjectForm:
             "Listed are projects that are open, were used or were trained on.",
             self._projects,
         )
-        self.counts = note("What became of the project's images; each counts once.")
+        self.counts = note("What became of the project's images; each counts once.", lines=2)
         self.widget = form(form(self.project), self.counts, labels=False)
         self.project.changed.connect(self._choose)
         desk.ties.show(self._show_projects, "projects", "project")
@@ -54,9 +62,7 @@ class ProjectForm:
         self.project.native.setToolTip(self._state.project or self.project.tooltip)
 
     def _show_counts(self) -> None:
-        text = counts_text(self._state.counts)
-        self.counts.value = text
-        self.counts.visible = bool(text)
+        self.counts.value = counts_text(self._state.counts)
 
     def _choose(self, project: object) -> None:
         if project is _OTHER:
@@ -100,11 +106,12 @@ class PredictForm(QWidget):
             "Ends after the image that is being predicted. What is done is kept.",
             self._controller.stop,
         )
-        self.status = note("How far predicting is.")
+        self.status = note("How far predicting is.", lines=3)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
         self.bar.setToolTip("The share of the images that is predicted.")
+        keep_place(self.bar)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -158,7 +165,6 @@ class PredictForm(QWidget):
                 "task than “click”."
             )
         self.status.value = breakable(text)
-        self.status.visible = bool(text)
         self.bar.setRange(0, max(1, now.total))
         self.bar.setValue(now.done)
         self.bar.setVisible(now.alive)

@@ -79,11 +79,11 @@ class ReviewWidget(Dock):
         self.fill(
             self.project.widget.native,
             self.predict,
+            self.buttons.native,  # above what comes, goes and stretches: they are pressed unseen
             self.queue,
-            self.buttons.native,
-            self.message.native,
             self.correct,
             stretching=self.queue,
+            foot=self.message.native,
         )
         self._ties.show(self._show_message, "message", "busy")
         self._ties.show(self._show_actions, "project", "current", "queue", "busy")
@@ -115,7 +115,10 @@ class ReviewWidget(Dock):
         self.back = action_button(Action.PREVIOUS_IMAGE, do)
         self.accept = action_button(Action.ACCEPT_IMAGE, do)
         self.reject = action_button(Action.REJECT_IMAGE, do)
-        self.buttons = form(row(self.next, self.back), row(self.accept, self.reject), labels=False)
+        self.again = action_button(Action.TAKE_BACK, do)
+        self.buttons = form(
+            row(self.next, self.back), row(self.accept, self.reject), self.again, labels=False
+        )
         self.message = note("What to do next, or what went wrong.", lines=2)
         self._correcting = QWidget()
         self._column = QVBoxLayout(self._correcting)
@@ -142,8 +145,8 @@ class ReviewWidget(Dock):
             for part in (
                 self.status,
                 self.objects.widget.native,
-                self.hint.native,
                 self.more.native,
+                self.hint.native,
             ):
                 self._column.addWidget(part)
             self.fit()
@@ -151,7 +154,9 @@ class ReviewWidget(Dock):
         return self._lease.controller
 
     def _open_annotate(self) -> None:
-        self._viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate", tabify=True)
+        dock, _ = self._viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
+        dock.show()
+        dock.raise_()
 
     def _show_message(self) -> None:
         state = self.desk.state
@@ -164,7 +169,7 @@ class ReviewWidget(Dock):
 
     def _show_actions(self) -> None:
         state = self.desk.state
-        for each in (self.next, self.back):
+        for each in (self.next, self.back, self.again):
             each.enabled = bool(state.project)
         for each in (self.accept, self.reject):
             each.enabled = bool(state.current)

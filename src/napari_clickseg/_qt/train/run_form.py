@@ -14,7 +14,15 @@ from napari_clickseg._napari.train.text import (
     shown_metrics,
     status_text,
 )
-from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row
+from napari_clickseg._qt.parts.controls import (
+    breakable,
+    button,
+    choice,
+    form,
+    keep_place,
+    note,
+    row,
+)
 from napari_clickseg._qt.parts.curves import CurvePlot, Line
 from napari_clickseg.crossfit.progress import parts_of
 from napari_clickseg.training.progress import RESUMABLE
@@ -61,6 +69,7 @@ class RunForm(QWidget):
         self.bar.setToolTip(
             "The share of the epochs, of all trainings together, that is done. It may end earlier."
         )
+        keep_place(self.bar)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -68,7 +77,6 @@ class RunForm(QWidget):
             row(self.train, self.stop, self.resume).native,
             self.status.native,
             self.bar,
-            self.warning.native,
         ):
             column.addWidget(part)
         desk.ties.show(self._show, "run", "busy")

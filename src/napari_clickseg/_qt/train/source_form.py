@@ -139,7 +139,6 @@ class SourceForm(QWidget):
         column.addWidget(self._browse.native)
         column.addWidget(form(self.name).native)
         column.addWidget(row(self.check, self.samples).native)
-        column.addWidget(self.found.native)
 
     def _connect(self) -> None:
         desk, controller = self._desk, self._desk.controller

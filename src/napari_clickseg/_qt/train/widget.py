@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import LineEdit
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_clickseg._napari.train.controller import TrainController
@@ -23,7 +21,6 @@ from napari_clickseg._qt.train.form_context import TrainDesk
 from napari_clickseg._qt.train.run_form import CurvesForm, HelpTable, Messages, RunChoice, RunForm
 from napari_clickseg._qt.train.source_form import SourceForm
 from napari_clickseg._qt.train.spec_form import MainForm, SpecForm
-from napari_clickseg.crossfit.progress import parts_of
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -101,7 +98,7 @@ class TrainWidget(Dock):
         self.crossfit = CrossfitForm(desk)
         self.specs = {name: SpecForm(desk, name, self.fit) for name in _TIPS}
         self.run = RunForm(desk)
-        self.message = note("What to do next, or what went wrong.")
+        self.message = note("What to do next, or what went wrong.", lines=2)
         self.stages = StagesTable(desk)
         self.figures = FiguresTable(desk)
         self.clicks = ClicksForm(desk)
@@ -138,43 +135,33 @@ class TrainWidget(Dock):
             self.main.widget.native,
             self.crossfit,
             *(self.folds[name] for name in _TIPS),
+            self.folds["Folder"],
             self.run,
-            self.message.native,
+            self.runs.widget.native,
+            self.folds["Messages"],
+            # What comes and goes by itself lies below what is pressed.
+            self.source.found.native,
+            self.run.warning.native,
             self.figures,
             self.stages,
             self.clicks,
             self.curves,
             self.table,
-            self.runs.widget.native,
-            self.folds["Messages"],
-            self.folds["Folder"],
+            foot=self.message.native,
         )
 
     def _show_message(self) -> None:
-        text = self.desk.state.message
-        self.message.value = breakable(text)
-        self.message.visible = bool(text)
+        self.message.value = breakable(self.desk.state.message)
 
     def _show_parts(self) -> None:
         """Leave out what there is nothing to see of yet."""
         state = self.desk.state
-        seen = state.run.status not in ("none", "preparing")
-        if seen and self.curves.isHidden() and state.run.alive:
-            # A training has begun: what there is to see of it may be below the window's end.
-            QTimer.singleShot(_PACE, self._look_at_run)
-        self.curves.setVisible(seen)
+        self.curves.setVisible(state.run.status not in ("none", "preparing"))
         for part in (self.runs.widget.native, self.folds["Messages"]):
             part.setVisible(bool(state.runs) or state.run.path is not None)
 
     def _show_way(self) -> None:
         self.folds[_CLICK_TRAINING].setVisible(self.desk.state.way == "crossfit")
-
-    def _look_at_run(self) -> None:
-        with suppress(RuntimeError):  # the widget is gone
-            self._scroll.ensureWidgetVisible(self.curves, 0, 8)
-            if parts_of(self.desk.state.run) is not None:
-                self._scroll.ensureWidgetVisible(self.run, 0, 8)
-                self._scroll.ensureWidgetVisible(self.stages, 0, 8)
 
     def _show_samples(self) -> None:
         if self.desk.state.samples is not None:
@@ -200,7 +187,9 @@ class TrainWidget(Dock):
         """Open the Annotate widget, if it is not, and have it load a model."""
         from napari_clickseg._qt.annotate.lease import lease
 
-        self._viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
+        dock, _ = self._viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
+        dock.show()
+        dock.raise_()
         held = lease(self._viewer)
         held.controller.state.model = model
         held.controller.load_model()

@@ -1,0 +1,191 @@
+"""Nothing moves under the pointer: a second click hits what the first one did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QDockWidget, QMainWindow, QWidget
+
+from napari_clickseg._napari.viewer.actions import Action
+from tests.qt.review.test_widget import Hand as ReviewHand
+from tests.qt.test_manners import Keyboard, settled
+from tests.qt.train.test_widget import BUSY_RUN
+from tests.qt.train.test_widget import CHANGES as TRAINED
+from tests.qt.train.test_widget import annotate as annotate_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Open = Callable[..., tuple[Any, Any]]
+
+pytestmark = pytest.mark.gui
+LEFT = Qt.MouseButton.LeftButton
+LONG = "This says at length what went wrong and what to do about it next. " * 4
+
+
+class Watch:
+    """Notes where every button is, and says what has moved since."""
+
+    def __init__(self, viewer: Any, widget: Any, qtbot: Any) -> None:
+        self.window, self.widget, self.qtbot = viewer.window._qt_window, widget, qtbot
+        self.window.resize(1280, 800)
+        qtbot.wait(100)
+        self.places = self.look()
+        assert len(self.places) > 5
+
+    def look(self) -> dict[QWidget, tuple[int, int, int, int]]:
+        return {
+            one: (*_xy(one.mapTo(self.widget, QPoint())), one.width(), one.height())
+            for one in self.widget.findChildren(QWidget)
+            if isinstance(one, (QAbstractButton, QComboBox)) and one.isVisible()
+        }
+
+    def check(self, what: str) -> None:
+        self.qtbot.wait(60)
+        now = self.look()
+        moved = {
+            _name(one): (self.places[one], now[one])
+            for one in now
+            if one in self.places and now[one] != self.places[one]
+        }
+        assert not moved, f"after {what}"
+        self.places |= now
+
+
+def _xy(at: QPoint) -> tuple[int, int]:
+    return at.x(), at.y()
+
+
+def _name(one: QWidget) -> str:
+    return one.text() if isinstance(one, QAbstractButton) else one.toolTip()[:30]
+
+
+def test_no_button_of_annotate_moves_over_a_session(
+    annotating: Open, spots: np.ndarray, qtbot: Any
+) -> None:
+    viewer, widget = annotating(show=True)
+    state, keys = widget.desk.state, Keyboard(viewer, widget, qtbot)
+    watch = Watch(viewer, widget, qtbot)
+    for what, do in (
+        ("a click", lambda: keys.click((26, 32))),
+        ("accepting", lambda: keys.press(Action.ACCEPT)),
+        ("taking up", lambda: keys.click((26, 32), held="Shift")),
+        ("undo", lambda: keys.press(Action.UNDO)),
+        ("skipping", lambda: keys.press(Action.SKIP)),
+        ("a message", lambda: setattr(state, "message", LONG)),
+        ("no message", lambda: setattr(state, "message", "")),
+        ("a model", lambda: setattr(state, "model_text", "a model with a long name on cuda")),
+        ("many clicks", lambda: setattr(state, "n_negative", 1000)),
+        ("progress", lambda: setattr(state, "progress", (2, 5))),
+        ("its end", lambda: setattr(state, "progress", (0, 0))),
+    ):
+        do()
+        settled(widget, qtbot)
+        watch.check(what)
+    viewer.add_image(np.stack([spots] * 3), name="other", axis_labels=("c", "y", "x"))
+    qtbot.waitUntil(lambda: widget.images.image.layer.name == "other")
+    watch.check("opening another image")
+    viewer.layers.clear()
+    watch.check("removing all layers")
+    assert "Open an image" in widget.message.value
+
+
+def test_no_button_of_review_moves_over_a_session(
+    open_review: Open, project: Path, qtbot: Any
+) -> None:
+    """A second click on Next must not be one on Accept."""
+    viewer, widget = open_review(project=project)
+    hand = ReviewHand(viewer, widget, qtbot)
+    watch = Watch(viewer, widget, qtbot)
+    state = widget.desk.state
+    QTest.mouseClick(widget.next.native, LEFT)
+    hand.settle()
+    watch.check("the first Next")
+    for action in (Action.NEXT_IMAGE, Action.ACCEPT_IMAGE, Action.TAKE_BACK, Action.REJECT_IMAGE):
+        hand.press(action)
+        watch.check(action.value)
+    hand.click((26, 32))
+    watch.check("a click")
+    widget._looking.stop()
+    running = replace(state.predicting, status="running", done=3, total=9, seconds_left=99.0)
+    for field, value in (("message", LONG), ("predicting", running), ("message", "")):
+        setattr(state, field, value)
+        watch.check(field)
+
+
+def test_no_button_of_train_moves_over_a_session(open_train: Open, qtbot: Any) -> None:
+    viewer, widget = open_train(show=True)
+    annotate_layers(viewer, "0", "1")
+    qtbot.waitUntil(lambda: len(widget.desk.state.offers) == 2)
+    state = widget.desk.state
+    state.runs = TRAINED.get("runs", state.runs)
+    watch = Watch(viewer, widget, qtbot)
+    for field, value in (
+        ("busy", "Looking through the images …"),
+        ("steps", (3, 9)),
+        ("busy", ""),
+        ("found", TRAINED["found"]),
+        ("message", LONG),
+        ("run", BUSY_RUN),
+        ("run", replace(BUSY_RUN, status="finished", epoch=200)),
+        ("message", ""),
+    ):
+        setattr(state, field, value)
+        watch.check(field)
+
+
+# ---- taking back, and tabs
+
+
+def test_what_was_accepted_is_taken_back_after_the_next_image_is_open(
+    open_review: Open, project: Path, qtbot: Any
+) -> None:
+    viewer, widget = open_review(project=project)
+    hand, state = ReviewHand(viewer, widget, qtbot), widget.desk.state
+    hand.press(Action.TAKE_BACK)
+    assert "Nothing was accepted" in state.message
+    hand.press(Action.NEXT_IMAGE)
+    first = state.current
+    hand.click((70, 32))
+    hand.press(Action.ACCEPT)
+    made = hand.labels.copy()
+    hand.press(Action.ACCEPT_IMAGE)
+    assert state.current != first and state.row(first).state == "accepted"
+    hand.press(Action.TAKE_BACK)
+    hand.settle()
+    assert state.current == first and state.row(first).state == "to review"
+    assert (hand.labels == made).all(), "what was made of it is not lost"
+    assert not list((project / "masks").glob("first*"))
+    hand.press(Action.REJECT_IMAGE)
+    hand.press(Action.TAKE_BACK)
+    hand.settle()
+    assert state.current == first and state.row(first).state == "to review"
+
+
+def test_the_widgets_are_tabs_of_one_another_and_the_last_one_is_in_front(
+    annotating: Open, open_train: Open, open_review: Open, qtbot: Any
+) -> None:
+    viewer, first = annotating(show=True)
+    window = viewer.window._qt_window
+    assert isinstance(window, QMainWindow)
+    widgets = [first, open_train(viewer)[1], open_review(viewer)[1]]
+    docks = [_dock(one) for one in widgets]
+    qtbot.waitUntil(lambda: len(window.tabifiedDockWidgets(docks[0])) == 2)
+    qtbot.waitUntil(lambda: not widgets[2].visibleRegion().isEmpty())
+    assert all(one.visibleRegion().isEmpty() for one in widgets[:2])
+    high = 0.7 * window.centralWidget().height()  # they share no room
+    qtbot.waitUntil(lambda: widgets[2].height() > high)
+
+
+def _dock(widget: QWidget) -> QDockWidget:
+    from napari_clickseg._qt.parts.dock import dock_of
+
+    found = dock_of(widget)
+    assert found is not None
+    return found
