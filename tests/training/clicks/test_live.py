@@ -180,3 +180,56 @@ def test_some_objects_begin_with_several_clicks_and_every_click_is_true() -> Non
     for annotation in some.going_on:
         for y, x, positive in annotation.clicks:
             assert bool(annotation.target[0, int(y), int(x)]) == positive
+
+
+# Boxes, scribbles and lassos
+
+
+def prompted(seed: int = 0, **options: Any) -> LiveAnnotations:
+    return live(seed, encoding="prompts", count=40, **options)
+
+
+def test_only_a_network_that_is_told_of_gestures_gets_some() -> None:
+    for encoding, channels in (("channels", 6), ("likeness", 10), ("prompts", 11)):
+        going = live(encoding=encoding, count=40)
+        lesson = going.lesson(40)
+        assert lesson.inputs.shape == (40, channels, SIZE, SIZE)
+        gestures = [a for a in going.going_on if a.strokes or a.region is not None]
+        assert bool(gestures) == (encoding == "prompts")
+        assert all(a.begun for a in going.going_on)
+
+
+def test_what_was_drawn_is_shown_where_the_object_is() -> None:
+    """Also after the window has moved, and by corrections as well as at the beginning."""
+    going = prompted(steps=6)
+    regions = strokes = 0
+    for step in range(40):
+        lesson = going.lesson(20)
+        for k, i in enumerate(lesson.chosen):
+            annotation = going.going_on[i]
+            target = annotation.target[0] > 0.5
+            if annotation.region is not None:
+                shown = lesson.inputs[k, 6]
+                assert torch.equal(shown, annotation.region[0])
+                assert set(shown.unique().tolist()) <= {-1.0, 0.0, 1.0}
+                marked = shown > 0
+                if marked.any() and target.any():
+                    regions += 1
+                    assert (marked & target).sum() >= 0.5 * torch.minimum(marked, target).sum()
+            for stroke in annotation.strokes:
+                inside = [p for p in stroke.dense().round().astype(int) if 0 <= min(p)]
+                inside = [p for p in inside if max(p) < SIZE]
+                plane = 3 if stroke.positive else 4
+                strokes += bool(inside)
+                assert all(lesson.inputs[k, plane, y, x] == 1 for y, x in inside)
+        going.advance(lesson, noisy(lesson.target, step))
+    assert regions > 20
+    assert strokes > 20
+
+
+def test_the_area_counts_what_lies_outside_the_window() -> None:
+    going = prompted()
+    for annotation in going._begin(60):
+        seen = float(annotation.target.sum())
+        zoom = SIZE / annotation.view.span
+        assert annotation.area == pytest.approx(max(seen, 30 * 40 * zoom**2))
