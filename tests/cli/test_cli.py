@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -13,6 +15,8 @@ import tifffile
 
 import napari_clickseg as clickseg
 from napari_clickseg.cli import main
+from napari_clickseg.cli._common import Waiting
+from napari_clickseg.data.masks import read_labels
 from napari_clickseg.models.registry import BUNDLED
 
 CLICKS = [(120.0, 88.5, True), (60.0, 200.0, False), (130.0, 90.0, True)]
@@ -86,7 +90,10 @@ def test_threshold_and_starting_mask_are_passed_on(coins, capsys):
     assert status == 0
     known = session(coins, CLICKS[:1], mask=start)
     known.refinement = clickseg.Refinement(threshold=0.3)
-    assert np.array_equal(iio.imread("m.png"), known.predict().mask)
+    assert np.array_equal(read_labels(Path("m.png")), known.predict().mask)
+    seen = iio.imread("m.png")  # in colours, as a viewer shows it
+    assert int(np.ptp(seen[known.predict().mask], axis=0).max()) == 0
+    assert int(seen.max()) > 100, "The object can be seen."
 
 
 def test_a_starting_mask_alone_comes_back_as_it_is(coins, capsys):
@@ -292,3 +299,26 @@ def test_nothing_heavy_is_loaded_for_a_quick_answer(words):
         [sys.executable, "-c", code, *words.split()], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_shows_from_the_first_second_what_is_waited_for(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with Waiting("loading the network") as waiting:
+        time.sleep(0.2)
+        assert "loading the network … 0 s" in capsys.readouterr().err
+        waiting.say("predicting")
+        time.sleep(0.7)
+        assert "predicting … 1 s" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("\x1b[K"), "The line is wiped."
+
+
+def test_elsewhere_nothing_is_shown_while_waiting(capsys):
+    with Waiting("loading the network"):
+        time.sleep(0.1)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_setting_with_a_slip_is_recognised(capsys):
+    status = main(["train", "nowhere", "--set", "epoch=3"])
+    assert status == 2
+    assert "epoch: there is no such setting; did you mean epochs?" in capsys.readouterr().err

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import contextmanager
+import threading
+import time
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tqdm import tqdm
 
 WRONG = 2  # exit status where the input is wrong
 STOPPED = 130
 _PATIENCE = 2.0  # seconds after which a progress bar appears
+_TICK = 0.5  # seconds between two looks at the clock
 
 
 class UsageError(ValueError):
@@ -110,16 +112,53 @@ def progress(total: int, unit: str) -> tqdm[NoReturn]:
     return tqdm(total=total, unit=unit, delay=_PATIENCE, disable=None, leave=False)
 
 
-@contextmanager
-def steps(total: int) -> Iterator[Callable[[str], None]]:
-    """Show in which of several steps the work is; what is yielded begins the next one."""
-    with progress(total, "step") as bar:
+class Waiting:
+    """A line on the terminal, from the first second, that says what is waited for and how long.
 
-        def step(name: str) -> None:
-            bar.set_description(name, refresh=False)
-            bar.update()
+    Where there is no terminal nothing is shown.
 
-        yield step
+    Parameters
+    ----------
+    text : str
+        What is waited for.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text, self._began = text, time.monotonic()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._thread = threading.Thread(target=self._count, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def say(self, text: str) -> None:
+        """Say that something else is waited for now."""
+        self._text = text
+
+    def end(self) -> None:
+        """Wipe the line; nothing happens the second time."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            self._write("")
+
+    def _count(self) -> None:
+        while not self._over.is_set():
+            self._write(f"{self._text} … {time.monotonic() - self._began:.0f} s")
+            self._over.wait(_TICK)
+
+    def _write(self, text: str) -> None:
+        with self._lock:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
 
 
 def say(text: str) -> None:

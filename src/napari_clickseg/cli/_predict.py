@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_clickseg.cli import _predict_rest
 from napari_clickseg.cli._common import (
     UsageError,
+    Waiting,
     add_model_options,
     add_verb,
     integers,
@@ -17,7 +18,6 @@ from napari_clickseg.cli._common import (
     say,
     say_json,
     share,
-    steps,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def add(verbs: Any) -> None:
             metavar="Y,X",
             help=f"clicks {text}",
         )
-    option("--out", type=Path, metavar="F", help="the mask (0, 1), .tif or .png")
+    option("--out", type=Path, metavar="F", help="the mask (ids 0, 1), .tif or indexed .png")
     option("--probability", type=Path, metavar="F", help="the probability as well, .tif")
     option("--mask", type=Path, metavar="F", help="start from this mask: all that is not 0")
     option("--threshold", type=share, default=0.5, metavar="T", help="default 0.5")
@@ -92,19 +92,26 @@ def run(args: argparse.Namespace) -> int:
             "--limit, --workers and --events go with --rest; see clickseg predict --help."
         )
     _check_outputs(args)
-    with steps(3) as step:
+    with Waiting("loading the model and the image") as waiting:
         session = _session(args)
-        step("predicting")
+        waiting.say("predicting")
         prediction = session.predict()
-        step("writing")
-        write_mask(args.out, prediction.labels, overwrite=args.overwrite)
+        waiting.say("writing")
+        _write(args.out, prediction)
         if args.probability is not None:
             write_mask(args.probability, prediction.probability, overwrite=args.overwrite)
-        step("done")
     for notice in session.notices:
         note(notice)
     _say_found(args, session, prediction)
     return 0
+
+
+def _write(path: Path, prediction: Prediction) -> None:
+    """Write the ids; a PNG is indexed, so that any viewer shows the object."""
+    from napari_clickseg.data.encode import palette, write_labels
+    from napari_clickseg.util.files import write_whole
+
+    write_whole(path, lambda partial: write_labels(partial, prediction.labels, palette({})))
 
 
 def _check_outputs(args: argparse.Namespace) -> None:

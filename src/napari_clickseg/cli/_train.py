@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from napari_clickseg.cli._common import EventBar, add_verb, note, progress, say, say_json
+from napari_clickseg.cli._common import EventBar, Waiting, add_verb, note, progress, say, say_json
 
 if TYPE_CHECKING:
     import argparse
@@ -55,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
     spec = _spec(args)
     if args.samples is not None:
         return _samples(args, spec)
-    from napari_clickseg.training.finetune import finetune  # torch, only once all was understood
-
     folder = args.out or _free_folder()
     with _EpochBar() as bar:
+        from napari_clickseg.training.finetune import finetune  # torch, once all was understood
+
         outcome = finetune(spec, folder, on_event=bar.show)
     return _done(folder, outcome.reason)
 
@@ -68,9 +68,9 @@ def _resume(args: argparse.Namespace) -> int:
 
     if args.project or args.spec or args.fields or args.out:
         raise SpecError("--resume goes on with the run's own settings; leave all others out.")
-    from napari_clickseg.training.finetune import resume
-
     with _EpochBar() as bar:
+        from napari_clickseg.training.finetune import resume
+
         outcome = resume(args.resume, on_event=bar.show)
     return _done(args.resume, outcome.reason)
 
@@ -151,16 +151,33 @@ def _done(folder: Path, reason: str) -> int:
 
 
 class _EpochBar(EventBar):
-    """Shows a run's events as a progress bar and notes."""
+    """Shows a run's events as a progress bar and notes; what is waited for until its first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting = Waiting("loading the network and the images")
+        self._epochs = 0
+
+    def __enter__(self) -> Self:
+        self._waiting.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *what: object) -> None:
+        self._waiting.end()
+        super().__exit__(*what)
 
     def show(self, event: dict[str, Any]) -> None:
         """Show an event."""
         match event["event"]:
             case "started":
-                self._bar = progress(event["epochs"], "round")
+                self._waiting.say(f"round 1 of {event['epochs']}")
+                self._epochs = event["epochs"]
             case "message":
+                self._waiting.end()
                 note(event["text"])
-            case "epoch" if self._bar is not None:
+            case "epoch":
+                self._waiting.end()
+                self._bar = self._bar or progress(self._epochs, "round")
                 figures = event["metrics"]
                 shown = {k: figures[k] for k in list(figures)[:2]}
                 self._bar.set_postfix({"loss": event["loss"], **shown}, refresh=False)

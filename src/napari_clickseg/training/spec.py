@@ -7,11 +7,13 @@ folder. What is left at 0, "" or "auto" is chosen from the data, see `defaults.c
 from __future__ import annotations
 
 import json
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 __all__ = [
@@ -287,9 +289,9 @@ def outer_spec(kind: type[Outer], raw: dict[str, Any], fields: dict[str, Any], v
     try:
         return kind.model_validate(both)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "training") or "spec"
-        raise SpecError(f"{where}: {first['msg']}; see clickseg {verb} --schema.") from error
+        raise SpecError(
+            _said(error, {*kind.model_fields, *TrainingSpec.model_fields}, verb)
+        ) from error
 
 
 def _parted(kind: type[BaseModel], fields: dict[str, Any]) -> dict[str, Any]:
@@ -303,9 +305,19 @@ def _checked(raw: dict[str, Any]) -> TrainingSpec:
     try:
         return TrainingSpec.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "spec"
-        raise SpecError(f"{where}: {first['msg']}; see clickseg train --schema.") from error
+        raise SpecError(_said(error, TrainingSpec.model_fields, "train")) from error
+
+
+def _said(error: ValidationError, fields: Collection[str], verb: str) -> str:
+    """Return in a line what is wrong with a spec; of a name that is unknown, what it might be."""
+    first = error.errors()[0]
+    loc = [str(part) for part in first["loc"] if part != "training"]
+    where = ".".join(loc) or "spec"
+    if first["type"] == "extra_forbidden" and len(loc) == 1:
+        like = get_close_matches(where, fields, 1)
+        what = f"did you mean {like[0]}?" if like else f"see clickseg {verb} --schema."
+        return f"{where}: there is no such setting; {what}"
+    return f"{where}: {first['msg']}; see clickseg {verb} --schema."
 
 
 def schema() -> dict[str, Any]:
