@@ -12,6 +12,7 @@ import zarr
 from napari.components import ViewerModel
 
 from napari_clickseg._napari.project.gather import gather, pairs_of, snapshot
+from napari_clickseg._napari.project.pairs import possible_pairs
 from napari_clickseg._napari.viewer.layers import CompanionError
 from napari_clickseg._napari.viewer.metadata import mark_empty
 from napari_clickseg.data.annotations import read_clicks
@@ -22,8 +23,6 @@ from napari_clickseg.data.writer import ProjectWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from napari.layers import Image, Labels
 
     from tests.napari.conftest import Bench
 
@@ -265,7 +264,8 @@ def test_groups_are_as_the_user_says(
 def test_classes_of_all_layers_come_together(viewer: ViewerModel, tmp_path: Path) -> None:
     for i, names in enumerate(({"c1": "cell"}, {"c1": "cell", "c2": "bud"})):
         viewer.add_image(noise(H, W, seed=i), name=f"image {i}")
-        with_metadata(viewer.add_labels(annotated((H, W), ())), "classes", **names)
+        labels = viewer.add_labels(annotated((H, W), ()), name=f"image {i} labels")
+        with_metadata(labels, "classes", **names)
     gather(snapshot(pairs_of(viewer)), tmp_path)
     classes = read_project(tmp_path).classes
     assert classes is not None and classes.scheme == "classes"
@@ -284,7 +284,8 @@ def test_classes_that_contradict_each_other_are_refused(
 ) -> None:
     for i, (kind, classes) in enumerate((("classes", {"c1": "cell"}), (scheme, names))):
         viewer.add_image(noise(H, W, seed=i), name=f"image {i}")
-        with_metadata(viewer.add_labels(annotated((H, W), ())), kind, **classes)
+        labels = viewer.add_labels(annotated((H, W), ()), name=f"image {i} labels")
+        with_metadata(labels, kind, **classes)
     with pytest.raises(ProjectError, match=message):
         gather(snapshot(pairs_of(viewer)), tmp_path / "new")
     assert not (tmp_path / "new").exists()
@@ -359,31 +360,38 @@ def names(viewer: ViewerModel) -> list[tuple[str, str]]:
     return [(pair.image.name, pair.labels.name) for pair in pairs_of(viewer)]
 
 
-def test_layers_of_one_shape_belong_together(viewer: ViewerModel) -> None:
-    first: Image = viewer.add_image(noise(H, W), name="a")
+def unclear(viewer: ViewerModel) -> set[tuple[str, str]]:
+    return {(pair.image.name, pair.labels.name) for pair in possible_pairs(viewer)}
+
+
+def test_the_only_layers_of_a_shape_belong_together(viewer: ViewerModel) -> None:
+    viewer.add_image(noise(H, W), name="a")
     viewer.add_labels(annotated((H, W), ()), name="near a")
     viewer.add_image(noise(3, H, W), name="stack", rgb=False)
-    viewer.add_image(noise(H, W, 3), name="colour", rgb=True)
     viewer.add_labels(annotated((3, H, W), (0,)), name="of the stack")
-    viewer.add_labels(annotated((H, W), ()), name="near colour")
     viewer.add_labels(annotated((9, W), ()), name="of nothing")
-    assert names(viewer) == [
-        ("a", "near a"),
-        ("stack", "of the stack"),
-        ("colour", "near colour"),
-    ]
-    viewer.layers.remove(first)
-    assert ("colour", "near a") in names(viewer)
+    assert names(viewer) == [("a", "near a"), ("stack", "of the stack")]
+    viewer.add_image(noise(H, W, 3), name="colour", rgb=True)
+    assert names(viewer) == [("stack", "of the stack")]
+    assert unclear(viewer) == {("a", "near a"), ("colour", "near a")}
 
 
-def test_names_and_saved_classes_decide_where_shapes_do_not(viewer: ViewerModel) -> None:
-    viewer.add_labels(annotated((H, W), ()), name="prediction")
+def test_names_decide_where_shapes_do_not(viewer: ViewerModel) -> None:
     for name in ("cell", "cell 2"):
         viewer.add_image(noise(H, W), name=name)
-    viewer.add_labels(annotated((H, W), ()), name="cell 2 mask")
-    own: Labels = viewer.add_labels(annotated((H, W), ()), name="mine")
-    with_metadata(own, c1="cell")
-    assert names(viewer) == [("cell", "prediction"), ("cell 2", "mine")]
+    for name in ("prediction", "cell 2 mask", "mine"):
+        viewer.add_labels(annotated((H, W), ()), name=name)
+    assert names(viewer) == [("cell 2", "cell 2 mask")]
+    assert unclear(viewer) == {("cell", "prediction"), ("cell", "mine")}
+
+
+def test_labels_of_one_image_are_never_taken_for_those_of_another(viewer: ViewerModel) -> None:
+    for name in ("a", "b"):
+        viewer.add_image(noise(H, W), name=name)
+    for name in ("a nuclei", "a cells"):
+        viewer.add_labels(annotated((H, W), ()), name=name)
+    assert names(viewer) == []
+    assert unclear(viewer) == {("a", "a nuclei"), ("a", "a cells")}
 
 
 def test_what_is_annotated_together_belongs_together(bench: Bench) -> None:

@@ -417,6 +417,21 @@ def test_open_pairs_are_offered_and_choices_are_kept(bench: Bench) -> None:
     assert len(bench.state.offers) == 1
 
 
+def test_where_it_is_not_clear_whose_labels_they_are_the_user_says(bench: Bench) -> None:
+    for name in ("a", "b"):
+        bench.viewer.add_image(np.zeros((64, 64), np.uint8), name=name)
+    for name in ("a nuclei", "a cells"):
+        bench.viewer.add_labels(np.ones((64, 64), int), name=name)
+    bench.controller.refresh_offers()
+    offered = [(offer.text, offer.chosen) for offer in bench.state.offers]
+    assert offered == [("a  ·  a nuclei  ?", False), ("a  ·  a cells  ?", False)]
+    bench.controller.check()
+    assert "not clear which image a nuclei, a cells belong to" in bench.state.message
+    bench.controller.choose_pair(0, True)
+    bench.controller.choose_pair(1, True)
+    assert [offer.chosen for offer in bench.state.offers] == [False, True]
+
+
 def test_chosen_layers_become_a_project_that_is_trained_on(bench: Bench) -> None:
     for name in ("a", "b", "c"):
         annotated(bench, name)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
 
 from napari_clickseg._napari.annotate.pairing import Pairing
-from napari_clickseg._napari.viewer.layers import check_companion, companion_shape, unwrapped
+from napari_clickseg._napari.viewer.belonging import belonging
+from napari_clickseg._napari.viewer.layers import check_companion, unwrapped
 from napari_clickseg._napari.viewer.metadata import (
     Origin,
     empty_planes,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.scene import Accepted
     from napari_clickseg.data.classes import ProjectClasses
 
-__all__ = ["LayerPair", "PairData", "pairs_of", "snapshot"]
+__all__ = ["LayerPair", "PairData", "pairs_of", "possible_pairs", "snapshot"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,12 +51,15 @@ class LayerPair:
         The data axis that holds channels; there the labels have a length of 1.
     objects : tuple of Accepted
         Objects with their clicks, as far as they are known.
+    sure : bool
+        Whether they clearly belong together.
     """
 
     image: Image
     labels: Labels
     channel_axis: int | None = None
     objects: tuple[Accepted, ...] = ()
+    sure: bool = True
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -125,43 +129,54 @@ class PairData:
 
 
 def pairs_of(viewer: ViewerModel) -> tuple[LayerPair, ...]:
-    """Find the image and labels layers of a viewer that belong together, in its order.
+    """Find the image and labels layers of a viewer that clearly belong together, in its order.
 
-    What is annotated together belongs together. Of the others, a labels layer goes with an image
-    of the same shape; where there are several, with one that its name begins with, or else with
-    the next one below it. Each layer is in one pair at the most. What is under review is left
-    out: a prediction is no annotation.
+    What is annotated together belongs together; `belonging` says what else is clear. Each layer is
+    in one pair at the most. What is under review is left out: a prediction is no annotation.
     """
+    return tuple(pair for pair in _all_pairs(viewer) if pair.sure)
+
+
+def possible_pairs(viewer: ViewerModel) -> tuple[LayerPair, ...]:
+    """Find the layers that might belong together, so that the user has to say."""
+    return tuple(pair for pair in _all_pairs(viewer) if not pair.sure)
+
+
+def _all_pairs(viewer: ViewerModel) -> list[LayerPair]:
     layers = [unwrapped(layer) for layer in viewer.layers]
-    hidden = {layer for layer in layers if is_under_review(layer)}
+    found, taken = _annotated(layers)
+    pairs: list[LayerPair] = []
+    for image in layers:
+        if not isinstance(image, Image):
+            continue
+        if image in found:
+            pairs.append(found[image])
+        elif image not in taken:
+            axis = _channel_axis(image)
+            known = belonging(image, axis, layers, taken)
+            some = (known.labels,) if known.labels is not None else known.possible
+            sure = known.labels is not None
+            pairs += [LayerPair(image, labels, axis, sure=sure) for labels in some]
+    claims = Counter(pair.labels for pair in pairs if pair.sure)
+    return [replace(pair, sure=pair.sure and claims[pair.labels] == 1) for pair in pairs]
+
+
+def _annotated(layers: Sequence[Layer]) -> tuple[dict[Image, LayerPair], set[Layer]]:
+    """Return the images that are annotated here, and layers that can't be in another pair."""
+    taken = {layer for layer in layers if is_under_review(layer)}
     found: dict[Image, LayerPair] = {}
-    taken: set[Layer] = set()
     for pairing in list(Pairing.alive):
         image, labels = unwrapped(pairing.image), unwrapped(pairing.annotation)
-        if image in layers:
-            taken.update(unwrapped(layer) for layer in pairing.display.layers())
-            if labels in hidden:
-                hidden.add(image)
-            elif labels in layers:
-                objects = pairing.scene.objects
-                found[image] = LayerPair(image, labels, pairing.channel_axis, objects)
-                taken.add(labels)
-    taken |= hidden
-    free = [layer for layer in layers if isinstance(layer, Labels) and layer not in taken]
-    images = [layer for layer in layers if isinstance(layer, Image) and layer not in taken]
-    # those that were said to be annotations come first, as there may be predictions, too
-    for labels in sorted(free, key=lambda layer: saved_classes(layer)[0] is None):
-        fitting = [i for i in images if i not in found and _fits(i, labels)]
-        if fitting:
-            image = _nearest(fitting, labels, layers)
-            found[image] = LayerPair(image, labels, _channel_axis(image))
-    return tuple(found[image] for image in layers if image in found)
-
-
-def _fits(image: Image, labels: Labels) -> bool:
-    return bool(
-        image.ndim == labels.ndim and companion_shape(image, _channel_axis(image)) == _shape(labels)
-    )
+        if image not in layers:
+            continue
+        taken.update(unwrapped(layer) for layer in pairing.display.layers())
+        if labels in taken:
+            taken.add(image)
+        elif labels in layers:
+            objects = pairing.scene.objects
+            found[image] = LayerPair(image, labels, pairing.channel_axis, objects)
+            taken |= {image, labels}
+    return found, taken
 
 
 def _channel_axis(image: Image) -> int | None:
@@ -169,18 +184,6 @@ def _channel_axis(image: Image) -> int | None:
     origin = origin_of(image)
     axis = origin.channel_axis if origin is not None else None
     return axis if axis is None or axis < image.ndim else None
-
-
-def _shape(labels: Labels) -> tuple[int, ...]:
-    return tuple(int(n) for n in (labels.data[0] if labels.multiscale else labels.data).shape)
-
-
-def _nearest(images: Sequence[Image], labels: Labels, layers: Sequence[Layer]) -> Image:
-    named = [image for image in images if labels.name.startswith(image.name)]
-    if named:
-        return max(named, key=lambda image: len(image.name))
-    at = layers.index(labels)
-    return min(images, key=lambda image: (layers.index(image) > at, abs(layers.index(image) - at)))
 
 
 def snapshot(

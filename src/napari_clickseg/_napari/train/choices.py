@@ -17,6 +17,7 @@ from napari_clickseg._napari.train.source import (
     offers_of,
     split_warning,
     toggle_empty,
+    unclear_warning,
 )
 from napari_clickseg._napari.viewer.layers import CompanionError
 from napari_clickseg.runs.home import plain_name
@@ -67,7 +68,12 @@ class TrainChoices:
         self._forget_found()
 
     def choose_pair(self, index: int, chosen: bool) -> None:
-        """Learn from a pair of layers, or don't."""
+        """Learn from a pair of layers, or don't; a layer is in one chosen pair at the most."""
+        taken = self.state.offers[index].pair
+        for other, offer in enumerate(self.state.offers):
+            same = offer.pair.image is taken.image or offer.pair.labels is taken.labels
+            if chosen and other != index and offer.chosen and same:
+                self._change_offer(other, chosen=False)
         self._change_offer(index, chosen=chosen)
 
     def set_group(self, index: int, group: str) -> None:
@@ -161,8 +167,11 @@ class TrainChoices:
             self.refresh_offers()
             chosen = [offer for offer in state.offers if offer.chosen]
             if not chosen:
+                unclear = unclear_warning(state.offers)
                 state.message = (
-                    "Choose at least one image with labels, or a project folder."
+                    unclear[0]
+                    if unclear
+                    else "Choose at least one image with labels, or a project folder."
                     if state.offers
                     else "Open images and their labels first, or choose a project folder."
                 )
@@ -175,7 +184,7 @@ class TrainChoices:
             except CompanionError as error:
                 state.message = one_line(error)
                 return None
-            said = split_warning(chosen, state.together)
+            said = split_warning(chosen, state.together) + unclear_warning(state.offers)
             if not name:
                 name = plain_name(chosen[0].pair.image.name)
                 # What a cross-fitting looks at again, perhaps days later, nothing else replaces.

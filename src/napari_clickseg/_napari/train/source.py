@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.project.gather import gather, pairs_of, snapshot
+from napari_clickseg._napari.project.pairs import possible_pairs
 from napari_clickseg._napari.train.state import Offer
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.metadata import empty_planes, mark_empty
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.state import Together
     from napari_clickseg._napari.viewer.planes import Plane
 
-__all__ = ["gatherer", "offers_of", "split_warning", "toggle_empty"]
+__all__ = ["gatherer", "offers_of", "split_warning", "toggle_empty", "unclear_warning"]
 
 
 def offers_of(
     viewer: ViewerModel, before: Sequence[Offer], hidden: Collection[Layer] = ()
 ) -> tuple[Offer, ...]:
     """Return the pairs of layers that are open; what the user chose before is kept.
+
+    Where it is not clear which labels belong to an image, all pairs that might are offered, and
+    none is chosen: the user has to say.
 
     Parameters
     ----------
@@ -46,11 +50,11 @@ def offers_of(
     known = {(offer.pair.image, offer.pair.labels): offer for offer in before}
     out = [unwrapped(layer) for layer in hidden]
     offers = []
-    for pair in pairs_of(viewer):
+    for pair in (*pairs_of(viewer), *possible_pairs(viewer)):
         if pair.image in out or pair.labels in out:
             continue
-        offer = known.get((pair.image, pair.labels), Offer(pair, ""))
-        text = f"{pair.image.name}  ·  {pair.labels.name}"
+        offer = known.get((pair.image, pair.labels), Offer(pair, "", chosen=pair.sure))
+        text = f"{pair.image.name}  ·  {pair.labels.name}{'' if pair.sure else '  ?'}"
         offers.append(replace(offer, pair=pair, text=text))
     return tuple(offers)
 
@@ -94,6 +98,23 @@ def gatherer(
         return done.folder
 
     return work
+
+
+def unclear_warning(offers: Sequence[Offer]) -> tuple[str, ...]:
+    """Return what to warn of where labels are left out, as it is not clear whose they are."""
+    used = {layer for o in offers if o.chosen for layer in (o.pair.image, o.pair.labels)}
+    left = {
+        offer.pair.labels.name: None
+        for offer in offers
+        if not offer.pair.sure and not used & {offer.pair.image, offer.pair.labels}
+    }
+    if not left:
+        return ()
+    names = ", ".join(left)
+    return (
+        f"It is not clear which image {names} {'belongs' if len(left) == 1 else 'belong'} to: tick "
+        "the right pair to learn from it.",
+    )
 
 
 def split_warning(offers: Sequence[Offer], together: Together) -> tuple[str, ...]:

@@ -108,9 +108,10 @@ class SourceForm(QWidget):
         made.setUniformRowHeights(True)
         made.setToolTip(
             "Images with the labels that go with them. What is ticked is learned from; planes "
-            "without any label are left out.\nImages of one specimen, patient or field of view "
-            "should not be both learned from and validated on: double-click under Group to give "
-            "them the same name."
+            "without any label are left out. Where a question mark stands it is not clear whose "
+            "labels they are: tick the pair that is right.\n"
+            "Images of one specimen, patient or field of view should not be both learned from and "
+            "validated on: double-click under Group to give them the same name."
         )
         made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         made.setEditTriggers(QTreeWidget.EditTrigger.NoEditTriggers)
