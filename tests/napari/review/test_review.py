@@ -355,6 +355,28 @@ def test_accepting_goes_on_to_the_next_until_all_is_reviewed(
     assert (reviewer.state.counts.accepted, reviewer.state.counts.waiting) == (3, 0)
 
 
+def test_an_image_that_is_still_being_opened_takes_nothing_of_one_that_is_accepted(
+    reviewer: Reviewer, project: Path
+) -> None:
+    """After Next and Accept in one breath, the next image came in while this one was written."""
+    reviewer.do("next")
+    first, controller = reviewer.current, reviewer.controller
+    reviewer.paint(slice(0, 3), slice(0, 3), 7)
+    made = np.array(reviewer.labels)
+    controller.do(Action.NEXT_IMAGE)
+    controller.do(Action.ACCEPT_IMAGE)
+    reviewer.settle()
+    assert reviewer.current != first
+    (row,) = [row for row in controller.state.queue if row.image == f"images/{first}.png"]
+    assert (row.state, row.begun) == ("accepted", False)
+    record = next(one for one in read_project(project).records if one.name == f"images/{first}.png")
+    assert (read_labels(record.mask) == made).all()
+    assert not any(row.begun for row in controller.state.queue)
+    controller.do(Action.TAKE_BACK)
+    reviewer.settle()
+    assert reviewer.current == first and (reviewer.labels == made).all()
+
+
 def test_a_rejected_image_can_be_annotated_by_hand_later(reviewer: Reviewer, project: Path) -> None:
     reviewer.do("next")
     reviewer.do("reject")

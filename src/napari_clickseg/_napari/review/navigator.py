@@ -140,6 +140,7 @@ class Navigator:
         shown = sheet if sheet is not None and sheet.image == image else None
         capture = shown.capture() if shown is not None else None
         home, folder = self._home, Path(state.project)
+        self._runner.cancel("open")
 
         def done(saved: jobs.Saved) -> None:
             self._note(saved)
@@ -340,6 +341,8 @@ class Navigator:
     def _write(self, text: str, job: Callable[[Stop], jobs.Saved]) -> None:
         sheet, state = self.sheet, self._state
         assert sheet is not None
+        # An image that is still being read would come into the sheet of this one.
+        self._runner.cancel("open")
         state.busy, state.message, self._writing = text, "", True
 
         def ended() -> None:
@@ -357,7 +360,7 @@ class Navigator:
 
     def _reviewed(self, sheet: Sheet, saved: jobs.Saved) -> None:
         state = self._state
-        if saved.file is not None:
+        if saved.file is not None and sheet.image == saved.image:
             sheet.base, sheet.file = saved.base, saved.file
         self._held.pop((state.project, saved.image), None)
         self._reviewed_last.append(saved.image)
