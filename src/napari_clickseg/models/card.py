@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -19,6 +20,19 @@ __all__ = [
 SCHEMA_VERSION = 1
 Fusion = Literal["input", "beside"]
 GuidanceWidth = Annotated[int, Field(ge=1, le=1024)]
+# Cards come with files of anybody's, so everything in them has bounds: far beyond what makes
+# sense, and well below what hangs or asks for gigabytes.
+_LONGEST_TEXT = 100_000
+_LARGEST_ID = 2**32 - 1
+_OPTION = re.compile(r"[a-z][a-z0-9_]{0,59}")
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,60}")
+_MOST_OPTIONS = 32
+_LARGEST_OPTION = 4096
+
+Name = Annotated[str, Field(max_length=200)]
+Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+Id = Annotated[int, Field(ge=0, le=_LARGEST_ID)]
+Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class CardError(ValueError):
@@ -30,10 +44,10 @@ class DataSource(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    images: int = Field(ge=0)
-    licence: str
-    citation: str = ""
+    name: Text
+    images: int = Field(ge=0, le=10**12)
+    licence: Text
+    citation: Text = ""
 
 
 class WindowSpec(BaseModel):
@@ -41,11 +55,11 @@ class WindowSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    size: int = Field(256, ge=32, le=4096, multiple_of=32)  # side in network pixels
-    margin: float = Field(1.4, ge=1.0)  # side over the longer side of the object's box
-    first_span: int = Field(1024, ge=32)  # image pixels of the first look, at the most
-    smallest_span: int = Field(48, ge=8)  # image pixels: limits how far it zooms in
-    largest_span: int = Field(4096, ge=32)  # image pixels: limits how far it zooms out
+    size: int = Field(256, ge=32, le=2048, multiple_of=32)  # side in network pixels
+    margin: float = Field(1.4, ge=1.0, le=16.0)  # side over the longer side of the object's box
+    first_span: int = Field(1024, ge=32, le=1 << 20)  # image pixels of the first look, at the most
+    smallest_span: int = Field(48, ge=8, le=1 << 16)  # image pixels: limits how far it zooms in
+    largest_span: int = Field(4096, ge=32, le=1 << 20)  # image pixels: limits how far it zooms out
     # Network pixels for an image pixel where the whole image is predicted, window by window,
     # without any click; None shows all of it in one window.
     zoom: float | None = Field(None, gt=0.01, le=16.0)
@@ -56,10 +70,10 @@ class ScoutingSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    size: int = Field(128, ge=32, le=4096, multiple_of=32)  # side in network pixels
+    size: int = Field(128, ge=32, le=2048, multiple_of=32)  # side in network pixels
     looks: int = Field(5, ge=1, le=16)
     factor: float = Field(1.7, gt=1.0, le=8.0)  # by which each look is nearer
-    weights: tuple[float, ...]  # of the first of `scouting.FEATURES`
+    weights: tuple[Weight, ...] = Field(max_length=256)  # of the first of `scouting.FEATURES`
 
 
 class InputRange(BaseModel):
@@ -67,8 +81,8 @@ class InputRange(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    mean: tuple[float, ...] = Field(min_length=1, max_length=32)  # taken off each channel
-    std: tuple[float, ...] = Field(min_length=1, max_length=32)  # that each is divided by
+    mean: tuple[Weight, ...] = Field(min_length=1, max_length=32)  # taken off each channel
+    std: tuple[Weight, ...] = Field(min_length=1, max_length=32)  # that each is divided by
 
     @model_validator(mode="after")
     def _consistent(self) -> InputRange:
@@ -95,30 +109,39 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     schema_version: int = SCHEMA_VERSION
-    name: str
-    description: str = ""
-    architecture: str
-    encoder: str
-    options: dict[str, Any] = Field(default_factory=dict)
+    name: Name
+    description: Text = ""
+    architecture: Name
+    encoder: Name
+    options: dict[str, Any] = Field(default_factory=dict, max_length=_MOST_OPTIONS)
     encoding: Literal["channels", "likeness", "prompts", "colour", "image"] = "channels"
     # Where guidance comes in: as inputs of the encoder, or beside it, see `models.guided`.
     fusion: Fusion = "input"
-    guidance_widths: tuple[GuidanceWidth, ...] = ()  # channels at strides 1, 2, 4 …; of "beside"
+    # Channels at strides 1, 2, 4 …; of "beside".
+    guidance_widths: tuple[GuidanceWidth, ...] = Field((), max_length=16)
     input_range: InputRange | None = None  # None: the encoder is shown 0 to 1
     image_channels: int = Field(3, ge=1, le=32)
-    disk_radius: float = Field(4.0, ge=0)  # network pixels
-    classes: tuple[str, ...] = ("object",)  # foreground classes, in the order of their ids
-    class_ids: tuple[int, ...] = ()  # their ids in the masks it was trained on; none: from 1 on
+    disk_radius: float = Field(4.0, ge=0, le=256)  # network pixels
+    classes: tuple[Text, ...] = ("object",)  # foreground classes, in the order of their ids
+    class_ids: tuple[Id, ...] = ()  # their ids in the masks it was trained on; none: from 1 on
     overlapping: bool = False  # a pixel may belong to several classes (multilabel)
     automatic: bool = False  # predicts without any click
     window: WindowSpec = WindowSpec()
     scouting: ScoutingSpec | None = None  # without it the first look is at the whole view
     intensity_trim: float = Field(0.001, ge=0, lt=0.5)  # share of pixels beyond each limit
-    licence: str = "BSD-3-Clause"
-    data: tuple[DataSource, ...] = ()
+    licence: Text = "BSD-3-Clause"
+    data: tuple[DataSource, ...] = Field((), max_length=100_000)
     metrics: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)  # recipe, seed, commit, duration
-    limits: str = ""
+    limits: Text = ""
+
+    @field_validator("options")
+    @classmethod
+    def _bounded(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for key, value in options.items():
+            if not _OPTION.fullmatch(key) or not _is_option(value):
+                raise ValueError(f"the option {key[:60]!r} makes no sense")
+        return options
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelCard:
@@ -186,3 +209,20 @@ class ModelCard(BaseModel):
             raise CardError(
                 f"The model's card is not valid ({where}: {first['msg']}); get the file again."
             ) from error
+
+
+def _is_option(value: object, depth: int = 2) -> bool:
+    """Whether a value is a small number, a word, or a short list or table of them."""
+    if value is None or isinstance(value, bool):
+        return True
+    if isinstance(value, int | float):
+        return abs(value) <= _LARGEST_OPTION
+    if isinstance(value, str):
+        return _WORD.fullmatch(value) is not None
+    if isinstance(value, dict):
+        parts = [*value.keys(), *value.values()]
+    else:
+        parts = list(value) if isinstance(value, list | tuple) else [object()]
+    return (
+        depth > 0 and len(parts) <= _MOST_OPTIONS and all(_is_option(p, depth - 1) for p in parts)
+    )

@@ -22,6 +22,7 @@ __all__ = ["CARD_KEY", "ModelFileError", "load_network", "read_card", "save_mode
 
 CARD_KEY = "napari_clickseg_card"
 _COUNTER = "num_batches_tracked"  # of no use after training
+_LONGEST_HEADER = 16 * 1024**2  # bytes
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 
 
@@ -79,6 +80,8 @@ def read_card(path: Path) -> ModelCard:
     """
     if path.suffix.lower() in _PICKLES:
         raise ModelFileError(_pickle(path))
+    if path.exists() and not path.is_file():
+        raise ModelFileError(f"{path} cannot be read (it is no file); choose a .safetensors file.")
     try:
         header = _read_header(path)
         text = header.get("__metadata__", {}).get(CARD_KEY)
@@ -109,7 +112,7 @@ def _read_header(path: Path) -> dict[str, Any]:
         start = file.read(8)
         length = int.from_bytes(start, "little")
         total = path.stat().st_size
-        if len(start) < 8 or not 2 <= length <= min(total - 8, 100_000_000):
+        if len(start) < 8 or not 2 <= length <= min(total - 8, _LONGEST_HEADER):
             zipped_or_pickled = start.startswith((b"PK", b"\x80"))
             raise ModelFileError(_pickle(path) if zipped_or_pickled else _broken(path))
         header: dict[str, Any] = json.loads(file.read(length))
@@ -143,14 +146,41 @@ def load_network(path: Path, *, expected_sha256: str | None = None) -> tuple[nn.
 
     weights = _read_weights(path)
     try:
+        if expected_sha256 is None:
+            _check_fit(path, weights, card)
         network = build_network(card)
     except NetworkError as error:
         raise ModelFileError(f"{path.name}: {error}") from error
-    expected = {n: t.shape for n, t in network.state_dict().items() if not n.endswith(_COUNTER)}
-    if expected != {n: t.shape for n, t in weights.items() if not n.endswith(_COUNTER)}:
-        raise ModelFileError(f"{path.name}: the weights don't fit the card; get the file again.")
+    if _shapes(network.state_dict()) != _shapes(weights):
+        raise ModelFileError(_unfit(path))
     network.load_state_dict(weights, strict=False)
     return network.eval(), card
+
+
+def _check_fit(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> None:
+    """See that a file holds the weights of the network that its card names, before it is built.
+
+    A card of a few lines can name a network of gigabytes; without values it takes no memory.
+    """
+    import torch
+
+    from napari_clickseg.models.network import NetworkError, build_network
+
+    try:
+        with torch.device("meta"):
+            empty = build_network(card)
+    except NetworkError:
+        return  # a few networks can't be built so, and others not at all
+    if _shapes(empty.state_dict()) != _shapes(weights):
+        raise ModelFileError(_unfit(path))
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {n: tuple(t.shape) for n, t in weights.items() if not n.endswith(_COUNTER)}
+
+
+def _unfit(path: Path) -> str:
+    return f"{path.name}: the weights don't fit the card; get the file again."
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

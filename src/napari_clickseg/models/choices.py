@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import cache
 
 from napari_clickseg.models.pretrained import packaged_encoders
 
-__all__ = ["TIMM", "architectures", "encoders"]
+__all__ = ["TIMM", "architectures", "arguments", "encoders", "pretrained"]
 
 TIMM = "tu-"  # how segmentation_models_pytorch marks timm's encoders
 
@@ -14,12 +15,22 @@ TIMM = "tu-"  # how segmentation_models_pytorch marks timm's encoders
 @cache
 def architectures() -> tuple[str, ...]:
     """Return the names of all architectures of segmentation_models_pytorch."""
+    return tuple(_makers())
+
+
+@cache
+def arguments(architecture: str) -> frozenset[str]:
+    """Return the names of the arguments that an architecture takes."""
+    return frozenset(inspect.signature(_makers()[architecture]).parameters)
+
+
+def _makers() -> dict[str, type]:
     import segmentation_models_pytorch as smp
 
-    known = getattr(smp, "MODEL_ARCHITECTURES_MAPPING", None)
+    known: dict[str, type] | None = getattr(smp, "MODEL_ARCHITECTURES_MAPPING", None)
     if known is None:  # older versions keep a list of classes
-        known = [one.__name__.lower() for one in smp._MODEL_ARCHITECTURES]
-    return tuple(known)
+        known = {one.__name__.lower(): one for one in smp._MODEL_ARCHITECTURES}
+    return known
 
 
 @cache
@@ -44,3 +55,11 @@ def encoders(*, timm: bool = True) -> tuple[str, ...]:
     at_hand = packaged_encoders()
     others = (TIMM + name for name in list_models())
     return at_hand + own + tuple(name for name in others if name not in at_hand)
+
+
+@cache
+def pretrained() -> frozenset[str]:
+    """Return the names of timm's networks together with what they were trained on."""
+    from timm import list_pretrained
+
+    return frozenset(list_pretrained())

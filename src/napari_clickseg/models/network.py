@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.core.guidance import input_channels
+from napari_clickseg.models.choices import TIMM, architectures, arguments, encoders, pretrained
 from napari_clickseg.models.pretrained import PretrainedError, load_packaged, packaged_encoders
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ _REFUSALS = (
 
 
 _OF_TOKENS = ("dpt",)  # their decoders take more than maps at each stride
+# Arguments of architectures that are given otherwise, or not at all.
+_NOT_OPTIONS = {
+    "self", "kwargs", "encoder_name", "encoder_weights", "in_channels", "classes", "aux_params",
+}  # fmt: skip
 
 
 class NetworkError(ValueError):
@@ -69,6 +74,7 @@ def create(
     """
     import segmentation_models_pytorch as smp
 
+    _check_names(architecture, encoder, options or {})
     packaged = weights == "imagenet" and channels == 3 and encoder in packaged_encoders()
     try:
         network: nn.Module = smp.create_model(
@@ -91,6 +97,25 @@ def create(
         except PretrainedError as error:
             raise NetworkError(str(error)) from error
     return network
+
+
+def _check_names(architecture: str, encoder: str, options: dict[str, Any]) -> None:
+    """See that all names are those that the libraries list.
+
+    They know others besides, by which they fetch networks from a server or read a folder, and
+    names and options may be a stranger's.
+    """
+    known = encoder in encoders() or encoder.removeprefix(TIMM) in pretrained()
+    if architecture not in architectures() or not known:
+        raise NetworkError(
+            f"No network '{architecture[:60]}' with encoder '{encoder[:60]}' is known; choose "
+            "others, or update segmentation-models-pytorch."
+        )
+    strange = sorted(set(options) - (arguments(architecture) - _NOT_OPTIONS))
+    if strange:
+        raise NetworkError(
+            f"'{architecture}' takes no option {', '.join(strange)[:100]}; choose others."
+        )
 
 
 def build_network(card: ModelCard) -> nn.Module:

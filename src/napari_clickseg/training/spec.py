@@ -139,7 +139,7 @@ class TrainingSpec(BaseModel):
     size: int = Field(
         0,
         ge=0,
-        le=4096,
+        le=2048,
         multiple_of=_SIDE,
         description="Side of the windows in pixels, a multiple of 32; 0: from data.",
     )
