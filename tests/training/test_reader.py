@@ -121,6 +121,34 @@ def test_runs_are_listed_the_newest_first(tmp_path: Path, dead: int) -> None:
     assert list_runs(tmp_path / "nowhere") == ()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "started", "pid": "x"}',
+        '{"event": "started", "pid": 1e400}',
+        '{"event": "epoch", "epoch": [1]}',
+        '{"event": "epoch"}',
+        '{"event": ["started"]}',
+        '{"event": "preview", "images": 3}',
+        '{"event": "failed", "message": {}}',
+        "[]",
+        "null",
+        '"a"',
+        "\0",
+    ],
+)
+def test_a_strange_event_hides_neither_its_run_nor_another(
+    tmp_path: Path, dead: int, line: str
+) -> None:
+    for name in ("one", "two"):
+        made(tmp_path, name).add("started", pid=dead, **STARTED)
+    with (tmp_path / "runs/one/events.jsonl").open("a") as file:
+        file.write(f"{line}\n")
+    assert sorted(run.name for run in list_runs(tmp_path)) == ["one", "two"]
+    RunFolder(tmp_path / "runs/one").add("finished", reason="done")
+    assert "finished" in {run.status for run in list_runs(tmp_path)}
+
+
 def test_two_runs_of_one_minute_get_folders_of_their_own(tmp_path: Path) -> None:
     first = new_run(tmp_path, "my cells/β")
     first.mkdir(parents=True)

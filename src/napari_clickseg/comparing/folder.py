@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["ComparisonFolder"]
 
 _OWN = {"split", "events.jsonl", "stop"}  # what one that could not be begun leaves
+
+
+_log = logging.getLogger(__name__)
 
 
 class ComparisonFolder:
@@ -124,12 +128,18 @@ class ComparisonFolder:
         return self.path / name / "measured.json"
 
     def measured(self, name: str) -> dict[str, Any]:
-        """Return what was measured after a training; empty where nothing was."""
+        """Return what was measured after a training; empty where nothing was, or can be read."""
         path = self.measured_path(name)
-        if not path.exists():
+        if not path.is_file():
             return {}
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            return found
+        _log.warning("%s cannot be read, and is left out; delete it to measure anew.", path)
+        return {}
 
     def split(self) -> dict[str, list[str]]:
         """Return the names of the images in each set: training, validation, test.

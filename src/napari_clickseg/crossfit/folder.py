@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,6 +43,9 @@ Stage = Literal["baseline", "predict", "clicks", "clicked", "measure", "final", 
 STAGES: tuple[Stage, ...] = (
     "baseline", "predict", "clicks", "clicked", "measure", "final", "report",
 )  # fmt: skip
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +223,29 @@ class CrossfitFolder:
         return sorted({row.fold for row in self.rows})
 
     def region_rows(self) -> list[RegionRow]:
-        """Read the regions of all predictions; none where there is no table yet."""
-        if not self.regions.exists():
+        """Read the regions of all predictions; none where there is no table yet.
+
+        Rows that make no sense are named in the log and left out.
+        """
+        if not self.regions.is_file():
             return []
         known = {"int": int, "float": float}
         kinds = {f.name: known.get(str(f.type), str) for f in fields(RegionRow)}
-        with self.regions.open(newline="", encoding="utf-8") as file:
-            return [
-                RegionRow(**{name: kind(row[name]) for name, kind in kinds.items()})
-                for row in csv.DictReader(file)
-            ]
+        rows, wrong = [], 0
+        with self.regions.open(newline="", encoding="utf-8", errors="replace") as file:
+            try:
+                for row in csv.DictReader(file):
+                    try:
+                        values = {name: kind(row[name]) for name, kind in kinds.items()}
+                    except (LookupError, TypeError, ValueError, OverflowError):
+                        wrong += 1
+                    else:
+                        rows.append(RegionRow(**values))
+            except csv.Error:
+                wrong += 1
+        if wrong:
+            _log.warning("%s: %d rows make no sense, and are left out.", self.regions, wrong)
+        return rows
 
     def without_clicks(self) -> list[FoldRow]:
         """List the images that were predicted after clicks were placed, as of a mended fold.
@@ -264,12 +281,18 @@ class CrossfitFolder:
         return {row.image: known[row.image] for row in self.rows}
 
     def read_measured(self, fold: int) -> dict[str, Any] | None:
-        """Return a fold's figures; None where there are none."""
+        """Return a fold's figures; None where there are none, or none that can be read."""
         path = self.measured(fold)
-        if not path.exists():
+        if not path.is_file():
             return None
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            return found
+        _log.warning("%s cannot be read, and is left out; delete it to measure anew.", path)
+        return None
 
     def seconds(self) -> dict[Stage, float]:
         """Return how long each stage took, all folds together, interruptions left out."""

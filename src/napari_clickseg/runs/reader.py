@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "ProcessReader"]
 
+# What values of other kinds than an event has raise where they are used.
+_STRANGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _ROUNDED = 0.002  # seconds by which an event may seem earlier than it was
 Change = Literal["starting", "stopping", "ended", "silent"]
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Followed(Protocol):
@@ -76,12 +82,21 @@ class ProcessReader(ABC, Generic[Known]):
     def _read(self) -> Known:
         events, self._offset = self.log.events(self._offset)
         for event in events:
-            if event.get("event") in ("started", "finished", "failed"):
-                self._since = float(event.get("time") or 0.0)
-            if event.get("event") == "started":
-                self._process = int(event.get("pid", 0)), self._since
-        self._known = self._follow(self._known, events)
+            try:
+                self._take(event)
+            except _STRANGE as error:  # of another version, or broken: it changes nothing
+                _log.warning("%s: %.100r makes no sense, and is left out (%s).",
+                             self.log.path, event, error)  # fmt: skip
         return self._known
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        since, process = self._since, self._process
+        if event.get("event") in ("started", "finished", "failed"):
+            since = float(event.get("time") or 0.0)
+        if event.get("event") == "started":
+            process = int(event.get("pid", 0)), since
+        self._known = self._follow(self._known, [event])
+        self._since, self._process = since, process
 
     def _heard_of(self, launched: Launch) -> bool:
         return self._since >= launched.time - _ROUNDED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.train.state import RunEntry
@@ -12,21 +13,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_clickseg.runs.process import Launch
+    from napari_clickseg.training.progress import RunStatus
 
 __all__ = ["list_runs", "reader_of"]
+
+_log = logging.getLogger(__name__)
 
 
 def list_runs(home: Path) -> tuple[RunEntry, ...]:
     """List the runs of a folder, the one that was begun last first; reads their events."""
     try:
         folders = [path for path in (home / "runs").iterdir() if (path / "spec.json").is_file()]
+        folders.sort(key=lambda path: (path / "spec.json").stat().st_mtime, reverse=True)
     except OSError:
         return ()
-    folders.sort(key=lambda path: (path / "spec.json").stat().st_mtime, reverse=True)
     # How each is, but not what came out of it, which takes longer to read.
-    return tuple(
-        RunEntry(path, path.name, RunReader.look(reader_of(path)).status) for path in folders
-    )
+    return tuple(RunEntry(path, path.name, _status(path)) for path in folders)
+
+
+def _status(path: Path) -> RunStatus:
+    """Return how a run is; one whose folder can't be read hides no other."""
+    try:
+        return RunReader.look(reader_of(path)).status
+    except (OSError, ValueError) as error:
+        _log.warning("The run %s cannot be read (%s), so it counts as failed.", path, error)
+        return "failed"
 
 
 def reader_of(path: Path, launched: Launch | None = None) -> RunReader:
