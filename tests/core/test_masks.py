@@ -252,3 +252,14 @@ def test_a_region_is_its_id_or_the_connected_part_of_it(
         part[row, column] = True
         same = ndimage.binary_propagation(part, np.ones((3, 3)), same)
     np.testing.assert_array_equal(patch.cut(Box(0, 0, 7, 8)), same)
+
+
+@pytest.mark.parametrize("rule", ["keep", "background", "overwrite"])
+def test_what_is_below_0_is_background(rule: OverlapRule) -> None:
+    labels = np.full((8, 8), -1, np.int32)
+    mask = np.zeros((8, 8), bool)
+    mask[2:5, 2:5] = True
+    changed, values = plan_commit(labels, mask, 1, rule)
+    assert np.array_equal(changed, mask)
+    assert np.array_equal(values, np.where(mask, 1, -1))
+    assert region_of(labels, (0, 0)) is None

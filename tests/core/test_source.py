@@ -9,6 +9,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_clickseg.core.intensity import measure
 from napari_clickseg.core.source import ImageError, ImageSource
 from napari_clickseg.core.window import Box, Window
 
@@ -281,3 +282,38 @@ def test_nested_lists_and_tensors_are_images_too() -> None:
 def test_levels_that_do_not_fit_each_other_are_refused(levels: list[tuple[int, ...]]) -> None:
     with pytest.raises(ImageError, match=r"levels don't fit each other .* finest first"):
         ImageSource([np.zeros(shape) for shape in levels])
+
+
+def test_what_is_masked_decides_no_intensity():
+    values = np.random.default_rng(0).integers(0, 200, (64, 64)).astype(np.uint16)
+    hidden = np.zeros(values.shape, bool)
+    hidden[:9] = True
+    spoilt = np.where(hidden, 60_000, values).astype(np.uint16)
+    source = ImageSource(np.ma.masked_array(spoilt, hidden))
+    assert measure(source).high[0] <= values[~hidden].max()
+    assert np.isnan(source.read_all()[hidden]).all()
+    assert np.array_equal(source.read_all()[~hidden][:, 0], values[~hidden])
+    plain = ImageSource(np.ma.masked_array(values))
+    assert plain.dtype == np.uint16
+
+
+def test_masked_colours_are_colours():
+    values = np.zeros((9, 9, 3), np.uint8)
+    hidden = np.zeros(values.shape, bool)
+    hidden[0] = True
+    assert ImageSource(np.ma.masked_array(values, hidden)).rgb
+
+
+def test_a_dask_array_of_unknown_size_says_what_to_call():
+    image = da.from_array(np.zeros((64, 64), np.uint8), chunks=32)
+    image = image[image.mean(axis=1) >= 0]
+    with pytest.raises(ImageError, match=r"compute_chunk_sizes\(\)"):
+        ImageSource(image)
+    image.compute_chunk_sizes()
+    assert ImageSource(image).shape == (64, 64)
+
+
+def test_too_much_is_not_read_at_once():
+    image = np.broadcast_to(np.zeros((), np.uint8), (1_000_000, 1_000_000))
+    with pytest.raises(ImageError, match="too many to be read at once"):
+        ImageSource(image).read_all()

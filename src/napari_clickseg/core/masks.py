@@ -166,12 +166,13 @@ def plan_commit(
             f"The id {value} does not fit into labels of dtype {labels.dtype}; choose an id up to "
             f"{np.iinfo(labels.dtype).max}, or convert the labels to a larger dtype."
         )
+    free = labels <= 0  # of some programs' maps the background is -1
     if rule == "overwrite":
         write = mask
     elif rule == "keep":
-        write = mask & ((labels == 0) | (labels == value))
+        write = mask & (free | (labels == value))
     elif rule == "background":
-        write = mask & (labels == 0)
+        write = mask & free
     else:
         raise ValueError(f"The rule for overlap is overwrite, keep or background, not {rule!r}.")
     values = labels.copy()
@@ -189,7 +190,7 @@ def region_of(
     Parameters
     ----------
     labels : int (Y, X)
-        0 is background.
+        0 is background, and whatever is below.
     pixel : (int, int)
         Row and column.
     connected : bool
@@ -206,7 +207,7 @@ def region_of(
     if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
         return None
     value = labels[row, column]
-    if value == 0:
+    if value <= 0:
         return None
     mask = np.asarray(labels == value)
     if connected:

@@ -19,6 +19,7 @@ from napari_clickseg.core.window import Box, Window
 __all__ = ["ImageError", "ImageSource", "PixelSample"]
 
 MAX_CHANNELS = 32
+_WHOLE = 2 * 1024**3  # bytes that are read at once, at the most
 _DENSEST = 3  # pixels read for one network pixel, at the most
 _SAMPLE_BLOCKS = 4  # blocks a side that a large image is sampled with
 _SAMPLE_SIDE = 256
@@ -58,17 +59,20 @@ class ImageSource:
         Whether the last axis holds red, green, blue (and alpha, which is left out). By default
         8-bit images with three or four channels count as colour.
 
+    Of a numpy masked array what is masked counts as missing (NaN).
+
     Raises
     ------
     ImageError
-        If the image is empty, complex, has more than 32 channels or other axes than these, or
-        the levels of a pyramid don't fit each other.
+        If the image is empty, complex, of unknown size, has more than 32 channels or other axes
+        than these, or the levels of a pyramid don't fit each other.
     """
 
     def __init__(self, data: Any, *, rgb: bool | None = None) -> None:
-        levels = [_as_array(level) for level in (data if _is_pyramid(data) else [data])]
-        if not levels:
+        given = [_as_array(level) for level in (data if _is_pyramid(data) else [data])]
+        if not given:
             raise ImageError("The image is empty; open one that has pixels.")
+        levels = [_unmasked(level) for level in given]
         for finer, level in zip([levels[0], *levels], levels, strict=False):
             _check(level)
             _check_order(finer, level)
@@ -77,7 +81,7 @@ class ImageSource:
         self.shape: tuple[int, int] = (int(levels[0].shape[0]), int(levels[0].shape[1]))
         stored = int(levels[0].shape[2]) if len(levels[0].shape) == 3 else 1
         if rgb is None:
-            rgb = stored in (3, 4) and self.dtype == np.uint8
+            rgb = stored in (3, 4) and np.dtype(given[0].dtype) == np.uint8
         if rgb and stored not in (3, 4):
             raise ImageError(
                 f"A colour image has 3 or 4 channels, not {stored}; give it as not RGB."
@@ -167,7 +171,19 @@ class ImageSource:
         return self.read_box(Box(0, 0, *self.shape))
 
     def read_box(self, box: Box) -> npt.NDArray[Any]:
-        """Read the pixels (h, w, C) of a box at full resolution."""
+        """Read the pixels (h, w, C) of a box at full resolution.
+
+        Raises
+        ------
+        ImageError
+            If they are too many for that.
+        """
+        height, width = (part.stop - part.start for part in box.slices)
+        if height * width * self.channels * self.dtype.itemsize > _WHOLE:
+            raise ImageError(
+                f"{height:,} × {width:,} pixels of the image are too many to be read at once; cut "
+                "out the part that is needed."
+            )
         return self._channels(np.asarray(self._levels[0][box.slices]))
 
     def _level_for(self, zoomed_out: float) -> tuple[Any, tuple[float, float]]:
@@ -204,7 +220,23 @@ def _as_array(level: Any) -> Any:
     return level
 
 
+def _unmasked(level: Any) -> Any:
+    """Return a masked array as one with NaN where it is masked; any other as it is."""
+    if not isinstance(level, np.ma.MaskedArray):
+        return level
+    if level.dtype.kind not in "buif" or not np.ma.is_masked(level):
+        return np.ma.getdata(level)
+    small = level.dtype.kind != "f" and level.dtype.itemsize <= 2
+    kind = level.dtype if level.dtype.kind == "f" else np.float32 if small else np.float64
+    return np.asarray(np.ma.filled(level.astype(kind), np.nan))
+
+
 def _check(level: Any) -> None:
+    if any(n != n for n in level.shape):  # NaN
+        raise ImageError(
+            "The image is a dask array whose size is not known; call image.compute_chunk_sizes() "
+            "first."
+        )
     shape = tuple(int(n) for n in level.shape)
     dtype = np.dtype(level.dtype)
     if dtype.kind == "c":

@@ -137,9 +137,9 @@ def read_only_zarr() -> Labels:
 @pytest.mark.parametrize(
     ("layer", "value", "words"),
     [
-        (read_only, 1, ("mine", "read-only", "duplicate")),
+        (read_only, 1, ("mine", "read-only", "make a new one")),
         (not_editable, 1, ("mine", "locked against editing", "editable")),
-        (read_only_zarr, 1, ("mine", "read-only", "duplicate")),
+        (read_only_zarr, 1, ("mine", "read-only", "make a new one")),
         (lambda: Labels(da.zeros((20, 30), dtype=int), name="mine"), 1, ("mine", "read-only")),
         (lambda: Labels(np.zeros((20, 30), np.uint8), name="mine"), 256,
          ("256", "mine", "uint8", "255", "convert")),

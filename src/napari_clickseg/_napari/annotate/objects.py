@@ -273,7 +273,7 @@ class Objects:
         if layer is None:
             return False
         row, column = click.pixel
-        if not read_labels(layer, plane, Box(row, column, 1, 1)).any():
+        if not (read_labels(layer, plane, Box(row, column, 1, 1)) > 0).any():
             return False
         self.take_up([layer], plane, click.pixel)
         if not click.positive:

@@ -82,8 +82,8 @@ def check_writable(layer: Labels, value: int) -> None:
         )
     if _is_read_only(finest):
         raise AnnotationError(
-            f"The labels layer '{layer.name}' is read-only; choose another annotation layer, or "
-            "duplicate this one (right click) and choose the copy."
+            f"The labels layer '{layer.name}' is read-only; choose another one as the annotation, "
+            "or 'make a new one'."
         )
     if not layer.editable and not layer.multiscale:
         raise AnnotationError(
