@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from skimage.draw import disk
 
-from napari_clickseg.core.source import ImageError
 from napari_clickseg.evaluation.noc import NocSpec
 from napari_clickseg.evaluation.sweep import (
     ImageResult,
@@ -121,10 +120,27 @@ def test_limit_takes_the_first_images_of_each_set(project):
     ]
 
 
-def test_a_mask_of_another_shape_is_named(known, project):
-    iio.imwrite(project / "masks" / "0.png", np.ones((5, 5), np.uint8))
-    with pytest.raises(ImageError, match=r"0\.png: .*shape"):
-        sweep(known, list_tasks([project]), SPEC)
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda folder: iio.imwrite(folder / "masks/0.png", np.ones((5, 5), np.uint8)), "shape"),
+        (lambda folder: (folder / "images/0.png").write_bytes(b"none"), "cannot be read"),
+        (lambda folder: (folder / "masks/0.png").unlink(), "no file"),
+    ],
+)
+def test_an_image_that_can_not_be_used_is_named_and_ends_nothing(known, project, spoil, why):
+    tasks = list_tasks([project])
+    whole = sweep(known, tasks, SPEC)
+    spoil(project)
+    results = sweep(known, tasks, SPEC, resume=project / "results.jsonl")
+    assert [bool(result.problem) for result in results] == [
+        result.image.endswith("/0.png") for result in results
+    ]
+    (bad,) = (result for result in results if result.problem)
+    assert "0.png" in bad.problem
+    assert why in bad.problem
+    assert [r for r in results if not r.problem] == [r for r in whole if r.image != bad.image]
+    assert bad.image not in (project / "results.jsonl").read_text()
 
 
 def test_alpha_is_no_channel(known, project):

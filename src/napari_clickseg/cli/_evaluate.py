@@ -11,6 +11,7 @@ from napari_clickseg.cli._common import (
     add_verb,
     count,
     identifier,
+    note,
     positive_count,
     progress,
     say,
@@ -81,6 +82,11 @@ def run(args: argparse.Namespace) -> int:
     tasks = list_tasks(args.datasets, limit=args.limit)
     factory, workers = _factory(args)
     results = _results(args, factory, workers, tasks, spec, f"model {checksum}")
+    left_out = [result for result in results if result.problem]
+    for result in left_out:
+        note(f"left out: {result.problem}")
+    if left_out and len(left_out) == len(results):
+        raise SweepError("No image could be used; mend them, or give others.")
     if not any(result.objects for result in results):
         raise SweepError(
             f"There is no object of {spec.least} pixels or more; 0 and {spec.ignore} do not "
@@ -91,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         say(line)
     if args.json is not None:
         about = {"model": args.model, "sha256": checksum} | factory.running()
+        about |= {"left_out": {result.key: result.problem for result in left_out}}
         figures = report(results, spec, **about)
         args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if args.plot is not None:

@@ -21,6 +21,8 @@ from napari_clickseg.cli._common import (
 )
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from napari_clickseg.engine.segmenter import Prediction, Session
 
 
@@ -134,10 +136,11 @@ def _session(args: argparse.Namespace) -> Session:
     from napari_clickseg.core.clicks import ClickError
     from napari_clickseg.core.masks import Refinement
     from napari_clickseg.data.images import read_plane
-    from napari_clickseg.data.masks import read_labels
 
     plane = read_plane(args.image, args.plane, args.channel)
-    start = None if args.mask is None else read_labels(args.mask)
+    for notice in plane.notices:
+        note(f"{args.image.name}: {notice}")
+    start = None if args.mask is None else _start(args)
     from napari_clickseg.engine.segmenter import load_segmenter  # torch, only once all was found
 
     segmenter = load_segmenter(args.model, args.device)
@@ -149,6 +152,18 @@ def _session(args: argparse.Namespace) -> Session:
     if not (prompt.has_positive or prompt.start or segmenter.card.automatic):
         raise ClickError("There is nothing to go by; give a --positive click, or a --mask.")
     return session
+
+
+def _start(args: argparse.Namespace) -> npt.NDArray[Any]:
+    """Read the mask to start from: of a stack, the plane that is chosen of the image."""
+    from napari_clickseg.data.images import open_image
+    from napari_clickseg.data.masks import read_mask
+
+    several = open_image(args.mask, ids=True).stack_axes
+    mask = read_mask(args.mask, args.plane if several else ())
+    for notice in mask.notices:
+        note(f"{args.mask.name}: {notice}")
+    return mask.labels
 
 
 def _say_found(args: argparse.Namespace, session: Session, prediction: Prediction) -> None:

@@ -16,7 +16,7 @@ from napari_clickseg.core.clicks import Prompt
 from napari_clickseg.core.masks import Refinement
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.core.uncertainty import mean_entropy
-from napari_clickseg.data.images import open_image
+from napari_clickseg.data.images import read_single_plane
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import REJECTED, TO_REVIEW, ReviewQueue
 from napari_clickseg.engine.inference import Estimator
@@ -208,10 +208,7 @@ def _predict_one(
     if stop():
         return None
     try:
-        stored = open_image(image.image)
-        if stored.stack_axes:
-            raise ImageError(f"{image.image} is a stack; a project has an image for each plane.")
-        plane = stored.plane()
+        plane = read_single_plane(image.image)
         numbers, unsure = predict_unclicked(segmenter, plane.data, rgb=plane.rgb)
     except ImageError as error:
         return image.name, str(error)

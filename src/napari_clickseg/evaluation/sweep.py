@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from napari_clickseg.core.source import ImageError
-from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.images import read_single_plane
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import Record, read_records
 from napari_clickseg.evaluation.noc import ClickPredictor, NocSpec, ObjectResult, evaluate_image
@@ -64,11 +64,14 @@ class ImageResult:
     dataset, image : str
         Name of the set, and of the image in it.
     objects : tuple of ObjectResult
+    problem : str
+        Why the image could not be used, in a line; it has no objects then.
     """
 
     dataset: str
     image: str
     objects: tuple[ObjectResult, ...]
+    problem: str = ""
 
     @property
     def key(self) -> str:
@@ -165,14 +168,20 @@ def list_tasks(folders: Sequence[Path], *, limit: int = 0) -> list[Task]:
 def evaluate_task(
     make_predictor: Callable[[], ClickPredictor], task: Task, spec: NocSpec
 ) -> ImageResult:
-    """Evaluate one image; runs on a worker thread or in a process of its own."""
-    plane = read_plane(task.record.image)
-    truth = read_labels(task.record.mask)
-    image = plane.read_all()  # the seconds are the clicks' and not the disk's
+    """Evaluate one image; runs on a worker thread or in a process of its own.
+
+    An image that can't be used is named in the result: it ends nothing but itself.
+    """
+    predictor = make_predictor()
     try:
-        results = evaluate_image(make_predictor(), image, truth, spec, task.key)
+        plane = read_single_plane(task.record.image)
+        truth = read_labels(task.record.mask)
+        image = plane.read_all()  # the seconds are the clicks' and not the disk's
+        results = evaluate_image(predictor, image, truth, spec, task.key)
+    except ImageError as error:
+        return ImageResult(task.dataset, task.record.name, (), str(error))
     except ValueError as error:
-        raise ImageError(f"{task.record.image}: {error}") from error
+        return ImageResult(task.dataset, task.record.name, (), f"{task.record.image}: {error}")
     return ImageResult(task.dataset, task.record.name, tuple(results))
 
 
@@ -212,7 +221,7 @@ def sweep(
     Returns
     -------
     list of ImageResult
-        In the order of `tasks`.
+        In the order of `tasks`; those that could not be used say why.
 
     Raises
     ------
@@ -234,7 +243,8 @@ def sweep(
 
         def finished(result: ImageResult) -> None:
             done[result.key] = result
-            journal.add(result)
+            if not result.problem:  # else it is tried again when the sweep goes on
+                journal.add(result)
             on_result(result)
 
         _compute(jobs, finished, scheduler, workers)
