@@ -1,7 +1,12 @@
 """Which mask belongs to which image."""
 
+import os
+import unicodedata
+
 import pytest
 
+from napari_clickseg.data.index import read_table
+from napari_clickseg.data.places import clicks_path
 from napari_clickseg.data.project import ProjectError, read_project, read_records
 
 
@@ -107,7 +112,6 @@ def test_a_pair_of_folders_is_a_project_even_without_masks(tmp_path):
     [
         ("", "lacks the column image and mask"),
         ("image,mask\n", "holds no image"),
-        ("image,mask\na,b\na,c\n", r"names a twice \(again in line 3\)"),
         ("image,mask,split\na,b,sometimes\n", "line 2: the split is 'sometimes'"),
     ],
 )
@@ -124,3 +128,91 @@ def test_a_table_that_is_no_text_is_refused(tmp_path):
         read_project(tmp_path)
     with pytest.raises(ProjectError, match="There is no file"):
         read_project(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("a.png,c.png,,", "a.png is named twice"),
+        ("b.png,b.png,,sometimes", "the split is 'sometimes'"),
+        ("/,b.png,,", "is a folder"),
+        (".,b.png,,", "is a folder"),
+        ("images/,b.png,,", "is a folder"),
+        ("images/../../x.png,b.png,,", "leads out of its folder"),
+        ("b.png,masks/../../x.png,,", "leads out of its folder"),
+        ("b\0.png,b.png,,", "has a character"),
+        ("n" * 300 + ".png,b.png,,", "longer than a name"),
+    ],
+)
+def test_a_row_that_can_not_be_is_named_and_left_out_and_stays_in_the_table(tmp_path, row, why):
+    path = table(tmp_path, f"image,mask,group,split\na.png,a.png,,\n{row}\n")
+    project = read_project(tmp_path)
+    assert [record.name for record in project.records] == ["a.png"]
+    (text,) = project.left_out
+    assert text.startswith("index.csv, line 3: ")
+    assert why in text
+    assert "\n" not in text and "\0" not in text
+    assert read_table(path).text() == path.read_text()
+
+
+def test_an_image_may_lie_elsewhere_on_purpose(tmp_path):
+    touch(tmp_path / "other/a.png", tmp_path / "other/b.png")
+    table(tmp_path / "p", f"image,mask\n../other/a.png,\n{tmp_path}/other/b.png,\n")
+    project = read_project(tmp_path / "p")
+    assert [rest.image.is_file() for rest in project.unannotated] == [True, True]
+    for rest in project.unannotated:
+        clicks = clicks_path(tmp_path / "p", rest.name)
+        assert clicks.parent == tmp_path / "p/clicks"
+
+
+@pytest.mark.parametrize("name", ["c0.json", "c0.xml", "README.txt", "c0_seg.npy"])
+def test_files_of_other_programs_are_named_and_left_out(tmp_path, name):
+    touch(tmp_path / "images/c0.png", tmp_path / "masks/c0.png", tmp_path / "images" / name)
+    project = read_project(tmp_path)
+    assert [record.name for record in project.records] == ["images/c0.png"]
+    assert not project.unannotated
+    (text,) = project.left_out
+    assert name in text
+    assert "PNG" in text
+
+
+def test_masks_that_fit_no_image_are_named(tmp_path):
+    touch(*(tmp_path / "images" / name for name in ("a.png", "b.ome.tif", "C.png")))
+    touch(*(tmp_path / "masks" / name for name in ("a_masks.tif", "b.tif", "c.png")))
+    (text,) = read_project(tmp_path).left_out
+    assert all(name in text for name in ("a_masks.tif", "b.tif", "c.png"))
+    table(tmp_path, "image,mask\nimages/a.png,masks/a_masks.tif\n")
+    (text,) = read_project(tmp_path).left_out
+    assert "a_masks.tif" not in text
+    assert "b.tif" in text
+
+
+def test_two_images_of_one_stem_hide_no_other_image(tmp_path):
+    touch(*(tmp_path / "images" / name for name in ("a.png", "a.tif", "b.png")))
+    project = read_project(tmp_path)
+    assert [rest.name for rest in project.unannotated] == ["images/b.png"]
+    assert all("both a.png and a.tif" in text for text in project.left_out)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_are_the_same_whichever_way_they_are_written(tmp_path, forms):
+    said, there = (unicodedata.normalize(form, "Zelle_ä.png") for form in forms)
+    touch(tmp_path / "images" / there, tmp_path / "masks" / there)
+    table(tmp_path, f"image,mask\nimages/{said},masks/{said}\n")
+    (record,) = read_project(tmp_path).records
+    assert record.image.is_file()
+    assert record.mask.is_file()
+    (tmp_path / "index.csv").unlink()
+    (tmp_path / "masks" / there).rename(tmp_path / "masks" / said)
+    (record,) = read_project(tmp_path).records
+    assert record.mask.is_file()
+
+
+@pytest.mark.parametrize("name", ["index.csv", "classes.json", "clicks/a.json"])
+def test_a_pipe_in_a_project_does_not_hang(tmp_path, name):
+    touch(tmp_path / "images/a.png", tmp_path / "masks/a.png", tmp_path / "clicks/b.json")
+    os.mkfifo(tmp_path / name)
+    try:
+        read_project(tmp_path)
+    except ProjectError as error:
+        assert "\n" not in str(error)

@@ -260,10 +260,6 @@ def test_rows_of_many_threads_are_all_there(project: Path) -> None:
     [
         ("name,age\na,3\n", "lacks the columns"),
         ("{head}\na,predictions/a.png,m,0.5,to review,now,2\n", "version 2"),
-        ("{head}\na,../a.png,m,0.5,to review,now,1\n", "row of 'a'"),
-        ("{head}\na,predictions/a.png,m,nan,to review,now,1\n", "row of 'a'"),
-        ("{head}\na,predictions/a.png,m,high,to review,now,1\n", "row of 'a'"),
-        ("{head}\na,predictions/a.png,m,0.5,liked,now,1\n", "row of 'a'"),
         ("\xff", "lacks the columns"),
     ],
 )
@@ -350,3 +346,63 @@ def test_an_accepted_mask_is_corrected_only_by_who_has_seen_it(
     large = queue.accept("images/a.png", LABELS * 200, replacing=file_digest(seen)).mask
     assert large.suffix == ".tif" and not seen.exists()
     assert len(read_project(project).records) == 2
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a,../a.png,m,0.5,to review,now,1",
+        "a,predictions/../../a.png,m,0.5,to review,now,1",
+        "a,predictions/a.png,m,nan,to review,now,1",
+        "a,predictions/a.png,m,1e300,to review,now,1",
+        "a,predictions/a.png,m,high,to review,now,1",
+        "a,predictions/a.png,m,0.5,liked,now,1",
+        "a,predictions/a\0.png,m,0.5,to review,now,1",
+        f"{'a' * 200_000},predictions/a.png,m,0.5,to review,now,1",
+    ],
+)
+def test_a_row_that_makes_no_sense_is_named_and_hides_no_other(
+    queue: ReviewQueue, project: Path, row: str
+) -> None:
+    propose(queue, a=0.5, b=0.4)
+    with (project / TABLE).open("a") as file:
+        file.write(f"{row}\n")
+    assert len(queue.waiting()) == 2
+    (problem,) = queue.problems()
+    assert "line 4: the row makes no sense" in problem
+    queue.accept("images/a.png")
+    assert [review.image for review in queue.waiting()] == ["images/b.png"]
+
+
+def test_nothing_is_written_or_removed_through_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept.png").write_bytes(b"kept")
+    folder = tmp_path / "project"
+    (folder / "images").mkdir(parents=True)
+    iio.imwrite(folder / "images/a.png", np.zeros((20, 30), np.uint8))
+    for name in ("masks", "clicks", "predictions"):
+        (folder / name).symlink_to(outside)
+    with pytest.raises(ProjectError, match="leads out of the project"):
+        ReviewQueue(folder).propose(
+            "images/a.png", np.ones((20, 30), np.uint8), model="m", uncertainty=0.1
+        )
+    with pytest.raises(ProjectError, match="leads out of the project"):
+        ProjectWriter(folder).annotate("images/a.png", np.ones((20, 30), np.uint8))
+    assert [path.name for path in outside.iterdir()] == ["kept.png"]
+    assert (outside / "kept.png").read_bytes() == b"kept"
+
+
+def test_a_table_that_is_a_link_is_neither_read_nor_written(
+    queue: ReviewQueue, project: Path, tmp_path: Path
+) -> None:
+    propose(queue, a=0.5)
+    other = tmp_path / "other.csv"
+    (project / TABLE).rename(other)
+    (project / TABLE).symlink_to(other)
+    before = other.read_bytes()
+    with pytest.raises(ProjectError, match="is a link"):
+        queue.waiting()
+    with pytest.raises(ProjectError, match="is a link"):
+        propose(queue, b=0.5)
+    assert other.read_bytes() == before

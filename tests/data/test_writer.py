@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from napari_clickseg.data import writer
+from napari_clickseg.data import index, project, writer
 from napari_clickseg.data.annotations import ProjectClick, read_clicks
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.images import read_plane
-from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.masks import file_digest, read_labels
 from napari_clickseg.data.names import safe_name
 from napari_clickseg.data.project import (
     ProjectError,
@@ -31,6 +32,7 @@ from napari_clickseg.data.project import (
     read_project,
     read_records,
 )
+from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.writer import ProjectWriter
 
 GREY = np.arange(600, dtype=np.uint8).reshape(20, 30)
@@ -265,6 +267,7 @@ def test_a_first_record_that_fails_leaves_nothing(
 FULL = """
 import resource, sys
 import numpy as np
+from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.writer import ProjectWriter
 noise = np.random.default_rng(0).random((300, 300))
 project = ProjectWriter(sys.argv[1])
@@ -387,3 +390,66 @@ def test_a_large_tiff_is_cut_into_tiles(tmp_path: Path) -> None:
     with tifffile.TiffFile(record.image) as file:
         assert file.pages[0].is_tiled
     assert np.array_equal(read_plane(record.image).data, image)
+
+
+def test_an_opened_project_is_read_once_and_each_record_is_there_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ProjectWriter(tmp_path / "p").add("first", np.zeros((9, 9), np.uint8), None)
+    read: list[Path] = []
+    before = index.read_table
+
+    def counted(path: Path) -> index.Table:
+        read.append(path)
+        return before(path)
+
+    monkeypatch.setattr(project, "read_table", counted)
+    with ProjectWriter.opened(tmp_path / "p") as handle:
+        for number in range(20):
+            name = f"plane {number}"
+            assert handle.find(name) is None
+            handle.add(name, np.full((9, 9), number, np.uint8), np.ones((9, 9), np.uint8))
+            assert f"{name}.png" in (tmp_path / "p/index.csv").read_text()
+        handle.keep_only({f"images/plane {number}.png" for number in range(10)})
+        handle.annotate(
+            "images/plane 3.png",
+            np.zeros((9, 9), np.uint8),
+            replacing=file_digest(tmp_path / "p/masks/plane 3.png"),
+        )
+    assert len(read) == 1
+    assert len(before(tmp_path / "p/index.csv").rows) == 10
+    with ProjectWriter.opened(tmp_path / "p") as handle, pytest.raises(RuntimeError):
+        handle.add("more", np.zeros((9, 9), np.uint8), None)
+        raise RuntimeError
+    assert len(before(tmp_path / "p/index.csv").rows) == 11
+
+
+def test_what_is_accepted_reads_the_index_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ProjectWriter(tmp_path).add("a", np.zeros((9, 9), np.uint8), None)
+    ReviewQueue(tmp_path).propose(
+        "images/a.png", np.ones((9, 9), np.uint8), model="m", uncertainty=0.1
+    )
+    read: list[Path] = []
+    before = index.read_table
+
+    def counted(path: Path) -> index.Table:
+        read.append(path)
+        return before(path)
+
+    monkeypatch.setattr(project, "read_table", counted)
+    ReviewQueue(tmp_path).accept("images/a.png")
+    assert len(read) == 1
+
+
+@pytest.mark.slow
+def test_a_record_takes_as_long_in_a_large_project_as_in_a_small_one(tmp_path: Path) -> None:
+    taken = []
+    with ProjectWriter.opened(tmp_path) as handle:
+        for number in range(800):
+            began = time.process_time()
+            values = np.full((16, 16), number % 200, np.uint8)
+            handle.add(f"plane {number}", values, values > 3)
+            taken.append(time.process_time() - began)
+    assert np.median(taken[750:]) < 2 * np.median(taken[25:75])

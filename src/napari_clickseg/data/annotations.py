@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.places import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ class ProjectClick(BaseModel):
     y: float
     x: float
     positive: bool = True
-    object: int | None = Field(None, ge=1)
+    object: int | None = Field(None, ge=1, le=2**32 - 1)
 
 
 class Annotations(BaseModel):
@@ -55,9 +56,16 @@ def read_clicks(path: Path) -> Annotations:
         If it holds none, or is of a newer version of this program.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8-sig"))
+        raw = json.loads(read_text(path))
         version = int(raw.get("schema_version", SCHEMA_VERSION))
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+    except (
+        OSError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise ProjectError(f"{path} cannot be read as clicks; mend it or delete it.") from error
     if version > SCHEMA_VERSION:
         raise ProjectError(

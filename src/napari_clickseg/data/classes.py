@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.places import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +17,7 @@ __all__ = ["CLASSES_FILE", "SCHEMA_VERSION", "ProjectClass", "ProjectClasses", "
 
 SCHEMA_VERSION = 1
 CLASSES_FILE = "classes.json"
+_LARGEST_ID = 2**32 - 1
 
 
 class ProjectClass(BaseModel):
@@ -23,8 +25,8 @@ class ProjectClass(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    id: int = Field(ge=1)
-    name: str = Field(min_length=1)
+    id: int = Field(ge=1, le=_LARGEST_ID)
+    name: str = Field(min_length=1, max_length=1000)
     colour: str = Field("#56B4E9", pattern=r"^#[0-9a-fA-F]{6}$")
 
 
@@ -40,7 +42,7 @@ class ProjectClasses(BaseModel):
     schema_version: int = SCHEMA_VERSION
     scheme: Literal["instances", "classes"] = "instances"
     classes: tuple[ProjectClass, ...] = ()
-    ignore: int | None = Field(None, ge=1)
+    ignore: int | None = Field(None, ge=1, le=_LARGEST_ID)
 
     @model_validator(mode="after")
     def _consistent(self) -> ProjectClasses:
@@ -94,9 +96,9 @@ def read_classes(folder: Path) -> ProjectClasses | None:
     """
     path = folder / CLASSES_FILE
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except ProjectError as error:
         raise ProjectError(f"{path} cannot be read; mend it or delete it.") from error
     return ProjectClasses.from_json(text, str(path))

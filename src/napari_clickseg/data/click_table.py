@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.places import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,14 +87,12 @@ def read_click_table(path: Path) -> ClickTable:
         If it can't be read, or is of a newer version of this program.
     """
     try:
-        table = ClickTable.model_validate_json(path.read_text(encoding="utf-8-sig"))
+        table = ClickTable.model_validate_json(read_text(path))
     except OSError as error:
         raise ProjectError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        if isinstance(error, ValidationError):
-            detail = error.errors()[0]
-            first = f"{'.'.join(str(p) for p in detail['loc']) or 'file'}: {detail['msg']}"
+    except ValidationError as error:
+        detail = error.errors()[0]
+        first = f"{'.'.join(str(p) for p in detail['loc']) or 'file'}: {detail['msg']}"
         raise ProjectError(f"{path} is no table of clicks ({first}); mend it.") from error
     if table.schema_version > SCHEMA_VERSION:
         raise ProjectError(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.places import read_text, wrong_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +28,8 @@ class Row:
     """A row of the table: paths with slashes, relative to the folder; "" where there is none.
 
     `own` is the group of an image that has none, `line` where the row stands in the table, and
-    `more` holds the user's own columns.
+    `more` holds the user's own columns. `wrong` says in a line why the row can't be used; it is
+    left out then, but stays in the table as the user wrote it.
     """
 
     image: str
@@ -36,15 +39,21 @@ class Row:
     own: str = ""
     line: int = 0
     more: tuple[tuple[str, str], ...] = ()
+    wrong: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All rows of a project, the user's own columns, and what separates columns."""
+    """All rows of a project, the user's own columns, and what separates columns.
+
+    `wrong` are rows that can't be used, and `others` lines on files that belong to no image.
+    """
 
     rows: tuple[Row, ...]
     more: tuple[str, ...] = ()
     separator: str = ","
+    wrong: tuple[Row, ...] = ()
+    others: tuple[str, ...] = ()
 
     def with_row(self, row: Row) -> Table:
         """Return a table in which `row` stands at the end."""
@@ -57,23 +66,32 @@ class Table:
 
     def text(self) -> str:
         """Return the table as text."""
-        out = io.StringIO()
-        writer = csv.writer(out, delimiter=self.separator, lineterminator="\n")
-        writer.writerow([*COLUMNS, *self.more])
-        for row in self.rows:
-            more = dict(row.more)
-            own = [more.get(name, "") for name in self.more]
-            writer.writerow([row.image, row.mask, row.group, row.split, *own])
-        return out.getvalue()
+        rows = (_line(row, self.more, self.separator) for row in (*self.rows, *self.wrong))
+        return _joined([*COLUMNS, *self.more], self.separator) + "".join(rows)
+
+
+@lru_cache(maxsize=1 << 16)  # a project is written row by row, each time as a whole
+def _line(row: Row, names: tuple[str, ...], separator: str) -> str:
+    more = dict(row.more)
+    own = [more.get(name, "") for name in names]
+    return _joined([row.image, row.mask, row.group, row.split, *own], separator)
+
+
+def _joined(cells: Sequence[str], separator: str) -> str:
+    out = io.StringIO()
+    csv.writer(out, delimiter=separator, lineterminator="\n").writerow(cells)
+    return out.getvalue()
 
 
 def read_table(path: Path) -> Table:
     """Read a table; commas, semicolons or tabs separate its columns.
 
+    Rows that name an image twice, a file that can't be, or a split that is none are `Table.wrong`.
+
     Raises
     ------
     ProjectError
-        If it lacks a column, is no text, names an image twice, or has a split that is none.
+        If it lacks a column, or is no text.
     """
     lines = _lines(path)
     head = lines[0] if lines else ""
@@ -85,43 +103,52 @@ def read_table(path: Path) -> Table:
     if missing:
         raise ProjectError(f"{path} lacks the column {' and '.join(missing)}.")
     rows = []
-    for values in reader:
-        cells = dict(zip(keys, (value.strip() for value in values), strict=False))
-        if cells.get("image"):
-            rows.append(_row(cells, path, reader.line_num))
-    _check(rows, path)
-    return Table(tuple(rows), tuple(key for key in keys if key not in COLUMNS), separator)
+    try:
+        for values in reader:
+            cells = dict(zip(keys, (value.strip() for value in values), strict=False))
+            if cells.get("image"):
+                rows.append(_row(cells, reader.line_num))
+    except csv.Error as error:
+        raise ProjectError(f"{path}, line {reader.line_num}: {error}; mend it.") from error
+    rows = _checked(rows, path)
+    return Table(
+        tuple(row for row in rows if not row.wrong),
+        tuple(key for key in keys if key not in COLUMNS),
+        separator,
+        tuple(row for row in rows if row.wrong),
+    )
 
 
 def _lines(path: Path) -> Sequence[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+        return read_text(path).splitlines(keepends=True)
     except FileNotFoundError:
         raise ProjectError(f"There is no file {path}.") from None
-    except UnicodeDecodeError as error:
-        raise ProjectError(f"{path} is not UTF-8 text; save it as CSV UTF-8.") from error
-    except OSError as error:
-        raise ProjectError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _row(cells: Mapping[str, str], path: Path, line: int) -> Row:
+def _row(cells: Mapping[str, str], line: int) -> Row:
     image, mask = (cells.get(name, "").replace("\\", "/") for name in COLUMNS[:2])
     text = cells.get("split", "")
     split = _ALIASES.get(text.lower(), text.lower())
-    if split not in SPLITS:
-        raise ProjectError(
-            f"{path}, line {line}: the split is '{text}'; write training, validation, test or "
-            "nothing."
-        )
     more = tuple((key, value) for key, value in cells.items() if key not in COLUMNS)
-    return Row(image, mask, cells.get("group", ""), split, image, line, more)
+    wrong = wrong_name(image) or (wrong_name(mask) if mask else "")
+    if split not in SPLITS:
+        split = text
+        wrong = wrong or (
+            f"the split is '{text[:60]}'; write training, validation, test or nothing"
+        )
+    return Row(image, mask, cells.get("group", ""), split, image, line, more, wrong)
 
 
-def _check(rows: Sequence[Row], path: Path) -> None:
+def _checked(rows: Sequence[Row], path: Path) -> list[Row]:
+    """Mark rows that name an image a second time, and say where the wrong ones are."""
     seen: set[str] = set()
+    checked = []
     for row in rows:
-        if row.image in seen:
-            raise ProjectError(
-                f"{path} names {row.image} twice (again in line {row.line}); keep one row of it."
-            )
+        wrong = row.wrong
+        if not wrong and row.image in seen:
+            wrong = f"{row.image} is named twice; keep one row of it"
         seen.add(row.image)
+        where = f"{path.name}, line {row.line}: {wrong}." if wrong else ""
+        checked.append(replace(row, wrong=where))
+    return checked

@@ -75,7 +75,7 @@ def read_mask(path: Path, index: Sequence[int] = ()) -> StoredMask:
     """
     image = open_image(path, ids=True)
     if image.lossy:
-        raise ImageError(f"{path} is a JPEG (or the like), which blurs ids; give a PNG or TIFF.")
+        raise ImageError(f"{path} is compressed as a JPEG is, which blurs ids; give a PNG or TIFF.")
     plane = image.plane(index)
     labels = plane.read_all()
     if plane.rgb and (labels == labels[..., :1]).all():

@@ -98,9 +98,14 @@ def inside(folder: Path, name: str) -> Path:
 def clicks_path(folder: Path, image: str) -> Path:
     """Return where the clicks of an image lie, if there are any: under its name in `clicks/`.
 
-    Those of an image that lies elsewhere have a name made of its whole path.
+    Of an image in another project they lie in that one, and are only read; those of any other
+    image that lies elsewhere have a name made of its whole path.
     """
     inner = PurePosixPath(image)
+    if is_outside(image) and "images" in inner.parts[:-1]:
+        at = len(inner.parts) - 1 - inner.parts[::-1].index("images")
+        other, rest = inner.parts[:at], inner.parts[at + 1 :]
+        return folder.joinpath(*other, "clicks", *rest).with_suffix(".json")
     if is_outside(image):
         digest = hashlib.sha256(image.encode("utf-8", "replace")).hexdigest()[:8]
         return folder / "clicks" / f"{inner.stem}-{digest}.json"
@@ -160,6 +165,6 @@ def read_text(path: Path, *, errors: str = "strict") -> str:
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:
-        raise ProjectError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+        raise ProjectError(f"{path} is not UTF-8 text; save it as CSV UTF-8, or UTF-8.") from error
     except OSError as error:
         raise ProjectError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -7,13 +7,21 @@ together; where there is none, a mask in `masks/` belongs to the image of the sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from napari_clickseg.data.classes import ProjectClasses, read_classes
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.images import KINDS, SUFFIXES
 from napari_clickseg.data.index import INDEX, Row, Table, read_table
+from napari_clickseg.data.places import clicks_path, listing, located
+from napari_clickseg.data.reading.header import beginning
 from napari_clickseg.data.staging import mend, tidy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
 
 __all__ = [
     "FOLDERS",
@@ -30,6 +38,7 @@ __all__ = [
 ]
 
 FOLDERS = ("images", "masks", "clicks", "predictions")  # in a project, that are written to
+_SHOWN = 3
 _LITTER = ("thumbs.db", "desktop.ini")  # left by file managers
 
 
@@ -87,6 +96,8 @@ class Project:
         None where there is no `classes.json`.
     ungrouped : frozenset of str
         Names of the images for which no group is given, so that each counts as its own.
+    left_out : tuple of str
+        What is in the folder or its table and can't be used, one line each.
     """
 
     folder: Path
@@ -94,6 +105,7 @@ class Project:
     unannotated: tuple[Unannotated, ...] = ()
     classes: ProjectClasses | None = None
     ungrouped: frozenset[str] = frozenset()
+    left_out: tuple[str, ...] = ()
 
 
 def read_project(source: Path | str) -> Project:
@@ -115,16 +127,20 @@ def read_project(source: Path | str) -> Project:
     folder = source.parent if table else source
     if not table:
         tidy(folder, *FOLDERS)
-    rows = (read_table(source) if table else read_folder(source)).rows
-    if not rows:
-        raise ProjectError(f"{source} holds no image.")
-    entries = [entry_of(folder, row) for row in rows]
+    index = read_table(source) if table else read_folder(source)
+    left_out = (*(row.wrong for row in index.wrong), *index.others)
+    if not index.rows:
+        more = f" {left_out[0]}" if left_out else ""
+        raise ProjectError(f"{source} holds no image.{more}")
+    names = listing()
+    entries = [entry_of(folder, row, names) for row in index.rows]
     return Project(
         folder,
         tuple(entry for entry in entries if isinstance(entry, Record)),
         tuple(entry for entry in entries if isinstance(entry, Unannotated)),
         read_classes(folder),
-        frozenset(row.image for row in rows if not row.group),
+        frozenset(row.image for row in index.rows if not row.group),
+        left_out,
     )
 
 
@@ -136,7 +152,8 @@ def read_records(folder: Path) -> list[Record]:
     ProjectError
         If the folder is neither, or holds no image with a mask.
     """
-    entries = [entry_of(folder, row) for row in read_folder(folder).rows]
+    names = listing()
+    entries = [entry_of(folder, row, names) for row in read_folder(folder).rows]
     records = [entry for entry in entries if isinstance(entry, Record)]
     if not records:
         raise ProjectError(f"{folder} holds no image with a mask.")
@@ -160,62 +177,122 @@ def read_folder(folder: Path) -> Table:
         raise ProjectError(f"There is no folder {folder}.")
     mend(folder)
     if (folder / INDEX).is_file():
-        return read_table(folder / INDEX)
+        table = read_table(folder / INDEX)
+        named = {PurePosixPath(row.mask).name for row in table.rows if row.mask}
+        return replace(table, others=_without_image(folder, named))
     if (folder / "images").is_dir():
-        return Table(_from_pair(folder))
+        return _from_pair(folder)
     raise ProjectError(
         f"{folder} has neither an index.csv nor the folders images and masks; give the folder of "
         "a project."
     )
 
 
-def clicks_path(folder: Path, image: str) -> Path:
-    """Return where the clicks of an image lie, if there are any: under its name in `clicks/`.
-
-    Of an image in another project, which a table names by ``../``, they lie in that one.
-    """
-    inside = PurePosixPath(image)
-    if inside.is_absolute():
-        return Path(inside.with_suffix(".json"))
-    if inside.parts[0] == ".." and "images" in inside.parts:
-        at = len(inside.parts) - 1 - inside.parts[::-1].index("images")
-        other, rest = inside.parts[:at], inside.parts[at + 1 :]
-        return folder.joinpath(*other, "clicks", *rest).with_suffix(".json")
-    if inside.parts[0] == "images":
-        inside = inside.relative_to("images")
-    return folder / "clicks" / inside.with_suffix(".json")
-
-
-def entry_of(folder: Path, row: Row) -> Record | Unannotated:
-    """Return what a row of the index stands for."""
-    image, group = folder / row.image, row.group or row.own
+def entry_of(
+    folder: Path, row: Row, names: Callable[[Path], dict[str, str]] | None = None
+) -> Record | Unannotated:
+    """Return what a row of the index stands for; `names` is `places.listing()`, for many rows."""
+    names = names or listing()
+    image, group = located(folder, row.image, names), row.group or row.own
     if not row.mask:
         return Unannotated(image, group, row.image, row.split)
     clicks = clicks_path(folder, row.image)
     there = clicks if clicks.is_file() else None
-    return Record(image, folder / row.mask, group, row.image, row.split, there)
+    mask = located(folder, row.mask, names)
+    return Record(image, mask, group, row.image, row.split, there)
 
 
-def _from_pair(folder: Path) -> tuple[Row, ...]:
-    masks = _by_stem(folder / "masks") if (folder / "masks").is_dir() else {}
-    return tuple(
+def _from_pair(folder: Path) -> Table:
+    """Return what an index would say of the folders images/ and masks/."""
+    masks, strange_masks, twin_masks = _by_stem(folder / "masks")
+    images, strange, twice = _by_stem(folder / "images")
+    others = sorted({text for _, text in twin_masks})
+    if strange:
+        others.append(
+            f"images/ holds {_files(strange)} that {'is' if len(strange) == 1 else 'are'} no image "
+            f"of a kind that is read, and left out ({KINDS})."
+        )
+    lonely = [path.name for stem, path in masks.items() if stem not in images]
+    others += _fitting_none([*lonely, *strange_masks])
+    rows = (
         Row(f"images/{path.name}", f"masks/{masks[stem].name}" if stem in masks else "", own=stem)
-        for stem, path in sorted(_by_stem(folder / "images").items())
+        for stem, path in sorted(images.items())
     )
+    wrong = tuple(Row(f"images/{name}", wrong=text) for name, text in twice)
+    if twice and not images:
+        raise ProjectError(twice[0][1])
+    return Table(tuple(rows), wrong=wrong, others=tuple(others))
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def _without_image(folder: Path, named: Collection[str]) -> tuple[str, ...]:
+    """Return what is said of the files in masks/ that an index does not name."""
+    composed = {unicodedata.normalize("NFC", name) for name in named}
+    masks, strange, _ = _by_stem(folder / "masks")
+    names = [*(path.name for path in masks.values()), *strange]
+    lonely = [name for name in names if unicodedata.normalize("NFC", name) not in composed]
+    return tuple(_fitting_none(lonely))
+
+
+def _fitting_none(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    one = len(names) == 1
+    return [
+        f"masks/ holds {_files(names)} that {'fits' if one else 'fit'} no image; a mask is called "
+        "like its image (a.tif and a.png), or index.csv says which belong together."
+    ]
+
+
+def _files(names: Sequence[str]) -> str:
+    shown = ", ".join(sorted(names)[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{'a file' if len(names) == 1 else f'{len(names)} files'} ({shown}{more})"
+
+
+def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str], list[tuple[str, str]]]:
+    """Return the images of a folder by stem, the names of other files, and images of one stem.
+
+    Of two images of one stem neither is taken; the last list has each with what to say.
+    """
     found: dict[str, Path] = {}
+    strange: list[str] = []
+    twice: dict[str, str] = {}
     try:
         paths = sorted(folder.iterdir())
+    except FileNotFoundError:
+        paths = []
     except OSError as error:
         raise ProjectError(f"{folder} cannot be read: {error.strerror}.") from error
     for path in paths:
         if path.name.startswith(".") or path.name.lower() in _LITTER:
             continue
-        if path.stem in found:
-            raise ProjectError(
-                f"{folder} has both {found[path.stem].name} and {path.name}; keep one of them."
-            )
-        found[path.stem] = path
-    return found
+        if not _is_image(path):
+            strange.append(path.name)
+            continue
+        stem = unicodedata.normalize("NFC", path.stem)
+        if stem in found:
+            twice[stem] = f"{folder} has both {found[stem].name} and {path.name}; keep one of them."
+        found.setdefault(stem, path)
+    for stem in twice:
+        del found[stem]
+    names = [path.name for path in paths]
+    wrong = [
+        (name, text)
+        for stem, text in twice.items()
+        for name in names
+        if unicodedata.normalize("NFC", Path(name).stem) == stem and name not in strange
+    ]
+    return found, strange, wrong
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file is meant as an image: by its name, and, of .npy, that numbers are in it."""
+    if path.suffix.lower() not in SUFFIXES:
+        return False
+    if path.suffix.lower() != ".npy" or not path.is_file():
+        return True
+    try:
+        start = beginning(path, 128)
+    except OSError:
+        return True
+    return start.startswith(b"\x93NUMPY") and b"'|O'" not in start  # as cellpose keeps results

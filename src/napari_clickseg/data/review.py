@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ from napari_clickseg.data.encode import mask_suffix, storable_mask, write_labels
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.names import safe_name
-from napari_clickseg.data.project import Record, read_folder
+from napari_clickseg.data.places import inside, leads_out
+from napari_clickseg.data.project import Record, is_project, read_folder
 from napari_clickseg.data.review_table import (
     ACCEPTED,
     PREDICTIONS,
@@ -31,6 +33,7 @@ from napari_clickseg.data.review_table import (
     TO_REVIEW,
     Review,
     append_review,
+    read_review_table,
     read_reviews,
 )
 from napari_clickseg.data.staging import staging
@@ -60,14 +63,24 @@ class ReviewQueue:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self._stems = _stems([row.image for row in read_folder(self.folder).rows])
+        if not is_project(self.folder):
+            read_folder(self.folder)  # says what is missing
         self._colours = mask_colours(read_classes(self.folder))
         self._writing = threading.Lock()
         sweep(self.folder / PREDICTIONS)
 
+    @cached_property
+    def _stems(self) -> dict[str, str]:
+        """How the prediction of each image is called."""
+        return _stems([row.image for row in read_folder(self.folder).rows])
+
     def reviews(self) -> dict[str, Review]:
         """Return the latest state of each image that has one; see `read_reviews`."""
         return read_reviews(self.folder / TABLE)
+
+    def problems(self) -> tuple[str, ...]:
+        """Return a line on each row of the table that makes no sense, and is left out."""
+        return read_review_table(self.folder / TABLE)[1]
 
     def waiting(self) -> tuple[Review, ...]:
         """Return what is to be reviewed, the most uncertain first; ties by the image's name.
@@ -145,9 +158,10 @@ class ReviewQueue:
         """
         review = self._find(image, again=labels is not None)
         found = read_labels(self.path(review)) if labels is None else labels
-        record = ProjectWriter(self.folder).annotate(
-            image, found, clicks=clicks, object_classes=object_classes, replacing=replacing
-        )
+        with ProjectWriter.opened(self.folder) as project:
+            record = project.annotate(
+                image, found, clicks=clicks, object_classes=object_classes, replacing=replacing
+            )
         self._add(replace(review, state=ACCEPTED))  # the prediction stays: it may be taken back
         return record
 
@@ -217,10 +231,12 @@ class ReviewQueue:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         review = replace(review, when=now)
         with self._writing, staging(self.folder):  # which says what is wrong with the disk
-            append_review(self.folder / TABLE, review)
+            append_review(inside(self.folder, TABLE), review)
         return review
 
     def _remove(self, name: str) -> None:
+        if leads_out(self.folder, name):
+            return
         with contextlib.suppress(OSError):
             (self.folder / name).unlink()
 

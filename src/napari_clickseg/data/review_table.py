@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.places import read_text, wrong_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ __all__ = [
     "TO_REVIEW",
     "Review",
     "append_review",
+    "read_review_table",
     "read_reviews",
 ]
 
@@ -68,25 +70,51 @@ class Review:
 
 
 def read_reviews(path: Path) -> dict[str, Review]:
-    """Return the latest row of each image, but for those that a killed process did not end.
+    """Return the latest row of each image; see `read_review_table`."""
+    return read_review_table(path)[0]
+
+
+def read_review_table(path: Path) -> tuple[dict[str, Review], tuple[str, ...]]:
+    """Return the latest row of each image, and a line on each row that makes no sense.
+
+    Rows that a killed process did not end are passed over.
 
     Raises
     ------
     ProjectError
-        If the table can't be understood.
+        If the table can't be understood at all, or leads out of its folder.
     """
+    if path.is_symlink():
+        raise ProjectError(f"{path} is a link; put the table itself there, or delete it.")
     try:
         # A row may have been cut within a letter.
-        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
+        lines = read_text(path, errors="surrogateescape").split("\n")
     except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ProjectError(f"{path} cannot be read; mend it or delete it.") from error
-    rows = [next(csv.reader([line]), []) for line in lines[:-1]]
-    if rows and tuple(rows[0]) != _COLUMNS:
-        raise ProjectError(f"{path} lacks the columns {', '.join(_COLUMNS)}; mend it or delete it.")
-    found = (_review(row, path) for row in rows[1:])
-    return {review.image: review for review in found if review is not None}
+        return {}, ()
+    reviews: dict[str, Review] = {}
+    wrong: list[str] = []
+    for number, line in enumerate(lines[:-1], 1):
+        row = _cells(line)
+        if number == 1:
+            if row is None or tuple(row) != _COLUMNS:
+                raise ProjectError(
+                    f"{path} lacks the columns {', '.join(_COLUMNS)}; mend it or delete it."
+                )
+            continue
+        found = "" if row is None else _review(row, path)
+        if isinstance(found, Review):
+            reviews[found.image] = found
+        elif found is not None:
+            wrong.append(f"{path}, line {number}: the row makes no sense, and is left out.")
+    return reviews, tuple(wrong)
+
+
+def _cells(line: str) -> list[str] | None:
+    """Return the cells of a row; None where it is none."""
+    try:
+        return next(csv.reader([line.removesuffix("\r")]), [])
+    except csv.Error:
+        return None
 
 
 def append_review(path: Path, review: Review) -> None:
@@ -97,6 +125,8 @@ def append_review(path: Path, review: Review) -> None:
     OSError
         If it can't be written.
     """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ProjectError(f"{path} is a link, or no file; remove it.")
     row = _line((*astuple(review), SCHEMA_VERSION))
     with path.open("a+b", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
@@ -121,12 +151,13 @@ def _line(values: Sequence[object]) -> bytes:
     return out.getvalue().encode(errors="surrogateescape")
 
 
-def _review(row: Sequence[str], path: Path) -> Review | None:
+def _review(row: Sequence[str], path: Path) -> Review | str | None:
+    """Return what a row says; None where it was not ended, "" where it makes no sense."""
     if len(row) != len(_COLUMNS) or not row[-1].isdecimal():
         return None
-    if int(row[-1]) > SCHEMA_VERSION:
+    if len(row[-1]) > 9 or int(row[-1]) > SCHEMA_VERSION:
         raise ProjectError(
-            f"{path} has version {row[-1]}, this program knows up to {SCHEMA_VERSION}; update "
+            f"{path} has version {row[-1][:20]}, this program knows up to {SCHEMA_VERSION}; update "
             "napari-clickseg."
         )
     image, prediction, model, uncertainty, state, when = row[:-1]
@@ -136,6 +167,7 @@ def _review(row: Sequence[str], path: Path) -> Review | None:
         value = float(uncertainty)
     except ValueError:
         value = math.nan
-    if not ours or state not in STATES or not math.isfinite(value):
-        raise ProjectError(f"{path}: the row of '{image}' makes no sense; mend it or delete it.")
+    sound = ours and state in STATES and math.isfinite(value) and 0 <= value <= 1
+    if not sound or wrong_name(prediction):
+        return ""
     return Review(image, prediction, model, value, state, when)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.places import inside, leads_out
 from napari_clickseg.util.files import (
     PARTIAL,
     begin,
@@ -83,7 +84,7 @@ class Staged:
 
     def put(self, name: str, write: Callable[[Path], object]) -> None:
         """Have `write` write a file that will be called `name`, a path with slashes."""
-        final = self.folder / name
+        final = inside(self.folder, name)
         _make(final.parent, self._made)
         partial = begin(final)
         self._files.append((partial, final))
@@ -92,7 +93,7 @@ class Staged:
 
     def remove(self, name: str) -> None:
         """Have a file go, if it is there and the system lets it."""
-        if _is_there(self.folder / name):
+        if not leads_out(self.folder, name) and _is_there(self.folder / name):
             self._gone.append(self.folder / name)
 
     def commit(self) -> None:
@@ -240,18 +241,18 @@ def mend(folder: Path) -> None:
             ) from None
 
 
-def tidy(folder: Path, *inside: str) -> None:
+def tidy(folder: Path, *within: str) -> None:
     """Undo what a writer that was killed did not finish, and remove what it left behind.
 
     Parameters
     ----------
     folder : Path
         That of a project.
-    *inside : str
+    *within : str
         Names of the folders in it that are written to as well.
     """
     # Not through links: what lies elsewhere is not the project's.
-    places = [folder, *(folder / name for name in inside if not (folder / name).is_symlink())]
+    places = [folder, *(folder / name for name in within if not (folder / name).is_symlink())]
     mend(folder)
     if not any(left_behind(place) for place in places):
         return

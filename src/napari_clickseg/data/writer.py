@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
+import unicodedata
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -26,6 +29,7 @@ from napari_clickseg.data.images import read_layout, read_plane
 from napari_clickseg.data.index import INDEX, SPLITS, Row, Table
 from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.names import VERSION_MARK, check_name, record_name
+from napari_clickseg.data.places import is_outside, listing, located
 from napari_clickseg.data.project import (
     FOLDERS,
     Record,
@@ -49,7 +53,8 @@ class ProjectWriter:
     """Adds records to a project folder, which is made if it is not there.
 
     May be used on any thread, and while others write to the folder: each change begins with what
-    the one before it left. What else is in the folder is left as it is.
+    the one before it left. What else is in the folder is left as it is. Whoever makes several
+    changes does so within `opened`, which reads index and classes once.
 
     Parameters
     ----------
@@ -61,11 +66,41 @@ class ProjectWriter:
         If the folder holds other things, or a project that can't be understood.
     """
 
+    folder: Path
+    _classes: ProjectClasses | None
+    _opened: Table | None  # what the index says, while this holds the folder
+
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
-        tidy(self.folder, *FOLDERS)
+        self._begin(folder)
         self._table()
         self._classes = read_classes(self.folder)
+
+    def _begin(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self._classes = self._opened = None
+        tidy(self.folder, *FOLDERS)
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, folder: Path | str) -> Iterator[Self]:
+        """Hold a project for several changes; index and classes are read once.
+
+        Nobody else writes to it meanwhile. Each change is on disk when it is made, as a whole.
+        For one thread.
+
+        Raises
+        ------
+        ProjectError
+            As for the class, and if others hold the folder for too long.
+        """
+        writer = cls.__new__(cls)
+        writer._begin(folder)
+        with writer._changing() as table:
+            writer._opened = table
+            try:
+                yield writer
+            finally:
+                writer._opened = None
 
     @property
     def classes(self) -> ProjectClasses | None:
@@ -85,7 +120,7 @@ class ProjectWriter:
 
     def find(self, name: str) -> Record | Unannotated | None:
         """Return the record of that name, if there is one."""
-        row = self._find(self._table(), name)
+        row = self._find(self._now(), name)
         return entry_of(self.folder, row) if row is not None else None
 
     def entry(self, image: str) -> Record | Unannotated | None:
@@ -95,7 +130,7 @@ class ProjectWriter:
 
     def holds(self, name: str, image: Any, *, rgb: bool | None = None) -> bool:
         """Whether there is a record of that name with exactly this image."""
-        row = self._find(self._table(), name)
+        row = self._find(self._now(), name)
         return row is not None and self._same(row, *storable_image(name, image, rgb))
 
     def add(
@@ -168,6 +203,7 @@ class ProjectWriter:
                 self._put_index(staged, after)
                 if old is not None:
                     self._clear_away(staged, old, row, after, clicks=bool(notes))
+            self._changed_to(after)
             self._classes = classes or self._classes
         return entry_of(self.folder, row)
 
@@ -209,7 +245,8 @@ class ProjectWriter:
                 raise ProjectError(f"{self.folder} has no image {image}.")
             if old.mask and (not replacing or file_digest(self.folder / old.mask) != replacing):
                 raise AnnotatedError(f"{image} is annotated already; its mask {old.mask} is kept.")
-            height, width = read_layout(self.folder / image).shape[:2]
+            path = located(self.folder, image, listing())
+            height, width = read_layout(path).shape[:2]
             mask = storable_mask(image, labels, (height, width))
             row = replace(old, mask=self._new_mask_name(table, old, mask_suffix(mask)))
             after = table.exchanged(old, row)
@@ -219,8 +256,9 @@ class ProjectWriter:
                 self._put_index(staged, after)
                 if old.mask:
                     self._clear_away(staged, old, row, after, clicks=bool(notes))
+            self._changed_to(after)
         return Record(
-            self.folder / image,
+            path,
             self.folder / row.mask,
             row.group or row.own,
             image,
@@ -271,10 +309,14 @@ class ProjectWriter:
                 self._put_index(staged, after)
                 for row in gone:
                     self._clear_away(staged, row, None, after, clicks=False)
+            self._changed_to(after)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[Table]:
         """Yield what the index says, which nobody else changes meanwhile."""
+        if self._opened is not None:
+            yield self._opened
+            return
         with held(self.folder):
             table = self._table()
             self._classes = read_classes(self.folder)
@@ -293,8 +335,16 @@ class ProjectWriter:
             staged.put(beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8"))
         return bool(notes and beside)
 
+    def _changed_to(self, table: Table) -> None:
+        """Take note of what the index says after a change."""
+        if self._opened is not None:
+            self._opened = table
+
     def _put_index(self, staged: Staged, table: Table) -> None:
         staged.put(INDEX, lambda path: path.write_text(table.text(), encoding="utf-8"))
+
+    def _now(self) -> Table:
+        return self._opened if self._opened is not None else self._table()
 
     def _table(self) -> Table:
         """Read the index anew: another writer, or the user, may have changed it."""
@@ -315,14 +365,14 @@ class ProjectWriter:
 
     def _find(self, table: Table, name: str) -> Row | None:
         found = None
+        name_lower = name.lower()
         for row in table.rows:
-            inside = PurePosixPath(row.image)
-            if inside.parent != PurePosixPath("images"):
+            in_images, stem, whole, lower = _names(row.image)
+            if not in_images:
                 continue
-            stem = record_name(row.image)
-            if name in (stem, inside.stem):
+            if name in (stem, whole):
                 found = row
-            elif stem.lower() == name.lower():
+            elif lower == name_lower:
                 raise ProjectError(
                     f"'{name}' and '{stem}', which is in {self.folder}, differ in upper and lower "
                     "case only; choose another name."
@@ -353,9 +403,12 @@ class ProjectWriter:
     def _free(self, folder: str, stem: str, suffix: str, given_up: str = "") -> str:
         """Return a name in a folder that no file has, but perhaps one that is given up."""
         name, number = f"{folder}/{stem}{suffix}", 1
-        there = (path.name for path in (self.folder / folder).glob("*"))
-        taken = {PurePosixPath(n).stem.lower() for n in there if f"{folder}/{n}" != given_up}
-        while PurePosixPath(name).stem.lower() in taken:
+        try:
+            there = os.listdir(self.folder / folder)
+        except FileNotFoundError:
+            there = []
+        taken = {_stem(n) for n in there if f"{folder}/{n}" != given_up}
+        while _stem(PurePosixPath(name).name) in taken:
             number += 1
             name = f"{folder}/{stem}{VERSION_MARK}{number}{suffix}"
         return name
@@ -381,8 +434,12 @@ class ProjectWriter:
         return row.image, row.mask, self._clicks(row)
 
     def _clicks(self, row: Row) -> str:
+        """Return where the clicks of a row are written; empty where that is another project's."""
         path = clicks_path(self.folder, row.image)
-        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else ""
+        if not path.is_relative_to(self.folder):
+            return ""
+        name = path.relative_to(self.folder).as_posix()
+        return "" if is_outside(name) else name
 
     def _clear_away(
         self, staged: Staged, old: Row, new: Row | None, table: Table, *, clicks: bool
@@ -396,6 +453,19 @@ class ProjectWriter:
             inside = PurePosixPath(name)
             if name not in needed and not inside.is_absolute() and ".." not in inside.parts:
                 staged.remove(name)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _names(image: str) -> tuple[bool, str, str, str]:
+    """Return whether an image lies in images/, the name of its record, its stem, the lower name."""
+    path, name = PurePosixPath(image), record_name(image)
+    return path.parent == PurePosixPath("images"), name, path.stem, name.lower()
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _stem(name: str) -> str:
+    """Return what may be there once only: the stem, whatever its case and its accents' form."""
+    return unicodedata.normalize("NFC", PurePosixPath(name).stem).lower()
 
 
 def mask_colours(classes: ProjectClasses | None) -> bytes:

@@ -289,7 +289,9 @@ def test_a_mask_with_blurred_ids_is_refused(tmp_path: Path) -> None:
     iio.imwrite(tmp_path / "masks/0.jpg", labels(1))
     index = (tmp_path / "index.csv").read_text().replace("masks/0.png", "masks/0.jpg")
     (tmp_path / "index.csv").write_text(index)
-    assert "masks/0.jpg is a JPEG, which blurs ids" in inspect(tmp_path).fatal[0].text
+    assert (
+        "masks/0.jpg is compressed as a JPEG is, which blurs ids" in inspect(tmp_path).fatal[0].text
+    )
 
 
 def test_ids_below_zero_are_refused(tmp_path: Path) -> None:

@@ -103,23 +103,24 @@ def gather(
     ProjectError
         If nothing is annotated, layers don't go together, or the folder can't be written to.
     """
-    writer = ProjectWriter(folder)
-    classes = _classes(pairs, writer.classes)
-    accepted = _accepted(Path(folder)) if only else frozenset()
-    work = _Work(writer, classes, really_empty, rest, group_by, accepted if only else None)
-    total, done = sum(pair.count for pair in pairs), 0
-    for pair in pairs:
-        for plane in pair.planes():
-            work.add(pair, plane)
-            done += 1
-            if progress is not None:
-                progress(done, total)
-    if not work.annotated:
-        raise ProjectError(
-            "Nothing is annotated on the chosen images; outline some objects and accept them first."
-        )
-    if only:
-        writer.keep_only({*work.annotated, *work.others, *accepted})
+    with ProjectWriter.opened(folder) as writer:
+        classes = _classes(pairs, writer.classes)
+        accepted = _accepted(Path(folder)) if only else frozenset()
+        work = _Work(writer, classes, really_empty, rest, group_by, accepted if only else None)
+        total, done = sum(pair.count for pair in pairs), 0
+        for pair in pairs:
+            for plane in pair.planes():
+                work.add(pair, plane)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+        if not work.annotated:
+            raise ProjectError(
+                "Nothing is annotated on the chosen images; outline some objects and accept them "
+                "first."
+            )
+        if only:
+            writer.keep_only({*work.annotated, *work.others, *accepted})
     return Gathered(Path(folder), tuple(work.annotated), work.left_out)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find_problems", "nothing_labelled"]
 
+_GRADED = 0.3  # share of pixels between a lower and a higher id, from which edges are blurred
 _UNKNOWN = 255  # what many programs write where it is not known what a pixel is
 
 
@@ -23,9 +24,11 @@ def find_problems(found: Findings) -> list[Problem]:
         return [
             Problem(
                 "no_annotation",
-                "No pixel is annotated anywhere; outline some objects first, and save them.",
+                "No pixel is annotated anywhere; outline some objects first, and save them, or "
+                "see that each mask is called like its image.",
                 True,
-            )
+            ),
+            *_tags(found),
         ]
     checks = (
         _one_image,
@@ -34,6 +37,8 @@ def find_problems(found: Findings) -> list[Problem]:
         _classless,
         _channels,
         _dtypes,
+        _masks,
+        _tags,
         _groups,
         _splits,
         _ids,
@@ -123,6 +128,38 @@ def _dtypes(found: Findings) -> Iterator[Problem]:
             "that they are of one kind.",
             False,
         )
+
+
+def _masks(found: Findings) -> Iterator[Problem]:
+    blurred = tuple(image.name for image in found.images if image.graded >= _GRADED)
+    if blurred:
+        yield Problem(
+            "blurred",
+            f"The {'mask' if len(blurred) == 1 else 'masks'} of {named(blurred)} "
+            f"{'has' if len(blurred) == 1 else 'have'} blurred edges, where each shade counts as "
+            "an object of its own; save masks without smoothing, or make them 0 and 1 by a "
+            "threshold.",
+            False,
+            blurred,
+        )
+    full = tuple(image.name for image in found.images if image.pixels and not image.background)
+    if full:
+        yield Problem(
+            "no_background",
+            f"In the {'mask' if len(full) == 1 else 'masks'} of {named(full)} every pixel is "
+            "labelled and none is background; if one id means background, make it 0.",
+            False,
+            full,
+        )
+
+
+def _tags(found: Findings) -> Iterator[Problem]:
+    of: dict[str, list[str]] = {}
+    for image in found.images:
+        for text in image.notices:
+            of.setdefault(text, []).append(image.name)
+    for text, names in of.items():
+        yield Problem("tags", f"{named(names)}: {text}", False, tuple(names))
 
 
 def _groups(found: Findings) -> Iterator[Problem]:

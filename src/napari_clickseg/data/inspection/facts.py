@@ -30,6 +30,10 @@ Kind = Literal[
     "ids",  # ids and classes.json don't agree
     "empty",
     "duplicates",
+    "left_out",  # files and rows that can't be used
+    "tags",  # what an image or mask holds besides, and what its tags changed
+    "blurred",  # masks whose edges are graded
+    "no_background",  # masks in which every pixel is labelled
 ]
 _OF_CLASSES = ("class_in_one_group",)
 
@@ -81,6 +85,13 @@ class ImageFacts:
         The same for images with the same pixels; "" where they were not read.
     classless : int
         Objects whose class nobody said, where classes of objects are asked for.
+    graded : float
+        Of the labelled pixels that are not of the most frequent id, the share that lies between a
+        lower and a higher id, as where edges were blurred.
+    background : bool
+        Whether any pixel is 0.
+    notices : tuple of str
+        What the files of the image and its mask hold besides, see `StoredImage.notices`.
     """
 
     name: str
@@ -96,6 +107,9 @@ class ImageFacts:
     id_spans: Mapping[int, int]
     digest: str = ""
     classless: int = 0
+    graded: float = 0.0
+    background: bool = True
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

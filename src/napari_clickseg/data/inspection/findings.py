@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg.core.source import ImageError
-from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.images import read_header, read_single_plane
 from napari_clickseg.data.inspection.checks import find_problems
 from napari_clickseg.data.inspection.facts import Findings, ImageFacts, Problem
 from napari_clickseg.data.object_classes import classless_objects, read_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Literal
 
     import numpy.typing as npt
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Findings", "ImageFacts", "Problem", "inspect_project"]
 
 _FEW = 10  # ids, up to which they may be classes
+_FEWEST_GRADES = 4  # ids, from which on edges may be blurred
 _HASHED = 1 << 28  # bytes of an image up to which it is compared with the others
 
 
@@ -44,7 +45,7 @@ def inspect_project(
     """
     ignore = project.classes.ignore if project.classes is not None else None
     images: list[ImageFacts] = []
-    problems: list[Problem] = []
+    problems = [Problem("left_out", text, False) for text in project.left_out]
     for done, record in enumerate(project.records, 1):
         found = _inspect(project, record, ignore)
         if isinstance(found, Problem):
@@ -74,18 +75,15 @@ def inspect_project(
 
 def _inspect(project: Project, record: Record, ignore: int | None) -> ImageFacts | Problem:
     try:
-        plane = read_plane(record.image)
-        if record.mask.suffix.lower() in (".jpg", ".jpeg"):
-            raise ImageError(f"{record.mask} is a JPEG, which blurs ids; give a PNG or TIFF.")
+        plane = read_single_plane(record.image)
         labels = read_mask(record)
         classless = classless_objects(record)
-        if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
-            raise ImageError(f"{record.mask} holds ids below 0; number them from 1.")
+        besides = (*plane.notices, *read_header(record.mask, ids=True).notices)
     except ImageError as error:
         text = str(error).replace(f"{project.folder}/", "")
         return Problem("unreadable", text, True, (record.name,))
-    data = plane.data[0] if isinstance(plane.data, list) else plane.data
-    shape = int(data.shape[0]), int(data.shape[1])
+    data = plane.finest
+    shape = plane.shape[0], plane.shape[1]
     if labels.shape != shape:
         text = (
             f"{record.name} is {shape[0]} × {shape[1]} pixels, its mask {labels.shape[0]} × "
@@ -96,6 +94,7 @@ def _inspect(project: Project, record: Record, ignore: int | None) -> ImageFacts
     if ignore is not None:
         ignored = int(np.count_nonzero(labels == ignore))
         labels = np.where(labels == ignore, np.zeros((), labels.dtype), labels)
+    background = bool((labels == 0).any())
     pixels, id_spans, spans = measure(labels)
     stored = int(data.shape[2]) if data.ndim == 3 else 1
     return ImageFacts(
@@ -112,6 +111,9 @@ def _inspect(project: Project, record: Record, ignore: int | None) -> ImageFacts
         id_spans,
         _digest(data),
         classless,
+        _graded(labels, pixels),
+        background,
+        tuple(dict.fromkeys(besides)),
     )
 
 
@@ -145,6 +147,22 @@ def measure(
         {int(i): side for i, side in zip(ids, sides, strict=True)},
         tuple((int(i), side) for i, side in zip(owners, _sides(parts), strict=True)),
     )
+
+
+def _graded(labels: npt.NDArray[Any], pixels: Mapping[int, int]) -> float:
+    """Return the share of labelled pixels between a lower and a higher id, see `ImageFacts`."""
+    if len(pixels) < _FEWEST_GRADES or min(labels.shape) < 3:
+        return 0.0
+    most = max(pixels, key=lambda i: pixels[i])
+    looked_at = between = 0
+    for lines in (labels, labels.T):
+        middle, before, after = lines[1:-1], lines[:-2], lines[2:]
+        counted = (middle != 0) & (middle != most)
+        rising = (before < middle) & (middle < after)
+        falling = (before > middle) & (middle > after)
+        looked_at = max(looked_at, int(np.count_nonzero(counted)))
+        between = max(between, int(np.count_nonzero(counted & (rising | falling))))
+    return between / looked_at if looked_at else 0.0
 
 
 def _sides(numbered: npt.NDArray[Any]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -121,6 +121,7 @@ def read_tiff(path: Path, *, ids: bool = False) -> Header:
     """
     import tifffile
 
+    _check_chain(path)
     with tifffile.TiffFile(path) as file:
         _check_promises(path, file)
         every = list(file.series)
@@ -245,6 +246,30 @@ def _with_pillow(path: Path, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     if rgb.shape != shape:
         raise ImageError(f"{path} has colours of a kind that is not read; save it as RGB.")
     return rgb
+
+
+def _check_chain(path: Path) -> None:
+    """See that the pages of a file end: each says where the next one is, perhaps in a circle."""
+    with path.open("rb") as file:
+        start = file.read(16)
+        order: Literal["little", "big"] = "little" if start.startswith(b"II") else "big"
+        wide = int.from_bytes(start[2:4], order) == 43  # BigTIFF
+        counts, offsets, tag = (8, 8, 20) if wide else (2, 4, 12)
+        at = int.from_bytes(start[8:16] if wide else start[4:8], order)
+        seen: set[int] = set()
+        while at:
+            if at in seen or len(seen) > _MOST_PLANES:
+                raise ImageError(
+                    f"{path} cannot be read as an image: its pages go round in a circle."
+                )
+            seen.add(at)
+            file.seek(at)
+            head = file.read(counts)
+            file.seek(int.from_bytes(head, order) * tag, 1)
+            after = file.read(offsets)
+            if len(head) < counts or len(after) < offsets:
+                return  # tifffile says what is wrong with it
+            at = int.from_bytes(after, order)
 
 
 def _check_tiles(path: Path, series: TiffPageSeries) -> None:
