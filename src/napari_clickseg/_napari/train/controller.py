@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
 
+from napari_clickseg._napari.project.saving import (
+    homeless,
+    note_saved,
+    prepare_saving,
+    write_saving,
+)
 from napari_clickseg._napari.train import crossfit_jobs, jobs
 from napari_clickseg._napari.train.choices import TrainChoices
 from napari_clickseg._napari.train.click_editor import ClickEditor
 from napari_clickseg._napari.train.previews import PreviewLayers, montage
 from napari_clickseg._napari.train.runs import list_runs, reader_of
 from napari_clickseg._napari.train.state import TrainState
+from napari_clickseg._napari.viewer.layers import CompanionError
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.runs.conduct import Stopped
 from napari_clickseg.runs.home import default_home
@@ -124,6 +131,40 @@ class TrainController(TrainChoices):
                 "work", lambda stop: jobs.begin(order, stop, self._stepped), self._begun,
                 self._not_begun,
             )  # fmt: skip
+
+    def homeless(self) -> int:
+        """Count the chosen images that are in no project yet, so that one has to be named."""
+        self.refresh_offers()
+        return len(homeless([offer.pair for offer in self.state.offers if offer.chosen]))
+
+    def save(self, folder: str = "") -> None:
+        """Save the chosen images' masks, classes and clicks into the project they came from.
+
+        Parameters
+        ----------
+        folder : str
+            Where a project is made, or added to, of the images that are in none yet.
+        """
+        self.refresh_offers()
+        pairs = [offer.pair for offer in self.state.offers if offer.chosen]
+        try:
+            saving = prepare_saving(self.viewer, pairs, Path(folder) if folder else None)
+        except CompanionError as error:
+            self.state.message = one_line(error)
+            return
+        if not saving.parts:
+            self.state.message = "Nothing is saved; tick images with labels, and name a folder."
+            return
+
+        def saved(said: tuple[str, ...]) -> None:
+            self._end_work()
+            note_saved(saving)
+            self.state.message = " ".join(said)
+
+        self._begin_work("Saving …")
+        self.runner.submit(
+            "work", lambda _: write_saving(saving, self._stepped), saved, self._failed
+        )
 
     def stop(self) -> None:
         """Stop the training; the best model so far is kept."""

@@ -96,6 +96,13 @@ class SourceForm(QWidget):
             "shaded at random, with the labels over them.",
             desk.controller.show_samples,
         )
+        self.save = button(
+            "Save to project…",
+            "Saves masks, classes and clicks of the ticked images into the project that they were "
+            "opened from. Of other images a project is made, or added to, in a folder that you "
+            "name. Masks of images without labels stay as they are.",
+            self._save,
+        )
         self.found = note("What was found.")
         self._browse = row(self.folder, self.table)
         self._lay_out()
@@ -135,6 +142,7 @@ class SourceForm(QWidget):
         self._stacks = form(form(self.together), self.empty, labels=False)
         column.addWidget(self._stacks.native)
         column.addWidget(self.rest.native)
+        column.addWidget(self.save.native)
         self._where = form(self.path)
         column.addWidget(self._where.native)
         column.addWidget(self._browse.native)
@@ -184,7 +192,7 @@ class SourceForm(QWidget):
         self.nothing.visible = layers and not some
         stacks = any(offer.pair.labels.ndim > 2 for offer in self._state.offers)
         self._stacks.visible = layers and stacks
-        self.rest.visible = layers and some
+        self.rest.visible = self.save.visible = layers and some
 
     def _show_together(self) -> None:
         with self.together.changed.blocked():
@@ -234,12 +242,21 @@ class SourceForm(QWidget):
         self.check.text = "Cancel" if state.busy and not state.run.alive else "Check"
         self.check.enabled = not state.run.alive
         self.samples.enabled = not state.run.alive and not state.busy
+        self.save.enabled = not state.busy
 
     def _check(self) -> None:
         if self._state.busy:
             self._desk.controller.cancel()
         else:
             self._desk.controller.check()
+
+    def _save(self) -> None:
+        controller, folder = self._desk.controller, ""
+        if controller.homeless():
+            folder = QFileDialog.getExistingDirectory(self, "Save in which project's folder?")
+            if not folder:
+                return
+        controller.save(folder)
 
     def _changed(self, item: QTreeWidgetItem, column: int) -> None:
         index = self.pairs.indexOfTopLevelItem(item)
