@@ -13,6 +13,7 @@ from napari.components import ViewerModel
 from napari_clickseg._napari.project import reader
 from napari_clickseg._napari.project.gather import gather, pairs_of, snapshot
 from napari_clickseg._napari.project.reader import get_reader
+from napari_clickseg._napari.project.saving import homeless
 from napari_clickseg._napari.viewer.layers import companion_transform
 from napari_clickseg._napari.viewer.metadata import empty_planes, saved_classes
 from napari_clickseg.data.annotations import ProjectClick
@@ -241,6 +242,21 @@ def test_what_is_no_project_is_left_to_others(tmp_path: Path, what: str) -> None
         "images": str(tmp_path / "images"),
     }
     assert get_reader(paths[what]) is None
+
+
+@pytest.mark.parametrize("what", ["plain", "folder of images", "images"])
+def test_images_without_masks_open_as_a_project_without_masks(tmp_path: Path, what: str) -> None:
+    folder = tmp_path if what == "plain" else tmp_path / "images"
+    folder.mkdir(exist_ok=True)
+    for name in ("a", "b"):
+        iio.imwrite(folder / f"{name}.png", noise(H, W))
+    (folder / "notes.txt").touch()
+    viewer = opened(folder if what == "images" else tmp_path)
+    image, labels = viewer.layers[0], viewer.layers[1]
+    assert image.data.shape == labels.data.shape == (2, H, W) and not labels.data.any()
+    ((pair),) = pairs_of(viewer)
+    known = homeless([pair])
+    assert bool(known) == (what == "plain"), "Of a plain folder the user says where masks go."
 
 
 def test_the_index_opens_its_project(project: Path) -> None:

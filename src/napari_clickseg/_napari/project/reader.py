@@ -24,12 +24,12 @@ from napari_clickseg._napari.viewer.metadata import Origin, with_classes, with_e
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, read_clicks
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.images import Layout, read_layout, read_plane
+from napari_clickseg.data.images import SUFFIXES, Layout, read_layout, read_plane
 from napari_clickseg.data.index import INDEX, read_table
 from napari_clickseg.data.inspection.summary import named, number
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.names import record_name
-from napari_clickseg.data.project import Project, Record, Unannotated, read_project
+from napari_clickseg.data.project import Project, Record, Unannotated, is_project, read_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,10 +47,11 @@ _MOST = 12  # stacks, beyond which a viewer becomes a heap of layers
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerDataTuple]] | None:
-    """Return what opens a project folder, or its `index.csv`; None for anything else."""
+    """Return what opens a project folder, its `index.csv`, or a folder of images; else None."""
     if not isinstance(path, str):
         return None
-    return _open if _project_folder(Path(path)) is not None else None
+    found = _project_folder(Path(path)) is not None or _pictures(Path(path))
+    return _open if found else None
 
 
 def _project_folder(path: Path) -> Path | None:
@@ -61,13 +62,29 @@ def _project_folder(path: Path) -> Path | None:
         except ProjectError:
             return None
         return folder
+    if path.name == "images" and not (folder / "images").is_dir():
+        return _project_folder(path.parent) if _pictures(path) else None
     pair = (folder / "images").is_dir() and (folder / "masks").is_dir()
-    return folder if pair else None
+    return folder if pair or _pictures(folder / "images") else None
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Return the images that lie directly in a folder."""
+    if folder.suffix == ".zarr" or not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+
+
+def _plain(folder: Path) -> Project:
+    """Return a folder of images as a project in which nothing is annotated."""
+    entries = tuple(Unannotated(path, path.stem, path.name) for path in _pictures(folder))
+    return Project(folder, (), entries, None, frozenset(entry.name for entry in entries))
 
 
 def _open(path: str) -> list[LayerDataTuple]:
     folder = _project_folder(Path(path))
-    assert folder is not None
+    if folder is None:
+        return open_project(_plain(Path(path)))
     return open_project(read_project(folder))
 
 
@@ -180,7 +197,7 @@ def _layers(
 def _origin(project: Project, stack: _Stack) -> dict[str, Any]:
     entries = stack.entries
     return Origin(
-        str(project.folder.resolve()),
+        str(project.folder.resolve()) if is_project(project.folder) else "",
         [record_name(entry.name) for entry in entries],
         ["" if entry.name in project.ungrouped else entry.group for entry in entries],
         [entry.split for entry in entries],
