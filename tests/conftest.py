@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,12 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.shared_viewer import SharedViewer
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.card import ModelCard
+
+# Before napari is imported: it keeps no settings. It neither reads nor overwrites those of whoever
+# runs the tests, and takes no time to save them.
+os.environ["NAPARI_CONFIG"] = ""
 
 # The same examples on every machine; --hypothesis-profile=thorough looks for new ones.
 settings.register_profile(
@@ -108,6 +115,41 @@ def bright_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segme
         return Segmenter(Bright(), make_card(**fields), device="cpu")
 
     return make
+
+
+# ---- viewers
+
+
+@pytest.fixture(scope="session")
+def shared_viewer(qapp: Any) -> Iterator[SharedViewer]:
+    """The viewer that tests share."""
+    shared = SharedViewer()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def open_viewer(
+    request: pytest.FixtureRequest, shared_viewer: SharedViewer, qtbot: Any
+) -> Iterator[Callable[[], Any]]:
+    """Open the viewer, with a window that is shown; it may be closed."""
+    yield shared_viewer.lend
+    if getattr(request.node, "rep_call", None) is None or request.node.rep_call.failed:
+        shared_viewer.close()  # who knows what it is like
+    else:
+        shared_viewer.take_back()
+
+
+@pytest.fixture
+def no_shared_viewer(shared_viewer: SharedViewer) -> None:
+    """Beside a viewer of a test's own there is no other."""
+    shared_viewer.close()
+
+
+@pytest.fixture
+def make_napari_viewer(no_shared_viewer: None, make_napari_viewer: Any) -> Any:
+    """Make viewers of a test's own, for what a shared one can't show."""
+    return make_napari_viewer
 
 
 # ---- training

@@ -357,12 +357,12 @@ class Window:
 
 
 @pytest.fixture
-def make_window(make_napari_viewer: Any, qtbot: Any) -> Iterator[Callable[..., Window]]:
+def make_window(open_viewer: Any, qtbot: Any) -> Iterator[Callable[..., Window]]:
     """Open windows; at the end everything is closed and no thread is left."""
     made: list[Window] = []
 
     def make(load: Any, viewer: Any = None, **options: Any) -> Window:
-        viewer = viewer if viewer is not None else make_napari_viewer(show=True)
+        viewer = viewer if viewer is not None else open_viewer()
         made.append(Window(viewer, qtbot, load, **options))
         return made[-1]
 

@@ -52,15 +52,18 @@ def spots() -> np.ndarray:
 
 @pytest.fixture
 def open_annotate(
-    make_napari_viewer: Callable[..., Any], bright_model: None, qtbot: Any
+    open_viewer: Callable[[], Any], bright_model: None, qtbot: Any
 ) -> Callable[..., tuple[Any, AnnotateWidget]]:
-    """Open a viewer with the widget docked, as napari does it, and wait for the model."""
+    """Open a viewer with the widget docked, as napari does it, and wait for the model.
 
-    def make(*, wait: bool = True, **options: Any) -> tuple[Any, AnnotateWidget]:
-        viewer = make_napari_viewer(**options)
+    `show` says that a test needs the window; the viewer that is lent always has one.
+    """
+
+    def make(*, wait: bool = True, show: bool = True) -> tuple[Any, AnnotateWidget]:
+        viewer = open_viewer()
         _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
         if wait:
-            qtbot.waitUntil(lambda: widget.desk.state.model_status == "ready", timeout=30_000)
+            qtbot.waitUntil(lambda: widget.desk.state.model_status == "ready", timeout=120_000)
         return viewer, widget
 
     return make
@@ -72,8 +75,10 @@ def annotating(
 ) -> Callable[..., tuple[Any, AnnotateWidget]]:
     """The same, with an image that is set up for annotating."""
 
-    def make(image: np.ndarray | None = None, **options: Any) -> tuple[Any, AnnotateWidget]:
-        viewer, widget = open_annotate(**options)
+    def make(
+        image: np.ndarray | None = None, *, show: bool = True
+    ) -> tuple[Any, AnnotateWidget]:
+        viewer, widget = open_annotate()
         viewer.add_image(spots if image is None else image, name="spots")
         qtbot.waitUntil(lambda: widget.images.start.enabled, timeout=5000)
         widget.images.start.native.click()
@@ -120,7 +125,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_review(
-    make_napari_viewer: Callable[..., Any],
+    open_viewer: Callable[[], Any],
     training_home: Path,
     bright_model: None,
     qtbot: Any,
@@ -128,7 +133,7 @@ def open_review(
     """Open a viewer with the widget docked, as napari does it."""
 
     def make(viewer: Any = None, project: Path | None = None) -> tuple[Any, ReviewWidget]:
-        viewer = viewer or make_napari_viewer(show=True)
+        viewer = viewer or open_viewer()
         _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Review")
         qtbot.waitUntil(lambda: widget.desk.controller.looker.idle, timeout=30_000)
         if project is not None:
@@ -141,15 +146,15 @@ def open_review(
 
 @pytest.fixture
 def open_train(
-    make_napari_viewer: Callable[..., Any],
+    open_viewer: Callable[[], Any],
     training_home: Path,
     bright_model: None,
     qtbot: Any,
 ) -> Callable[..., tuple[Any, TrainWidget]]:
     """Open a viewer with the widget docked, as napari does it."""
 
-    def make(viewer: Any = None, **options: Any) -> tuple[Any, TrainWidget]:
-        viewer = viewer or make_napari_viewer(**options)
+    def make(viewer: Any = None, *, show: bool = True) -> tuple[Any, TrainWidget]:
+        viewer = viewer or open_viewer()
         _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
         qtbot.waitUntil(lambda: widget.desk.controller.reader.idle, timeout=30_000)
         return viewer, widget

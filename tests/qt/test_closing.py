@@ -17,6 +17,12 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
+def open_viewer(make_napari_viewer: Callable[..., Any]) -> Callable[[], Any]:
+    """Open viewers of the test's own: what is left of them after closing is what counts here."""
+    return lambda: make_napari_viewer(show=True)
+
+
+@pytest.fixture
 def closings(monkeypatch: pytest.MonkeyPatch) -> list[AnnotateController]:
     """Controllers in the order in which they were closed."""
     closed: list[AnnotateController] = []
@@ -77,7 +83,7 @@ def test_closing_while_a_click_is_being_answered_does_no_harm(
 def test_moving_or_hiding_the_dock_closes_nothing(
     act: str, open_annotate: Open, closings: list[AnnotateController], qtbot: Any
 ) -> None:
-    viewer, widget = open_annotate(show=True)
+    viewer, widget = open_annotate()
     dock = widget.parentWidget()
     if act == "hide":
         dock.close()

@@ -87,7 +87,7 @@ def settled(widget: Any, qtbot: Any) -> None:
 def test_keys_go_to_the_image_after_whatever_was_done_in_annotate(
     annotating: Open, qtbot: Any
 ) -> None:
-    viewer, widget = annotating(show=True)
+    viewer, widget = annotating()
     state, keys = widget.desk.state, Keyboard(viewer, widget, qtbot)
     doings: list[Callable[[], object]] = [
         lambda: keys.click(ON),
@@ -114,7 +114,7 @@ def test_keys_go_to_the_image_after_whatever_was_done_in_annotate(
 def test_every_button_of_annotate_leaves_the_keys_to_the_image(
     annotating: Open, qtbot: Any
 ) -> None:
-    viewer, widget = annotating(np.stack([_spots()] * 3), show=True)
+    viewer, widget = annotating(np.stack([_spots()] * 3))
     widget.desk.controller.add_class("bud")
     keys = Keyboard(viewer, widget, qtbot)
     pressed = 0
@@ -152,7 +152,7 @@ def test_keys_go_to_the_image_after_whatever_was_done_in_review(
 def test_no_change_of_the_state_takes_the_keyboard(
     name: str, annotating: Open, open_train: Open, open_review: Open, qtbot: Any
 ) -> None:
-    viewer, widget = annotating(show=True)
+    viewer, widget = annotating()
     changes = CHOICES
     if name != "Annotate":
         open_it = open_train if name == "Train" else open_review
@@ -176,7 +176,7 @@ def test_after_typing_the_keyboard_goes_back_to_the_image(
     key: Any, annotating: Open, qtbot: Any
 ) -> None:
     """Enter takes what was typed, Escape leaves everything as it was."""
-    viewer, widget = annotating(show=True)
+    viewer, widget = annotating()
     state, keys = widget.desk.state, Keyboard(viewer, widget, qtbot)
     _unfold(widget, qtbot)
     number, name = widget.objects.number.native, widget.classes.rows[0].name.native
@@ -196,7 +196,7 @@ def test_after_typing_the_keyboard_goes_back_to_the_image(
 
 
 def test_pressing_an_arrow_of_a_number_is_not_typing(annotating: Open, qtbot: Any) -> None:
-    viewer, widget = annotating(show=True)
+    viewer, widget = annotating()
     keys, number = Keyboard(viewer, widget, qtbot), widget.objects.number.native
     edge = QPoint(number.width() - 5, number.height() // 2)
     QTest.mouseClick(number, LEFT, pos=edge)
@@ -211,7 +211,7 @@ def test_pressing_an_arrow_of_a_number_is_not_typing(annotating: Open, qtbot: An
 def test_the_wheel_over_a_control_scrolls_and_changes_nothing(
     name: str, annotating: Open, open_train: Open, open_review: Open, qtbot: Any
 ) -> None:
-    viewer, widget = annotating(show=True)
+    viewer, widget = annotating()
     if name != "Annotate":
         viewer, widget = (open_train if name == "Train" else open_review)(viewer)
     _unfold(widget, qtbot)
@@ -234,7 +234,7 @@ def test_the_wheel_over_a_control_scrolls_and_changes_nothing(
 
 
 def test_the_wheel_changes_what_has_the_keyboard(annotating: Open, qtbot: Any) -> None:
-    viewer, widget = annotating(show=True)
+    viewer, widget = annotating()
     number = widget.objects.number.native
     viewer.window._qt_window.activateWindow()
     number.setFocus()

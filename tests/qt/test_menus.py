@@ -61,11 +61,11 @@ def test_the_menus_open_the_other_widgets(
 )
 def test_a_sample_can_be_opened_and_annotated(
     sample: str,
-    make_napari_viewer: Callable[..., Any],
+    open_viewer: Callable[[], Any],
     bright_model: None,
     qtbot: Any,
 ) -> None:
-    viewer = make_napari_viewer()
+    viewer = open_viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
     viewer.open_sample("napari-clickseg", sample)
     state = widget.desk.state

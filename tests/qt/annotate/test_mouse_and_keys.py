@@ -61,7 +61,7 @@ class Hand:
 @pytest.fixture
 def at_work(annotating: Open, qtbot: Any) -> Callable[..., tuple[Any, Any, Hand]]:
     def make(**options: Any) -> tuple[Any, Any, Hand]:
-        viewer, widget = annotating(show=True, **options)
+        viewer, widget = annotating(**options)
         viewer.reset_view()
         return viewer, widget.desk.state, Hand(viewer, qtbot)
 
@@ -144,7 +144,7 @@ def test_keys_go_on_working_after_a_press_on_a_button_of_the_dock(
     annotating: Open, qtbot: Any
 ) -> None:
     """A combo box or a button that kept the keyboard would swallow the next key."""
-    viewer, widget = annotating(show=True)
+    viewer, widget = annotating()
     hand = Hand(viewer, qtbot)
     QTest.mouseClick(widget.objects.swap.native, LEFT)
     assert widget.desk.state.swapped

@@ -203,7 +203,7 @@ def tip(control: QWidget) -> str:
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_no_text_is_cut_off_in_a_narrow_dock(annotating: Open, theme: str, qtbot: Any) -> None:
-    viewer, widget = annotating(show=True)
+    viewer, widget = annotating()
     viewer.theme = theme
     viewer.window._qt_window.resize(900, 700)
     widget.desk.controller.add_class("bud")
@@ -237,12 +237,12 @@ CHOICES = {
 
 @pytest.mark.parametrize("field", CHOICES)
 def test_showing_a_change_is_quick_and_changes_nothing_else(
-    field: str, make_napari_viewer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    field: str, open_viewer: Callable[[], Any], bright_model: None
 ) -> None:
     """A view that writes back what it was told, or that takes long, makes the window stutter."""
     from napari_clickseg._qt.annotate.widget import AnnotateWidget
 
-    viewer = make_napari_viewer()
+    viewer = open_viewer()
     widget = AnnotateWidget(viewer)
     viewer.window.add_dock_widget(widget)
     state = widget.desk.state

@@ -20,8 +20,10 @@ FALLING = Line("training", tuple((float(i), 1 / i) for i in range(1, 21)))
 
 def pixels(plot: CurvePlot) -> np.ndarray:
     image = plot.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
-    data = np.frombuffer(image.bits().asstring(image.sizeInBytes()), np.uint8)
-    return data.reshape(image.height(), image.bytesPerLine())[:, : image.width() * 3].copy()
+    bits = image.constBits()  # PyQt's are a pointer, PySide's a view
+    data = bits if isinstance(bits, memoryview) else bits.asstring(image.sizeInBytes())
+    rows = np.frombuffer(data, np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : image.width() * 3].copy()
 
 
 @pytest.fixture

@@ -38,11 +38,11 @@ PICTURES = Path(__file__).parents[2] / "screenshots"
 
 
 @pytest.fixture
-def open_train(make_napari_viewer: Any, training_home: Path, qtbot: Any) -> Open:
+def open_train(open_viewer: Any, training_home: Path, qtbot: Any) -> Open:
     """Open a viewer with the widget docked, as napari does it."""
 
     def make(viewer: Any = None) -> tuple[Any, TrainWidget]:
-        viewer = viewer or make_napari_viewer(show=True)
+        viewer = viewer or open_viewer()
         viewer.window._qt_window.resize(1200, 1000)
         _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
         qtbot.waitUntil(lambda: widget.desk.controller.reader.idle, timeout=30_000)

@@ -104,7 +104,7 @@ def status(widget: TrainWidget, wanted: str, qtbot: Any) -> None:
 def test_from_layers_to_a_model_that_answers_clicks(
     open_train: Open, training_child: Any, told: list[str], qtbot: Any
 ) -> None:
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     assert "No image with labels is open" in widget.source.nothing.value
     annotate(viewer, "a", "b", "c")
     qtbot.waitUntil(lambda: widget.source.pairs.topLevelItemCount() == 3)
@@ -134,7 +134,7 @@ def test_from_layers_to_a_model_that_answers_clicks(
 def test_a_pair_that_is_not_ticked_is_not_learned_from(
     open_train: Open, training_child: Any, qtbot: Any
 ) -> None:
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     annotate(viewer, "a", "b", "c")
     qtbot.waitUntil(lambda: widget.source.pairs.topLevelItemCount() == 3)
     listed = widget.source.pairs
@@ -148,7 +148,7 @@ def test_a_pair_that_is_not_ticked_is_not_learned_from(
 def test_what_has_no_labels_is_kept_where_that_is_ticked(
     open_train: Open, training_home: Path, qtbot: Any
 ) -> None:
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     assert not widget.source.rest.visible, "there is nothing yet"
     annotate(viewer, "a", "b", "c")
     viewer.layers["c labels"].data[:] = 0
@@ -166,7 +166,7 @@ def test_what_has_no_labels_is_kept_where_that_is_ticked(
 def test_images_that_belong_together_are_given_the_same_group(
     open_train: Open, training_child: Any, qtbot: Any
 ) -> None:
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     annotate(viewer, "a", "b", "c")
     qtbot.waitUntil(lambda: widget.source.pairs.topLevelItemCount() == 3)
     listed = widget.source.pairs
@@ -185,7 +185,7 @@ def test_images_that_belong_together_are_given_the_same_group(
 def test_stop_and_resume(
     open_train: Open, training_child: Any, told: list[str], qtbot: Any
 ) -> None:
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     annotate(viewer, "a", "b")
     click(widget.run.train)
     status(widget, "running", qtbot)
@@ -204,7 +204,7 @@ def test_stop_and_resume(
 def test_a_failure_is_said_once_and_stays_readable(
     open_train: Open, training_child: Any, told: list[str], qtbot: Any
 ) -> None:
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     annotate(viewer, "a", "b")
     click(widget.run.train)
     status(widget, "running", qtbot)
@@ -219,7 +219,7 @@ def test_a_failure_is_said_once_and_stays_readable(
 def test_closing_the_widget_does_not_end_a_training_and_it_is_found_again(
     open_train: Open, training_child: Any, told: list[str], qtbot: Any
 ) -> None:
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     annotate(viewer, "a", "b")
     click(widget.run.train)
     status(widget, "running", qtbot)
@@ -248,7 +248,7 @@ def test_nothing_listens_after_closing(open_train: Open, qtbot: Any) -> None:
 
 
 def test_fields_are_typed_and_nonsense_is_refused(open_train: Open, qtbot: Any) -> None:
-    _, widget = open_train(show=True)
+    _, widget = open_train()
     click(widget.folds["Learning"].header)
     form = widget.specs["Learning"]
     qtbot.waitUntil(lambda: "seed" in form.fields, timeout=10_000)
@@ -279,7 +279,7 @@ def test_fields_are_typed_and_nonsense_is_refused(open_train: Open, qtbot: Any) 
 def test_a_project_is_chosen_by_its_path(
     open_train: Open, make_project: Callable[..., Path], tmp_path: Path, qtbot: Any
 ) -> None:
-    _, widget = open_train(show=True)
+    _, widget = open_train()
     project = make_project(tmp_path / "cells", 3)
     widget.source.source.value = "project"
     assert widget.source.nothing.visible is False
@@ -299,7 +299,7 @@ def test_samples_are_shown_in_a_window(
     monkeypatch.setattr(
         "napari_clickseg._napari.train.jobs.samples", lambda *_: picture, raising=True
     )
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     annotate(viewer, "a", "b")
     click(widget.source.samples)
     qtbot.waitUntil(lambda: hasattr(widget, "samples") and widget.samples.isVisible())
@@ -314,7 +314,7 @@ def test_predictions_are_toggled_by_a_button(
 ) -> None:
     from napari_clickseg.data.masks import write_mask
 
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     annotate(viewer, "0", "1")
     click(widget.run.train)
     status(widget, "running", qtbot)
@@ -350,7 +350,7 @@ CHANGES: dict[str, Any] = {
 def test_showing_a_change_is_quick_and_changes_nothing_else(
     field: str, open_train: Open, qtbot: Any
 ) -> None:
-    _viewer, widget = open_train(show=True)
+    _viewer, widget = open_train()
     for spec in widget.specs.values():
         spec.make()
     qtbot.wait(200)
@@ -406,7 +406,7 @@ def _path() -> Any:
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_no_text_is_cut_off_in_a_narrow_dock(open_train: Open, theme: str, qtbot: Any) -> None:
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     viewer.theme = theme
     viewer.window._qt_window.resize(900, 700)
     annotate(viewer, "an image with a rather long name that nobody can read")
@@ -449,7 +449,7 @@ def test_files_and_folders_are_chosen_in_dialogs(
     answers = {"folder": "", "file": ""}
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: answers["folder"])
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (answers["file"], ""))
-    _, widget = open_train(show=True)
+    _, widget = open_train()
     state, home = widget.desk.state, widget.desk.state.home
     widget.source.source.value = "project"
     widget.folds["Folder"].expand(animate=False)
@@ -488,7 +488,7 @@ def test_report_and_folder_are_opened_by_the_system(
     for run in runs:
         run.create(read_spec(None, project="p"))
         run.add("started", pid=0, epochs=1, resumed=False)
-    _, widget = open_train(show=True)
+    _, widget = open_train()
     qtbot.waitUntil(lambda: widget.desk.state.run.status == "stopped", timeout=10_000)
     click(widget.runs.report)
     assert "no report" in widget.message.value and opened == []
@@ -506,7 +506,7 @@ def test_names_of_networks_are_offered_while_typing(
 ) -> None:
     names = {"architecture": ("unet", "fpn", "unetplusplus"), "encoder": ("resnet18",)}
     monkeypatch.setattr("napari_clickseg._napari.train.jobs.list_names", lambda _: names)
-    _, widget = open_train(show=True)
+    _, widget = open_train()
     click(widget.folds["Network"].header)
     form = widget.specs["Network"]
     qtbot.waitUntil(lambda: "dropout" in form.fields, timeout=20_000)
@@ -518,7 +518,7 @@ def test_names_of_networks_are_offered_while_typing(
 
 
 def test_hiding_what_was_found_leaves_no_gap(open_train: Open, qtbot: Any) -> None:
-    _, widget = open_train(show=True)
+    _, widget = open_train()
     state, source = widget.desk.state, widget.source
     state.found = Found(("Many words about what there is. " * 9,), (), (), "A plan. " * 9)
     qtbot.wait(100)
@@ -537,7 +537,7 @@ def test_a_real_training_of_a_tiny_network(
     import os
     import signal
 
-    viewer, widget = open_train(show=True)
+    viewer, widget = open_train()
     annotate(viewer, "a", "b", "c", "d")
     state = widget.desk.state
     state.settings = {
