@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, Container, Label, PushButton
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -59,7 +58,7 @@ class Fold(QCollapsible):
     """
 
     def __init__(self, title: str, content: QWidget, tip: str) -> None:
-        super().__init__(title, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        super().__init__(title)
         self.toggleButton().hide()
         self.header = QToolButton()
         self.header.setText(title)
