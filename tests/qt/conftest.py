@@ -75,9 +75,7 @@ def annotating(
 ) -> Callable[..., tuple[Any, AnnotateWidget]]:
     """The same, with an image that is set up for annotating."""
 
-    def make(
-        image: np.ndarray | None = None, *, show: bool = True
-    ) -> tuple[Any, AnnotateWidget]:
+    def make(image: np.ndarray | None = None, *, show: bool = True) -> tuple[Any, AnnotateWidget]:
         viewer, widget = open_annotate()
         viewer.add_image(spots if image is None else image, name="spots")
         qtbot.waitUntil(lambda: widget.images.start.enabled, timeout=5000)
