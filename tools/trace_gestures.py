@@ -3,10 +3,9 @@
     python tools/trace_gestures.py [--json FILE]
 
 Four gestures are traced in a viewer without a window: the first click on an image, accepting the
-object, starting a training, and accepting an image in Review. Counted are, over all threads of the
-process, the files in which anything is called, the changes from one file to another along the
-calls and returns, and how often the displayed plane is worked out. The widgets' side is not
-counted.
+object, starting a training, and accepting an image in Review. Counted are the files in which
+anything is called, the changes from one file to another along the calls and returns, and how often
+the displayed plane is worked out. The widgets' side is not counted.
 """
 
 from __future__ import annotations
@@ -37,30 +36,49 @@ PLANE = "displayed_plane"
 
 @dataclass
 class Trace:
-    """What a gesture passed."""
+    """What a gesture passed: on the main thread, and on the workers."""
 
     files: int
     changes: int
+    worker_files: int
+    worker_changes: int
     planes: int
 
 
 class Tracer:
-    """Notes calls within the package while it is entered, each thread by itself."""
+    """Notes calls within the package while it is entered, each thread by itself.
 
-    active: Tracer | None = None
+    Parameters
+    ----------
+    runners : Runner
+        Whose worker threads are looked at, beside this one; they have to be idle.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *runners: Any) -> None:
+        self.runners = runners
         self.paths: dict[int, list[str]] = {}
         self.planes = 0
 
     def __enter__(self) -> Self:
-        Tracer.active = self
+        self._profile(self.note)
         return self
 
     def __exit__(self, *_: object) -> None:
-        Tracer.active = None
+        self._profile(None)
 
-    def note(self, frame: Any, event: str) -> None:
+    def _profile(self, function: Any) -> None:
+        sys.setprofile(None)
+        for runner in self.runners:
+            runner.submit("trace", lambda _: sys.setprofile(function), lambda _: None, print)
+            while not runner.idle:
+                runner.deliver()
+                time.sleep(0.01)
+        self.paths, self.planes = ({}, 0) if function else (self.paths, self.planes)
+        sys.setprofile(function)
+
+    def note(self, frame: Any, event: str, _: Any) -> None:
+        if event not in ("call", "return") or not frame.f_code.co_filename.startswith(PACKAGE):
+            return
         self.planes += event == "call" and frame.f_code.co_name == PLANE
         own = frame.f_back if event == "return" else frame
         while own is not None and not own.f_code.co_filename.startswith(PACKAGE):
@@ -71,17 +89,16 @@ class Tracer:
                 path.append(own.f_code.co_filename)
 
     def trace(self) -> Trace:
-        paths = list(self.paths.values())
-        files = {name for path in paths for name in path}
-        return Trace(len(files), sum(len(path) - 1 for path in paths), self.planes)
-
-
-def profile(frame: Any, event: str, _: Any) -> None:
-    """Note what is called or left, in whichever thread."""
-    if event in ("call", "return") and frame.f_code.co_filename.startswith(PACKAGE):
-        tracer = Tracer.active
-        if tracer is not None:
-            tracer.note(frame, event)
+        own = threading.get_ident()
+        main = self.paths.get(own, [])
+        others = [path for thread, path in self.paths.items() if thread != own]
+        return Trace(
+            len(set(main)),
+            max(0, len(main) - 1),
+            len({name for path in others for name in path}),
+            sum(len(path) - 1 for path in others),
+            self.planes,
+        )
 
 
 def wait(controllers: tuple[Any, ...], until: Callable[[], Any]) -> None:
@@ -124,11 +141,11 @@ def annotating() -> dict[str, Trace]:
     controller.set_up(image)
     wait((controller,), lambda: controller.segmenter is not None and controller.runner.idle)
     found: dict[str, Trace] = {}
-    with Tracer() as tracer:
+    with Tracer(controller.runner) as tracer:
         controller._clicked((98.0, 44.0), True)
         wait((controller,), lambda: controller.runner.idle)
     found["first click"] = tracer.trace()
-    with Tracer() as tracer:
+    with Tracer(controller.runner) as tracer:
         controller.do(Action.ACCEPT)
         wait((controller,), lambda: controller.runner.idle)
     found["accept"] = tracer.trace()
@@ -149,7 +166,7 @@ def training(folder: Path) -> dict[str, Trace]:
         controller.poll()
         return controller.state.run.status not in ("none", "preparing", "starting")
 
-    with Tracer() as tracer:
+    with Tracer(controller.runner, controller.reader) as tracer:
         controller.start()
         wait((controller,), going)
     controller.stop()
@@ -179,7 +196,7 @@ def reviewing(folder: Path, home: Path) -> dict[str, Trace]:
     review.do(Action.NEXT_IMAGE)
     wait(both, lambda: idle() and review.state.current)
     first = review.state.current
-    with Tracer() as tracer:
+    with Tracer(review.runner, review.looker, annotate.runner) as tracer:
         review.do(Action.ACCEPT_IMAGE)
         wait(both, lambda: idle() and review.state.current != first)
     review.close()
@@ -191,16 +208,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     args = parser.parse_args()
-    threading.setprofile(profile)  # of threads that begin from now on
-    sys.setprofile(profile)
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         os.environ["CLICKSEG_HOME"] = str(home / "home")
         folder = project(home / "project")
         found = annotating() | reviewing(folder, home) | training(folder)
-    print(f"{'gesture':20} {'files':>6} {'changes of file':>16} {'planes worked out':>18}")
+    print(f"{'':20} {'main thread':>16} {'workers':>16}")
+    print(f"{'gesture':20}" + f"{'files':>7} {'changes':>9}" * 2 + f"{'planes worked out':>19}")
     for gesture, trace in found.items():
-        print(f"{gesture:20} {trace.files:6} {trace.changes:16} {trace.planes:18}")
+        print(
+            f"{gesture:20}"
+            + "".join(
+                f"{n:{w}}" for n, w in zip(asdict(trace).values(), (7, 10, 7, 10, 19), strict=True)
+            )
+        )
     if args.json:
         figures = {gesture: asdict(trace) for gesture, trace in found.items()}
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
