@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_clickseg.core.window import Window
-    from napari_clickseg.engine.inference import Estimate
+    from napari_clickseg.engine.estimate import Estimate
 
     Bool = npt.NDArray[np.bool_]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from napari_clickseg.core.clicks import Click
-    from napari_clickseg.engine.inference import Estimate
+    from napari_clickseg.engine.estimate import Estimate
     from napari_clickseg.engine.segmenter import Segmenter
 
 __all__ = ["ScoutingError", "fit_scouting"]

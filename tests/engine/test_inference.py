@@ -13,7 +13,8 @@ from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, Window
 from napari_clickseg.engine.devices import DeviceError, choose_device, prepare
-from napari_clickseg.engine.inference import Estimate, Estimator, Looked, Sight
+from napari_clickseg.engine.estimate import Estimate, Looked, Sight
+from napari_clickseg.engine.inference import Estimator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,8 @@ from napari_clickseg.core.clicks import Click, Prompt
 from napari_clickseg.core.intensity import Intensity
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, Window
-from napari_clickseg.engine.inference import Estimator, Looked, Sight
+from napari_clickseg.engine.estimate import Looked, Sight
+from napari_clickseg.engine.inference import Estimator
 from napari_clickseg.engine.scouting import FEATURES, LENGTHS, Scouted, describe, scouting_windows
 from napari_clickseg.models.card import ModelCard, ScoutingSpec
 

@@ -15,7 +15,7 @@ from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:
     from napari_clickseg.core.clicks import Prompt
-    from napari_clickseg.engine.inference import Estimate
+    from napari_clickseg.engine.estimate import Estimate
 
 __all__ = ["Prediction", "predict"]
 

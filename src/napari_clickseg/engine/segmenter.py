@@ -16,7 +16,7 @@ from napari_clickseg.engine.devices import (
     processor_twin,
     quick_dtype,
 )
-from napari_clickseg.engine.inference import Looked, Sight, with_background
+from napari_clickseg.engine.estimate import Looked, Sight, with_background
 from napari_clickseg.engine.prediction import Prediction
 from napari_clickseg.engine.session import Session, Superseded, starting_patch
 from napari_clickseg.models._torch import keep_triton_out

@@ -18,14 +18,14 @@ from napari_clickseg.core.masks import Refinement
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.core.window import Box
-from napari_clickseg.engine.inference import Estimate, Estimator, anchors
+from napari_clickseg.engine.inference import Estimator, anchors
 from napari_clickseg.engine.prediction import Prediction, predict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_clickseg.core.source import ImageSource
-    from napari_clickseg.engine.inference import Looked, Sight
+    from napari_clickseg.engine.estimate import Estimate, Looked, Sight
     from napari_clickseg.models.card import ModelCard
 
 __all__ = ["Model", "Session", "Superseded", "starting_patch"]

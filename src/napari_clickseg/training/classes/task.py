@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from napari_clickseg.data.sets.dataset import ClassMap, Dataset, Sample
-    from napari_clickseg.engine.inference import Estimate
+    from napari_clickseg.engine.estimate import Estimate
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.training.spec import TrainingSpec
 
