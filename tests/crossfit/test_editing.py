@@ -24,7 +24,7 @@ from tests.crossfit.paused import paused
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_clickseg.crossfit.editing import Sight
+    from napari_clickseg.crossfit.editing import ImageRegions
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +42,17 @@ def folder(made: CrossfitFolder, tmp_path: Path) -> CrossfitFolder:
 
 
 @pytest.fixture
-def sight(made: CrossfitFolder) -> Sight:
+def sight(made: CrossfitFolder) -> ImageRegions:
     return look(made, made.rows[0].image)
 
 
-def pixel_of(sight: Sight, kind: str) -> tuple[float, float]:
+def pixel_of(sight: ImageRegions, kind: str) -> tuple[float, float]:
     y, x = np.argwhere(sight.kinds == KINDS.index(kind) + 1)[0]
     return float(y), float(x)
 
 
 def test_every_pixel_is_of_the_region_that_the_table_says(
-    made: CrossfitFolder, sight: Sight
+    made: CrossfitFolder, sight: ImageRegions
 ) -> None:
     rows = [row for row in made.region_rows() if row.image == sight.image]
     assert {row.kind for row in rows} == set(KINDS)
@@ -63,7 +63,7 @@ def test_every_pixel_is_of_the_region_that_the_table_says(
     assert ((sight.numbers == 0) == (sight.kinds == 0)).all()
 
 
-def test_a_click_is_for_the_region_it_lies_in(sight: Sight) -> None:
+def test_a_click_is_for_the_region_it_lies_in(sight: ImageRegions) -> None:
     missed, much, right = (pixel_of(sight, kind) for kind in ("fn", "fp", "tp"))
     clicks = sight.named(
         [Click(*missed), Click(*much, False), Click(*right), Click(*missed, False), Click(0, 0)]

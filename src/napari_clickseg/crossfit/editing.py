@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from napari_clickseg.core.clicks import Click
     from napari_clickseg.crossfit.folder import CrossfitFolder
 
-__all__ = ["KINDS", "Sight", "begin_copy", "can_edit", "edited", "look", "replace_clicks"]
+__all__ = ["KINDS", "ImageRegions", "begin_copy", "can_edit", "edited", "look", "replace_clicks"]
 
-KINDS: tuple[Kind, ...] = ("tp", "fp", "fn")  # as 1, 2 and 3 in `Sight.kinds`
+KINDS: tuple[Kind, ...] = ("tp", "fp", "fn")  # as 1, 2 and 3 in `ImageRegions.kinds`
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Sight:
+class ImageRegions:
     """An image with its regions.
 
     Parameters
@@ -77,7 +77,7 @@ class Sight:
         )
 
 
-def look(folder: CrossfitFolder, image: str) -> Sight:
+def look(folder: CrossfitFolder, image: str) -> ImageRegions:
     """Read an image, its regions and its clicks.
 
     Parameters
@@ -107,7 +107,7 @@ def look(folder: CrossfitFolder, image: str) -> Sight:
             numbers[inside][region.patch.mask] = region.number
     plane = read_plane(record.image)
     clicks = table.by_image.get(image, ())
-    return Sight(image, plane.read_all(), plane.rgb, kinds, numbers, clicks)
+    return ImageRegions(image, plane.read_all(), plane.rgb, kinds, numbers, clicks)
 
 
 def can_edit(folder: CrossfitFolder) -> bool:

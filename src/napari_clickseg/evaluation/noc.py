@@ -44,7 +44,7 @@ JITTER_REPEATS = 3
 _JITTER_SIDE = 512  # pixels of the long side that the jitter's sigma refers to
 
 
-class Answer(Protocol):
+class HasMask(Protocol):
     """What a session answers; `Prediction` is one."""
 
     @property
@@ -64,7 +64,7 @@ class ClickSession(Protocol):
         """Add a click, y and x in pixels."""
         ...
 
-    def predict(self) -> Answer:
+    def predict(self) -> HasMask:
         """Answer with the mask for the clicks so far."""
         ...
 

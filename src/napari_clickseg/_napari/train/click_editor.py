@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.train.crossfit_jobs import ClickSaver, Seen, see
 from napari_clickseg._napari.train.region_layers import RegionLayers
-from napari_clickseg._napari.train.state import Looked
+from napari_clickseg._napari.train.state import ShownRegions
 from napari_clickseg.crossfit.progress import parts_of
 from napari_clickseg.util.history import History
 
@@ -148,7 +148,7 @@ class ClickEditor:
         if seen is None or history is None:
             return
         positive = sum(click.positive for click in history.present)
-        self._state.looked = Looked(
+        self._state.looked = ShownRegions(
             seen.images,
             seen.index,
             positive,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.train.state import Found
     from napari_clickseg.crossfit.begin import Plan
-    from napari_clickseg.crossfit.editing import Sight
+    from napari_clickseg.crossfit.editing import ImageRegions
     from napari_clickseg.crossfit.spec import CrossfitSpec
     from napari_clickseg.data.click_table import TableClick
     from napari_clickseg.data.inspection.facts import Findings
@@ -168,7 +168,7 @@ class Seen:
     index : int
         Which of them it is.
     fold : int
-    sight : Sight
+    sight : ImageRegions
     placed : tuple of TableClick
         Its clicks before they were edited.
     shares : tuple of float
@@ -179,7 +179,7 @@ class Seen:
     images: tuple[str, ...]
     index: int
     fold: int
-    sight: Sight
+    sight: ImageRegions
     placed: tuple[TableClick, ...]
     shares: tuple[float, float, float]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers.base import Layer
 
-    from napari_clickseg.crossfit.editing import Sight
+    from napari_clickseg.crossfit.editing import ImageRegions
     from napari_clickseg.data.click_table import TableClick
 
 __all__ = ["REGION_COLOURS", "RegionLayers"]
@@ -60,7 +60,7 @@ class RegionLayers:
         self._hidden: list[Layer] = []
         self._before: tuple[Any, ...] = ()  # where the camera was
         self._busy = False
-        self._shown: Sight | None = None
+        self._shown: ImageRegions | None = None
         viewer.layers.events.removed.connect(self._layer_removed)
 
     @property
@@ -79,7 +79,7 @@ class RegionLayers:
             for y, x in as_positions(layer.data)
         )
 
-    def show(self, sight: Sight, *, editable: bool) -> bool:
+    def show(self, sight: ImageRegions, *, editable: bool) -> bool:
         """Show an image with its regions and clicks.
 
         Returns
@@ -154,7 +154,7 @@ class RegionLayers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
-    def _fill(self, sight: Sight) -> None:
+    def _fill(self, sight: ImageRegions) -> None:
         """Show another image, and its regions, in the layers that are there."""
         image: Any = self._layers[0]
         shape = image.data.shape
@@ -184,7 +184,7 @@ class RegionLayers:
                 self._layers[2].mode = "select"
         self.set_editable(editable)
 
-    def _add(self, sight: Sight) -> None:
+    def _add(self, sight: ImageRegions) -> None:
         """Add the next of the layers."""
         layer = (_image, _regions, _positive, _negative)[len(self._layers)](sight)
         layer.visible = False
@@ -221,24 +221,24 @@ class RegionLayers:
             self._edited()
 
 
-def _image(sight: Sight) -> Layer:
+def _image(sight: ImageRegions) -> Layer:
     return Image(sight.pixels, rgb=sight.rgb, name=Path(sight.image).name)
 
 
-def _regions(sight: Sight) -> Layer:
+def _regions(sight: ImageRegions) -> Layer:
     colours = label_colormap(tuple(REGION_COLOURS.values()))
     return Labels(sight.kinds, name=_REGIONS, colormap=colours, opacity=0.5)
 
 
-def _positive(sight: Sight) -> Layer:
+def _positive(sight: ImageRegions) -> Layer:
     return _points(sight, positive=True)
 
 
-def _negative(sight: Sight) -> Layer:
+def _negative(sight: ImageRegions) -> Layer:
     return _points(sight, positive=False)
 
 
-def _points(sight: Sight, *, positive: bool) -> Points:
+def _points(sight: ImageRegions, *, positive: bool) -> Points:
     size = max(3.0, max(sight.kinds.shape) / _CLICK)
     layer = Points(
         _positions(sight.clicks, positive),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.training.progress import RunStatus
 
-__all__ = ["Found", "Looked", "Offer", "RunEntry", "Source", "Together", "TrainState", "Way"]
+__all__ = ["Found", "Offer", "RunEntry", "ShownRegions", "Source", "Together", "TrainState", "Way"]
 
 Source = Literal["layers", "project"]
 Together = Literal["layer", "image"]
@@ -73,7 +73,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class ShownRegions:
     """The image of a cross-fitting whose regions and clicks are shown as layers.
 
     Parameters
@@ -156,7 +156,7 @@ class TrainState:
         The newest first.
     run : RunProgress
         The run that is shown.
-    looked : Looked, optional
+    looked : ShownRegions, optional
         Whose regions and clicks are shown; None where none are.
     samples : ndarray, optional
         uint8 (Y, X, 3): the picture of augmented samples.
@@ -185,7 +185,7 @@ class TrainState:
     classes: tuple[tuple[int, str], ...] = ()
     runs: tuple[RunEntry, ...] = ()
     run: RunProgress = field(default_factory=RunProgress)
-    looked: Looked | None = None
+    looked: ShownRegions | None = None
     samples: Any = None
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     message: str = ""

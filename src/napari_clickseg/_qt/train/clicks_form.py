@@ -11,7 +11,7 @@ from napari_clickseg._qt.parts.controls import breakable, button, choice, form, 
 from napari_clickseg.crossfit.progress import parts_of
 
 if TYPE_CHECKING:
-    from napari_clickseg._napari.train.state import Looked
+    from napari_clickseg._napari.train.state import ShownRegions
     from napari_clickseg._qt.train.form_context import TrainDesk
 
 __all__ = ["ClicksForm"]
@@ -109,7 +109,7 @@ class ClicksForm(QWidget):
         if looked is not None:
             self._show_image(looked)
 
-    def _show_image(self, looked: Looked) -> None:
+    def _show_image(self, looked: ShownRegions) -> None:
         with self.image.changed.blocked():
             if len(self.image.choices) != len(looked.images) or None in self.image.choices:
                 self.image.reset_choices()
