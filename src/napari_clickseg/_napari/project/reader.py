@@ -126,7 +126,9 @@ def open_project(project: Project) -> list[LayerDataTuple]:
         If no image can be read.
     """
     stacks, unreadable = _stacks(project)
-    warnings = [f"{named(unreadable)} cannot be read."] if unreadable else []
+    warnings = list(project.left_out)
+    if unreadable:
+        warnings.append(f"{named(unreadable)} cannot be read.")
     if not stacks:
         raise ProjectError(f"No image of {project.folder} can be read.")
     if len(stacks) > _MOST:
