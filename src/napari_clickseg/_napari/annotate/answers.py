@@ -62,14 +62,17 @@ class Answers:
         self._enqueue(act, needs_answer=True)
 
     def take_back(self) -> bool:
-        """Forget the last thing that waits; return whether there was one."""
-        if not self._waiting:
-            return False
-        self._waiting.pop()
-        return True
+        """Forget the last thing that waits or is being begun; return whether there was one."""
+        if self._waiting:
+            self._waiting.pop()
+            return True
+        if self._owner.runner.active("take_up"):
+            self._owner.runner.cancel("take_up")
+            return True
+        return False
 
     def forget(self) -> None:
-        """Forget what waits, and what is being worked on for the current object."""
+        """Forget what waits, and what is being worked on, as another image is shown."""
         self._waiting.clear()
         self._owner.runner.cancel("take_up")
         self._owner.runner.cancel("predict")

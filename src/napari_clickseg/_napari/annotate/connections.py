@@ -39,8 +39,9 @@ class Wiring:
             image_edited=self._image_edited,
             contrast_changed=self._contrast_changed,
             reshaped=self._reshaped,
-            painted=owner.identity.painted,
+            painted=self._painted,
             relabelled=owner.identity.survey,
+            walk=owner.walk,
         )
         self._watch_viewer()
         self._watch_state()
@@ -140,6 +141,12 @@ class Wiring:
             if active in pairing.layers():
                 owner.activate(pairing)
                 return
+
+    def _painted(self, pairing: Pairing, value: int) -> None:
+        owner = self._owner
+        owner.identity.painted(pairing, value)
+        if pairing is owner.pairing:
+            owner.show_counts(owner.displayed(), owner.prompt())
 
     def _image_edited(self, pairing: Pairing) -> None:
         pairing.sessions = SessionMemory()

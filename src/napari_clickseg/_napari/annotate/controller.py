@@ -292,7 +292,7 @@ class AnnotateController:
             if not self.answers.take_back():
                 self._walk(redo=False)
         elif action is Action.REDO:
-            self._walk(redo=True)
+            self.answers.in_turn(lambda: self._walk(redo=True))
         elif action is Action.ACCEPT:
             self.answers.when_answered(self.objects.accept)
         elif action is Action.SKIP:
@@ -308,9 +308,9 @@ class AnnotateController:
 
     def _walk(self, *, redo: bool) -> None:
         pairing = self.pairing
-        assert pairing is not None
-        self.propagation.cancel()
-        self.answers.forget()
+        if pairing is None or (redo and not pairing.timeline.can_redo):
+            return
+        self.propagation.cancel()  # after which there is nothing to redo, but a step to undo
         entry = pairing.timeline.redo() if redo else pairing.timeline.undo()
         if entry is None:
             return
@@ -337,6 +337,12 @@ class AnnotateController:
             at = axis - (dims.ndim - pairing.image.ndim)
             if at not in plane.axes and at != pairing.channel_axis:
                 dims.set_point(axis, value)
+
+    def walk(self, pairing: Pairing, redo: bool) -> None:
+        """Undo or redo as napari's own key asks for it on an annotation layer."""
+        if pairing is not self.pairing:
+            self.activate(pairing)
+        self.do(Action.REDO if redo else Action.UNDO)
 
     # ---- the viewer
 

@@ -199,11 +199,18 @@ class Objects:
 
     def skip(self) -> None:
         """Leave the current object as it was and begin the next one."""
+        self._owner.answers.in_turn(self.skip_now)
+
+    def skip_now(self) -> None:
+        """Skip the current object, though something waits that the user did after that."""
         segmenter = self._owner.segmenter
         self._drop(Draft(quiet=segmenter is not None and segmenter.card.automatic))
 
     def clear(self) -> None:
         """Remove the clicks and the mask of the current object, but keep its id."""
+        self._owner.answers.in_turn(self._clear)
+
+    def _clear(self) -> None:
         pairing, plane = self._owner.pairing, self._owner.displayed()
         if pairing is not None and plane is not None:
             draft = pairing.scene.draft(plane)
@@ -214,7 +221,6 @@ class Objects:
         pairing, plane = owner.pairing, owner.displayed()
         if pairing is None or plane is None:
             return
-        owner.answers.forget()
         pairing.step(pairing.scene.with_draft(plane, draft), plane)
         owner.state.message = ""
         owner.request()
@@ -246,7 +252,6 @@ class Objects:
         changed = (labels == earlier.value) & earlier.patch.cut(box)
         write = LabelWrite.of(plane, box, labels, changed, np.zeros_like(labels))
         objects = tuple(one for one in scene.objects if one is not earlier)
-        owner.answers.forget()
         try:
             pairing.write(write)
         except ValueError as error:

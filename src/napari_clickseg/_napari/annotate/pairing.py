@@ -11,6 +11,7 @@ from napari.utils.colormaps import CyclicLabelColormap, label_colormap
 
 from napari_clickseg._napari.annotate.click_layers import ClickLayers
 from napari_clickseg._napari.annotate.display import Display
+from napari_clickseg._napari.annotate.one_history import OneHistory
 from napari_clickseg._napari.annotate.scene import Entry, Scene, Timeline
 from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.viewer.belonging import note_image
@@ -27,7 +28,7 @@ from napari_clickseg._napari.viewer.layers import (
 )
 from napari_clickseg._napari.viewer.metadata import is_under_review
 from napari_clickseg._napari.viewer.planes import displayed_plane
-from napari_clickseg._napari.viewer.writes import check_writable
+from napari_clickseg._napari.viewer.writes import Stroke, check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.scene import Mark
     from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._napari.viewer.planes import Plane
-    from napari_clickseg._napari.viewer.writes import LabelWrite
+    from napari_clickseg._napari.viewer.writes import Write
 
 __all__ = ["Pairing", "Reactions"]
 
@@ -63,6 +64,9 @@ class Reactions:
         Called with the pairing and the id that was painted with.
     relabelled : callable
         Called with the pairing when the annotation layer got other data.
+    walk : callable
+        Called with the pairing, and whether forwards, when napari is asked to undo or redo what
+        was done to the annotation layer.
     """
 
     before_edit: Callable[[Pairing], object]
@@ -72,6 +76,7 @@ class Reactions:
     reshaped: Callable[[Pairing], object]
     painted: Callable[[Pairing, int], object]
     relabelled: Callable[[Pairing], object]
+    walk: Callable[[Pairing, bool], object]
 
 
 class Pairing:
@@ -107,6 +112,7 @@ class Pairing:
         self._shape = companion_shape(image, channel_axis)
         self._made: list[Layer] = []
         self._beside: list[Layer] = []  # that show the image in another way
+        self._history: OneHistory | None = None
         self._writing = False  # we change the annotation layer
         for name in TRANSFORMS:
             getattr(image.events, name).connect(self._follow)
@@ -232,7 +238,7 @@ class Pairing:
         self,
         after: Scene,
         plane: Plane | None,
-        writes: tuple[LabelWrite, ...] = (),
+        writes: tuple[Write, ...] = (),
         end: Plane | None = None,
     ) -> None:
         """Make `after` the scene, as a step that can be undone, and show its clicks."""
@@ -242,7 +248,7 @@ class Pairing:
         self.timeline.add(Entry(self.scene, after, plane, writes, end))
         self.set_scene(after)
 
-    def write(self, *writes: LabelWrite, revert: bool = False) -> None:
+    def write(self, *writes: Write, revert: bool = False) -> None:
         """Write into the annotation layer, or take back what was written.
 
         Raises
@@ -252,7 +258,7 @@ class Pairing:
         """
         if self.annotation is None or not writes:
             return
-        check_writable(self.annotation, max(int(write.new.max(initial=0)) for write in writes))
+        check_writable(self.annotation, max(write.largest for write in writes))
         self._writing = True
         try:
             for write in reversed(writes) if revert else writes:
@@ -299,6 +305,9 @@ class Pairing:
         self.annotation = layer
         self._colours_before = layer.colormap
         note_image(layer, self.image)
+        self._history = OneHistory(layer, lambda redo: self._reactions.walk(self, redo))
+        for stroke in self._history.earlier():
+            self.timeline.add(Entry(self.scene, self.scene, None, (stroke,)))
 
     def _let_annotation_go(self) -> None:
         """Forget the layer and the objects in it; clicks that are not accepted stay."""
@@ -314,10 +323,19 @@ class Pairing:
         if self.annotation is not None:
             self.annotation.events.paint.disconnect(self._painted)
             self.annotation.events.data.disconnect(self._relabelled)
+        if self._history is not None:
+            self._history.give_back()
+            self._history = None
 
-    def _painted(self) -> None:
-        if not self._writing and self.annotation is not None:
-            self._reactions.painted(self, int(self.annotation.selected_label))
+    def _painted(self, event: Any) -> None:
+        """Make what napari's own tools did a step, which is undone in its turn."""
+        layer = self.annotation
+        if self._writing or layer is None:
+            return
+        self._reactions.before_edit(self)
+        stroke = Stroke.of(layer, event.value)
+        self.timeline.add(Entry(self.scene, self.scene, self.displayed(), (stroke,)))
+        self._reactions.painted(self, int(layer.selected_label))
 
     def _relabelled(self) -> None:
         self._reactions.relabelled(self)

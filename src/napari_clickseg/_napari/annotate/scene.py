@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_clickseg._napari.viewer.planes import Plane
-    from napari_clickseg._napari.viewer.writes import LabelWrite
+    from napari_clickseg._napari.viewer.writes import Write
     from napari_clickseg.core.patch import Patch
 
 __all__ = ["Accepted", "Draft", "Entry", "Mark", "Scene", "Timeline", "changed_marks"]
@@ -181,7 +181,7 @@ class Entry:
     before, after : Scene
     plane : Plane, optional
         Where it happened.
-    writes : tuple of LabelWrite
+    writes : tuple of LabelWrite or Stroke
         What was written into the annotation layer.
     end : Plane, optional
         The plane that it led to, if that is another one.
@@ -190,7 +190,7 @@ class Entry:
     before: Scene
     after: Scene
     plane: Plane | None
-    writes: tuple[LabelWrite, ...] = ()
+    writes: tuple[Write, ...] = ()
     end: Plane | None = None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.viewer.planes import Plane
 
-__all__ = ["AnnotationError", "LabelWrite", "check_writable", "read_labels"]
+__all__ = ["AnnotationError", "LabelWrite", "Stroke", "Write", "check_writable", "read_labels"]
 
 
 class AnnotationError(ValueError):
@@ -54,6 +55,11 @@ class LabelWrite:
         rows, columns = np.nonzero(changed)
         return cls(plane, rows + box.top, columns + box.left, labels[changed], values[changed])
 
+    @property
+    def largest(self) -> int:
+        """The largest new id."""
+        return int(self.new.max(initial=0))
+
     def apply(self, layer: Labels) -> None:
         """Write the new ids, as one step that napari's own undo knows too.
 
@@ -68,6 +74,43 @@ class LabelWrite:
     def _exchange(self, layer: Labels, there: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> None:
         mine = read_pixels(layer, self.plane, self.rows, self.columns) == there
         _set(layer, self.plane, self.rows[mine], self.columns[mine], wanted[mine])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Stroke:
+    """What napari's own tools changed in one go: brush, eraser, bucket, polygon.
+
+    Parameters
+    ----------
+    item : list
+        napari's own note of it, which only napari reads.
+    data : weak reference
+        To the labels that were changed: others in their place are left alone.
+    """
+
+    item: list[Any]
+    data: weakref.ref[Any]
+    largest: ClassVar[int] = 0  # what was painted once can be painted again
+
+    @classmethod
+    def of(cls, layer: Labels, item: list[Any]) -> Stroke:
+        """Make a stroke of what napari says in its event, or remembers."""
+        return cls(list(item), weakref.ref(layer.data))
+
+    def apply(self, layer: Labels) -> None:
+        """Paint it again."""
+        self._replay(layer, self.item[::-1], undoing=False)
+
+    def revert(self, layer: Labels) -> None:
+        """Take it back."""
+        self._replay(layer, self.item, undoing=True)
+
+    def _replay(self, layer: Labels, item: list[Any], *, undoing: bool) -> None:
+        if layer.data is self.data():
+            layer._load_history([item], [], undoing=undoing)
+
+
+Write = LabelWrite | Stroke
 
 
 def check_writable(layer: Labels, value: int) -> None:
