@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ class Reviewer:
         self.state = self.controller.state
 
     def wait(self, condition: Callable[[], Any]) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while not condition():
             assert time.monotonic() < end, self.state
             self.controller.deliver()
@@ -550,6 +551,7 @@ def test_where_drafts_can_not_be_written_they_are_held(
     reviewer: Reviewer, tmp_path: Path, told: list[str]
 ) -> None:
     reviewer.do("next")
+    shutil.rmtree(tmp_path / "home" / "review")
     (tmp_path / "home" / "review").write_bytes(b"in the way")
     reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
     made = np.array(reviewer.labels)
@@ -707,3 +709,129 @@ def test_a_queue_that_makes_no_sense_is_said_to_make_none(
     (project / "predictions" / "review.csv").write_text("name,age\n")
     reviewer.look()
     assert "lacks the columns" in reviewer.state.message
+
+
+def test_opening_what_is_open_changes_nothing(make_reviewer: Any, project: Path) -> None:
+    reviewer = make_reviewer()
+    reviewer.choose(project)
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    made, image = reviewer.labels.copy(), reviewer.state.current
+    for _ in range(2):
+        reviewer.controller.images.open(image)
+        reviewer.settle()
+        np.testing.assert_array_equal(reviewer.labels, made)
+        assert reviewer.bench.state.can_undo
+        reviewer.controller.images.keep()
+        reviewer.settle()
+    reviewer.do("previous")
+    assert reviewer.state.current == image and "no image before" in reviewer.state.message
+    reviewer.close()
+    again = make_reviewer()
+    again.choose(project)
+    again.controller.images.open(image)
+    again.settle()
+    np.testing.assert_array_equal(again.labels, made)
+
+
+def test_an_image_that_was_annotated_meanwhile_is_opened_anew(
+    make_reviewer: Any, project: Path, told: list[str]
+) -> None:
+    reviewer = make_reviewer()
+    reviewer.choose(project)
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    made, image = reviewer.labels.copy(), reviewer.state.current
+    elsewhere = np.full(SHAPE, 3, np.uint8)
+    ProjectWriter(project).annotate(image, elsewhere)
+    reviewer.do("accept")
+    assert "annotated meanwhile" in told[-1]
+    reviewer.controller.images.open(image)
+    reviewer.settle()
+    np.testing.assert_array_equal(reviewer.labels, elsewhere)
+    (other,) = (layer for layer in reviewer.bench.viewer.layers if "corrections" in layer.name)
+    np.testing.assert_array_equal(other.data.reshape(SHAPE), made)
+
+
+def test_who_only_looks_leaves_the_draft_of_another_window_alone(
+    make_reviewer: Any, project: Path, tmp_path: Path
+) -> None:
+    one, two = make_reviewer(), make_reviewer()
+    for each in (one, two):
+        each.choose(project)
+        each.do("next")
+    assert one.state.current == two.state.current
+    assert "in another window" in two.state.message
+    one.paint(np.s_[0:4], np.s_[0:5], 9)
+    made = one.labels.copy()
+    for each in (one, two, one):
+        each.controller.images.keep()
+        each.settle()
+    two.close()
+    one.close()
+    assert not list(place_of(tmp_path / "home", project).glob("*.lock"))
+    again = make_reviewer()
+    again.choose(project)
+    again.controller.images.open(one.state.current or "images/c.png")
+    again.settle()
+    np.testing.assert_array_equal(again.labels, made)
+
+
+def test_what_two_windows_make_of_one_image_is_kept_of_both(
+    make_reviewer: Any, project: Path
+) -> None:
+    one, two = make_reviewer(), make_reviewer()
+    for each in (one, two):
+        each.choose(project)
+        each.do("next")
+    one.paint(np.s_[0:4], np.s_[0:5], 9)
+    two.paint(np.s_[50:54], np.s_[0:5], 7)
+    made = [each.labels.copy() for each in (one, two)]
+    for each in (two, one, two):
+        each.controller.images.keep()
+        each.settle()
+    for each in (one, two):
+        each.close()
+    again = make_reviewer()
+    again.choose(project)
+    again.do("next")
+    assert "another window" not in again.state.message
+    np.testing.assert_array_equal(again.labels, made[0])
+    (other,) = (layer for layer in again.bench.viewer.layers if "corrections" in layer.name)
+    np.testing.assert_array_equal(other.data.reshape(SHAPE), made[1])
+
+
+def test_the_second_goes_on_with_its_own_where_the_first_made_nothing(
+    make_reviewer: Any, project: Path
+) -> None:
+    one, two = make_reviewer(), make_reviewer()
+    for each in (one, two):
+        each.choose(project)
+        each.do("next")
+    two.paint(np.s_[50:54], np.s_[0:5], 7)
+    made = two.labels.copy()
+    for each in (two, one):
+        each.close()
+    again = make_reviewer()
+    again.choose(project)
+    again.do("next")
+    np.testing.assert_array_equal(again.labels, made)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY", b"PK\x03\x04" + bytes(60)])
+def test_a_draft_that_can_not_be_read_is_put_aside_and_said(
+    make_reviewer: Any, project: Path, tmp_path: Path, content: bytes
+) -> None:
+    reviewer = make_reviewer()
+    reviewer.choose(project)
+    reviewer.do("next")
+    reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
+    reviewer.close()
+    (draft,) = tmp_path.rglob("review/*/*.npz")
+    draft.write_bytes(content)
+    again = make_reviewer()
+    again.choose(project)
+    again.do("next")
+    np.testing.assert_array_equal(again.labels, prediction())
+    assert "can't be read" in again.state.message
+    assert draft.with_suffix(".broken").read_bytes() == content

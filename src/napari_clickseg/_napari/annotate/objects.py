@@ -199,18 +199,11 @@ class Objects:
 
     def skip(self) -> None:
         """Leave the current object as it was and begin the next one."""
-        self._owner.answers.in_turn(self.skip_now)
-
-    def skip_now(self) -> None:
-        """Skip the current object, though something waits that the user did after that."""
         segmenter = self._owner.segmenter
         self._drop(Draft(quiet=segmenter is not None and segmenter.card.automatic))
 
     def clear(self) -> None:
         """Remove the clicks and the mask of the current object, but keep its id."""
-        self._owner.answers.in_turn(self._clear)
-
-    def _clear(self) -> None:
         pairing, plane = self._owner.pairing, self._owner.displayed()
         if pairing is not None and plane is not None:
             draft = pairing.scene.draft(plane)
@@ -221,7 +214,11 @@ class Objects:
         pairing, plane = owner.pairing, owner.displayed()
         if pairing is None or plane is None:
             return
-        pairing.step(pairing.scene.with_draft(plane, draft), plane)
+        after = pairing.scene.with_draft(plane, draft)
+        if after == pairing.scene and not owner.runner.active("take_up"):
+            return  # what changes nothing cancels nothing
+        owner.answers.forget()
+        pairing.step(after, plane)
         owner.state.message = ""
         owner.request()
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
@@ -26,11 +27,15 @@ from napari_clickseg.data.names import safe_name
 from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterator
 
-__all__ = ["Correction", "DraftFile", "Pending", "drafts_of", "place_of"]
+    from filelock import BaseFileLock
+
+__all__ = ["Correction", "DraftFile", "Pending", "drafts_of", "place_of", "read_draft"]
 
 _BARE = "bare"  # drafts of images that had no mask
+_MARK = "~"  # before the number of who came second
+_LONGEST = 1 << 26  # bytes of what a draft says beside its pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +89,21 @@ class _Head(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    version: int = 1
+    version: Literal[1] = 1
     notes: Annotations = Annotations()
     classes: ProjectClasses | None = None
     clicks: tuple[ProjectClick, ...] = ()
-    settled: int = 0
-    corner: tuple[int, int] | None = None
-    editing: int | None = None
+    settled: int = Field(0, ge=0)
+    corner: tuple[NonNegativeInt, NonNegativeInt] | None = None
+    editing: int | None = Field(None, ge=1)
 
 
 class DraftFile:
     """The draft of one image.
+
+    A draft belongs to whoever works on the image: it is claimed by a lock of the system's, which
+    ends with its owner, however that ends. Who comes second gets a file beside it, so that nobody
+    writes over what another window, or another program, keeps.
 
     Parameters
     ----------
@@ -110,37 +119,68 @@ class DraftFile:
     """
 
     def __init__(self, home: Path, project: Path, image: str, base: str = "") -> None:
-        name = f"{_stem(image)}-{base[:8] or _BARE}.npz"
-        self.path = place_of(home, project) / name
+        self.base = base
+        self._main = place_of(home, project) / f"{_stem(image)}-{base[:8] or _BARE}.npz"
+        self.path = self._main
+        self.broken: Path | None = None  # where a draft is that could not be read
+        self._claim: BaseFileLock | None = None
         self._opened = 0
         self._written: tuple[int, Pending] | None = None
+        self._seen: tuple[int, int, int] | None = (
+            None  # the file as this program has written or read it
+        )
+
+    @property
+    def is_second(self) -> bool:
+        """Whether somebody else works on the image."""
+        return self.path != self._main
+
+    def claim(self) -> None:
+        """Take the draft, or one beside it where somebody else works on the image."""
+        for path in _names(self._main):
+            free, claim = _take(path)
+            if free:
+                self.path, self._claim = path, claim
+                break
+        if not self.is_second and not self._main.exists():
+            self._take_over()
+
+    def let_go(self) -> None:
+        """Let others take the draft."""
+        claim, self._claim = self._claim, None
+        _release(claim)
 
     def begin(self, labels: npt.NDArray[Any]) -> None:
         """Say what was there before the user changed anything."""
         self._opened = _sum(labels)
 
     def load(self, shape: tuple[int, ...]) -> Correction | None:
-        """Return the draft; None if there is none, or it is broken, or of another shape."""
+        """Return the draft; None if there is none, or it is broken, or of another shape.
+
+        Who comes second sees what the first one has kept so far.
+        """
+        self._seen = _stamp(self.path)
+        source = self.path if self._seen is not None else self._main
         try:
-            # Opened here, as numpy leaves a broken file open.
-            with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                head = _Head.model_validate_json(str(file["head"]))
-                labels, mask = file["labels"], file["start"]
-            if labels.shape != tuple(shape):
-                raise ValueError("the image is another one")
+            found = read_draft(source, shape)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, ValidationError):
-            with contextlib.suppress(OSError):  # perhaps somebody can make something of it
-                self.path.replace(self.path.with_suffix(".broken"))
+        except ValueError:
+            if source == self.path:  # else it is somebody else's
+                self._put_aside()
             return None
-        start = None
-        if head.corner is not None:
-            start = Patch(Box(*head.corner, *mask.shape), mask)
-        pending = Pending(head.clicks, head.settled, start, head.editing)
-        found = Correction(labels, head.notes, head.classes, pending)
-        self._written = _sum(labels), pending
+        self._written = _sum(found.labels), found.pending
         return found
+
+    def beside(self, shape: tuple[int, ...]) -> Correction | None:
+        """Return the latest of the drafts that others kept beside this one, if there is one."""
+        others = {self._main, *self._main.parent.glob(f"{self._main.stem}{_MARK}*.npz")}
+        others -= {self.path}
+        dated = [(stamp, path) for path in others if (stamp := _stamp(path)) is not None]
+        for _, path in sorted(dated, reverse=True):
+            with contextlib.suppress(OSError, ValueError):
+                return read_draft(path, shape)
+        return None
 
     def keep(self, correction: Correction) -> bool:
         """Write the draft if there is something in it that is not on disk.
@@ -155,21 +195,74 @@ class DraftFile:
         OSError
             If it can't be written.
         """
-        now = _sum(correction.labels), correction.pending
+        now, there = (_sum(correction.labels), correction.pending), _stamp(self.path)
         if now[0] == self._opened and not correction.pending:
-            self.drop()
+            if there == self._seen:
+                self.drop()
             return False
-        if now != self._written:
+        lost = self._seen is not None and there is None
+        if now != self._written or lost:
+            if there is not None and there != self._seen:  # where a drive knows no locks
+                self._step_aside()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self.path, lambda path: _write(path, correction))
-            self._written = now
+            self._written, self._seen = now, _stamp(self.path)
         return True
 
     def drop(self) -> None:
         """Remove the draft."""
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
-        self._written = None
+        self._written = self._seen = None
+
+    def _take_over(self) -> None:
+        """Go on with what somebody who came second kept, and nobody works on any more."""
+        for path in itertools.takewhile(Path.exists, itertools.islice(_names(self._main), 1, None)):
+            free, claim = _take(path)
+            if free:
+                with contextlib.suppress(OSError):
+                    path.replace(self._main)
+                _release(claim)
+                return
+
+    def _step_aside(self) -> None:
+        self.path = next(path for path in _names(self._main) if not path.exists())
+
+    def _put_aside(self) -> None:
+        broken = self.path.with_suffix(".broken")
+        with contextlib.suppress(OSError):  # perhaps somebody can make something of it
+            self.path.replace(broken)
+            self.broken = broken
+
+
+def read_draft(path: Path, shape: tuple[int, ...]) -> Correction:
+    """Read a draft; nothing in the file is believed before it was looked at.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If it is broken, or of an image of another shape.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            text = str(_array(archive, "head", lambda found: found == ()))
+            labels = _array(archive, "labels", lambda found: found == tuple(shape))
+            mask = _array(archive, "start", lambda found: _fits(found, tuple(shape)))
+        head = _Head.model_validate_json(text)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path} is broken.") from error
+    ids = labels.dtype.kind in "ui" and int(labels.min(initial=0)) >= 0
+    box = Box(*head.corner, *mask.shape) if head.corner is not None else None
+    inside = box is None or (box.bottom <= shape[0] and box.right <= shape[1])
+    if not ids or mask.dtype != bool or not inside or head.settled > len(head.clicks):
+        raise ValueError(f"{path} makes no sense.")
+    start = Patch(box, mask) if box is not None else None
+    pending = Pending(head.clicks, head.settled, start, head.editing)
+    return Correction(labels, head.notes, head.classes, pending)
 
 
 def place_of(home: Path, project: Path) -> Path:
@@ -215,3 +308,60 @@ def _digest(text: str) -> str:
 
 def _sum(labels: npt.NDArray[Any]) -> int:
     return zlib.crc32(np.ascontiguousarray(labels, np.uint32).data)
+
+
+def _array(
+    archive: zipfile.ZipFile, name: str, is_right: Callable[[tuple[int, ...]], bool]
+) -> npt.NDArray[Any]:
+    """Read an array if its shape is right; a small file may promise gigabytes."""
+    with archive.open(f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0
+        shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
+    if not is_right(shape) or dtype.itemsize > _LONGEST:
+        raise ValueError(f"{name} has the shape {shape} and the type {dtype}.")
+    with archive.open(f"{name}.npy") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _fits(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    return len(found) == 2 and all(n <= most for n, most in zip(found, shape, strict=True))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells a file from another one under its name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _names(main: Path) -> Iterator[Path]:
+    """Return where drafts of an image may lie: for who came first, second, and so on."""
+    yield main
+    for number in itertools.count(2):
+        yield main.with_name(f"{main.stem}{_MARK}{number}{main.suffix}")
+
+
+def _take(path: Path) -> tuple[bool, BaseFileLock | None]:
+    """Return whether nobody else has taken a draft, and the lock that says that we have now."""
+    from filelock import FileLock, Timeout
+
+    # It is let go by another thread than the one that took it.
+    lock = FileLock(path.with_suffix(".lock"), thread_local=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False, None
+    except OSError:  # a drive without locks, or one that nothing can be written to
+        return True, None
+    return True, lock
+
+
+def _release(lock: BaseFileLock | None) -> None:
+    if lock is not None:
+        with contextlib.suppress(OSError):
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release(force=True)

@@ -93,8 +93,10 @@ def accept(order: Accepting) -> Saved:
         replacing=order.base,
     )
     order.file.drop()
+    order.file.let_go()
     base = file_digest(record.mask)
     file = DraftFile(order.home, order.folder, order.image, base)
+    file.claim()
     file.begin(made.labels)
     return Saved(order.image, ACCEPTED, base=base, file=file)
 
@@ -154,15 +156,19 @@ def take_back(home: Path, folder: Path, image: str, capture: Capture | None) -> 
     return Saved(image, TO_REVIEW, begun=begun)
 
 
-def keep(image: str, capture: Capture, file: DraftFile) -> Saved:
-    """Write the draft of an image if there is something new.
+def keep(image: str, capture: Capture, file: DraftFile, *, last: bool = False) -> Saved:
+    """Write the draft of an image if there is something new; the last time, let go of it.
 
     Raises
     ------
     OSError
         If it can't be written.
     """
-    return Saved(image, begun=file.keep(capture.correction()))
+    try:
+        return Saved(image, begun=file.keep(capture.correction()))
+    finally:
+        if last:
+            file.let_go()
 
 
 def _add_classes(folder: Path, made: Correction) -> None:

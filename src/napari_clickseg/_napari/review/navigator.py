@@ -82,8 +82,8 @@ class Navigator:
     # ---- what keys and buttons do
 
     def open(self, image: str) -> None:
-        """Open an image; what was begun on another one is kept."""
-        if not self._writing:
+        """Open an image; what was begun on another one is kept. What is open stays as it is."""
+        if not self._writing and not self._stays(image):
             self._open(image, None)
 
     def next(self) -> None:
@@ -102,7 +102,22 @@ class Navigator:
         if not 0 <= at < len(self._opened):
             self._state.message = "There is no image before this one."
             return
-        self._open(self._opened[at], at)
+        if not self._stays(self._opened[at]):
+            self._open(self._opened[at], at)
+
+    def _stays(self, image: str) -> bool:
+        """Go on with the image that is open, if it is this one and as it was opened."""
+        sheet, state = self.sheet, self._state
+        if sheet is None or sheet.image != image:
+            return False
+        row = state.row(image)
+        changed = sheet.outdated or (row is not None and row.state != sheet.state)
+        if changed or not sheet.show():
+            self.put_away()  # so that what was begun is on disk before it is read
+            return False
+        self._runner.cancel("open")
+        state.busy = ""
+        return True
 
     def accept(self) -> None:
         """Make what is shown the image's mask, and open the next one."""
@@ -192,12 +207,13 @@ class Navigator:
             self._take_away(sheet)
             then()
 
+        # Let go of also where it fails: the layers are the user's then.
         def failed(error: Exception) -> None:
             self.failed.emit(f"{one_line(error)} What you corrected stays in the layers.")
             self.sheet = None
             then()
 
-        self._keep(sheet, capture, kept, failed)
+        self._keep(sheet, capture, kept, failed, last=True)
 
     def put_away(self) -> None:
         """Close the image that is open; what was begun is kept."""
@@ -209,16 +225,18 @@ class Navigator:
     def _hand_in(self, sheet: Sheet) -> None:
         """Keep what was begun; what can't be written is held for as long as napari runs."""
         capture = sheet.capture()
-        if capture is not None:
-            key = self._state.project, sheet.image
-            self._held[key] = capture, sheet.file
+        if capture is None:
+            sheet.file.let_go()
+            return
+        key = self._state.project, sheet.image
+        self._held[key] = capture, sheet.file
 
-            def kept(saved: jobs.Saved) -> None:
-                if key in self._held and self._held[key][0] is capture:
-                    del self._held[key]
-                self._note(saved)
+        def kept(saved: jobs.Saved) -> None:
+            if key in self._held and self._held[key][0] is capture:
+                del self._held[key]
+            self._note(saved)
 
-            self._keep(sheet, capture, kept)
+        self._keep(sheet, capture, kept, last=True)
 
     def forget(self) -> None:
         """Begin anew, with another project."""
@@ -231,6 +249,8 @@ class Navigator:
         capture = sheet.capture() if sheet is not None else None
         if sheet is not None and capture is not None:
             self._held[self._state.project, sheet.image] = capture, sheet.file
+        elif sheet is not None:
+            sheet.file.let_go()
         left = list(self._held.values())
         if left:
             # Not a daemon: the program must not end before it has.
@@ -245,12 +265,17 @@ class Navigator:
         state.busy, state.message = f"Opening {image} …", ""
 
         def read(_: Stop) -> Opened:
-            known = held[0].correction() if held is not None else None
-            return self._reader.open(Path(project), image, known)
+            if held is None:
+                return self._reader.open(Path(project), image)
+            capture, file = held
+            return self._reader.open(Path(project), image, capture.correction(), file.base)
 
         def opened(found: Opened) -> None:
+            self._reader.taken(found)
             if project == state.project:
                 self._show(found, at)
+            else:
+                found.file.let_go()
 
         def failed(error: Exception) -> None:
             state.busy = ""
@@ -263,30 +288,26 @@ class Navigator:
         state = self._state
         state.busy = ""
         if at is None:
-            self._opened = [*self._opened, found.image]
+            if self._opened[-1:] != [found.image]:
+                self._opened = [*self._opened, found.image]
             at = len(self._opened) - 1
         self._at = at
         there = self.sheet
         if there is not None:
             self._hand_in(there)
             if there.turn(found):
-                state.current, state.message = (
-                    found.image,
-                    opened_text(found.state, found.other is not None),
-                )
+                state.current, state.message = found.image, _said(found)
                 return
             self._take_away(there)
         sheet = Sheet(self._viewer, self._annotate(), found)
         try:
             sheet.open(found.shown)
         except SheetError as error:
+            found.file.let_go()
             self.failed.emit(str(error))
             return
         self.sheet = sheet
-        state.current, state.message = (
-            found.image,
-            opened_text(found.state, found.other is not None),
-        )
+        state.current, state.message = found.image, _said(found)
 
     def _following(self) -> QueueRow | None:
         """Return the row that comes next: the first that was not opened yet, else the first."""
@@ -362,6 +383,7 @@ class Navigator:
         state = self._state
         if saved.file is not None and sheet.image == saved.image:
             sheet.base, sheet.file = saved.base, saved.file
+        sheet.state = saved.state
         self._held.pop((state.project, saved.image), None)
         self._reviewed_last.append(saved.image)
         self._note(saved)
@@ -375,6 +397,7 @@ class Navigator:
     def _not_reviewed(self, sheet: Sheet, error: Exception) -> None:
         """Say why; what was corrected is still there."""
         if isinstance(error, AnnotatedError):
+            sheet.outdated = True
             text = (
                 f"{sheet.image} was annotated meanwhile, and that mask is kept. What you made is "
                 "kept beside it: open the image again to compare."
@@ -393,9 +416,11 @@ class Navigator:
         capture: Capture,
         done: Callable[[jobs.Saved], None],
         failed: Callable[[Exception], None] | None = None,
+        *,
+        last: bool = False,
     ) -> None:
         image, file = sheet.image, sheet.file
-        job = lambda _: jobs.keep(image, capture, file)  # noqa: E731
+        job = lambda _: jobs.keep(image, capture, file, last=last)  # noqa: E731
         self._submit("keep", job, done, failed or self._not_kept)
 
     def _not_kept(self, error: Exception) -> None:
@@ -453,3 +478,9 @@ def _write_all(left: list[tuple[Capture, DraftFile]]) -> None:
             file.keep(capture.correction())
         except OSError as error:
             _log.error("Corrections could not be kept: %s", error)
+        finally:
+            file.let_go()
+
+
+def _said(found: Opened) -> str:
+    return found.notice or opened_text(found.state, found.other is not None)

@@ -72,7 +72,7 @@ class OffersReader:
         found: list[str] = []
         later: list[str] = []
         for spec in self._latest("spec.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
                 project = str(json.loads(spec.read_text(encoding="utf-8"))["project"])
                 (found if _mtime(spec) > when else later).append(project)
         every = dict.fromkeys(str(Path(p).expanduser()) for p in (*found, *used, *later))
@@ -111,7 +111,7 @@ def _remembered(home: Path) -> tuple[list[str], float]:
     try:
         known: Any = json.loads(_memory(home).read_text(encoding="utf-8"))
         return [str(each) for each in known["projects"]], _mtime(_memory(home))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return [], 0.0
 
 

@@ -103,12 +103,13 @@ class Sheet:
         )
         self.labels = self._make_labels(opened.shown, f"{name} annotation")
         self._pairing: Pairing | None = None
-        self._extra = []
+        self._extra: list[Labels] = []
         if opened.other is not None:
             other = Correction(opened.other, classes=opened.shown.classes)
             self._extra = [self._make_labels(other, f"{name} your corrections")]
 
     def _take(self, opened: Opened) -> None:
+        self.outdated = False  # its mask was found to be another one by now
         self.image, self.state, self.base = opened.image, opened.state, opened.base
         self.file, self._notes = opened.file, opened.shown.notes
 
@@ -135,6 +136,16 @@ class Sheet:
             self.take_away()
             raise SheetError(annotate.state.message)
         self._begin(shown.pending)
+
+    def show(self) -> bool:
+        """Show the image once more; return whether all its layers are still there."""
+        pairing = self.activate()
+        if pairing is None or any(layer not in self._viewer.layers for layer in self.layers()):
+            return False
+        if None in (pairing.annotation, pairing.positive, pairing.negative):
+            return False
+        self._show_plane()
+        return pairing.displayed() is not None
 
     def turn(self, opened: Opened) -> bool:
         """Show another image in the same layers, which is far quicker than new ones.

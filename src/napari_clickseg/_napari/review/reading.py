@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_clickseg._napari.review.drafts import Correction, DraftFile, drafts_of
 from napari_clickseg._napari.review.state import ANNOTATED, QueueCounts, QueueRow
+from napari_clickseg._napari.review.text import drafted_text
 from napari_clickseg._napari.viewer.colours import colour_of
 from napari_clickseg._napari.viewer.metadata import Origin
 from napari_clickseg.core.source import ImageError
@@ -63,10 +64,12 @@ class Opened:
     file : DraftFile
         Where corrections are kept.
     other : int (Y, X), optional
-        What the user had made of it before it got its mask from elsewhere.
+        What the user had made of it before it got its mask from elsewhere, or elsewhere.
     origin : Origin
     state : str
         As in `QueueRow`.
+    notice : str
+        What the user has to know of corrections that were kept; empty if there is nothing.
     """
 
     image: str
@@ -80,6 +83,7 @@ class Opened:
     other: npt.NDArray[Any] | None
     origin: Origin
     state: str
+    notice: str = ""
 
 
 class QueueReader:
@@ -179,8 +183,16 @@ class Reader:
 
     home: Path
     _schemes: dict[Path, str] = field(default_factory=dict)
+    _untaken: DraftFile | None = None
 
-    def open(self, folder: Path, image: str, held: Correction | None = None) -> Opened:
+    def taken(self, opened: Opened) -> None:
+        """Note that an image is shown: its draft is let go of by whoever shows it."""
+        if self._untaken is opened.file:
+            self._untaken = None
+
+    def open(
+        self, folder: Path, image: str, held: Correction | None = None, held_base: str = ""
+    ) -> Opened:
         """Read an image, with the mask, the prediction, or what the user had made of it.
 
         Parameters
@@ -191,6 +203,8 @@ class Reader:
             As in `Record.name`.
         held : Correction, optional
             What the user had made of it, where that could not be written.
+        held_base : str
+            `masks.file_digest` of the mask that it corrects; empty if there was none.
 
         Raises
         ------
@@ -207,11 +221,17 @@ class Reader:
         channels = 0 if plane.rgb or pixels.ndim == 2 else pixels.shape[2]
         review = read_reviews(folder / TABLE).get(image)
         found, base, state = self._found(project, entry, review, pixels.shape[:2])
-        file = DraftFile(self.home, folder, image, base)
+        file, shape = self._draft(folder, image, base), found.labels.shape
         file.begin(found.labels)
-        shape = found.labels.shape
-        shown = held or file.load(shape) or found
-        bare = DraftFile(self.home, folder, image).load(shape) if base else None
+        shown, other = file.load(shape) or found, None
+        if held is not None and held_base == base:
+            shown = held
+        elif held is not None:
+            other = held
+        elif not file.is_second:
+            other = file.beside(shape)
+        if other is None and base:
+            other = DraftFile(self.home, folder, image).load(shape)
         return Opened(
             image,
             np.ascontiguousarray(np.moveaxis(pixels, -1, 0)) if channels else pixels,
@@ -221,10 +241,19 @@ class Reader:
             replace(shown, classes=self._classes(project, found, shown)),
             base,
             file,
-            None if bare is None else bare.labels,
+            None if other is None else other.labels,
             _origin(project, entry, channels),
             state,
+            drafted_text(file.is_second, file.broken),
         )
+
+    def _draft(self, folder: Path, image: str, base: str) -> DraftFile:
+        """Return the draft of an image, claimed, and let go of one that was never shown."""
+        if self._untaken is not None:  # the user went on before
+            self._untaken.let_go()
+        self._untaken = file = DraftFile(self.home, folder, image, base)
+        file.claim()
+        return file
 
     def _found(
         self,

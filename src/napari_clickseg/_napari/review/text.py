@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.review.state import Predicting, QueueCounts, QueueRow
 
-__all__ = ["counts_text", "opened_text", "predicting_text", "project_names", "row_text"]
+__all__ = [
+    "counts_text",
+    "drafted_text",
+    "opened_text",
+    "predicting_text",
+    "project_names",
+    "row_text",
+]
 
 _SAID = {
     TO_REVIEW: "",
@@ -84,6 +91,26 @@ def opened_text(state: str, other: bool) -> str:
             "layer of its own, which is hidden."
         )
     return _SAID[state]
+
+
+def drafted_text(is_second: bool, broken: Path | None) -> str:
+    """Return what is to be known of the corrections that were kept of an image.
+
+    Parameters
+    ----------
+    is_second : bool
+        Somebody else works on the image.
+    broken : Path, optional
+        Where corrections are that could not be read.
+    """
+    if is_second:
+        return (
+            "This image is being worked on in another window. What you correct here is kept "
+            "beside that, and shown when it is opened next."
+        )
+    if broken is not None:
+        return f"The corrections that were kept of this image can't be read; see {broken}."
+    return ""
 
 
 def row_text(row: QueueRow) -> str:
