@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from napari_clickseg.crossfit.spec import CrossfitError, CrossfitSpec, read_crossfit_spec
 from napari_clickseg.data.click_table import read_click_table
@@ -127,6 +128,34 @@ def crossfit_of(predictions: Path) -> CrossfitFolder | None:
         if inside and folder.exists and (path / "folds.csv").exists():
             return folder
     return None
+
+
+class _MeasuredRegion(BaseModel):
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    kind: Literal["tp", "fp", "fn"]
+    confidence: float
+    clicks: NonNegativeInt
+    right: float
+
+
+class _MeasuredImage(BaseModel):
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    image: str
+    generated: NonNegativeInt
+    overlaps: dict[str, tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]]
+    curve: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
+    regions: list[_MeasuredRegion]
+
+
+class _Measured(BaseModel):
+    """A fold's figures, as `crossfit.measure` writes them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    fold: int
+    images: list[_MeasuredImage]
 
 
 class CrossfitFolder:
@@ -286,13 +315,10 @@ class CrossfitFolder:
         if not path.is_file():
             return None
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict):
-            return found
-        _log.warning("%s cannot be read, and is left out; delete it to measure anew.", path)
-        return None
+            return _Measured.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
+        except (OSError, ValueError):
+            _log.warning("%s cannot be read, and is left out; delete it to measure anew.", path)
+            return None
 
     def seconds(self) -> dict[Stage, float]:
         """Return how long each stage took, all folds together, interruptions left out."""

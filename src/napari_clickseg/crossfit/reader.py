@@ -16,8 +16,11 @@ from napari_clickseg.crossfit.progress import (
     follow,
 )
 from napari_clickseg.crossfit.run import graph
+from napari_clickseg.crossfit.spec import CrossfitError
 from napari_clickseg.crossfit.stages import is_done
+from napari_clickseg.training.progress import Message
 from napari_clickseg.training.reader import RunReader
+from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,7 +80,7 @@ class CrossfitReader(RunReader):
         found = super().look()
         assert isinstance(found, CrossfitRun)
         if found.status in ("finished", "stopped", "failed") and self._figures is None:
-            self._figures = figures_of(self.folder)
+            found = self._with_figures(found)
         placed = self.folder.clicks.exists()
         known = found.crossfit if found.alive else found.crossfit.halted()
         crossfit = replace(
@@ -89,7 +92,17 @@ class CrossfitReader(RunReader):
         left = crossfit.seconds_left if found.status == "running" else None
         return replace(self._with_training(found), crossfit=crossfit, seconds_left=left)
 
-    def _with_training(self, found: CrossfitRun) -> CrossfitRun:
+    def _with_figures(self, found: CrossfitRun) -> CrossfitRun:
+        """Read what was measured; where that can't be read, it is said, and the rest is shown."""
+        try:
+            self._figures = figures_of(self.folder)
+        except (CrossfitError, ValueError, KeyError, ArithmeticError) as error:
+            message = Message(f"No figures: {one_line(error)}", warning=True)
+            if message not in found.messages:
+                found = replace(found, messages=(*found.messages, message))
+        return found
+
+        def _with_training(self, found: CrossfitRun) -> CrossfitRun:
         """Add what is known of the training that goes on, or of the last one that did."""
         step = found.crossfit.current or (None if self._training else found.crossfit.last)
         run = self._run(step) if step is not None else None
@@ -151,3 +164,7 @@ def resume_arguments(folder: CrossfitFolder, *, pause: bool | None = None) -> li
         pause = bool(stages) and "report" not in stages
     until = ["--until", "clicks"] if pause and not folder.clicks.exists() else []
     return ["crossfit", "--resume", "--out", str(folder.path), *until]
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

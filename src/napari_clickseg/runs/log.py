@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_clickseg.runs.events import read_event
 from napari_clickseg.runs.process import SECOND, alive
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class EventLog:
         except FileNotFoundError:
             return [], after
         whole = text[: text.rfind(b"\n") + 1]
-        found = (_event(line) for line in whole.splitlines())
+        found = (read_event(line) for line in whole.split(b"\n") if line)
         return [event for event in found if event is not None], after + len(whole)
 
     @property
@@ -114,14 +115,6 @@ class EventLog:
         with self.events_path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             return file.read(1) == b"\n"
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -114,11 +115,14 @@ class RunFolder(EventLog):
         path = self.path / "split.json"
         if not path.exists():
             return None
+        from pydantic import TypeAdapter
+
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            training, validation = (tuple(map(str, raw[n])) for n in ("training", "validation"))
-            return Sets(str(raw["folder"]), training, validation, float(raw["zoom"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            sets = TypeAdapter(Sets).validate_json(path.read_bytes())
+            if not 0 < sets.zoom < math.inf:
+                raise ValueError("the zoom makes no sense")
+            return sets
+        except (OSError, ValueError) as error:
             raise RunError(
                 f"{path} is broken, so the run can't be resumed; start another one."
             ) from error
@@ -158,15 +162,13 @@ class RunFolder(EventLog):
         """
         if not self.checkpoint.exists():
             return None
-        import pickle
-
         import torch
 
         try:
             state: dict[str, Any] = torch.load(
                 self.checkpoint, map_location="cpu", weights_only=True
             )
-        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        except Exception as error:
             raise RunError(
                 f"{self.checkpoint} is broken, so the run can't be resumed; start another one."
             ) from error

@@ -259,7 +259,7 @@ def read_json(path: Path, verb: str = "train") -> dict[str, Any]:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"{path} is no JSON; see clickseg {verb} --schema.") from error
     if not isinstance(raw, dict) or not isinstance(raw.get("training", {}), dict):
         raise SpecError(f"{path} holds no spec; see clickseg {verb} --schema.")

@@ -24,19 +24,25 @@ def list_runs(home: Path) -> tuple[RunEntry, ...]:
     """List the runs of a folder, the one that was begun last first; reads their events."""
     try:
         folders = [path for path in (home / "runs").iterdir() if (path / "spec.json").is_file()]
-        folders.sort(key=lambda path: (path / "spec.json").stat().st_mtime, reverse=True)
     except OSError:
         return ()
-    # How each is, but not what came out of it, which takes longer to read.
-    return tuple(RunEntry(path, path.name, _status(path)) for path in folders)
+    folders.sort(key=_begun, reverse=True)
+    return tuple(RunEntry(path, path.name, _status_of(path)) for path in folders)
 
 
-def _status(path: Path) -> RunStatus:
-    """Return how a run is; one whose folder can't be read hides no other."""
+def _begun(path: Path) -> float:
+    try:
+        return (path / "spec.json").stat().st_mtime
+    except OSError:  # it was removed just now
+        return 0.0
+
+
+def _status_of(path: Path) -> RunStatus:
+    """Say how a run is, but not what came out of it, which takes longer to read."""
     try:
         return RunReader.look(reader_of(path)).status
-    except (OSError, ValueError) as error:
-        _log.warning("The run %s cannot be read (%s), so it counts as failed.", path, error)
+    except (ValueError, OSError) as error:  # it hides no other one
+        _log.warning("The run %s can't be read: %s", path, error)
         return "failed"
 
 
