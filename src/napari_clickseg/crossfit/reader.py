@@ -81,6 +81,7 @@ class CrossfitReader(RunReader):
         assert isinstance(found, CrossfitRun)
         if found.status in ("finished", "stopped", "failed") and self._figures is None:
             found = self._with_figures(found)
+            assert found.crossfit is not None
         placed = self.folder.clicks.exists()
         known = found.crossfit if found.alive else found.crossfit.halted()
         crossfit = replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,9 @@ class Reviewer:
     def close(self) -> None:
         self.controller.close()
         assert self.controller.runner.join(60) and self.controller.looker.join(60)
+        for thread in threading.enumerate():  # which writes what was not on disk yet
+            if thread.name == "napari-clickseg-last":
+                thread.join(60)
 
     @property
     def current(self) -> str:
@@ -818,7 +822,11 @@ def test_the_second_goes_on_with_its_own_where_the_first_made_nothing(
     np.testing.assert_array_equal(again.labels, made)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY", b"PK\x03\x04" + bytes(60)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK", b"\x93NUMPY", b"PK\x03\x04" + bytes(60)],
+    ids=["empty", "cut off", "an array", "an archive"],
+)
 def test_a_draft_that_can_not_be_read_is_put_aside_and_said(
     make_reviewer: Any, project: Path, tmp_path: Path, content: bytes
 ) -> None:
