@@ -103,7 +103,7 @@ class CrossfitReader(RunReader):
                 found = replace(found, messages=(*found.messages, message))
         return found
 
-        def _with_training(self, found: CrossfitRun) -> CrossfitRun:
+    def _with_training(self, found: CrossfitRun) -> CrossfitRun:
         """Add what is known of the training that goes on, or of the last one that did."""
         step = found.crossfit.current or (None if self._training else found.crossfit.last)
         run = self._run(step) if step is not None else None
@@ -165,7 +165,3 @@ def resume_arguments(folder: CrossfitFolder, *, pause: bool | None = None) -> li
         pause = bool(stages) and "report" not in stages
     until = ["--until", "clicks"] if pause and not folder.clicks.exists() else []
     return ["crossfit", "--resume", "--out", str(folder.path), *until]
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

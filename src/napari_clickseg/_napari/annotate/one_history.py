@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.private import forget_strokes, strokes_of
 from napari_clickseg._napari.viewer.writes import Stroke
 
 if TYPE_CHECKING:
@@ -38,13 +39,10 @@ class OneHistory:
 
     def earlier(self) -> list[Stroke]:
         """Return what napari could have undone so far."""
-        items = getattr(self._layer, "_undo_history", ())
-        return [Stroke.of(self._layer, item) for item in items]
+        return [Stroke.of(self._layer, item) for item in strokes_of(self._layer)]
 
     def give_back(self) -> None:
         """Let napari undo again, but not what happened meanwhile, of which it knows a part."""
         for name in ("undo", "redo"):
             vars(self._layer).pop(name, None)
-        reset = getattr(self._layer, "_reset_history", None)
-        if reset is not None:
-            reset()
+        forget_strokes(self._layer)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from napari_clickseg._napari.viewer.private import replay_stroke
 from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:
@@ -99,15 +100,15 @@ class Stroke:
 
     def apply(self, layer: Labels) -> None:
         """Paint it again."""
-        self._replay(layer, self.item[::-1], undoing=False)
+        self._replay(layer, undoing=False)
 
     def revert(self, layer: Labels) -> None:
         """Take it back."""
-        self._replay(layer, self.item, undoing=True)
+        self._replay(layer, undoing=True)
 
-    def _replay(self, layer: Labels, item: list[Any], *, undoing: bool) -> None:
+    def _replay(self, layer: Labels, *, undoing: bool) -> None:
         if layer.data is self.data():
-            layer._load_history([item], [], undoing=undoing)
+            replay_stroke(layer, self.item, undoing=undoing)
 
 
 Write = LabelWrite | Stroke

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from napari_clickseg.training.events import read_event
-from napari_clickseg.training.reader import RunReader, list_runs, reader_of
+from napari_clickseg._napari.train.runs import list_runs, reader_of
+from napari_clickseg.runs.events import read_event
+from napari_clickseg.training.reader import RunReader
 from napari_clickseg.training.run_folder import RunError, RunFolder, Sets
 from napari_clickseg.training.spec import TrainingSpec
 
