@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 PACKAGE = str(Path(napari_clickseg.__file__).parent) + os.sep
 PATIENCE = 300  # seconds
+POLL = 0.5  # seconds between looks at what goes on
 PLANE = "displayed_plane"
+NEWS = threading.Event()  # as a widget is told that results wait
 
 
 @dataclass
@@ -107,9 +109,10 @@ def wait(controllers: tuple[Any, ...], until: Callable[[], Any]) -> None:
     while not until():
         if time.monotonic() > end:
             raise SystemExit("It took too long.")
-        for controller in controllers:
-            controller.deliver()
-        time.sleep(0.01)
+        if NEWS.wait(POLL):
+            NEWS.clear()
+            for controller in controllers:
+                controller.deliver()
 
 
 def project(folder: Path) -> Path:
@@ -136,7 +139,7 @@ def annotating() -> dict[str, Trace]:
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.viewer.actions import Action
 
-    controller = AnnotateController(ViewerModel())
+    controller = AnnotateController(ViewerModel(), notify=NEWS.set)
     image = controller.viewer.add_image(data.coins())
     controller.set_up(image)
     wait((controller,), lambda: controller.segmenter is not None and controller.runner.idle)
@@ -159,10 +162,11 @@ def training(folder: Path) -> dict[str, Trace]:
 
     from napari_clickseg._napari.train.controller import TrainController
 
-    controller = TrainController(ViewerModel(), annotate=lambda _: None)
+    controller = TrainController(ViewerModel(), annotate=lambda _: None, notify=NEWS.set)
     controller.choose_project(str(folder))
 
     def going() -> bool:
+        time.sleep(POLL)
         controller.poll()
         return controller.state.run.status not in ("none", "preparing", "starting")
 
@@ -184,8 +188,8 @@ def reviewing(folder: Path, home: Path) -> dict[str, Trace]:
     from napari_clickseg._napari.viewer.actions import Action
 
     viewer = ViewerModel()
-    annotate = AnnotateController(viewer)
-    review = ReviewController(viewer, lambda: annotate, home)
+    annotate = AnnotateController(viewer, notify=NEWS.set)
+    review = ReviewController(viewer, lambda: annotate, home, notify=NEWS.set)
     both = review, annotate
 
     def idle() -> bool:
