@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import forget_strokes, strokes_of
-from napari_clickseg._napari.viewer.writes import Stroke
+from napari_clickseg._napari.viewer.writes import PaintStroke
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +37,9 @@ class OneHistory:
         self._layer.undo = lambda: walk(False)
         self._layer.redo = lambda: walk(True)
 
-    def earlier(self) -> list[Stroke]:
+    def earlier(self) -> list[PaintStroke]:
         """Return what napari could have undone so far."""
-        return [Stroke.of(self._layer, item) for item in strokes_of(self._layer)]
+        return [PaintStroke.of(self._layer, item) for item in strokes_of(self._layer)]
 
     def give_back(self) -> None:
         """Let napari undo again, but not what happened meanwhile, of which it knows a part."""

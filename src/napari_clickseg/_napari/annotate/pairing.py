@@ -28,7 +28,7 @@ from napari_clickseg._napari.viewer.layers import (
 )
 from napari_clickseg._napari.viewer.metadata import is_under_review
 from napari_clickseg._napari.viewer.planes import displayed_plane
-from napari_clickseg._napari.viewer.writes import Stroke, check_writable
+from napari_clickseg._napari.viewer.writes import PaintStroke, check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -333,7 +333,7 @@ class Pairing:
         if self._writing or layer is None:
             return
         self._reactions.before_edit(self)
-        stroke = Stroke.of(layer, event.value)
+        stroke = PaintStroke.of(layer, event.value)
         self.timeline.add(Entry(self.scene, self.scene, self.displayed(), (stroke,)))
         self._reactions.painted(self, int(layer.selected_label))
 

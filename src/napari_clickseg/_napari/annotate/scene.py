@@ -181,7 +181,7 @@ class Entry:
     before, after : Scene
     plane : Plane, optional
         Where it happened.
-    writes : tuple of LabelWrite or Stroke
+    writes : tuple of LabelWrite or PaintStroke
         What was written into the annotation layer.
     end : Plane, optional
         The plane that it led to, if that is another one.

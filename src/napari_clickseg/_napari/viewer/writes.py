@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.viewer.planes import Plane
 
-__all__ = ["AnnotationError", "LabelWrite", "Stroke", "Write", "check_writable", "read_labels"]
+__all__ = ["AnnotationError", "LabelWrite", "PaintStroke", "Write", "check_writable", "read_labels"]
 
 
 class AnnotationError(ValueError):
@@ -78,7 +78,7 @@ class LabelWrite:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Stroke:
+class PaintStroke:
     """What napari's own tools changed in one go: brush, eraser, bucket, polygon.
 
     Parameters
@@ -94,7 +94,7 @@ class Stroke:
     largest: ClassVar[int] = 0  # what was painted once can be painted again
 
     @classmethod
-    def of(cls, layer: Labels, item: list[Any]) -> Stroke:
+    def of(cls, layer: Labels, item: list[Any]) -> PaintStroke:
         """Make a stroke of what napari says in its event, or remembers."""
         return cls(list(item), weakref.ref(layer.data))
 
@@ -111,7 +111,7 @@ class Stroke:
             replay_stroke(layer, self.item, undoing=undoing)
 
 
-Write = LabelWrite | Stroke
+Write = LabelWrite | PaintStroke
 
 
 def check_writable(layer: Labels, value: int) -> None:
