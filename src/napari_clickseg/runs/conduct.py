@@ -14,6 +14,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from napari_clickseg.util.files import sweep
 from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def conducted(
             else:
                 log.listener = on_event
             log.clear_stop()
+            sweep(log.path)  # what it was writing when it was killed may be large
         stack.enter_context(_signals(asked, log))
         try:
             yield lambda: asked.is_set() or (log is not None and log.stop_requested())
