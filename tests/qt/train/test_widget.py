@@ -504,13 +504,19 @@ def test_report_and_folder_are_opened_by_the_system(
 def test_names_of_networks_are_offered_while_typing(
     open_train: Open, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
-    names = {"architecture": ("unet", "fpn", "unetplusplus"), "encoder": ("resnet18",)}
+    names = {
+        "architecture": ("unet", "fpn", "unetplusplus"),
+        "encoder": ("tu-tf_efficientnet_lite0", "resnet18"),
+    }
     monkeypatch.setattr("napari_clickseg._napari.train.jobs.list_names", lambda _: names)
     _, widget = open_train()
     click(widget.folds["Network"].header)
     form = widget.specs["Network"]
     qtbot.waitUntil(lambda: "dropout" in form.fields, timeout=20_000)
     qtbot.waitUntil(lambda: widget.desk.state.names == names, timeout=10_000)
+    encoders = form.fields["encoder"].widget.native.completer().model()
+    bold = [encoders.item(i).font().bold() for i in range(encoders.rowCount())]
+    assert bold == [True, False], "those are bold whose ImageNet weights are installed"
     completer = form.fields["architecture"].widget.native.completer()
     completer.setCompletionPrefix("UNET")
     found = [completer.setCurrentRow(i) and completer.currentCompletion() for i in range(2)]

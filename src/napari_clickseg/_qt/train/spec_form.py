@@ -162,7 +162,8 @@ class _Text(_Field):
     def _suggest(self) -> None:
         """Offer the names that contain what is typed; all of them while nothing is."""
         names = self._desk.state.names.get(self.setting.name, ())
-        completer = QCompleter(_listed(names), self.widget.native)
+        completer = QCompleter(self.widget.native)
+        completer.setModel(_listed(names, completer))
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setMaxVisibleItems(12)
@@ -183,10 +184,10 @@ class _Text(_Field):
             self.widget.value = text
 
 
-def _listed(names: Sequence[str]) -> QStandardItemModel:
+def _listed(names: Sequence[str], owner: QCompleter) -> QStandardItemModel:
     """Return names as a list to complete from; bold where ImageNet's weights are installed."""
     at_hand = set(packaged_encoders())
-    listed = QStandardItemModel()
+    listed = QStandardItemModel(owner)  # a completer does not keep its model alive
     for name in names:
         item = QStandardItem(name)
         if name in at_hand:
