@@ -87,7 +87,7 @@ def asked(
     )
     monkeypatch.setattr(before_after, "read_card", lambda _: after.card)
     start = before.card if before is not None else None
-    table = before_after.did_it_help(prepared, start, RunFolder(Path("nowhere")))
+    table = before_after.did_it_help(prepared, start, RunFolder(Path("nowhere"))).table
     return {row["metric"]: row for row in table}
 
 

@@ -139,15 +139,25 @@ def _done(folder: Path, reason: str) -> int:
     run = RunFolder(folder)
     for event in run.events()[0]:
         if event["event"] == "help":
-            for row in event["table"]:
-                before, after = (
-                    "-" if row[k] is None else f"{row[k]:.3f}" for k in ("before", "after")
-                )
-                say(f"{row['metric']}: {row.get('note') or f'{before} -> {after}'}")
+            _say_help(event)
     if reason == "stopped":
         say(f"Stopped; go on with: clickseg train --resume {folder}")
     say(f"Model: {run.model}")
     return 0
+
+
+def _say_help(event: dict[str, Any]) -> None:
+    """Say whether it helped: first in words, then the rows that say most, then what to do."""
+    from napari_clickseg.training.progress import RunProgress, follow, parted
+
+    known = follow(RunProgress(), [event])
+    if known.verdict is not None:
+        say(known.verdict.text)
+    for row in parted(known.table)[0]:
+        before, after = ("-" if v is None else f"{v:.3f}" for v in (row.before, row.after))
+        say(row.text if row.note else f"  {row.metric}: {before} -> {after}")
+    for line in known.verdict.advice if known.verdict is not None else ():
+        say(f"Next: {line}")
 
 
 class _EpochBar(EventBar):

@@ -86,6 +86,9 @@ class _HelpRow(_Model):
 
 class _Help(_Event):
     table: tuple[_HelpRow, ...] = ()
+    kind: str = ""
+    text: str = ""
+    advice: tuple[str, ...] = ()
 
 
 class _Finished(_Event):

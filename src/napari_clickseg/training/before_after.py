@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.models.registry import find_model
 from napari_clickseg.training.defaults import automatic
 from napari_clickseg.training.selection import choose
+from napari_clickseg.training.tables import read_table
+from napari_clickseg.training.verdict import Measured, Measurement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -26,18 +28,38 @@ if TYPE_CHECKING:
     from napari_clickseg.evaluation.metrics import Overlap
     from napari_clickseg.evaluation.noc import ObjectResult
     from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.training.loop.work import Validation
     from napari_clickseg.training.prepare import Prepared
     from napari_clickseg.training.run_folder import RunFolder
 
     Row = dict[str, Any]
 
-__all__ = ["did_it_help"]
+__all__ = ["Help", "did_it_help"]
 
 _CLICKED = 12  # validation images that are clicked on, at the most
 _EMPTY = 3  # further ones in which there is nothing, for models that need no click
 _TARGETS = (85, 90)  # IoU, in percent
 _FIGURES = (("IoU", "iou_macro"), ("Dice", "dice_macro"))
 _NO_CLICKS = "none, as the model takes no clicks"
+_OTHER_CLASSES = "the model that it started from finds other classes"
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What a training was good for.
+
+    Parameters
+    ----------
+    table : list of dict
+        Rows with "metric", "before" and "after"; None where a model can't do it, or finds other
+        classes. Of a model that takes clicks, "NoC@85" is the number of clicks to an IoU of 0.85;
+        of another one "note" says why there is none.
+    measured : Measurement
+        The same, object by object or image by image, to be judged.
+    """
+
+    table: list[Row]
+    measured: Measurement
 
 
 def did_it_help(
@@ -47,7 +69,7 @@ def did_it_help(
     *,
     device: str = "auto",
     stop: Callable[[], bool] = lambda: False,
-) -> list[Row]:
+) -> Help:
     """Compare the model before and after the training on the validation images.
 
     Parameters
@@ -62,17 +84,10 @@ def did_it_help(
         Where both run.
     stop : callable
         Asked between images; True leaves the rest out.
-
-    Returns
-    -------
-    list of dict
-        Rows with "metric", "before" and "after"; None where a model can't do it, or finds other
-        classes. Of a model that takes clicks, "NoC@85" is the number of clicks to an IoU of 0.85;
-        of another one "note" says why there is none.
     """
     after = read_card(run.model)
     if prepared.spec.task != "click":
-        return _task_rows(prepared, before, after, device, stop)
+        return _task_help(prepared, before, after, run, device, stop)
     models = {
         "before": _clickable(prepared.spec.start, device) if before is not None else None,
         "after": load_segmenter(run.model, device),
@@ -91,6 +106,7 @@ def did_it_help(
             (1,),
         ),
     }
+    measured = _measurement(prepared, "clicks", ())
     for suffix, (spec, after_clicks) in ways.items():
         found = {
             name: _clicked(model, prepared, seen.some, spec, stop) for name, model in models.items()
@@ -99,7 +115,27 @@ def did_it_help(
         names = [f"NoC@{percent}" for percent in _TARGETS]
         names += [f"{what} {_after(n)}" for what in ("IoU", "Dice") for n in after_clicks]
         rows += _rows(figures, {f"{name}{suffix}": name for name in names})
-    return rows
+        if not suffix:
+            measured = _measured_clicks(prepared, found, seen.some, before, models["before"])
+    return Help(rows, measured)
+
+
+def _measurement(
+    prepared: Prepared,
+    of: Literal["clicks", "dice"],
+    each: Sequence[Measured],
+    why_alone: str = "",
+    by_class: Sequence[tuple[str, float]] = (),
+) -> Measurement:
+    start = prepared.spec.start
+    return Measurement(
+        of,
+        tuple(each),
+        why_alone,
+        tuple(by_class),
+        "default" if start == "imagenet" else start,
+        tuple(prepared.warnings),
+    )
 
 
 def _rows(figures: dict[str, dict[str, float]], names: dict[str, str]) -> list[Row]:
@@ -117,24 +153,37 @@ def _after(clicks: int) -> str:
 # ---- models that take no clicks
 
 
-def _task_rows(
+def _task_help(
     prepared: Prepared,
     before: ModelCard | None,
     after: ModelCard,
+    run: RunFolder,
     device: str,
     stop: Callable[[], bool],
-) -> list[Row]:
+) -> Help:
     """Compare task models: the best round's figures with those of the start."""
     found: dict[str, dict[str, float]] = {
         "before": {},
         "after": after.metrics.get("validation", {}),
     }
+    dice: dict[str, float] = {}
     if before is not None and _finds_the_same(before, after) and not stop():
-        found["before"] = _start_measured(prepared, device)
+        start = _start_measured(prepared, device)
+        found["before"] = start.metrics
+        dice = {str(row["image"]): float(row["dice"]) for row in start.images}
     names = {text: name for text, name in _FIGURES if name in found["after"]}
     targets = ", ".join(f"NoC@{percent}" for percent in _TARGETS)
     none = {"metric": targets, "before": None, "after": None, "note": _NO_CLICKS}
-    return [*_rows(found, names), none]
+    groups = {record.name: record.group for record in prepared.validation.records}
+    each = [
+        Measured(row["image"], float(row["dice"]), dice.get(row["image"]), groups[row["image"]])
+        for row in read_table(run.path / "images.csv")
+    ]
+    by_class = [(name, found["after"].get(f"dice_{name}")) for name in after.classes]
+    known = [(name, value) for name, value in by_class if value is not None]
+    why = "it started from scratch" if before is None else _OTHER_CLASSES
+    measured = _measurement(prepared, "dice", each, why, known)
+    return Help([*_rows(found, names), none], measured)
 
 
 def _finds_the_same(before: ModelCard, after: ModelCard) -> bool:
@@ -143,12 +192,12 @@ def _finds_the_same(before: ModelCard, after: ModelCard) -> bool:
     return before.encoding == "image" and same
 
 
-def _start_measured(prepared: Prepared, device: str) -> dict[str, float]:
+def _start_measured(prepared: Prepared, device: str) -> Validation:
     from napari_clickseg.training.classes.task import measured
 
     spec = prepared.spec
     segmenter = load_segmenter(spec.start, device, half=spec.amp)
-    return measured(segmenter, prepared.validation, prepared.classes).metrics
+    return measured(segmenter, prepared.validation, prepared.classes)
 
 
 # ---- models that take clicks
@@ -190,20 +239,60 @@ def _clicked(
     records: Sequence[Record],
     spec: NocSpec,
     stop: Callable[[], bool],
-) -> list[ObjectResult]:
-    results: list[ObjectResult] = []
+) -> list[tuple[str, ObjectResult]]:
+    """Return what clicking on objects gave, each with its image's name."""
+    results: list[tuple[str, ObjectResult]] = []
     for record in records if segmenter is not None else ():
         if stop():
             break
         assert segmenter is not None
         image = read_plane(record.image).read_all()
-        results += evaluate_image(segmenter, image, _truth(record, prepared), spec, record.name)
+        found = evaluate_image(segmenter, image, _truth(record, prepared), spec, record.name)
+        results += [(record.name, one) for one in found]
     return results
 
 
-def _summed(results: Sequence[ObjectResult], after: Sequence[int]) -> dict[str, float]:
-    if not results:
+def _measured_clicks(
+    prepared: Prepared,
+    found: Mapping[str, Sequence[tuple[str, ObjectResult]]],
+    records: Sequence[Record],
+    before: ModelCard | None,
+    started: Segmenter | None,
+) -> Measurement:
+    """Return the clicks on each object; where both models clicked, on what both came to."""
+    clicks = {
+        model: {(name, one.identifier): float(one.noc(0.85)) for name, one in results}
+        for model, results in found.items()
+    }
+    then = clicks["before"]
+    groups = {record.name: record.group for record in records}
+    kinds = {record.name: _kinds(record, prepared) for record in records}
+    each = [
+        Measured(name, now, then.get((name, i)), groups[name], kinds[name].get(i, ""))
+        for (name, i), now in clicks["after"].items()
+        if started is None or (name, i) in then  # else it was stopped in between
+    ]
+    why = "it started from scratch"
+    if before is not None:
+        why = "the model that it started from takes no clicks"
+    return _measurement(prepared, "clicks", each, why)
+
+
+def _kinds(record: Record, prepared: Prepared) -> dict[int, str]:
+    """Return the classes of the objects that are clicked on, where objects have some."""
+    if prepared.spec.scheme != "classes" or automatic(prepared.spec):
         return {}
+    truth, labels = _truth(record, prepared), read_mask(record)
+    ids, first = np.unique(truth, return_index=True)
+    classes = labels.ravel()[first]
+    name = prepared.findings.class_name
+    return {int(i): name(int(k)) for i, k in zip(ids, classes, strict=True)}
+
+
+def _summed(clicked: Sequence[tuple[str, ObjectResult]], after: Sequence[int]) -> dict[str, float]:
+    if not clicked:
+        return {}
+    results = [one for _, one in clicked]
     found = {
         f"NoC@{percent}": float(np.mean([r.noc(percent / 100) for r in results]))
         for percent in _TARGETS

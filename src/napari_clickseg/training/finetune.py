@@ -5,6 +5,7 @@ This lies above training and evaluation, which know nothing of each other.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from napari_clickseg.runs.conduct import conducted
 from napari_clickseg.training.before_after import did_it_help
 from napari_clickseg.training.prepare import Prepared, prepare
 from napari_clickseg.training.run_folder import RunError, RunFolder
+from napari_clickseg.training.verdict import judged, keep_verdict
 
 if TYPE_CHECKING:
     import os
@@ -143,8 +145,10 @@ def _train(
         loop.resume()
     outcome = loop.run()
     if compare and outcome.reason != "stopped":
-        table = did_it_help(prepared, start.before, run, device=str(device), stop=stop)
-        run.add("help", table=table)
+        helped = did_it_help(prepared, start.before, run, device=str(device), stop=stop)
+        verdict = judged(helped.measured)
+        keep_verdict(run.model, verdict)
+        run.add("help", table=helped.table, **asdict(verdict))
     _report(run, start.card)
     run.add("finished", reason=outcome.reason, best_epoch=outcome.best_epoch, model=run.model.name)
     return outcome

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_clickseg.training.verdict import Verdict
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "RunProgress",
     "RunStatus",
     "follow",
+    "parted",
 ]
 
 RunStatus = Literal[
@@ -40,6 +43,8 @@ _MESSAGES = 50  # are kept
 _BATCHES = 400  # losses of single batches that are kept at least: more than a curve can show
 
 _CLICKS, _OVERLAP = 0.25, 0.01  # differences that say something
+_FIRST = ("NoC@85", "NoC@85, jittered clicks", "IoU after a click", "IoU", "Dice")
+_ROWS = 3  # that say most
 
 Event = Mapping[str, Any]
 
@@ -90,6 +95,13 @@ class HelpRow:
         if abs(self.after - self.before) < (_CLICKS if clicks else _OVERLAP):
             return None
         return (self.after < self.before) is clicks
+
+
+def parted(table: Sequence[HelpRow]) -> tuple[list[HelpRow], list[HelpRow]]:
+    """Return the rows that say most, and all others."""
+    first = [row for name in _FIRST for row in table if row.metric == name]
+    first = (first or list(table))[:_ROWS]
+    return first, [row for row in table if row not in first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +159,9 @@ class RunProgress:
         Share of the time that the network waited for images.
     curves : Curves
     table : tuple of HelpRow
-        Whether it helped.
+        Whether it helped, in figures.
+    verdict : Verdict, optional
+        The same in words; runs of earlier versions have none.
     messages : tuple of Message
         The last ones.
     previews : tuple of Preview
@@ -178,6 +192,7 @@ class RunProgress:
     waiting: float | None = None
     curves: Curves = Curves()
     table: tuple[HelpRow, ...] = ()
+    verdict: Verdict | None = None
     messages: tuple[Message, ...] = ()
     previews: tuple[Preview, ...] = ()
     preview_epoch: int = 0
@@ -308,7 +323,9 @@ def _help(progress: RunProgress, event: Event) -> RunProgress:
         )
         for row in event.get("table", ())
     )
-    return replace(progress, table=table)
+    advice = tuple(str(line) for line in event.get("advice", ()))
+    verdict = Verdict(event.get("kind") or "unmeasured", str(event.get("text") or ""), advice)
+    return replace(progress, table=table, verdict=verdict if verdict.text else None)
 
 
 def _finished(progress: RunProgress, event: Event) -> RunProgress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from napari_clickseg.training.progress import RunProgress, follow, parted
 from napari_clickseg.training.tables import markdown, read_table
 from napari_clickseg.util.files import write_whole
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from napari_clickseg.training.progress import HelpRow
     from napari_clickseg.training.run_folder import RunFolder
 
 __all__ = ["write_report"]
@@ -47,7 +49,7 @@ def write_report(run: RunFolder, classes: Sequence[str] = ()) -> Path:
         parts.append(_best(rounds, clicked=run.spec.task == "click"))
     helped = [event for event in events if event["event"] == "help"]
     if helped:
-        parts.append("## Did it help?\n\n" + _help(helped[-1]["table"]))
+        parts.append("## Did it help?\n\n" + _help(helped[-1]))
     images = read_table(run.path / "images.csv")
     if images:
         parts.append(_worst(images, clicked=run.spec.task == "click"))
@@ -112,15 +114,23 @@ def _by_clicks(figures: dict[str, str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _help(table: Sequence[dict[str, Any]]) -> str:
+def _help(event: dict[str, Any]) -> str:
     def shown(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
 
-    def about(row: dict[str, Any]) -> str:
-        return f"{row['metric']}: {row['note']}" if row.get("note") else str(row["metric"])
+    rows = [[row.text, shown(row.before), shown(row.after)] for row in _help_rows(event)]
+    parts = [str(event.get("text") or "")]
+    parts.append(markdown(["on the validation images", "before", "after"], rows))
+    advice = [f"- {line}" for line in event.get("advice", ())]
+    if advice:
+        parts.append("### What to do next\n\n" + "\n".join(advice))
+    return "\n\n".join(filter(None, parts))
 
-    rows = [[about(row), shown(row["before"]), shown(row["after"])] for row in table]
-    return markdown(["on the validation images", "before", "after"], rows)
+
+def _help_rows(event: dict[str, Any]) -> list[HelpRow]:
+    """Return the rows of the table, those that say most first."""
+    first, others = parted(follow(RunProgress(), [event]).table)
+    return [*first, *others]
 
 
 def _worst(images: Sequence[dict[str, str]], *, clicked: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["one_line"]
+__all__ = ["counted", "one_line"]
 
 
 def one_line(error: BaseException, *, kind: bool = False) -> str:
@@ -18,3 +18,17 @@ def one_line(error: BaseException, *, kind: bool = False) -> str:
     if not text:
         return name
     return f"{name}: {text}" if kind else text
+
+
+def counted(number: int, what: str, plural: str = "") -> str:
+    """Return how many there are of something, as "1 image" or "3 images".
+
+    Parameters
+    ----------
+    number : int
+    what : str
+        The word for one.
+    plural : str
+        The word for several; empty: with an "s".
+    """
+    return f"{number:,} {what if number == 1 else plural or what + 's'}"

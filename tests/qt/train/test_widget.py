@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_clickseg._napari.train.state import Found, RunEntry
 from napari_clickseg.training.progress import Curves, HelpRow, Message, RunProgress
 from napari_clickseg.training.run_folder import RunFolder
+from napari_clickseg.training.verdict import Verdict
 from tests.qt.fitting import assert_nothing_is_cut_off, tip
 
 if TYPE_CHECKING:
@@ -117,10 +118,10 @@ def test_from_layers_to_a_model_that_answers_clicks(
     epochs(widget, 2, qtbot)
     assert [line.name for line in widget.curves.loss.lines] == ["", "training", "validation"]
     assert len(widget.curves.metrics.lines[0].points) == 2
-    assert widget.table.isHidden() and not widget.runs.use.enabled
+    assert widget.helped.isHidden() and not widget.runs.use.enabled
     epochs(widget, 4, qtbot)
     status(widget, "finished", qtbot)
-    assert widget.table.text()[1] == ["IoU", "0.400", "0.800 ✓"]
+    assert widget.helped.rows.text()[1] == ["IoU", "0.400", "0.800 ✓"]
     assert "Done after 4 epochs" in widget.run.status.value
     assert not widget.run.stop.enabled and not widget.run.resume.enabled
     assert not widget._polling.isActive()
@@ -336,6 +337,7 @@ BUSY_RUN = RunProgress(
         batches=tuple((i / 8, 1.0) for i in range(800)), best=50,
     ),
     table=(HelpRow("IoU", 0.4, 0.8), HelpRow("NoC@85, jittered clicks", 6.0, 2.0)),
+    verdict=Verdict("better", "It helped: 2.0 clicks instead of 6.0.", ("Use it.",)),
     messages=tuple(Message(f"Something was said at some length, {i}.") for i in range(50)),
 )  # fmt: skip
 CHANGES: dict[str, Any] = {
@@ -566,7 +568,8 @@ def test_a_real_training_of_a_tiny_network(
     qtbot.waitUntil(lambda: not state.run.alive, timeout=300_000)
     assert state.run.status == "finished", (state.run, state.message)
     assert len(state.run.curves.loss) == 2
-    assert state.run.table and widget.table.isVisibleTo(widget)
+    assert state.run.table and widget.helped.isVisibleTo(widget)
+    assert widget.helped.sentence.value == state.run.verdict.text
     assert widget.desk.controller.report() is not None
     click(widget.runs.previews)
     qtbot.waitUntil(lambda: "validation predictions" in viewer.layers, timeout=10_000)

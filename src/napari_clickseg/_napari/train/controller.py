@@ -359,7 +359,10 @@ class TrainController(TrainChoices):
 
     def _use(self, name: str) -> None:
         self._annotate(name)
-        self.state.message = f"Clicks are answered by {name} now."
+        verdict = self.state.run.verdict
+        worse = verdict is not None and verdict.kind == "worse"
+        but = " It did worse than the model that its training began with." if worse else ""
+        self.state.message = f"Clicks are answered by {name} now.{but}"
 
     # ---- the run
 

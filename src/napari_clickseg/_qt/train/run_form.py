@@ -15,6 +15,7 @@ from napari_clickseg._napari.train.text import (
     status_text,
 )
 from napari_clickseg._qt.parts.controls import (
+    Fold,
     breakable,
     button,
     choice,
@@ -25,14 +26,15 @@ from napari_clickseg._qt.parts.controls import (
 )
 from napari_clickseg._qt.parts.curves import CurvePlot, Line
 from napari_clickseg.crossfit.progress import parts_of
-from napari_clickseg.training.progress import RESUMABLE
+from napari_clickseg.training.progress import RESUMABLE, parted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari_clickseg._qt.train.form_context import TrainDesk
+    from napari_clickseg.training.progress import HelpRow
 
-__all__ = ["CurvesForm", "HelpTable", "Messages", "RunChoice", "RunForm"]
+__all__ = ["CurvesForm", "HelpForm", "Messages", "RunChoice", "RunForm"]
 
 _STEPS = 1000  # of the progress bar
 
@@ -144,8 +146,8 @@ class CurvesForm(QWidget):
         self.metrics.show_lines(metrics, curves.best, spread)
 
 
-class HelpTable(QWidget):
-    """Says whether the training helped.
+class HelpForm(QWidget):
+    """Says whether the training helped: in words, three rows, the rest folded; and what is next.
 
     Parameters
     ----------
@@ -155,8 +157,38 @@ class HelpTable(QWidget):
     def __init__(self, desk: TrainDesk) -> None:
         super().__init__()
         self._state = desk.state
+        self.sentence = note("Whether the training helped, and how sure that is.")
+        self.advice = note("What to do next, from the figures.")
+        self.rows, self.others = HelpTable(), HelpTable()
+        self.more = Fold("All figures", self.others, "What else was measured before and after.")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 4, 0, 4)
+        column.setSpacing(4)
+        for part in (self.sentence.native, self.rows, self.advice.native, self.more):
+            column.addWidget(part)
+        desk.ties.show(self._show, "run")
+
+    def _show(self) -> None:
+        run = self._state.run
+        first, others = parted(run.table)
+        self.rows.show_rows(first)
+        self.others.show_rows(others)
+        self.more.setVisible(bool(others))
+        verdict = run.verdict
+        self.sentence.visible = self.advice.visible = verdict is not None
+        self.sentence.value = breakable(verdict.text) if verdict is not None else ""
+        advice = verdict.advice if verdict is not None else ()
+        self.advice.value = breakable("\n".join(f"→ {line}" for line in advice))
+        self.setVisible(bool(run.table))
+
+
+class HelpTable(QWidget):
+    """Figures before and after."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._grid = QGridLayout(self)
-        self._grid.setContentsMargins(0, 4, 0, 4)
+        self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setColumnStretch(0, 1)
         self._labels: list[list[QLabel]] = []
         self.setToolTip(
@@ -164,18 +196,17 @@ class HelpTable(QWidget):
             "NoC@85: the clicks that an object needs until the IoU is 0.85 (20 where it never "
             "is); fewer is better. Jittered clicks miss by some pixels, as those of a hand."
         )
-        desk.ties.show(self._show, "run")
 
     def text(self) -> list[list[str]]:
         """Return what the table says, line by line, with its head."""
         return [[label.text() for label in line] for line in self._labels if not line[0].isHidden()]
 
-    def _show(self) -> None:
-        table = self._state.run.table
+    def show_rows(self, rows: Sequence[HelpRow]) -> None:
+        """Show these rows under the head."""
         lines = [("Did it help?", "before", "after")]
         lines += [
             (one.text, figure_text(one.before), figure_text(one.after) + _arrow(one.better))
-            for one in table
+            for one in rows
         ]
         while len(self._labels) < len(lines):
             self._add_line()
@@ -184,7 +215,6 @@ class HelpTable(QWidget):
                 label.setVisible(number < len(lines))
                 if number < len(lines):
                     label.setText(lines[number][column])
-        self.setVisible(bool(table))
 
     def _add_line(self) -> None:
         number = len(self._labels)

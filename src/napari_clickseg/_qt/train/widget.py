@@ -18,7 +18,7 @@ from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg._qt.train.clicks_form import ClicksForm
 from napari_clickseg._qt.train.crossfit_form import CrossfitForm, FiguresTable, StagesTable
 from napari_clickseg._qt.train.form_context import TrainDesk
-from napari_clickseg._qt.train.run_form import CurvesForm, HelpTable, Messages, RunChoice, RunForm
+from napari_clickseg._qt.train.run_form import CurvesForm, HelpForm, Messages, RunChoice, RunForm
 from napari_clickseg._qt.train.source_form import SourceForm
 from napari_clickseg._qt.train.spec_form import MainForm, SpecForm
 
@@ -103,7 +103,7 @@ class TrainWidget(Dock):
         self.figures = FiguresTable(desk)
         self.clicks = ClicksForm(desk)
         self.curves = CurvesForm(desk)
-        self.table = HelpTable(desk)
+        self.helped = HelpForm(desk)
         self.runs = RunChoice(desk)
         self.messages = Messages(desk)
         self.folds = {name: Fold(name, part, _TIPS[name]) for name, part in self.specs.items()}
@@ -146,7 +146,7 @@ class TrainWidget(Dock):
             self.stages,
             self.clicks,
             self.curves,
-            self.table,
+            self.helped,
             foot=self.message.native,
         )
 
