@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ __all__ = [
     "ModelCard",
     "ScoutingSpec",
     "WindowSpec",
+    "same_project",
 ]
 
 SCHEMA_VERSION = 1
@@ -180,6 +182,15 @@ class ModelCard(BaseModel):
             "(--set task=binary or multiclass) or clickseg crossfit."
         )
 
+    @property
+    def helped(self) -> str:
+        """Whether its training helped, in the words of `training.verdict`; empty if unknown."""
+        return str(self.training.get("helped", ""))
+
+    def learned_from(self, project: os.PathLike[str] | str) -> bool:
+        """Whether it was trained on a project, given by its folder or its table."""
+        return any(same_project(source.name, project) for source in self.data)
+
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
         """Read a card.
@@ -209,6 +220,17 @@ class ModelCard(BaseModel):
             raise CardError(
                 f"The model's card is not valid ({where}: {first['msg']}); get the file again."
             ) from error
+
+
+def same_project(one: os.PathLike[str] | str, other: os.PathLike[str] | str) -> bool:
+    """Whether two paths, of a folder or of a table in it, are of one project."""
+    return _folder(one) == _folder(other)
+
+
+def _folder(project: os.PathLike[str] | str) -> str:
+    """Return a project's folder, written one way only."""
+    path = os.path.abspath(os.path.expanduser(os.fspath(project)))
+    return os.path.dirname(path) if path.endswith(".csv") else path
 
 
 def _is_option(value: object, depth: int = 2) -> bool:

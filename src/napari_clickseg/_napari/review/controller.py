@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error, show_info
 
 from napari_clickseg._napari.review.navigator import Navigator
-from napari_clickseg._napari.review.offers import OffersReader, remember_project
+from napari_clickseg._napari.review.offers import OffersReader, fitting, remember_project
 from napari_clickseg._napari.review.predicting import PredictingOrder, PredictingReader
 from napari_clickseg._napari.review.reading import QueueReader
 from napari_clickseg._napari.review.state import Predicting, QueueCounts, ReviewState
@@ -216,6 +216,7 @@ class ReviewController:
             state.projects = (path, *state.projects)
         state.project, state.message, state.busy = path, "", ""
         state.queue, state.counts, state.predicting = (), QueueCounts(), Predicting()
+        self._choose_fitting()
         self._last_error = ""
         self._queue = QueueReader(self._home, Path(path)) if path else None
         self._predicting = PredictingReader(self._home, Path(path)) if path else None
@@ -241,9 +242,13 @@ class ReviewController:
             state.models = models
         if not state.project and projects:
             self._begin(projects[0])
+        self._choose_fitting()
+
+    def _choose_fitting(self) -> None:
+        """Take the model that fits the project, unless the user chose one."""
         if not self._model_chosen:  # one that was trained meanwhile, for example
-            able = (offer.path for offer in models if not offer.refusal)
-            state.model = next(able, "")
+            offer = fitting(self.state.models, self.state.project)
+            self.state.model = offer.path if offer is not None else ""
 
     def _looked(self, now: Predicting, queue: Queue | None) -> None:
         state, before = self.state, self.state.predicting

@@ -6,16 +6,20 @@ import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_clickseg._napari.review.state import ModelOffer
 from napari_clickseg.data.project import is_project
+from napari_clickseg.models.card import same_project
 from napari_clickseg.models.checkpoint import ModelFileError, read_card
 from napari_clickseg.models.registry import list_models
 from napari_clickseg.util.files import write_whole
 from napari_clickseg.util.text import one_line
 
-__all__ = ["Offers", "OffersReader", "remember_project"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Offers", "OffersReader", "fitting", "learned_from", "remember_project"]
 
 _MOST = 10  # projects and runs that are offered
 _MODELS = ("best.safetensors", "model.safetensors")  # of a training, of a cross-fitting
@@ -30,7 +34,7 @@ class Offers:
     projects : tuple of str
         The likeliest first.
     models : tuple of ModelOffer
-        Those that need no click first, of them the last trained.
+        Those that need no click first, of them the last trained; those that were made worse last.
     """
 
     projects: tuple[str, ...] = ()
@@ -85,10 +89,28 @@ class OffersReader:
         bundled = [entry.path for entry in list_models() if entry.bundled]
         offers = [self.offer(path) for path in (*trained, *own, *bundled)]
         usable = [offer for offer in offers if offer.needs_clicks or not offer.refusal]
-        return tuple(sorted(usable, key=lambda offer: offer.needs_clicks))
+        return tuple(sorted(usable, key=lambda offer: (offer.needs_clicks, offer.worse)))
 
     def _latest(self, name: str) -> list[Path]:
         return sorted(self._runs.glob(f"runs/*/{name}"), key=_mtime, reverse=True)[:_MOST]
+
+
+def fitting(models: Sequence[ModelOffer], project: str) -> ModelOffer | None:
+    """Return the model to begin with: one that learned from the project, the first if none did.
+
+    One that its training made worse comes only where there is no other.
+    """
+    able = [offer for offer in models if not offer.refusal]
+    return min(
+        able,
+        key=lambda offer: (offer.worse, not learned_from(offer, project)),
+        default=None,
+    )
+
+
+def learned_from(offer: ModelOffer, project: str) -> bool:
+    """Whether a model was trained on a project."""
+    return any(same_project(name, project) for name in offer.learned_from)
 
 
 def remember_project(home: Path, project: str) -> None:
@@ -132,4 +154,11 @@ def _offer(path: Path) -> ModelOffer:
         card = read_card(path)
     except (ModelFileError, OSError) as error:
         return ModelOffer(name, str(path), one_line(error))
-    return ModelOffer(name, str(path), card.refusal_without_clicks, not card.automatic)
+    return ModelOffer(
+        name,
+        str(path),
+        card.refusal_without_clicks,
+        not card.automatic,
+        card.helped == "worse",
+        tuple(source.name for source in card.data),
+    )

@@ -98,12 +98,18 @@ class ModelOffer:
         Why it can't predict the rest; empty if it can.
     needs_clicks : bool
         That is the reason.
+    worse : bool
+        It did worse than the model that its training began with.
+    learned_from : tuple of str
+        Names of the sets that it was trained on: folders and tables of projects.
     """
 
     name: str
     path: str
     refusal: str = ""
     needs_clicks: bool = False
+    worse: bool = False
+    learned_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_clickseg._napari.review.offers import learned_from
 from napari_clickseg._napari.review.state import ANNOTATED
 from napari_clickseg._napari.train.text import time_text
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
@@ -12,11 +13,12 @@ from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_clickseg._napari.review.state import Predicting, QueueCounts, QueueRow
+    from napari_clickseg._napari.review.state import ModelOffer, Predicting, QueueCounts, QueueRow
 
 __all__ = [
     "counts_text",
     "drafted_text",
+    "model_text",
     "opened_text",
     "predicting_text",
     "project_names",
@@ -73,6 +75,18 @@ def predicting_text(now: Predicting) -> str:
                 )
             skipped = f", {len(now.problems)} could not be" if now.problems else ""
             return f"Done: {now.predicted} predicted{skipped}."
+
+
+def model_text(offer: ModelOffer | None, project: str) -> str:
+    """Return what is to be known of a model before it predicts a project; empty if nothing is."""
+    if offer is None or offer.refusal:
+        return ""
+    said = []
+    if not learned_from(offer, project):
+        said.append("was not trained on this project")
+    if offer.worse:
+        said.append("did worse than the model that its training began with")
+    return f"“{offer.name}” {', and '.join(said)}." if said else ""
 
 
 def opened_text(state: str, other: bool) -> str:

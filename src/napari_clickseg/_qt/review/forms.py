@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox
 from qtpy.QtWidgets import QFileDialog, QProgressBar, QVBoxLayout, QWidget
 
-from napari_clickseg._napari.review.text import counts_text, predicting_text, project_names
+from napari_clickseg._napari.review.text import (
+    counts_text,
+    model_text,
+    predicting_text,
+    project_names,
+)
 from napari_clickseg._qt.parts.controls import (
     breakable,
     button,
@@ -164,6 +169,9 @@ class PredictForm(QWidget):
                 "No model finds things by itself yet. Train one: under “Train”, with another "
                 "task than “click”."
             )
+        if not now.alive and state.project:
+            chosen = next((each for each in state.models if each.path == state.model), None)
+            text = " ".join(filter(None, (text, model_text(chosen, state.project))))
         self.status.value = breakable(text)
         self.bar.setRange(0, max(1, now.total))
         self.bar.setValue(now.done)
