@@ -59,7 +59,7 @@ def test_every_combination_is_a_run_of_its_own(finished: ComparisonFolder) -> No
         "architecture=linknet,learning_rate=0.01", "architecture=linknet,learning_rate=0.001",
         "architecture=manet,learning_rate=0.01", "architecture=manet,learning_rate=0.001",
         "comparison.csv", "comparison.json", "cost.png", "events.jsonl", "report.md",
-        "rounds.png", "spec.json", "split",
+        "report.html", "rounds.png", "spec.json", "split",
     }  # fmt: skip
     for trial in finished.trials:
         run = finished.run(trial.name)

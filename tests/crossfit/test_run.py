@@ -51,7 +51,8 @@ def finished(
 def test_every_stage_leaves_its_output(finished: CrossfitFolder) -> None:
     names = {path.relative_to(finished.path).as_posix() for path in finished.path.rglob("*")}
     assert {
-        "spec.json", "folds.csv", "regions.csv", "clicks.json", "report.md", "model.safetensors",
+        "spec.json", "folds.csv", "regions.csv", "clicks.json", "report.md", "report.html",
+        "model.safetensors",
         "events.jsonl", "folds.png", "clicks.png", "obedience.png", "fold-1/measured.json",
         "fold-1/baseline/best.safetensors", "fold-2/clicked/best.safetensors", "predictions/0.tif",
     } <= names  # fmt: skip

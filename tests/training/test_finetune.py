@@ -132,7 +132,14 @@ def test_a_task_model_is_trained_and_predicts_without_a_click(
     assert names(run)[0] == "started"
     assert names(run)[-2:] == ["help", "finished"]
     files = {path.name for path in run.iterdir()}
-    assert {"spec.json", "metrics.csv", "images.csv", "report.md", "curves.png"} <= files
+    assert {
+        "spec.json",
+        "metrics.csv",
+        "images.csv",
+        "report.md",
+        "report.html",
+        "curves.png",
+    } <= files
     segmenter = load_segmenter(run / "best.safetensors", "cpu")
     assert segmenter.card.encoding == "image"
     assert segmenter.card.classes == (("foreground",) if task == "binary" else ("mother", "bud"))

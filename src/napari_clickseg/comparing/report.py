@@ -10,6 +10,7 @@ from napari_clickseg.comparing import figures
 from napari_clickseg.comparing.plots import plot_all
 from napari_clickseg.comparing.spec import shown
 from napari_clickseg.training.tables import markdown, write_table
+from napari_clickseg.util.pages import write_report_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ def write_report(folder: ComparisonFolder) -> None:
         parts += ["## Plots", *(f"![{text}]({name})" for name, text in drawn.items())]
     parts += _failures(found) + _said(folder)
     parts.append("## Spec\n\n```json\n" + folder.spec.to_json() + "```")
-    folder.write(folder.report, "\n\n".join(parts) + "\n")
+    write_report_files(folder.report, "\n\n".join(parts) + "\n")
 
 
 def overview(folder: ComparisonFolder, found: Sequence[Figures] | None = None) -> dict[str, Any]:

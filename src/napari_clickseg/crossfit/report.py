@@ -9,6 +9,7 @@ from napari_clickseg.crossfit.editing import edited
 from napari_clickseg.crossfit.folder import STAGES
 from napari_clickseg.crossfit.plots import plot_all
 from napari_clickseg.training.tables import markdown
+from napari_clickseg.util.pages import write_report_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,7 +105,7 @@ def write_report(folder: CrossfitFolder, failed: Sequence[Done] = ()) -> None:
         ]
     parts += ["## Time", _time(folder), *_said(folder)]
     parts.append("## Spec\n\n```json\n" + folder.spec.to_json() + "```")
-    folder.write(folder.report, "\n\n".join(parts) + "\n")
+    write_report_files(folder.report, "\n\n".join(parts) + "\n")
 
 
 def _measured(folder: CrossfitFolder) -> dict[int, Images]:

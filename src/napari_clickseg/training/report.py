@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.training.progress import RunProgress, follow, parted
 from napari_clickseg.training.tables import markdown, read_table
-from napari_clickseg.util.files import write_whole
+from napari_clickseg.util.pages import write_report_files
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ _SUMMED = re.compile(r"_(imagewise|micro)_\d$")
 
 
 def write_report(run: RunFolder, classes: Sequence[str] = ()) -> Path:
-    """Write `report.md` and its plots, from what is in the run's folder.
+    """Write `report.md`, the same as `report.html`, and its plots, of what is in the run.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def write_report(run: RunFolder, classes: Sequence[str] = ()) -> Path:
     parts.append("## Spec\n\n```json\n" + run.spec.model_dump_json(indent=2) + "\n```")
     text = "\n\n".join(parts) + "\n"
     path = run.path / "report.md"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_report_files(path, text)
     return path
 
 
@@ -73,7 +74,8 @@ def _summary(
     spec = run.spec
     started = [event for event in events if event["event"] == "started"]
     images = (
-        f"{started[-1]['training']} images trained on, {started[-1]['validation']} validated on"
+        f"{counted(started[-1]['training'], 'image')} trained on, "
+        f"{started[-1]['validation']} validated on"
         if started
         else ""
     )
@@ -82,8 +84,8 @@ def _summary(
     share = sum(waited) / len(waited) if waited else 0.0
     device = f" on {started[-1]['device']}" if started else ""
     return (
-        f"Task: {spec.task}. {images}. {len(rounds)} rounds in {seconds / 60:.1f} minutes"
-        f"{device}; the network waited for windows in "
+        f"Task: {spec.task}. {images}. {counted(len(rounds), 'round')} in "
+        f"{seconds / 60:.1f} minutes{device}; the network waited for windows in "
         f"{share:.1%} of the time."
     )
 
