@@ -19,6 +19,7 @@ from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import ReviewQueue
+from napari_clickseg.data.review_table import TABLE, read_reviews
 from napari_clickseg.data.writer import ProjectWriter
 
 if TYPE_CHECKING:
@@ -39,12 +40,16 @@ def begin(folder: Path) -> None:
     project.add("a", IMAGE, ONE, clicks=CLICKS[0])
     project.add("b", IMAGE + 1)
     project.add("c", IMAGE + 2, ONE, clicks=CLICKS[0])
-    ReviewQueue(folder).propose("images/b.png", ONE, model="m", uncertainty=0.5)
+    project.add("d", IMAGE + 3)
+    queue = ReviewQueue(folder)
+    for name in "bd":
+        queue.propose(f"images/{name}.png", ONE, model="m", uncertainty=0.5)
+    queue.accept("images/d.png", ONE)
 
 
 CHANGES: dict[str, Callable[[Path], Any]] = {
     "a new image with mask and clicks": lambda folder: ProjectWriter(folder).add(
-        "d", IMAGE + 3, OTHER, clicks=CLICKS[1], classes=CELLS
+        "e", IMAGE + 4, OTHER, clicks=CLICKS[1], classes=CELLS
     ),
     "another image, mask and clicks": lambda folder: ProjectWriter(folder).add(
         "a", IMAGE + 9, OTHER, clicks=CLICKS[1]
@@ -64,19 +69,29 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
     "another mask, without clicks": lambda folder: ProjectWriter(folder).annotate(
         "images/a.png", OTHER, replacing=file_digest(folder / "masks/a.png")
     ),
+    "an accepted prediction": lambda folder: ReviewQueue(folder).accept(
+        "images/b.png", OTHER, clicks=CLICKS[1]
+    ),
+    "an accepted prediction that is taken back": lambda folder: ReviewQueue(folder).take_back(
+        "images/d.png", replacing=file_digest(folder / "masks/d.png")
+    ),
     "fewer images": lambda folder: ProjectWriter(folder).keep_only(["images/a.png"]),
     "classes": lambda folder: ProjectWriter(folder).set_classes(CELLS),
 }
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Return every file but those of predictions, and the empty file that is held."""
+    """Return every file but the empty ones that are held; of reviews, what became of each."""
     found = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file() and path.name != ".lock"
     }
-    return {name: data for name, data in found.items() if not name.startswith("predictions")}
+    reviews = read_reviews(folder / TABLE)
+    found[TABLE] = repr(
+        {name: (one.prediction, one.state) for name, one in reviews.items()}
+    ).encode()
+    return found
 
 
 def killed_at(point: int, change: Callable[[Path], Any], folder: Path) -> bool:

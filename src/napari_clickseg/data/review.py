@@ -35,13 +35,14 @@ from napari_clickseg.data.review_table import (
     append_review,
     read_review_table,
     read_reviews,
+    table_with,
 )
-from napari_clickseg.data.staging import staging
+from napari_clickseg.data.staging import Staged, held, mend, staging
 from napari_clickseg.data.writer import ProjectWriter, mask_colours
 from napari_clickseg.util.files import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from napari_clickseg.data.annotations import ProjectClick
 
@@ -67,6 +68,7 @@ class ReviewQueue:
             read_folder(self.folder)  # says what is missing
         self._colours = mask_colours(read_classes(self.folder))
         self._writing = threading.Lock()
+        mend(self.folder)
         sweep(self.folder / PREDICTIONS)
 
     @cached_property
@@ -158,12 +160,16 @@ class ReviewQueue:
         """
         review = self._find(image, again=labels is not None)
         found = read_labels(self.path(review)) if labels is None else labels
-        with ProjectWriter.opened(self.folder) as project:
-            record = project.annotate(
-                image, found, clicks=clicks, object_classes=object_classes, replacing=replacing
+        accepted = _dated(replace(review, state=ACCEPTED))
+        with ProjectWriter.opened(self.folder) as project, self._table_held():
+            return project.annotate(  # the prediction stays: it may be taken back
+                image,
+                found,
+                clicks=clicks,
+                object_classes=object_classes,
+                replacing=replacing,
+                also=lambda staged: self._put(staged, accepted),
             )
-        self._add(replace(review, state=ACCEPTED))  # the prediction stays: it may be taken back
-        return record
 
     def reject(self, image: str) -> Review:
         """Put a prediction aside: the image stays as it is, not annotated.
@@ -204,9 +210,12 @@ class ReviewQueue:
                     f"The prediction of {image} is gone, so there is nothing to be reviewed."
                 )
             review = replace(review, prediction=self._write(image, read_labels(entry.mask)))
-        if isinstance(entry, Record):
-            writer.unannotate(image, replacing)
-        return self._add(replace(review, state=TO_REVIEW))
+        if not isinstance(entry, Record):
+            return self._add(replace(review, state=TO_REVIEW))
+        again = _dated(replace(review, state=TO_REVIEW))
+        with ProjectWriter.opened(self.folder) as project, self._table_held():
+            project.unannotate(image, replacing, lambda staged: self._put(staged, again))
+        return again
 
     def _write(self, image: str, labels: Any) -> str:
         """Write labels into `predictions/` and return the file's name."""
@@ -228,17 +237,36 @@ class ReviewQueue:
         return review
 
     def _add(self, review: Review) -> Review:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        review = replace(review, when=now)
-        with self._writing, staging(self.folder):  # which says what is wrong with the disk
+        review = _dated(review)
+        # Staging says what is wrong with the disk.
+        with self._table_held(), staging(self.folder):
+            mend(self.folder)  # or what is added now would go with a step that is undone later
             append_review(inside(self.folder, TABLE), review)
         return review
+
+    @contextlib.contextmanager
+    def _table_held(self) -> Iterator[None]:
+        """Let nobody add to the table meanwhile; whoever holds the project as well does so first.
+
+        It has a lock of its own, so that a prediction need not wait until much is gathered.
+        """
+        with self._writing, held(inside(self.folder, TABLE).parent):
+            yield
+
+    def _put(self, staged: Staged, review: Review) -> None:
+        """Have the table get a row in the same step as other files."""
+        text = table_with(inside(self.folder, TABLE), review)
+        staged.put(TABLE, lambda path: path.write_bytes(text))
 
     def _remove(self, name: str) -> None:
         if leads_out(self.folder, name):
             return
         with contextlib.suppress(OSError):
             (self.folder / name).unlink()
+
+
+def _dated(review: Review) -> Review:
+    return replace(review, when=datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
 def _stems(images: Sequence[str]) -> dict[str, str]:

@@ -33,6 +33,7 @@ __all__ = [
     "append_review",
     "read_review_table",
     "read_reviews",
+    "table_with",
 ]
 
 SCHEMA_VERSION = 1
@@ -127,7 +128,7 @@ def append_review(path: Path, review: Review) -> None:
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ProjectError(f"{path} is a link, or no file; remove it.")
-    row = _line((*astuple(review), SCHEMA_VERSION))
+    row = _row(review)
     with path.open("a+b", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         if size:
@@ -141,6 +142,23 @@ def append_review(path: Path, review: Review) -> None:
         except OSError:
             file.truncate(size)
             raise
+
+
+def table_with(path: Path, review: Review) -> bytes:
+    """Return the table with a row more, for whoever has to replace it as a whole.
+
+    Raises
+    ------
+    OSError
+        If it can't be read.
+    """
+    there = path.read_bytes() if path.exists() else b""
+    ended = there if not there or there.endswith(b"\n") else there + b"\n"
+    return (ended or _line(_COLUMNS)) + _row(review)
+
+
+def _row(review: Review) -> bytes:
+    return _line((*astuple(review), SCHEMA_VERSION))
 
 
 def _line(values: Sequence[object]) -> bytes:

@@ -42,7 +42,7 @@ from napari_clickseg.data.project import (
 from napari_clickseg.data.staging import Staged, held, staging, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -215,6 +215,7 @@ class ProjectWriter:
         clicks: Sequence[ProjectClick] = (),
         object_classes: Mapping[int, int] | None = None,
         replacing: str = "",
+        also: Callable[[Staged], object] | None = None,
     ) -> Record:
         """Give a mask to an image of the project; the image is left as it is.
 
@@ -228,6 +229,8 @@ class ProjectWriter:
             As in `add`.
         replacing : str
             `masks.file_digest` of the mask that it takes the place of; any other one is kept.
+        also : callable, optional
+            Called to put, or remove, what else changes in the same step.
 
         Raises
         ------
@@ -256,6 +259,8 @@ class ProjectWriter:
                 self._put_index(staged, after)
                 if old.mask:
                     self._clear_away(staged, old, row, after, clicks=bool(notes))
+                if also is not None:
+                    also(staged)
             self._changed_to(after)
         return Record(
             path,
@@ -266,7 +271,9 @@ class ProjectWriter:
             clicks_path(self.folder, image) if has_notes else None,
         )
 
-    def unannotate(self, image: str, replacing: str) -> Unannotated:
+    def unannotate(
+        self, image: str, replacing: str, also: Callable[[Staged], object] | None = None
+    ) -> Unannotated:
         """Take the mask of an image out of the project, with its clicks; the image stays.
 
         Parameters
@@ -275,6 +282,8 @@ class ProjectWriter:
             As in `Record.name`.
         replacing : str
             `masks.file_digest` of the mask; any other one is kept.
+        also : callable, optional
+            As in `annotate`.
 
         Raises
         ------
@@ -294,6 +303,8 @@ class ProjectWriter:
             with staging(self.folder) as staged:
                 self._put_index(staged, after)
                 self._clear_away(staged, old, row, after, clicks=False)
+                if also is not None:
+                    also(staged)
         entry = entry_of(self.folder, row)
         assert isinstance(entry, Unannotated)
         return entry

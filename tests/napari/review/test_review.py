@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,10 @@ from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg.data.annotations import read_clicks
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.masks import read_labels
-from napari_clickseg.data.project import Record, read_project
+from napari_clickseg.data.project import Record, read_folder, read_project
 from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.writer import ProjectWriter
+from napari_clickseg.util.files import PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -843,3 +846,30 @@ def test_a_draft_that_can_not_be_read_is_put_aside_and_said(
     np.testing.assert_array_equal(again.labels, prediction())
     assert "can't be read" in again.state.message
     assert draft.with_suffix(".broken").read_bytes() == content
+
+
+def test_what_killed_programs_left_beside_the_drafts_goes_at_the_next_opening(
+    make_reviewer: Any, project: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    place = place_of(home, project)
+    place.mkdir(parents=True)
+    image = read_folder(project).rows[0].image
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from napari_clickseg._napari.review.drafts import DraftFile\n"
+        "from napari_clickseg.util.files import begin\n"
+        "file = DraftFile(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])\n"
+        "file.claim()\n"
+        "begin(file.path).write_bytes(b'half')\n"
+        "os._exit(9)\n"
+    )
+    command = [sys.executable, "-c", program, str(home), str(project), image]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert len(list(place.glob("*.lock"))) == len(list(place.glob(f"{PARTIAL}*"))) == 1
+    reviewer = make_reviewer()
+    reviewer.choose(project)
+    reviewer.do("next")
+    reviewer.close()
+    assert not list(place.iterdir())

@@ -24,7 +24,7 @@ from napari_clickseg.core.window import Box
 from napari_clickseg.data.annotations import Annotations, ProjectClick
 from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.names import safe_name
-from napari_clickseg.util.files import write_whole
+from napari_clickseg.util.files import sweep, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -136,7 +136,11 @@ class DraftFile:
         return self.path != self._main
 
     def claim(self) -> None:
-        """Take the draft, or one beside it where somebody else works on the image."""
+        """Take the draft, or one beside it where somebody else works on the image.
+
+        What killed programs left beside the drafts goes: unfinished files, and their locks.
+        """
+        _tidy(self._main.parent)
         for path in _names(self._main):
             free, claim = _take(path)
             if free:
@@ -358,6 +362,14 @@ def _take(path: Path) -> tuple[bool, BaseFileLock | None]:
     except OSError:  # a drive without locks, or one that nothing can be written to
         return True, None
     return True, lock
+
+
+def _tidy(place: Path) -> None:
+    """Remove what programs left that were killed; what somebody works on stays."""
+    with contextlib.suppress(OSError):
+        sweep(place)
+        for lock in place.glob("*.lock"):
+            _release(_take(lock)[1])
 
 
 def _release(lock: BaseFileLock | None) -> None:
