@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numcodecs
 import numpy as np
 import pytest
 import tifffile
@@ -40,6 +41,39 @@ def test_whatever_is_broken_is_answered_in_a_line(kind: str, count: int) -> None
 
 def test_a_broken_zarr_is_answered_in_a_line() -> None:
     mutate("zarrs", 0, 25)
+
+
+def test_a_chunk_that_lies_of_its_length_is_answered_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    array = zarr.create_array(
+        path,
+        shape=(32, 32),
+        chunks=(16, 16),
+        dtype="uint8",
+        zarr_format=2,
+        compressors=numcodecs.Blosc(),
+    )
+    array[:] = np.arange(1024, dtype=np.uint8).reshape(32, 32)
+    assert read_plane(path).read_all().shape == (32, 32)
+    chunk = path / "1.1"
+    sound = chunk.read_bytes()
+    for at in (4, 12):  # how long it is unpacked, and packed
+        for length in (0, 1 << 30, 0xFFFFFFFF):
+            if length or at == 12:
+                chunk.write_bytes(sound[:at] + length.to_bytes(4, "little") + sound[at + 4 :])
+                with pytest.raises(ImageError, match="broken"):
+                    read_plane(path).read_all()
+    chunk.write_bytes(sound[:10])
+    with pytest.raises(ImageError, match="broken"):
+        read_plane(path).read_all()
+
+
+def tiff_of_strips_that_are_not_there(path: Path) -> Path:
+    tifffile.imwrite(path, np.zeros((16, 50), np.uint8), metadata=None, rowsperstrip=40)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags[257].overwrite(16_777_000)
+        file.pages[0].tags[278].overwrite(40)
+    return path
 
 
 @pytest.mark.slow
@@ -106,6 +140,7 @@ def png_of_much(path: Path) -> Path:
         (crumbled_zarr, ".zarr"),
         (zarr_in_one_piece, ".zarr"),
         (tiff_in_one_piece, ".tif"),
+        (tiff_of_strips_that_are_not_there, ".tif"),
         (png_of_much, ".png"),
     ],
 )

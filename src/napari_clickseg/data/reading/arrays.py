@@ -39,18 +39,22 @@ def read_zarr(path: Path) -> Header:
     """Read what a Zarr array, or the first image of an OME-Zarr group, says of itself."""
     import zarr
 
+    from napari_clickseg.data.reading.blosc import CheckedStore  # which imports zarr, too
+
     for name in _METADATA:
         if (path / name).is_symlink() or (path / name).exists():
             check_file(path / name)
             if (path / name).stat().st_size > _LARGEST_METADATA:
                 raise ImageError(f"{path} cannot be read as an image: its metadata is too long.")
     try:
-        node = zarr.open(path, mode="r")
+        store = CheckedStore.of(path)
+        node = zarr.open(store, mode="r")
     except FileNotFoundError:
         raise ImageError(
             f"{path} is a folder but no Zarr; give an image file or a .zarr folder ({KINDS})."
         ) from None
     if isinstance(node, zarr.Array):
+        store.check(node)
         return _header(path, [node], "")
     attributes: dict[str, Any] = json.loads(json.dumps(dict(node.attrs)))
     multiscales = attributes.get("ome", attributes).get("multiscales")
@@ -61,8 +65,11 @@ def read_zarr(path: Path) -> Header:
                 f"{path} is a Zarr group without an OME-Zarr image; give the path of an array in "
                 "it."
             )
+        store.check(arrays[0])
         return _header(path, arrays, "")
     levels: list[Any] = [node[each["path"]] for each in multiscales[0]["datasets"][:_MOST_LEVELS]]
+    for level in levels:
+        store.check(level)
     axes = [a if isinstance(a, str) else a["name"] for a in multiscales[0].get("axes", [])]
     notices: tuple[str, ...] = ()
     if len(multiscales) > 1:

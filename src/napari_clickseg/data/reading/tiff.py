@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from dataclasses import dataclass
 from enum import Enum
@@ -28,6 +29,7 @@ _MINISWHITE, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 2, 3, 5, 6  # photometric i
 _JPEG = (6, 7)  # compressions that blur values
 _DECODED = (6, 7, 33003, 33004, 33005, 33007, 34712)  # those whose YCbCr comes out as RGB
 _ORIENTATION = 274
+_MANY_PIECES = 1 << 16  # of a plane; none of those that are missing is looked for one by one
 _MOST_PLANES = 1_000_000  # that an OME-TIFF may speak of
 _NAMED = 4
 
@@ -284,6 +286,11 @@ def _check_tiles(path: Path, series: TiffPageSeries) -> None:
     depth = int(page.samplesperpixel) if int(page.planarconfig) == 1 else 1
     nbytes = piece[0] * piece[1] * depth * np.dtype(page.dtype).itemsize
     check_pieces(path, piece, (height, width), nbytes)
+    count = math.ceil(height / max(1, piece[0])) * math.ceil(width / max(1, piece[1]))
+    if count > max(_MANY_PIECES, len(page.dataoffsets)):
+        raise ImageError(
+            f"{path} is broken: it speaks of {count:,} pieces, and holds {len(page.dataoffsets):,}."
+        )
 
 
 def _check_complete(path: Path, series: TiffPageSeries) -> None:
