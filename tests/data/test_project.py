@@ -216,3 +216,16 @@ def test_a_pipe_in_a_project_does_not_hang(tmp_path, name):
         read_project(tmp_path)
     except ProjectError as error:
         assert "\n" not in str(error)
+
+
+def test_images_without_a_row_are_named_and_left_out(tmp_path):
+    touch(*(tmp_path / "images" / f"{name}.png" for name in "abc"), tmp_path / "masks/a.png")
+    rows = "image,mask\nimages/a.png,masks/a.png\nimages/b.png,\n"
+    table(tmp_path, rows)
+    (text,) = read_project(tmp_path).left_out
+    assert text == (
+        "images/ holds a file (c.png) without a row in index.csv, left out; add a row (image, "
+        "mask) for each."
+    )
+    table(tmp_path, rows + "images/c.png,\n")
+    assert read_project(tmp_path).left_out == ()

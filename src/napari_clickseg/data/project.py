@@ -179,7 +179,9 @@ def read_folder(folder: Path) -> Table:
     if (folder / INDEX).is_file():
         table = read_table(folder / INDEX)
         named = {PurePosixPath(row.mask).name for row in table.rows if row.mask}
-        return replace(table, others=_without_image(folder, named))
+        images = {PurePosixPath(row.image).name for row in (*table.rows, *table.wrong)}
+        others = (*_without_row(folder, images), *_without_image(folder, named))
+        return replace(table, others=others)
     if (folder / "images").is_dir():
         return _from_pair(folder)
     raise ProjectError(
@@ -222,6 +224,20 @@ def _from_pair(folder: Path) -> Table:
     if twice and not images:
         raise ProjectError(twice[0][1])
     return Table(tuple(rows), wrong=wrong, others=tuple(others))
+
+
+def _without_row(folder: Path, named: Collection[str]) -> tuple[str, ...]:
+    """Return what is said of the images in images/ that an index does not name."""
+    composed = {unicodedata.normalize("NFC", name) for name in named}
+    found, _, twice = _by_stem(folder / "images")
+    names = [*(path.name for path in found.values()), *(name for name, _ in twice)]
+    new = [name for name in names if unicodedata.normalize("NFC", name) not in composed]
+    if not new:
+        return ()
+    return (
+        f"images/ holds {_files(new)} without a row in {INDEX}, left out; add a row (image, mask) "
+        "for each.",
+    )
 
 
 def _without_image(folder: Path, named: Collection[str]) -> tuple[str, ...]:
