@@ -35,7 +35,7 @@ def add(verbs: Any) -> None:
         default=[],
         dest="fields",
         metavar="KEY=VALUE",
-        help="a setting, e.g. task=multiclass; may be given several times",
+        help="a setting, e.g. task=binary (one class, no clicks); may be given several times",
     )
     option("--out", type=Path, metavar="RUN", help="folder of the run; default run-1, run-2, ...")
     option("--resume", type=Path, metavar="RUN", help="go on with a run")

@@ -178,8 +178,9 @@ class ModelCard(BaseModel):
         if self.automatic:
             return ""
         return (
-            f"The model '{self.name}' needs clicks; train one that does not with clickseg train "
-            "(--set task=binary or multiclass) or clickseg crossfit."
+            f"The model '{self.name}' needs clicks; train one that does not: with the task “one "
+            "class, no clicks” (clickseg train --set task=binary) or “classes, no clicks” "
+            "(multiclass), or by click training (clickseg crossfit)."
         )
 
     @property

@@ -22,7 +22,7 @@ from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.metadata import origin_of
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.runs.conduct import Stopped
-from napari_clickseg.util.text import one_line
+from napari_clickseg.util.text import counted, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,7 +268,9 @@ class ReviewController:
             rest = f" (and {len(now.problems) - 1} more)" if len(now.problems) > 1 else ""
             self.tell(f"Not predicted: {now.problems[0]}{rest}")
         elif now.status == "finished":
-            show_info(f"{now.predicted} images are predicted and can be reviewed.")
+            verb = "is" if now.predicted == 1 else "are"
+            predicted = counted(now.predicted, "image")
+            show_info(f"{predicted} {verb} predicted and can be reviewed.")
 
     def _key(self, action: Action) -> Callable[[Any], None]:
         def pressed(_: Any) -> None:

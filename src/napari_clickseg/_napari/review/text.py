@@ -9,6 +9,7 @@ from napari_clickseg._napari.review.offers import learned_from
 from napari_clickseg._napari.review.state import ANNOTATED
 from napari_clickseg._napari.train.text import time_text
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ def counts_text(counts: QueueCounts) -> str:
     if counts.rejected:
         parts.append(f"{counts.rejected} rejected")
     parts.append(f"{counts.left} not predicted yet")
-    return f"{counts.total} images: {', '.join(parts)}"
+    return f"{counted(counts.total, 'image')}: {', '.join(parts)}"
 
 
 def predicting_text(now: Predicting) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.train import crossfit_text
 from napari_clickseg.crossfit.progress import CrossfitRun, parts_of
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from napari_clickseg.training.progress import RunProgress
@@ -71,7 +72,9 @@ def _rest(run: RunProgress) -> str:
     if run.waiting is not None and run.waiting > _WAITING:
         parts.append(f"{run.waiting:.0%} of the time waiting for windows")
     if run.training:
-        parts.append(f"{run.training} images for training, {run.validation} for validation")
+        parts.append(
+            f"{counted(run.training, 'image')} for training, {run.validation} for validation"
+        )
     return " · ".join(parts)
 
 
