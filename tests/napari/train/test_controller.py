@@ -623,3 +623,16 @@ def test_names_are_no_longer_asked_for_once_nobody_wants_to_know(
     with pytest.raises(Stopped):
         jobs.list_names(lambda: time.monotonic() - since > 0.3)
     assert time.monotonic() - since < 30, "the process is not waited for"
+
+
+def test_advice_on_groups_of_open_layers_does_not_name_a_table(tmp_path: Path) -> None:
+    from napari_clickseg._napari.train.jobs import _said_of_layers
+    from napari_clickseg.data.inspection.findings import inspect_project
+    from napari_clickseg.data.project import read_project
+    from tests.training.test_finetune import write_project
+
+    project = write_project(tmp_path / "p")
+    (project / "index.csv").unlink()  # it alone has groups
+    findings = inspect_project(read_project(project))
+    (text,) = [_said_of_layers(one) for one in findings.warnings if one.kind == "ungrouped"]
+    assert "Double-click under Group" in text and "index.csv" not in text

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.crossfit.spec import CrossfitSpec
-    from napari_clickseg.data.inspection.facts import Findings
+    from napari_clickseg.data.inspection.facts import Findings, Problem
     from napari_clickseg.runs.log import EventLog
     from napari_clickseg.training.spec import TrainingSpec
 
@@ -141,7 +141,7 @@ def _inspected(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Path, Fo
     spec = order.spec(source)
     project = read_project(source) if order.crossfit else project_for(spec)
     findings = inspect_project(project, step)
-    found = _found(findings, spec, planned=not order.crossfit)
+    found = _found(findings, spec, planned=not order.crossfit, layers=order.gather is not None)
     if order.crossfit and not found.errors:
         found = crossfit_jobs.planned(found, order.crossfit_spec(source), project, findings)
     return source, replace(found, warnings=(*order.said, *found.warnings)), findings
@@ -302,7 +302,9 @@ def _answer(asked: subprocess.Popen[str], stop: Stop) -> str:
                 raise Stopped from None
 
 
-def _found(findings: Findings, spec: TrainingSpec, *, planned: bool = True) -> Found:
+def _found(
+    findings: Findings, spec: TrainingSpec, *, planned: bool = True, layers: bool = False
+) -> Found:
     from napari_clickseg.data.inspection.summary import summarise
     from napari_clickseg.training.prepare import leak, one_class
 
@@ -310,10 +312,16 @@ def _found(findings: Findings, spec: TrainingSpec, *, planned: bool = True) -> F
     skipped = [p for p in findings.fatal if p.kind in _BROKEN and spec.corrupt == "skip"]
     errors = tuple(p.text for p in findings.stopping(spec.task, spec.classes) if p not in skipped)
     warnings = [f"{problem.text} It is left out." for problem in skipped]
-    warnings += [problem.text for problem in findings.warnings]
+    warnings += [_said_of_layers(one) if layers else one.text for one in findings.warnings]
     warnings += (*leak(findings, spec), *one_class(findings, spec)) if planned else ()
     plan = _plan(spec, findings) if planned and not errors else ""
     return Found(tuple(lines), tuple(warnings), errors, plan, _classes(findings, spec))
+
+
+def _said_of_layers(problem: Problem) -> str:
+    """Return what to do about a problem where layers are open, and no table to write into."""
+    there = "Double-click under Group to give those the same name."
+    return problem.text.replace("Give groups in index.csv.", there)
 
 
 def _classes(findings: Findings, spec: TrainingSpec) -> tuple[tuple[int, str], ...]:
