@@ -171,7 +171,9 @@ class PredictForm(QWidget):
             )
         if not now.alive and state.project:
             chosen = next((each for each in state.models if each.path == state.model), None)
-            text = " ".join(filter(None, (text, model_text(chosen, state.project))))
+            short = not text or (now.status == "finished" and now.total > 0)
+            if short:  # else both together would take more lines than are kept
+                text = " ".join(filter(None, (text, model_text(chosen, state.project))))
         self.status.value = breakable(text)
         self.bar.setRange(0, max(1, now.total))
         self.bar.setValue(now.done)
