@@ -59,7 +59,7 @@ class ImageSource:
         Whether the last axis holds red, green, blue (and alpha, which is left out). By default
         8-bit images with three or four channels count as colour.
 
-    Of a numpy masked array what is masked counts as missing (NaN).
+    Of a masked array, or a dask array of such, what is masked counts as missing (NaN).
 
     Raises
     ------
@@ -222,13 +222,26 @@ def _as_array(level: Any) -> Any:
 
 def _unmasked(level: Any) -> Any:
     """Return a masked array as one with NaN where it is masked; any other as it is."""
+    if isinstance(getattr(level, "_meta", None), np.ma.MaskedArray):  # of a dask array's chunks
+        kind = _with_nan(np.dtype(level.dtype))
+        meta = np.empty((0,) * len(level.shape), kind)
+        return level.map_blocks(lambda part: _filled(part, kind), dtype=kind, meta=meta)
     if not isinstance(level, np.ma.MaskedArray):
         return level
     if level.dtype.kind not in "buif" or not np.ma.is_masked(level):
         return np.ma.getdata(level)
-    small = level.dtype.kind != "f" and level.dtype.itemsize <= 2
-    kind = level.dtype if level.dtype.kind == "f" else np.float32 if small else np.float64
-    return np.asarray(np.ma.filled(level.astype(kind), np.nan))
+    return _filled(level, _with_nan(level.dtype))
+
+
+def _with_nan(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a dtype that holds all values of another, and NaN."""
+    if dtype.kind not in "bui":
+        return dtype
+    return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
+
+
+def _filled(part: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    return np.asarray(np.ma.filled(part.astype(dtype), np.nan if dtype.kind == "f" else None))
 
 
 def _check(level: Any) -> None:
