@@ -639,3 +639,30 @@ def test_a_region_is_taken_up_after_what_waits_before_it(
     fake_model.gate.set()
     bench.settle()
     assert bench.labels[B] == 2 and bench.state.editing and bench.state.object_id == 1
+
+
+@pytest.mark.parametrize("large", [2**31 + 5, 2**40, 2**62])
+def test_objects_among_huge_and_negative_ids_are_made_corrected_and_deleted(
+    bench: Any, grey: Any, large: int
+) -> None:
+    image = bench.viewer.add_image(grey)
+    labels = np.full(grey.shape, -1, np.int64)
+    labels[100:110, 100:110] = large
+    labels[0:5, 0:5] = -7
+    bench.controller.adopt(image, annotation=bench.viewer.add_labels(labels))
+    bench.settle()
+    bench.take_up(2, 2)
+    assert "no region" in bench.state.message
+    bench.take_up(105, 105)
+    assert bench.state.editing and bench.state.object_id == large
+    bench.do("accept")
+    assert (bench.labels == large).sum() == 100
+    make(bench, A)
+    assert bench.labels[A] == large + 1
+    bench.take_up(105, 105)
+    bench.controller.objects.delete()
+    bench.settle()
+    assert not (bench.labels == large).any() and bench.labels[A] == large + 1
+    bench.do("undo")
+    assert (bench.labels == large).sum() == 100
+    assert (bench.labels[0:5, 0:5] == -7).all()
