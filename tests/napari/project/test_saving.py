@@ -9,6 +9,7 @@ import pytest
 
 from napari_clickseg._napari.project.pairs import pairs_of
 from napari_clickseg._napari.project.reader import open_project
+from napari_clickseg._napari.project.saver import Saver
 from napari_clickseg._napari.project.saving import (
     homeless,
     note_saved,
@@ -107,3 +108,155 @@ def test_what_cannot_be_saved_is_said(bench: Any, tmp_path: Path) -> None:
     saving = prepare_saving(bench.viewer, pairs_of(bench.viewer))
     with pytest.raises(ValueError, match="Nothing is annotated"):
         write_saving(saving)
+
+
+# ---- what is unsaved
+
+
+def paint(bench: Any, row: int, column: int, value: int = 7) -> None:
+    """Paint as napari's brush does, with notes for its undo and its event."""
+    layer = bench.pairing.annotation
+    layer.brush_size, layer.selected_label = 5, value
+    with layer.block_history():
+        layer.paint((row, column), value)
+
+
+def test_strokes_and_deleted_objects_are_unsaved_until_they_are_undone(
+    bench: Any, tmp_path: Path
+) -> None:
+    opened(bench, tmp_path / "p")
+    bench.click(30, 40)
+    bench.do("accept")
+    saved(bench)
+    paint(bench, 80, 100)
+    assert unsaved(bench.viewer) == 1
+    bench.do("undo")
+    assert unsaved(bench.viewer) == 0, "It is as it was saved."
+    bench.do("undo")
+    assert unsaved(bench.viewer) == 1, "The object is in the project, and not here any more."
+    bench.do("redo")
+    assert unsaved(bench.viewer) == 0
+
+
+def test_what_is_unsaved_stays_so_when_the_widget_is_closed(bench: Any, tmp_path: Path) -> None:
+    image = opened(bench, tmp_path / "p")
+    bench.click(30, 40)
+    bench.do("accept")
+    bench.controller.close()
+    assert unsaved(bench.viewer) == 1
+    saved(bench)
+    assert unsaved(bench.viewer) == 0
+    bench.viewer.layers.remove(image)
+    assert unsaved(bench.viewer) == 0
+
+
+def test_erasing_every_object_of_an_image_clears_its_mask_in_the_project(
+    bench: Any, tmp_path: Path
+) -> None:
+    rng, mask = np.random.default_rng(0), np.zeros((120, 160), np.uint16)
+    mask[20:40, 30:50] = 3
+    for name in ("one", "two"):
+        ProjectWriter(tmp_path / "p").add(name, rng.integers(0, 255, (120, 160), np.uint8), mask)
+    for data, meta, kind in open_project(read_project(tmp_path / "p")):
+        getattr(bench.viewer, f"add_{kind}")(data, **meta)
+    layers = {type(layer).__name__: layer for layer in bench.viewer.layers}
+    bench.controller.adopt(layers["Image"], annotation=layers["Labels"])
+    bench.settle()
+    bench.viewer.dims.set_point(0, 1)
+    layers["Labels"].fill((1, 30, 40), 0)
+    assert unsaved(bench.viewer) == 1
+    said = " ".join(saved(bench))
+    assert "1 mask is saved" in said and "1 image is not annotated any more" in said
+    project = read_project(tmp_path / "p")
+    assert [record.name for record in project.records] == ["images/one.png"]
+    assert [entry.name for entry in project.unannotated] == ["images/two.png"]
+    assert unsaved(bench.viewer) == 0
+
+
+def test_masks_that_nobody_erased_stay_however_empty_the_layer_is(
+    bench: Any, tmp_path: Path
+) -> None:
+    """A mask may have come into the project after the layers were opened, as by a review."""
+    opened(bench, tmp_path / "p")
+    bench.click(30, 40)
+    bench.do("accept")
+    bench.do("undo")
+    mask = np.ones((120, 160), np.uint16)
+    ProjectWriter(tmp_path / "p").annotate("images/cells.png", mask)
+    with pytest.raises(ValueError, match="Nothing is annotated"):
+        saved(bench)
+    (record,) = read_project(tmp_path / "p").records
+    np.testing.assert_array_equal(read_labels(record.mask), mask)
+
+
+# ---- one key
+
+
+class Asked:
+    """A user who is asked for a folder, and one who waits for what is said."""
+
+    def __init__(self, bench: Any, *answers: str) -> None:
+        self.bench, self.answers, self.said = bench, list(answers), [""]
+        self.saver = Saver(bench.viewer, lambda: self.answers.pop(0))
+        self.saver.say = self.said.append
+
+    def save(self) -> str:
+        done: list[bool] = []
+        self.saver.save(lambda: done.append(True))
+        while self.saver.busy:
+            self.saver.deliver()
+        self.went_on = bool(done)
+        return self.said[-1]
+
+
+def test_where_a_new_project_is_made_is_asked_once(bench: Any, tmp_path: Path) -> None:
+    user = Asked(bench, str(tmp_path / "new"))
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        bench.open(rng.integers(0, 255, (120, 160), np.uint8), name=name)
+        bench.click(30, 40)
+        bench.do("accept")
+        assert str(tmp_path / "new") in user.save()
+        assert user.went_on
+    names = [record.name for record in read_project(tmp_path / "new").records]
+    assert sorted(names) == ["images/one.png", "images/two.png"]
+
+
+def test_giving_up_the_folder_saves_nothing_and_goes_on_with_nothing(
+    bench: Any, tmp_path: Path
+) -> None:
+    user = Asked(bench, "", str(tmp_path / "new"))
+    bench.open(np.zeros((120, 160), np.uint8), name="one")
+    assert "nothing to save" in user.save()
+    bench.click(30, 40)
+    bench.do("accept")
+    assert "Nothing is saved" in user.save()
+    assert not user.went_on
+    assert unsaved(bench.viewer) == 1
+    user.save()
+    assert user.went_on
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_and_another_one_asked_for(
+    bench: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    user = Asked(bench, str(tmp_path / "file" / "in it"), str(tmp_path / "new"))
+    bench.open(np.random.default_rng(0).integers(0, 255, (120, 160), np.uint8), name="one")
+    bench.click(30, 40)
+    bench.do("accept")
+    assert user.save()
+    assert not user.went_on
+    assert unsaved(bench.viewer) == 1
+    assert "1 mask is saved" in user.save()
+
+
+def test_labels_whose_image_is_gone_are_named_and_stay_unsaved(bench: Any, tmp_path: Path) -> None:
+    user = Asked(bench, str(tmp_path / "new"))
+    image = bench.open(np.zeros((120, 160), np.uint8), name="one")
+    bench.click(30, 40)
+    bench.do("accept")
+    bench.viewer.layers.remove(image)
+    assert "'one annotation' goes with" in user.save()
+    assert not user.went_on
+    assert unsaved(bench.viewer) == 1

@@ -55,6 +55,8 @@ class AnnotateController:
         The state to begin with.
     load : callable, optional
         ``load(model, device, half)`` returns a Segmenter; by default `load_segmenter`.
+    save : callable, optional
+        Has what was annotated saved in projects, in the background.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class AnnotateController:
         notify: Callable[[], None] | None = None,
         state: AnnotateState | None = None,
         load: Callable[[str, str, bool], Segmenter] | None = None,
+        save: Callable[[], object] | None = None,
     ) -> None:
         self.viewer = viewer
         self.state = state or AnnotateState()
@@ -72,6 +75,7 @@ class AnnotateController:
         self.pairings: dict[Image, Pairing] = {}
         self.pairing: Pairing | None = None
         self.segmenter: Segmenter | None = None
+        self._save = save or (lambda: None)
         self._closed = False
         self._last_error = ""
         self.answers = Answers(self)
@@ -142,6 +146,8 @@ class AnnotateController:
             state.probability = not state.probability
         elif action is Action.NEXT_CLASS:
             state.class_index = (state.class_index + 1) % len(state.classes)
+        elif action is Action.SAVE:
+            self._save()
         elif self.pairing is None:
             state.message = "Choose an image and press 'Annotate this image' first."
         else:

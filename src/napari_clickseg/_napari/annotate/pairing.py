@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari.utils.colormaps import CyclicLabelColormap, label_colormap
 
+from napari_clickseg._napari.annotate.changes import leave
 from napari_clickseg._napari.annotate.click_layers import ClickLayers
 from napari_clickseg._napari.annotate.display import Display
 from napari_clickseg._napari.annotate.one_history import OneHistory
@@ -321,6 +322,8 @@ class Pairing:
 
     def _disconnect_annotation(self) -> None:
         if self.annotation is not None:
+            if not self.under_review:
+                leave(self.annotation, self.timeline.writes)
             self.annotation.events.paint.disconnect(self._painted)
             self.annotation.events.data.disconnect(self._relabelled)
         if self._history is not None:

@@ -210,6 +210,12 @@ class Timeline:
         """Whether a step was taken back."""
         return self._history.can_redo
 
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """All that was written into the annotation layer and is not taken back."""
+        entries = (*self._history.past, self._history.present)
+        return tuple(one for entry in entries if entry is not None for one in entry.writes)
+
     def add(self, entry: Entry) -> None:
         """Add a step; what was undone is forgotten."""
         self._history = self._history.step(entry)

@@ -54,11 +54,14 @@ class Gathered:
         Names of the records that were written.
     left_out : int
         Planes that are not annotated.
+    cleared : tuple of str
+        Names of the records that lost their masks, as all objects were erased.
     """
 
     folder: Path
     annotated: tuple[str, ...]
     left_out: int
+    cleared: tuple[str, ...] = ()
 
 
 def gather(
@@ -75,7 +78,8 @@ def gather(
 
     Runs on a worker thread. A plane whose image is in the project already, under its name, gets
     its new mask there; nothing else in the project is changed. Planes without a labelled pixel
-    are left out, unless they are marked as really empty.
+    are left out, unless they are marked as really empty; where all objects of a plane were erased
+    (`PairData.erased`), its mask in the project goes.
 
     Parameters
     ----------
@@ -114,14 +118,14 @@ def gather(
                 done += 1
                 if progress is not None:
                     progress(done, total)
-        if not work.annotated:
+        if not work.annotated and not work.cleared:
             raise ProjectError(
                 "Nothing is annotated on the chosen images; outline some objects and accept them "
                 "first."
             )
         if only:
             writer.keep_only({*work.annotated, *work.others, *accepted})
-    return Gathered(Path(folder), tuple(work.annotated), work.left_out)
+    return Gathered(Path(folder), tuple(work.annotated), work.left_out, tuple(work.cleared))
 
 
 class _Work:
@@ -142,6 +146,7 @@ class _Work:
         self._used: set[str] = set()
         self.annotated: list[str] = []
         self.others: list[str] = []
+        self.cleared: list[str] = []
         self.left_out = 0
 
     def add(self, pair: PairData, plane: Plane) -> None:
@@ -151,14 +156,18 @@ class _Work:
         annotated = empty or bool(labels.any())
         if not annotated:
             self.left_out += 1
-            if not self._rest:
+            if not self._rest and not pair.erased(plane):
                 return
         image = _read_image(pair, plane)
         name, group, split = self._place(pair, plane, image)
         there = self._writer.find(name)
-        if not annotated and there is not None and self._stays(there):
-            self.others.append(there.name)
-            return
+        erased = not annotated and isinstance(there, Record) and pair.erased(plane)
+        if not annotated and not erased:
+            if there is not None and self._stays(there):
+                self.others.append(there.name)
+                return
+            if there is None and not self._rest:
+                return
         noted = there.clicks if isinstance(there, Record) else None
         earlier = read_clicks(noted) if noted is not None else Annotations()
         known = annotations_of(pair, plane, labels, earlier)
@@ -174,7 +183,8 @@ class _Work:
             rgb=pair.rgb,
             classes=self._classes,
         )
-        (self.annotated if annotated else self.others).append(entry.name)
+        into = self.annotated if annotated else self.cleared if erased else self.others
+        into.append(entry.name)
 
     def _stays(self, there: Record | Unannotated) -> bool:
         """Whether a record of a plane without labels stays as it is, with its mask if it has one.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari.layers.base import Layer
 
     from napari_clickseg._napari.annotate.scene import Accepted
+    from napari_clickseg._napari.viewer.writes import Write
     from napari_clickseg.data.classes import ProjectClasses
 
 __all__ = ["LayerPair", "PairData", "pairs_of", "possible_pairs", "snapshot"]
@@ -86,6 +87,8 @@ class PairData:
         Positions of planes in which there is really nothing.
     origin : Origin, optional
         The records that the image was opened from.
+    erasable : tuple of Write
+        What changed in labels that a project holds: planes that became empty by it were erased.
     """
 
     name: str
@@ -100,6 +103,11 @@ class PairData:
     objects: tuple[Accepted, ...] = ()
     empty: frozenset[tuple[int, ...]] = frozenset()
     origin: Origin | None = None
+    erasable: tuple[Write, ...] = ()
+
+    def erased(self, plane: Plane) -> bool:
+        """Whether a plane that has no labels had some in the project."""
+        return any(write.touches(plane) for write in self.erasable)
 
     @property
     def count(self) -> int:

@@ -1,36 +1,46 @@
 """Saving what was annotated into a project: the one its images came from, or one the user names.
 
-`homeless`, `prepare_saving`, `note_saved` and `unsaved` look at layers, so they belong on the main
-thread; `write_saving` may run on any.
+`write_saving` may run on any thread; all else looks at layers, so it belongs on the main thread.
 """
 
 from __future__ import annotations
 
-import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.layers import Labels
+
+from napari_clickseg._napari.annotate import changes
 from napari_clickseg._napari.annotate.pairing import Pairing
 from napari_clickseg._napari.project.gather import gather
-from napari_clickseg._napari.project.pairs import snapshot
+from napari_clickseg._napari.project.pairs import pairs_of, snapshot
 from napari_clickseg._napari.viewer.layers import unwrapped
-from napari_clickseg._napari.viewer.metadata import origin_of
+from napari_clickseg._napari.viewer.metadata import is_under_review, origin_of
 from napari_clickseg.data.inspection.summary import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Image
 
     from napari_clickseg._napari.project.pairs import LayerPair, PairData
+    from napari_clickseg._napari.viewer.writes import Write
 
-__all__ = ["Saving", "homeless", "note_saved", "prepare_saving", "unsaved", "write_saving"]
+__all__ = [
+    "Saving",
+    "changes_of",
+    "homeless",
+    "note_saved",
+    "prepare_saving",
+    "to_save",
+    "unsaved",
+    "unsaved_by_layer",
+    "write_saving",
+]
 
 _FOLDER_KEY = "napari-clickseg saved in"  # in an image's metadata: the project the user named
-_saved: weakref.WeakKeyDictionary[Any, tuple[Any, ...]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -43,13 +53,13 @@ class Saving:
         For each project what goes into it.
     images : tuple of (Image, Path)
         Where each image is saved.
-    objects : tuple of (Labels, tuple of Accepted)
-        The accepted objects that are saved, by the layer they are in.
+    changes : tuple of (Labels, tuple of Write, tuple of Write)
+        Of each labels layer what was not saved yet, and all that its timeline holds.
     """
 
     parts: tuple[tuple[Path, tuple[PairData, ...]], ...]
     images: tuple[tuple[Image, Path], ...]
-    objects: tuple[tuple[Labels, tuple[Any, ...]], ...]
+    changes: tuple[tuple[Labels, tuple[Write, ...], tuple[Write, ...]], ...]
 
 
 def homeless(pairs: Sequence[LayerPair]) -> tuple[LayerPair, ...]:
@@ -82,10 +92,26 @@ def prepare_saving(
         if where is not None:
             into.setdefault(where, []).append(pair)
     return Saving(
-        tuple((where, snapshot(some, viewer.dims)) for where, some in into.items()),
+        tuple((where, _noted(viewer, some)) for where, some in into.items()),
         tuple((unwrapped(pair.image), where) for where, some in into.items() for pair in some),
-        tuple((unwrapped(pair.labels), pair.objects) for some in into.values() for pair in some),
+        tuple(
+            (unwrapped(pair.labels), changes_of(pair.labels), _written(pair.labels))
+            for some in into.values()
+            for pair in some
+        ),
     )
+
+
+def _noted(viewer: ViewerModel, pairs: Sequence[LayerPair]) -> tuple[PairData, ...]:
+    """Note what is in layers, and what changed in those that show what a project holds."""
+    return tuple(
+        replace(data, erasable=changes_of(pair.labels)) if _shows_project(pair.labels) else data
+        for pair, data in zip(pairs, snapshot(pairs, viewer.dims), strict=True)
+    )
+
+
+def _shows_project(labels: Labels) -> bool:
+    return origin_of(labels) is not None or changes.was_saved(labels)
 
 
 def write_saving(
@@ -93,7 +119,8 @@ def write_saving(
 ) -> tuple[str, ...]:
     """Write masks, classes and clicks into the projects, and say what was saved.
 
-    Records that are there keep all else, and so do images without any label; nothing is removed.
+    Records that are there keep all else, and so do images without any label; but where all objects
+    of an image were erased, its mask goes.
 
     Raises
     ------
@@ -103,7 +130,12 @@ def write_saving(
     said = []
     for folder, pairs in saving.parts:
         done = gather(pairs, folder, progress=progress)
-        said.append(f"{number(len(done.annotated), 'mask is', 'masks are')} saved in {folder}.")
+        if done.annotated:
+            masks = number(len(done.annotated), "mask is", "masks are")
+            said.append(f"{masks} saved in {folder}.")
+        if done.cleared:
+            images = number(len(done.cleared), "image is", "images are")
+            said.append(f"{images} not annotated any more in {folder}, as all objects were erased.")
     return tuple(said)
 
 
@@ -112,21 +144,51 @@ def note_saved(saving: Saving) -> None:
     for image, folder in saving.images:
         if origin_of(image) is None:
             image.metadata[_FOLDER_KEY] = str(folder)
-    for labels, objects in saving.objects:
-        _saved[labels] = objects
+    for labels, changed, written in saving.changes:
+        changes.note_saved(labels, changed, written if _pairing(labels) is not None else ())
+
+
+def to_save(viewer: ViewerModel) -> tuple[LayerPair, ...]:
+    """Return what was annotated in a viewer: labels that changed, or are being annotated."""
+    return tuple(
+        pair
+        for pair in pairs_of(viewer)
+        if changes_of(pair.labels)
+        or ((pairing := _pairing(pair.labels)) is not None and pairing.scene.next_id > 1)
+    )
+
+
+def changes_of(labels: Labels) -> tuple[Write, ...]:
+    """Return what was done to a labels layer since it was opened or saved in a project."""
+    return changes.since_saved(labels, _written(labels))
 
 
 def unsaved(viewer: ViewerModel) -> int:
-    """Count the accepted objects of a viewer that were not saved since they were accepted."""
-    there = {unwrapped(layer) for layer in viewer.layers}
-    count = 0
-    for pairing in list(Pairing.alive):
-        labels = unwrapped(pairing.annotation)
-        if labels not in there or pairing.under_review:
-            continue
-        known = set(map(id, _saved.get(labels, ())))
-        count += sum(id(one) not in known for one in pairing.scene.objects)
-    return count
+    """Count what was done in a viewer and is not saved: objects accepted or deleted, strokes."""
+    return sum(unsaved_by_layer(viewer).values())
+
+
+def unsaved_by_layer(viewer: ViewerModel) -> dict[str, int]:
+    """Count the same for each labels layer, by its name; those that are saved are left out."""
+    every = [unwrapped(layer) for layer in viewer.layers]
+    found = {
+        layer.name: len(changes_of(layer))
+        for layer in every
+        if isinstance(layer, Labels) and not is_under_review(layer)
+    }
+    return {name: n for name, n in found.items() if n}
+
+
+def _pairing(labels: Labels) -> Pairing | None:
+    labels = unwrapped(labels)
+    every = (one for one in list(Pairing.alive) if one.annotation is not None)
+    return next((one for one in every if unwrapped(one.annotation) is labels), None)
+
+
+def _written(labels: Labels) -> tuple[Write, ...]:
+    """Return all that the timeline of a layer holds; nothing where it has none."""
+    pairing = _pairing(labels)
+    return pairing.timeline.writes if pairing is not None else ()
 
 
 def _home(image: Image) -> Path | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari_clickseg._napari.train import jobs
 from napari_clickseg._napari.train.fields import checked, value_of
 from napari_clickseg._napari.train.source import (
+    ahead_warning,
     gatherer,
     offers_of,
     split_warning,
@@ -184,7 +185,11 @@ class TrainChoices:
             except CompanionError as error:
                 state.message = one_line(error)
                 return None
-            said = split_warning(chosen, state.together) + unclear_warning(state.offers)
+            said = (
+                *split_warning(chosen, state.together),
+                *unclear_warning(state.offers),
+                *ahead_warning(chosen),
+            )
             if not name:
                 name = plain_name(chosen[0].pair.image.name)
                 # What a cross-fitting looks at again, perhaps days later, nothing else replaces.

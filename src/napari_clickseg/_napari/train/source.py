@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.project.gather import gather, pairs_of, snapshot
 from napari_clickseg._napari.project.pairs import possible_pairs
+from napari_clickseg._napari.project.saving import changes_of
 from napari_clickseg._napari.train.state import Offer
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.metadata import empty_planes, mark_empty
 from napari_clickseg._napari.viewer.planes import displayed_plane
+from napari_clickseg.data.inspection.summary import number
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -27,7 +29,14 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.state import Together
     from napari_clickseg._napari.viewer.planes import Plane
 
-__all__ = ["gatherer", "offers_of", "split_warning", "toggle_empty", "unclear_warning"]
+__all__ = [
+    "ahead_warning",
+    "gatherer",
+    "offers_of",
+    "split_warning",
+    "toggle_empty",
+    "unclear_warning",
+]
 
 
 def offers_of(
@@ -114,6 +123,18 @@ def unclear_warning(offers: Sequence[Offer]) -> tuple[str, ...]:
     return (
         f"It is not clear which image {names} {'belongs' if len(left) == 1 else 'belong'} to: tick "
         "the right pair to learn from it.",
+    )
+
+
+def ahead_warning(offers: Sequence[Offer]) -> tuple[str, ...]:
+    """Return what to warn of where layers that are learned from are ahead of their projects."""
+    count = sum(len(changes_of(offer.pair.labels)) for offer in offers)
+    if not count:
+        return ()
+    changes = number(count, "change is", "changes are")
+    return (
+        f"{changes} learned from, but not saved in a project yet; “Save to project…” saves "
+        f"{'it' if count == 1 else 'them'}.",
     )
 
 

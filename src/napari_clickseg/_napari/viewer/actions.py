@@ -25,6 +25,7 @@ class Action(StrEnum):
     PROBABILITY = "probability"
     PROPAGATE = "propagate"
     DELETE = "delete"
+    SAVE = "save"
     NEXT_IMAGE = "next_image"
     PREVIOUS_IMAGE = "previous_image"
     ACCEPT_IMAGE = "accept_image"
@@ -114,6 +115,13 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "Delete object",
             "Take the object that is being corrected, or else the one under the pointer, out of "
             "the annotation layer.",
+        ),
+        Shortcut(
+            Action.SAVE,
+            "Shift-S",
+            "Save to project",
+            "Write masks, classes and clicks into the projects that the images came from; of other "
+            "images a project is made in a folder that you name once.",
         ),
         Shortcut(
             Action.NEXT_IMAGE,

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from napari.layers import Labels
     from napari.layers.base import Layer
 
 __all__ = [
+    "ask_before_closing",
     "canvas_of",
     "drawn_once",
     "forget_strokes",
     "replay_stroke",
+    "stroke_touches",
     "strokes_of",
     "window_of",
 ]
@@ -42,6 +48,51 @@ def replay_stroke(layer: Labels, item: list[Any], *, undoing: bool) -> None:
 def forget_strokes(layer: Labels) -> None:
     """Have napari forget what could be undone."""
     layer._reset_history()
+
+
+def stroke_touches(item: list[Any], at: Sequence[tuple[int, int]]) -> bool:
+    """Whether such a note has to do with pixels that have these positions along some axes.
+
+    Parameters
+    ----------
+    item : list
+        Of boxes, with a slice for each axis, or of pixels, with an array of positions for each.
+    at : sequence of (int, int)
+        Axes, each with a position along it.
+    """
+    for where, *_ in item:
+        found: Any = True
+        for axis, n in at:
+            part = where[axis]
+            found &= part.start <= n < part.stop if isinstance(part, slice) else np.equal(part, n)
+        if np.any(found):
+            return True
+    return False
+
+
+def ask_before_closing(window: Any, puts_off: Callable[[Callable[[], object], bool], bool]) -> None:
+    """Have the user's keys and menus ask before they close a window; code closes it as ever.
+
+    Parameters
+    ----------
+    window : Qt window of a viewer
+        Which then neither closes nor restarts napari unasked.
+    puts_off : callable
+        ``puts_off(go_on, everything)`` returns whether it has to wait, and calls `go_on` when it
+        need not wait any longer; `everything` says that all of napari is to be closed.
+    """
+    kind, there = type(window), weakref.ref(window)  # it must not hold itself
+
+    def close(quit_app: bool = False, confirm_need: bool = False) -> Any:
+        if confirm_need and puts_off(lambda: kind.close(there(), quit_app=quit_app), quit_app):
+            return None
+        return kind.close(there(), quit_app=quit_app, confirm_need=confirm_need)
+
+    def restart() -> None:
+        if not puts_off(lambda: kind.restart(there()), True):
+            kind.restart(there())
+
+    window.close, window.restart = close, restart
 
 
 def window_of(viewer: Any) -> Any:

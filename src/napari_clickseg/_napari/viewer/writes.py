@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg._napari.viewer.private import replay_stroke
+from napari_clickseg._napari.viewer.private import replay_stroke, stroke_touches
 from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ class LabelWrite:
         """The largest new id."""
         return int(self.new.max(initial=0))
 
+    def touches(self, plane: Plane) -> bool:
+        """Whether pixels of a plane are among those that changed."""
+        return self.plane == plane
+
     def apply(self, layer: Labels) -> None:
         """Write the new ids, as one step that napari's own undo knows too.
 
@@ -97,6 +101,11 @@ class PaintStroke:
     def of(cls, layer: Labels, item: list[Any]) -> PaintStroke:
         """Make a stroke of what napari says in its event, or remembers."""
         return cls(list(item), weakref.ref(layer.data))
+
+    def touches(self, plane: Plane) -> bool:
+        """Whether pixels of a plane are among those that changed."""
+        at = [(axis, n) for axis, n in enumerate(plane.index) if axis not in plane.axes]
+        return stroke_touches(self.item, at)
 
     def apply(self, layer: Labels) -> None:
         """Paint it again."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from threading import Event
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog
 
 from napari_clickseg._napari.annotate.controller import AnnotateController
 from napari_clickseg._napari.annotate.loading import load
 from napari_clickseg._napari.annotate.settings import new_state, remember
+from napari_clickseg._napari.project.saver import Saver
 from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.private import window_of
+from napari_clickseg._qt.parts.closing import ClosingGuard
 from napari_clickseg._qt.parts.wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -52,9 +57,16 @@ class _Shared:
         self.wakeup = Wakeup(self._deliver)
         self._seen = Event()
         QTimer.singleShot(_MOMENT, self._seen.set)
+        self.saver = _saver_of(viewer)
         self.controller = AnnotateController(
-            viewer, notify=self.wakeup.ring, state=new_state(), load=self._load
+            viewer,
+            notify=self.wakeup.ring,
+            state=new_state(),
+            load=self._load,
+            # Not within the key's own event: a folder may be asked for.
+            save=lambda: QTimer.singleShot(0, self.saver.save),
         )
+        self.saver.say = self._say
         self.closed = False
 
     def close(self) -> None:
@@ -63,6 +75,7 @@ class _Shared:
         self.wakeup.silence()
         self._seen.set()
         remember(self.controller.state)
+        self.saver.say = show_info  # what is being saved is saved all the same
         self.controller.close()
 
     def _load(self, model: str, device: str, half: bool) -> Segmenter:
@@ -76,6 +89,30 @@ class _Shared:
 
     def _deliver(self) -> None:
         self.controller.deliver()
+
+    def _say(self, text: str) -> None:
+        self.controller.state.message = text
+
+
+# What saves and what asks before closing stay when the widget is closed: what is not saved, too.
+_savers: WeakKeyDictionary[Any, Saver] = WeakKeyDictionary()
+
+
+def _saver_of(viewer: Any) -> Saver:
+    """Return what saves in a viewer; with the first one, its window begins to ask."""
+    key = unwrapped(viewer)
+    if key not in _savers:
+        window = window_of(key)
+        there = ref(window)  # which holds the viewer, and that this entry
+        wakeup = Wakeup(lambda: saver.deliver())
+
+        def ask() -> str:
+            title = "In which folder shall the project be made?"
+            return QFileDialog.getExistingDirectory(there(), title)
+
+        _savers[key] = saver = Saver(viewer, ask, wakeup.ring)
+        ClosingGuard(window, saver)
+    return _savers[key]
 
 
 _open: WeakKeyDictionary[Any, _Shared] = WeakKeyDictionary()

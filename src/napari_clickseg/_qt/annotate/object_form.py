@@ -55,6 +55,7 @@ class ObjectForm:
         self.undo = action_button(Action.UNDO, do)
         self.redo = action_button(Action.REDO, do)
         self.delete = action_button(Action.DELETE, do)
+        self.save = action_button(Action.SAVE, do)
         self.counts = note("Clicks on this object, and objects accepted on this image.", lines=2)
         self.widget = form(
             row(self.tool, self.swap),
@@ -63,6 +64,7 @@ class ObjectForm:
             row(self.accept, self.skip, self.clear),
             row(self.undo, self.redo),
             self.delete,
+            self.save,
             self.counts,
             labels=False,
         )

@@ -100,7 +100,8 @@ class SourceForm(QWidget):
             "Save to project…",
             "Saves masks, classes and clicks of the ticked images into the project that they were "
             "opened from. Of other images a project is made, or added to, in a folder that you "
-            "name. Masks of images without labels stay as they are.",
+            "name. Masks of images without labels stay as they are, but where you erased all "
+            "objects of an image, its mask goes.",
             self._save,
         )
         self.found = note("What was found.")
