@@ -42,9 +42,16 @@ class User:
     def __init__(self, viewer: Any, widget: Any, qtbot: Any) -> None:
         self.viewer, self.widget, self.qtbot = viewer, widget, qtbot
         self.window = viewer.window._qt_window
+        # It is hidden, and not deleted: napari's fixture closes it once more.
+        self.window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)
         self.keys = Keyboard(viewer, widget, qtbot)
+        self.activate()
+
+    def activate(self) -> None:
+        """Give the window the keyboard, which a window manager does when a dialog closes."""
         self.window.activateWindow()
-        qtbot.waitUntil(lambda: QApplication.activeWindow() is self.window, timeout=5000)
+        active = lambda: QApplication.activeWindow() is self.window  # noqa: E731
+        self.qtbot.waitUntil(active, timeout=5000)
 
     def accept(self, at: tuple[int, int] = ON) -> None:
         self.keys.click(at)
@@ -56,6 +63,7 @@ class User:
         if way == "cross":
             send_spontaneous(self.window)
         else:
+            self.activate()
             key = Qt.Key.Key_W if way == "Ctrl+W" else Qt.Key.Key_Q
             QTest.keyClick(self.window, key, Qt.KeyboardModifier.ControlModifier)
         self.qtbot.wait(50)
