@@ -214,6 +214,7 @@ def test_one_key_saves_and_says_so_while_nothing_moves(
     qtbot.waitUntil(lambda: "1 mask is saved" in widget.message.value, timeout=30_000)
     assert user.keys.is_with_the_image()
     widget.desk.state.annotation.paint((4, 4), 9)
+    widget.desk.state.message = ""
     QTest.mouseClick(widget.objects.save.native, LEFT)
     qtbot.waitUntil(lambda: "1 mask is saved" in widget.message.value, timeout=30_000)
     assert user.keys.is_with_the_image()

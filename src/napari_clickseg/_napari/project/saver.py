@@ -70,9 +70,11 @@ class Saver:
 
     def save(self, then: Callable[[], object] | None = None) -> None:
         """Save; `then` is called once all is written, but not where that fails or is given up."""
-        self._then = then
         viewer = self._viewer()
-        if viewer is None or self.busy:
+        if viewer is None:
+            return
+        if self.busy:
+            self._then = then or self._then
             return
         pairs = to_save(viewer)
         if homeless(pairs) and not self._folder:
@@ -89,6 +91,7 @@ class Saver:
         if not saving.parts:
             self.say(_left_over(left) or "There is nothing to save yet; accept an object first.")
         else:
+            self._then = then  # not before: it holds the window
             self._write(saving, _left_over(left))
 
     def deliver(self) -> None:
