@@ -280,7 +280,7 @@ def test_a_full_disk_is_one_line_and_a_bug_keeps_its_traceback(coins, monkeypatc
         def write(*args, **kwargs):
             raise error
 
-        monkeypatch.setattr("napari_clickseg.data.masks.write_mask", write)
+        monkeypatch.setattr("napari_clickseg.data.encode.write_labels", write)
         return run(*"predict coins.png --positive 9,9 --out m.tif".split(), capsys=capsys)
 
     assert fail(OSError(28, "No space left"))[::2] == (2, "clickseg: [Errno 28] No space left\n")

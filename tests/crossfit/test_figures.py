@@ -86,13 +86,13 @@ def test_settings_are_told_apart(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"project": "p", "epoch": 3}, "epoch: "),
-        ({"project": "p", "folds": 1}, "folds: "),
-        ({}, "project: "),
+        ({"project": "p", "epoch": 3}, "epoch: .*did you mean epochs"),
+        ({"project": "p", "folds": 1}, "folds: .*--schema"),
+        ({}, "project: .*--schema"),
     ],
 )
 def test_wrong_settings_are_named(fields: dict[str, Any], reason: str) -> None:
-    with pytest.raises(SpecError, match=f"^{reason}.*--schema"):
+    with pytest.raises(SpecError, match=f"^{reason}"):
         read_crossfit_spec(None, **fields)
 
 

@@ -111,7 +111,10 @@ def _check_names(architecture: str, encoder: str, options: dict[str, Any]) -> No
             f"No network '{architecture[:60]}' with encoder '{encoder[:60]}' is known; choose "
             "others, or update segmentation-models-pytorch."
         )
-    strange = sorted(set(options) - (arguments(architecture) - _NOT_OPTIONS))
+    # Another architecture's options are left out by those that have no use for them, so that
+    # several can be compared with the same ones.
+    listed = frozenset[str]().union(*map(arguments, architectures()))
+    strange = sorted(set(options) - (listed - _NOT_OPTIONS))
     if strange:
         raise NetworkError(
             f"'{architecture}' takes no option {', '.join(strange)[:100]}; choose others."
