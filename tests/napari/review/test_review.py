@@ -540,7 +540,7 @@ def test_a_mask_that_can_not_be_written_keeps_the_corrections(
     (project / "masks").rename(project / "elsewhere")
     (project / "masks").write_bytes(b"in the way")
     reviewer.do("accept")
-    assert "cannot be written" in reviewer.state.message and len(told) == 1
+    assert "masks cannot be read: Not a directory" in reviewer.state.message and len(told) == 1
     assert reviewer.current == "c" and (reviewer.labels == made).all()
     assert (project / "index.csv").read_bytes() == index
     sheet = reviewer.controller.images.sheet
