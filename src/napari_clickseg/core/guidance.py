@@ -27,7 +27,6 @@ __all__ = [
     "LIKENESS",
     "LIKENESS_SCALES",
     "LIKENESS_TOLERANCE",
-    "STROKE",
     "Encoding",
     "GuidanceError",
     "Stroke",
@@ -44,7 +43,7 @@ _SQUARE = 1.5  # a disk of this radius is a square of 3 × 3 pixels
 LIKENESS_SCALES = (3, 9)  # network pixels: colours are averaged over squares of these sides
 LIKENESS_TOLERANCE = 0.15  # difference of colours, 0 … 1, at which the likeness is 1/e
 LIKENESS = 2 * len(LIKENESS_SCALES)  # channels: of positive clicks, then of negative ones
-STROKE = 0.5  # width of a scribble over that of a click's disk: what it follows may be thin
+_STROKE = 0.5  # width of a scribble over that of a click's disk: what it follows may be thin
 _ALONG = 24  # positions along a scribble whose colours count as clicked on, at the most
 
 
@@ -79,6 +78,15 @@ class Stroke:
         at = np.concatenate([[0.0], np.cumsum(lengths)])
         wanted = np.linspace(0, at[-1], max(2, math.ceil(at[-1] * 2) + 1))
         return np.stack([np.interp(wanted, at, axis) for axis in points.T], 1)
+
+    def places(self) -> list[Position]:
+        """Return positions along it, few enough that all pixels are compared with their colours."""
+        dense = self.dense()
+        return _positions(dense[:: max(1, -(-len(dense) // _ALONG))])
+
+    def draw(self, canvas: npt.NDArray[np.generic], radius: float) -> None:
+        """Draw it with value 1 on `canvas` (H, W) in place, beside clicks of this radius."""
+        stamp(canvas, _positions(self.dense()), _STROKE * radius)
 
 
 def input_channels(encoding: Encoding, image_channels: int) -> int:
@@ -210,22 +218,18 @@ def encode(
     stamp(out[n], positive, radius)
     stamp(out[n + 1], negative, radius)
     for stroke in strokes:
-        stamp(out[n + (not stroke.positive)], _positions(stroke.dense()), STROKE * radius)
+        stroke.draw(out[n + (not stroke.positive)], radius)
     if previous is not None:
         out[n + 2] = previous
     if encoding == "prompts" and region is not None:
         out[n + 3] = region
     if encoding in _FURTHER:
-        pairs = ((positive, True), (negative, False))
-        scales = [likeness(image, [*at, *_colours_of(strokes, kind)]) for at, kind in pairs]
+        at_object, off_object = list(positive), list(negative)
+        for stroke in strokes:
+            (at_object if stroke.positive else off_object).extend(stroke.places())
+        scales = [likeness(image, places) for places in (at_object, off_object)]
         out[-LIKENESS:] = np.concatenate(scales)
     return out
-
-
-def _colours_of(strokes: Sequence[Stroke], positive: bool) -> list[Position]:
-    """Return positions along the scribbles of one kind, few enough to be compared with all."""
-    dense = [stroke.dense() for stroke in strokes if stroke.positive == positive]
-    return [p for d in dense for p in _positions(d[:: max(1, -(-len(d) // _ALONG))])]
 
 
 def _positions(points: npt.NDArray[np.float64]) -> list[Position]:

@@ -32,11 +32,6 @@ def packaged_encoders() -> tuple[str, ...]:
     return tuple(name for name in _PACKAGES if _weights_file(name) is not None)
 
 
-def has_package(encoder: str) -> bool:
-    """Whether there is a package with this encoder's ImageNet weights, installed or not."""
-    return encoder in _PACKAGES
-
-
 def load_packaged(encoder: nn.Module, name: str) -> bool:
     """Give an encoder the ImageNet weights of an installed package.
 

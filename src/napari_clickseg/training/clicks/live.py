@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from napari_clickseg.core.guidance import STROKE, Stroke, stamp
+from napari_clickseg.core.guidance import Stroke
 from napari_clickseg.core.regions import place_clicks
 from napari_clickseg.core.voronoi import place_points
 from napari_clickseg.training.clicks.appearance import augment_intensity
@@ -413,8 +413,7 @@ class LiveAnnotations:
         for i, annotation in enumerate(some):
             for stroke in annotation.strokes:
                 canvas = np.zeros((self.size, self.size), np.float32)
-                points = [(float(y), float(x)) for y, x in stroke.dense()]
-                stamp(canvas, points, STROKE * self.radius)
+                stroke.draw(canvas, self.radius)
                 plane = maps.positive if stroke.positive else maps.negative
                 drawn = torch.from_numpy(canvas).to(self.device)
                 plane[i, 0] = torch.maximum(plane[i, 0], drawn)
@@ -460,12 +459,7 @@ class LiveAnnotations:
 
 def _along(strokes: list[Stroke]) -> list[tuple[float, float, bool]]:
     """Return places along scribbles, as clicks whose colours count."""
-    out: list[tuple[float, float, bool]] = []
-    for stroke in strokes:
-        dense = stroke.dense()
-        some = dense[:: max(1, -(-len(dense) // 24))]
-        out += [(float(y), float(x), stroke.positive) for y, x in some]
-    return out
+    return [(y, x, stroke.positive) for stroke in strokes for y, x in stroke.places()]
 
 
 def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
