@@ -230,7 +230,7 @@ def same_project(one: os.PathLike[str] | str, other: os.PathLike[str] | str) -> 
 
 def _folder(project: os.PathLike[str] | str) -> str:
     """Return a project's folder, written one way only."""
-    path = os.path.abspath(os.path.expanduser(os.fspath(project)))
+    path = os.path.realpath(os.path.expanduser(os.fspath(project)))
     return os.path.dirname(path) if path.endswith(".csv") else path
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from napari_clickseg._napari.review.offers import OffersReader, fitting
+from napari_clickseg._napari.review.offers import OffersReader
 from napari_clickseg._napari.review.text import model_text
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import save_model
+from napari_clickseg.models.fitting import fitting
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,13 +15,14 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton
 
 from napari_clickseg._napari.review.drafts import place_of
-from napari_clickseg._napari.review.state import ModelOffer, Predicting, QueueCounts, QueueRow
+from napari_clickseg._napari.review.state import Predicting, QueueCounts, QueueRow
 from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action
 from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import ACCEPTED, REJECTED
 from napari_clickseg.data.writer import ProjectWriter
+from napari_clickseg.models.fitting import ModelOffer
 from tests.qt.conftest import picture, prediction
 from tests.qt.fitting import assert_nothing_is_cut_off, tip
 

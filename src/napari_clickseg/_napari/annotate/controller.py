@@ -14,7 +14,7 @@ from napari_clickseg._napari.annotate.classes import Identity
 from napari_clickseg._napari.annotate.click_tool import ClickTool
 from napari_clickseg._napari.annotate.connections import Wiring
 from napari_clickseg._napari.annotate.images import Images
-from napari_clickseg._napari.annotate.loading import Loading
+from napari_clickseg._napari.annotate.loading import Loading, ModelChoice
 from napari_clickseg._napari.annotate.loading import load as load_by_name
 from napari_clickseg._napari.annotate.objects import Objects
 from napari_clickseg._napari.annotate.propagation import Propagation
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg.engine.segmenter import Segmenter
+    from napari_clickseg.models.fitting import TrainedModels
 
 __all__ = ["AnnotateController"]
 
@@ -57,6 +58,8 @@ class AnnotateController:
         ``load(model, device, half)`` returns a Segmenter; by default `load_segmenter`.
     save : callable, optional
         Has what was annotated saved in projects, in the background.
+    trained : TrainedModels, optional
+        Where models are found that learned from an image's project; without it none are.
     """
 
     def __init__(
@@ -67,10 +70,12 @@ class AnnotateController:
         state: AnnotateState | None = None,
         load: Callable[[str, str, bool], Segmenter] | None = None,
         save: Callable[[], object] | None = None,
+        trained: TrainedModels | None = None,
     ) -> None:
         self.viewer = viewer
         self.state = state or AnnotateState()
-        self.runner = Runner(notify or (lambda: None), Superseded)
+        notify = notify or (lambda: None)
+        self.runner = Runner(notify, Superseded)
         self.front = Front(viewer)
         self.pairings: dict[Image, Pairing] = {}
         self.pairing: Pairing | None = None
@@ -84,6 +89,7 @@ class AnnotateController:
         self.objects = Objects(self)
         self.propagation = Propagation(self)
         self.loading = Loading(self, load or load_by_name)
+        self.models = ModelChoice(self, trained, notify)
         self.tool = ClickTool(viewer, self._clicked, self._take_up_at, self._tool_left)
         self.wiring = Wiring(self)
         self.load_model()
@@ -93,6 +99,11 @@ class AnnotateController:
     def deliver(self) -> None:
         """Take the worker's results over; to be called on the main thread."""
         self.runner.deliver()
+        self.models.deliver()
+
+    def choose_model(self, model: str) -> None:
+        """Have the model answer that the user chose: a name, or the path of its file."""
+        self.models.choose(model)
 
     def load_model(self) -> None:
         """Load the state's model on the state's device, in the background."""
@@ -185,6 +196,7 @@ class AnnotateController:
         self.tool.switch(False)
         self.wiring.close()
         self.front.restore()
+        self.models.close()
         for pairing in self.pairings.values():
             pairing.close()
         self.loading.end()
@@ -354,8 +366,8 @@ class AnnotateController:
 
     def activate(self, pairing: Pairing) -> None:
         """Make a pairing the current one."""
-        state = self.state
-        if self.pairing is not pairing:
+        state, another = self.state, self.pairing is not pairing
+        if another:
             self.propagation.cancel()
             self.runner.cancel("predict")
             self.runner.cancel("take_up")
@@ -368,6 +380,8 @@ class AnnotateController:
         pairing.look(state)
         pairing.show_probability(state.probability)
         self.wiring.plane_changed()
+        if another:
+            self.models.look()
 
     def show_layers(self) -> None:
         """Bring the state's layers into line with the pairing."""

@@ -1,12 +1,22 @@
-"""Loading models in the background, and freeing the ones before."""
+"""Which model answers, loading it in the background, and freeing the one before.
+
+It is the user's, or the one that learned from the image's project and helped.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.annotate.sessions import SessionMemory
+from napari_clickseg._napari.viewer.metadata import origin_of
+from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.engine.segmenter import Superseded
+from napari_clickseg.models.fitting import model_name
+from napari_clickseg.models.registry import list_models
+from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,8 +24,9 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.engine.segmenter import Segmenter
+    from napari_clickseg.models.fitting import TrainedModels
 
-__all__ = ["Loading", "load"]
+__all__ = ["Loading", "ModelChoice", "load"]
 
 
 def load(model: str, device: str, half: bool) -> Segmenter:
@@ -57,7 +68,7 @@ class Loading:
         name, device, half = state.model, state.device, state.half
         owner.propagation.cancel()
         owner.runner.cancel("predict")
-        state.model_status, state.model_text = "loading", f"Loading {name} …"
+        state.model_status, state.model_text = "loading", f"Loading {model_name(Path(name))} …"
         self._let_go()
         state.busy = bool(owner.prompt())
 
@@ -100,3 +111,110 @@ class Loading:
         self._owner.state.model_status = "failed"
         self._owner.state.model_text = f"No model: {text}"
         self._owner.answers.failed(error if isinstance(error, ValueError) else ValueError(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """A model that learned from the project: how it is called, how it is loaded."""
+
+    name: str
+    model: str
+    helped: bool
+
+
+class ModelChoice:
+    """Has the model answer that fits the image's project, unless the user chose one.
+
+    Models are looked up by a worker of their own: the other one may be loading a network.
+
+    Parameters
+    ----------
+    owner : AnnotateController
+    trained : TrainedModels, optional
+        Where models are looked up; without it the user's is used always.
+    notify : callable
+        See `Runner`.
+    """
+
+    def __init__(
+        self,
+        owner: AnnotateController,
+        trained: TrainedModels | None,
+        notify: Callable[[], None],
+    ) -> None:
+        self._owner, self._trained = owner, trained
+        self._runner = Runner(notify, Superseded)
+        self._own = owner.state.model
+        self._by_hand = False
+        self._project = ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being looked up."""
+        return self._runner.idle
+
+    def deliver(self) -> None:
+        """Take the worker's results over; to be called on the main thread."""
+        self._runner.deliver()
+
+    def choose(self, model: str) -> None:
+        """Use the model that the user chose from now on: a name, or a path."""
+        self._own, self._by_hand = model, True
+        self._use(model)
+
+    def look(self) -> None:
+        """See which model fits the image that is annotated; to be called when it is another one."""
+        pairing, trained = self._owner.pairing, self._trained
+        origin = origin_of(pairing.image) if pairing is not None else None
+        project = origin.folder if origin is not None else ""
+        if trained is None or not (project or self._project):
+            return  # the user's answers
+
+        def work(_: Stop) -> tuple[_Fitting, ...]:
+            if not project:
+                return ()
+            names = {str(entry.path): entry.name for entry in list_models()}
+            offers = trained.that_take_clicks(project)
+            return tuple(
+                _Fitting(o.name, names.get(o.path, o.path), o.helped == "better") for o in offers
+            )
+
+        def failed(error: Exception) -> None:
+            self._owner.state.message = one_line(error)
+
+        self._runner.submit("fitting", work, lambda found: self._found(project, found), failed)
+
+    def close(self) -> None:
+        """Stop looking, and leave the user's own model in the state: it is what is remembered."""
+        self._runner.close()
+        self._owner.state.model = self._own
+
+    def _found(self, project: str, models: tuple[_Fitting, ...]) -> None:
+        state, before = self._owner.state, self._owner.state.model
+        state.fitting = tuple((each.name, each.model) for each in models)
+        best = next((each for each in models if each.helped), None)
+        if not self._by_hand:
+            self._use(self._own if best is None else best.model)
+        said = self._said(best or next(iter(models), None), before, project != self._project)
+        self._project = project
+        if said:
+            state.message = said
+
+    def _said(self, fits: _Fitting | None, before: str, elsewhere: bool) -> str:
+        """Return what the user should know of the model that answers now; empty if nothing."""
+        now = self._owner.state.model
+        if fits is not None and fits.model == now:
+            said = f"“{fits.name}” answers: it learned from this project, and that helped."
+            return said if now != before else ""
+        name = model_name(Path(now))
+        if now != before:
+            return f"“{name}” answers again: no other model is known to be better here."
+        if fits is None or not elsewhere:
+            return ""
+        why = "as you chose it" if self._by_hand else "as it is not sure that training helped"
+        return f"“{fits.name}” learned from this project, but “{name}” answers, {why}."
+
+    def _use(self, model: str) -> None:
+        if model != self._owner.state.model:
+            self._owner.state.model = model
+            self._owner.load_model()

@@ -53,6 +53,9 @@ class AnnotateState:
         Choices of the user: name or path of the model; auto, cpu, cuda or mps.
     half : bool
         Choice of the user: half precision where the device is quick at it.
+    fitting : tuple of (str, str)
+        Models that learned from the image's project, the last trained first: what they are
+        called, and their names or paths.
     model_status : {"none", "loading", "ready", "failed"}
     model_text : str
         One line on the model: its name and the device it runs on, or what went wrong.
@@ -118,6 +121,7 @@ class AnnotateState:
     model: str = "default"
     device: str = "auto"
     half: bool = True
+    fitting: tuple[tuple[str, str], ...] = ()
     model_status: ModelStatus = "none"
     model_text: str = ""
     busy: bool = False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error, show_info
 
 from napari_clickseg._napari.review.navigator import Navigator
-from napari_clickseg._napari.review.offers import OffersReader, fitting, remember_project
+from napari_clickseg._napari.review.offers import OffersReader, remember_project
 from napari_clickseg._napari.review.predicting import PredictingOrder, PredictingReader
 from napari_clickseg._napari.review.reading import QueueReader
 from napari_clickseg._napari.review.state import Predicting, QueueCounts, ReviewState
@@ -21,6 +21,7 @@ from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.metadata import origin_of
 from napari_clickseg._napari.viewer.runner import Runner
+from napari_clickseg.models.fitting import fitting
 from napari_clickseg.runs.conduct import Stopped
 from napari_clickseg.util.text import counted, one_line
 

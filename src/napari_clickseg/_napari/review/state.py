@@ -7,17 +7,19 @@ controller alone. Each field emits its own signal, ``state.events.<field>``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from psygnal import SignalGroupDescriptor
 
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
 
+if TYPE_CHECKING:
+    from napari_clickseg.models.fitting import ModelOffer
+
 __all__ = [
     "ANNOTATED",
     "LISTED",
     "Listed",
-    "ModelOffer",
     "Predicting",
     "PredictingStatus",
     "QueueCounts",
@@ -82,34 +84,6 @@ class QueueRow:
     uncertainty: float
     state: str = TO_REVIEW
     begun: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOffer:
-    """A model that can be chosen.
-
-    Parameters
-    ----------
-    name : str
-        As the user sees it.
-    path : str
-        Of its .safetensors file.
-    refusal : str
-        Why it can't predict the rest; empty if it can.
-    needs_clicks : bool
-        That is the reason.
-    worse : bool
-        It did worse than the model that its training began with.
-    learned_from : tuple of str
-        Names of the sets that it was trained on: folders and tables of projects.
-    """
-
-    name: str
-    path: str
-    refusal: str = ""
-    needs_clicks: bool = False
-    worse: bool = False
-    learned_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_clickseg._napari.review.offers import learned_from
 from napari_clickseg._napari.review.state import ANNOTATED
 from napari_clickseg._napari.train.text import time_text
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
+from napari_clickseg.models.fitting import learned_from
 from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_clickseg._napari.review.state import ModelOffer, Predicting, QueueCounts, QueueRow
+    from napari_clickseg._napari.review.state import Predicting, QueueCounts, QueueRow
+    from napari_clickseg.models.fitting import ModelOffer
 
 __all__ = [
     "counts_text",

@@ -7,9 +7,12 @@ them by itself. Each widget says which fields of its state they are.
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Groups", "read_settings", "save_settings"]
+from napari_clickseg.runs.home import default_home
+
+__all__ = ["Groups", "read_settings", "runs_home", "save_settings"]
 
 PLUGIN = "napari-clickseg"
 Groups = dict[str, tuple[str, ...]]  # fields of a state by the group of the manifest
@@ -24,6 +27,11 @@ def read_settings(groups: Groups) -> dict[str, Any]:
         section = getattr(settings, group, None)
         values.update({name: getattr(section, name) for name in names if hasattr(section, name)})
     return values
+
+
+def runs_home() -> Path:
+    """Return the folder that holds the runs of the Train widget, as the user chose it."""
+    return Path(read_settings({"training": ("home",)}).get("home") or default_home())
 
 
 def save_settings(state: object, groups: Groups) -> None:

@@ -16,8 +16,10 @@ from napari_clickseg._napari.annotate.settings import new_state, remember
 from napari_clickseg._napari.project.saver import Saver
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import window_of
+from napari_clickseg._napari.viewer.settings import runs_home
 from napari_clickseg._qt.parts.closing import ClosingGuard
 from napari_clickseg._qt.parts.wakeup import Wakeup
+from napari_clickseg.models.fitting import TrainedModels
 
 if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
@@ -65,6 +67,7 @@ class _Shared:
             load=self._load,
             # Not within the key's own event: a folder may be asked for.
             save=lambda: QTimer.singleShot(0, self.saver.save),
+            trained=TrainedModels(runs_home()),
         )
         self.saver.say = self._say
         self.closed = False
@@ -74,9 +77,9 @@ class _Shared:
         self.closed = True
         self.wakeup.silence()
         self._seen.set()
-        remember(self.controller.state)
         self.saver.say = show_info  # what is being saved is saved all the same
         self.controller.close()
+        remember(self.controller.state)
 
     def _load(self, model: str, device: str, half: bool) -> Segmenter:
         """Load a model once the widget is seen; runs on the worker thread.

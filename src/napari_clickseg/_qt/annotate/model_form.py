@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
 from napari_clickseg._qt.parts.busy import BusyMark
 from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note
+from napari_clickseg.models.fitting import model_name
 from napari_clickseg.models.registry import list_models
 
 if TYPE_CHECKING:
@@ -90,15 +91,16 @@ class ModelForm:
             desk.ties.tie(box, field)
             box.changed.connect(desk.controller.load_model, max_args=0)
         desk.ties.tie(self.contrast, "contrast_from_layer")
-        desk.ties.show(self._show_model, "model")
+        desk.ties.show(self._show_model, "model", "fitting")
         self.model.changed.connect(self._choose)
 
     def _models(self, _: object) -> list[tuple[str, Any]]:
         names = [entry.name for entry in list_models()]
         models: list[tuple[str, Any]] = [(name, name) for name in names]
+        models += [(name, model) for name, model in self._state.fitting if model not in names]
         current = self._state.model
-        if current not in names:
-            models.append((Path(current).name, current))
+        if current not in [model for _, model in models]:
+            models.append((model_name(Path(current)), current))
         return [*models, ("Open a file…", _OPEN)]
 
     def _show_model(self) -> None:
@@ -113,9 +115,8 @@ class ModelForm:
             if model is None:
                 self._show_model()
                 return
-        if isinstance(model, str) and model != self._state.model:
-            self._state.model = model
-            self._desk.controller.load_model()
+        if isinstance(model, str):
+            self._desk.controller.choose_model(model)
 
     def _ask(self) -> str | None:
         path, _ = QFileDialog.getOpenFileName(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_clickseg._napari.annotate import settings as annotate_settings
 from napari_clickseg._napari.review.controller import ReviewController
-from napari_clickseg._napari.train import settings as train_settings
 from napari_clickseg._napari.viewer.actions import Action
+from napari_clickseg._napari.viewer.settings import runs_home
 from napari_clickseg._qt.annotate.form_context import Desk
 from napari_clickseg._qt.annotate.lease import lease
 from napari_clickseg._qt.annotate.model_form import StatusLine
@@ -66,7 +65,7 @@ class ReviewWidget(Dock):
             napari_viewer,
             self._annotate,
             default_home(),
-            runs=Path(train_settings.new_state().home or default_home()),
+            runs=runs_home(),
             device=annotate_settings.new_state().device,
             notify=self._wakeup.ring,
         )

@@ -191,8 +191,7 @@ class TrainWidget(Dock):
         dock.show()
         dock.raise_()
         held = lease(self._viewer)
-        held.controller.state.model = model
-        held.controller.load_model()
+        held.controller.choose_model(model)
         held.end()
 
     def _layers_changed(self, _: object = None) -> None:

@@ -1,0 +1,158 @@
+"""Which trained models there are, and which of them fits a project. Worker threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_clickseg.models.card import same_project
+from napari_clickseg.models.checkpoint import ModelFileError, read_card
+from napari_clickseg.models.registry import list_models
+from napari_clickseg.util.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["ModelOffer", "TrainedModels", "fitting", "last_changed", "learned_from", "model_name"]
+
+_MOST = 10  # of a kind that are offered: the last trained
+_MODELS = ("best.safetensors", "model.safetensors")  # of a training, of a cross-fitting
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOffer:
+    """A model that can be chosen.
+
+    Parameters
+    ----------
+    name : str
+        As the user sees it.
+    path : str
+        Of its .safetensors file.
+    refusal : str
+        Why it can't predict the rest; empty if it can.
+    needs_clicks : bool
+        That is the reason.
+    takes_clicks : bool
+        It makes use of clicks.
+    helped : str
+        Whether its training did, in the words of `training.verdict`; empty if unknown.
+    learned_from : tuple of str
+        Names of the sets that it was trained on: folders and tables of projects.
+    """
+
+    name: str
+    path: str
+    refusal: str = ""
+    needs_clicks: bool = False
+    takes_clicks: bool = False
+    helped: str = ""
+    learned_from: tuple[str, ...] = ()
+
+    @property
+    def worse(self) -> bool:
+        """Whether it did worse than the model that its training began with."""
+        return self.helped == "worse"
+
+
+class TrainedModels:
+    """Looks again and again which models there are; a file is read once, until it changes.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder whose `runs` are looked through.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[tuple[str, int], ModelOffer] = {}
+
+    def offers(self) -> tuple[ModelOffer, ...]:
+        """Return the models of runs, the last first; then the user's own, and the bundled ones."""
+        trained = sorted(
+            (path for name in _MODELS for path in self._latest(name)),
+            key=last_changed,
+            reverse=True,
+        )
+        entries = list_models()
+        own = sorted((e.path for e in entries if not e.bundled), key=last_changed, reverse=True)
+        bundled = [entry.path for entry in entries if entry.bundled]
+        return tuple(self.offer(path) for path in (*trained, *own, *bundled))
+
+    def offer(self, path: Path) -> ModelOffer:
+        """Return what is to be said of the model in a file."""
+        try:
+            key = str(path), path.stat().st_mtime_ns
+        except OSError:
+            return ModelOffer(path.stem, str(path), f"There is no file {path}.")
+        if key not in self._known:
+            self._known[key] = _offer(path)
+        return self._known[key]
+
+    def that_take_clicks(self, project: str) -> tuple[ModelOffer, ...]:
+        """Return the models that learned from a project and take clicks, the last trained first.
+
+        Those that their training made worse are left out.
+        """
+        offers = {offer.path: offer for offer in self.offers()}
+        found = [
+            offer
+            for offer in offers.values()
+            if offer.takes_clicks and not offer.worse and learned_from(offer, project)
+        ]
+        return tuple(sorted(found, key=lambda one: last_changed(Path(one.path)), reverse=True))
+
+    def _latest(self, name: str) -> list[Path]:
+        found: Iterable[Path] = self._folder.glob(f"runs/*/{name}")
+        return sorted(found, key=last_changed, reverse=True)[:_MOST]
+
+
+def fitting(models: Sequence[ModelOffer], project: str) -> ModelOffer | None:
+    """Return the model to begin with: one that learned from the project, the first if none did.
+
+    One that its training made worse comes only where there is no other.
+    """
+    able = [offer for offer in models if not offer.refusal]
+    return min(
+        able,
+        key=lambda offer: (offer.worse, not learned_from(offer, project)),
+        default=None,
+    )
+
+
+def learned_from(offer: ModelOffer, project: str) -> bool:
+    """Whether a model was trained on a project."""
+    return any(same_project(name, project) for name in offer.learned_from)
+
+
+def model_name(path: Path) -> str:
+    """Return what the model in a file is called: as its run, or as the file."""
+    if path.name in _MODELS:
+        return path.parent.name
+    return path.stem if path.suffix == ".safetensors" else path.name
+
+
+def last_changed(path: Path) -> float:
+    """Return when a file was written last, in seconds since the epoch; 0 where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _offer(path: Path) -> ModelOffer:
+    try:
+        card = read_card(path)
+    except (ModelFileError, OSError) as error:
+        return ModelOffer(model_name(path), str(path), one_line(error))
+    return ModelOffer(
+        model_name(path),
+        str(path),
+        card.refusal_without_clicks,
+        not card.automatic,
+        card.encoding != "image",
+        card.helped,
+        tuple(source.name for source in card.data),
+    )
