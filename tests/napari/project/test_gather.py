@@ -172,6 +172,23 @@ def test_clicks_and_classes_of_accepted_objects_are_kept(bench: Bench, tmp_path:
     assert notes.classes == {1: 2, 2: 2}
 
 
+def test_an_id_may_have_another_class_on_each_plane(bench: Bench, tmp_path: Path) -> None:
+    """Also after the planes' layers were let go of, when only their metadata say it."""
+    bench.open(noise(2, 60, 80), name="stack")
+    bench.controller.add_class("bud")
+    for plane in (0, 1):
+        bench.viewer.dims.set_point(0, plane)
+        bench.state.object_id, bench.state.class_index = 1, plane
+        bench.click(30, 40)
+        bench.do("accept")
+    for folder in (tmp_path / "open", tmp_path / "closed"):
+        gather(snapshot(pairs_of(bench.viewer)), folder)
+        records = read_project(folder).records
+        found = [read_clicks(r.clicks).classes for r in records if r.clicks is not None]
+        assert found == [{1: 1}, {1: 2}]
+        bench.controller.close()
+
+
 def test_clicks_of_another_day_stay_with_their_objects(bench: Bench, tmp_path: Path) -> None:
     image = bench.open(noise(120, 160), name="a")
     bench.click(30, 40)

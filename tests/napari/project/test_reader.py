@@ -16,7 +16,7 @@ from napari_clickseg._napari.project.reader import get_reader
 from napari_clickseg._napari.project.saving import homeless
 from napari_clickseg._napari.viewer.layers import companion_transform
 from napari_clickseg._napari.viewer.metadata import empty_planes, saved_classes
-from napari_clickseg.data.annotations import ProjectClick
+from napari_clickseg.data.annotations import ProjectClick, read_clicks
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import ProjectError, Record, read_project
@@ -214,18 +214,65 @@ def test_ids_beyond_16_bits_are_kept(tmp_path: Path) -> None:
     assert labels.editable
 
 
-def test_classes_of_objects_are_kept_where_ids_are_unique(tmp_path: Path) -> None:
-    writer = ProjectWriter(tmp_path)
+@pytest.fixture
+def two_meanings(tmp_path: Path) -> Path:
+    """A project in which the id 2 is another class in each image, and 3 of none in the second."""
+    writer = ProjectWriter(tmp_path / "project")
     classes = CLASSES.model_copy(update={"scheme": "instances"})
-    writer.add("a", noise(H, W), LABELS, object_classes={1: 1, 2: 2}, classes=classes)
-    writer.add("b", noise(H, W, seed=1), LABELS, object_classes={1: 1, 2: 1})
-    viewer = opened(tmp_path)
-    assert saved_classes(viewer.layers[1])[1] == {1: 1}
-    before = read_project(tmp_path)
+    masks = [LABELS.copy(), LABELS.copy()]
+    for mask in masks:
+        mask[-2:, -2:] = 3
+    writer.add("a", noise(H, W), masks[0], object_classes={1: 1, 2: 2, 3: 1}, classes=classes)
+    writer.add("b", noise(H, W, seed=1), masks[1], object_classes={1: 1, 2: 1})
+    return tmp_path / "project"
+
+
+def test_each_image_keeps_the_classes_of_its_objects(two_meanings: Path) -> None:
+    viewer = opened(two_meanings)
+    classes = saved_classes(viewer.layers[1])[1]
+    assert classes.on((0, 0, 0)) == {1: 1, 2: 2, 3: 1}
+    assert classes.on((1, 0, 0)) == {1: 1, 2: 1}, "nobody said what 3 is"
+    assert classes.of_ids == {1: 1, 3: 1}
+    before = read_project(two_meanings)
     texts = [r.clicks.read_text() for r in before.records if r.clicks is not None]
-    gather(snapshot(pairs_of(viewer)), tmp_path)
+    gather(snapshot(pairs_of(viewer)), two_meanings)
     assert [r.clicks.read_text() for r in before.records if r.clicks is not None] == texts
     assert len(texts) == 2
+
+
+@pytest.mark.parametrize("annotate", [False, True])
+def test_what_is_learned_from_has_the_classes_of_each_image(
+    make_bench: Any, two_meanings: Path, tmp_path: Path, annotate: bool
+) -> None:
+    """The copy that Train makes of open layers says what the project says, and what was added."""
+    bench = make_bench(opened(two_meanings))
+    if annotate:
+        bench.viewer.dims.set_point(0, 1)
+        bench.controller.set_up(bench.viewer.layers[0])
+        bench.settle()
+        bench.take_up(H - 1, W - 1)
+        bench.state.class_index = [c.identifier for c in bench.state.classes].index(2)
+        bench.do("accept")
+        bench.controller.close()  # what was said stays with the layers
+    gather(snapshot(pairs_of(bench.viewer)), tmp_path / "copy", only=True)
+    found = [read_clicks(r.clicks).classes for r in read_project(tmp_path / "copy").records
+             if r.clicks is not None]  # fmt: skip
+    assert found == [{1: 1, 2: 2, 3: 1}, {1: 1, 2: 1} | ({3: 2} if annotate else {})]
+
+
+def test_an_object_is_taken_up_with_the_class_that_it_has_in_its_image(
+    make_bench: Any, two_meanings: Path
+) -> None:
+    bench = make_bench(opened(two_meanings))
+    y, x = (int(at[0]) for at in np.nonzero(LABELS == 2))
+    chosen = []
+    for image in (0, 1):
+        bench.viewer.dims.set_point(0, image)
+        bench.controller.set_up(bench.viewer.layers[0])
+        bench.settle()
+        bench.take_up(y, x)
+        chosen.append(bench.controller.identity.spec.identifier)
+    assert chosen == [2, 1]
 
 
 @pytest.mark.parametrize("what", ["folder", "file", "other table", "list", "nothing", "images"])

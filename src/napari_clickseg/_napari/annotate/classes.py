@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_clickseg._napari.annotate.state import ClassSpec
 from napari_clickseg._napari.viewer.colours import colour_of, object_colours, same_colours
-from napari_clickseg._napari.viewer.metadata import CLASSES_KEY
+from napari_clickseg._napari.viewer.metadata import CLASSES_KEY, ObjectClasses, saved_object_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,14 +115,12 @@ class Identity:
         state, layer = self._owner.state, pairing.annotation
         if layer is None:
             return
-        known = {str(one.value): one.class_id for one in pairing.scene.objects}
         layer.metadata[CLASSES_KEY] = {
             "scheme": state.scheme,
             "classes": [
                 {"id": c.identifier, "name": c.name, "colour": c.colour} for c in state.classes
             ],
-            "objects": (pairing.earlier_classes or {}) | known,
-        }
+        } | _known(pairing).as_metadata()
         self._colour(pairing, layer)
 
     def _colour(self, pairing: Pairing, layer: Labels) -> None:
@@ -130,8 +128,7 @@ class Identity:
         if pairing.under_review:
             return
         state = self._owner.state
-        class_of = {int(v): c for v, c in (pairing.earlier_classes or {}).items()}
-        class_of |= {one.value: one.class_id for one in pairing.scene.objects}
+        class_of = _known(pairing).of_ids
         classes = {one.identifier: one.colour for one in state.classes}
         if state.scheme == "classes":
             colours = pairing.class_colours(state)
@@ -157,18 +154,17 @@ class Identity:
         """Take over what an annotation layer was saved with, if it was."""
         state, layer = self._owner.state, pairing.annotation
         saved = layer.metadata.get(CLASSES_KEY) if layer is not None else None
-        if not isinstance(saved, dict):
+        if layer is None or not isinstance(saved, dict):
             return
         try:
             classes = tuple(
                 ClassSpec(int(c["id"]), str(c["name"]), str(c["colour"])) for c in saved["classes"]
             )
             scheme = saved["scheme"]
-            objects = {str(value): int(c) for value, c in saved.get("objects", {}).items()}
         except (AttributeError, KeyError, TypeError, ValueError):
             return
         if pairing.earlier_classes is None:
-            pairing.earlier_classes = objects
+            pairing.earlier_classes = saved_object_classes(layer)
         if not classes or scheme not in ("instances", "classes"):
             return
         if (classes, scheme) != (state.classes, state.scheme):
@@ -222,6 +218,13 @@ class Identity:
         owner = self._owner
         if pairing is owner.pairing:
             owner.show_counts(owner.displayed(), owner.prompt())
+
+
+def _known(pairing: Pairing) -> ObjectClasses:
+    """Return the classes of the objects in a pairing, those that were made before included."""
+    earlier = pairing.earlier_classes or ObjectClasses()
+    made = ((one.plane.index, one.value, one.class_id) for one in pairing.scene.objects)
+    return earlier.with_objects(made)
 
 
 def _blocks(shape: tuple[int, ...], key: tuple[slice, ...] = ()) -> Iterator[tuple[slice, ...]]:

@@ -396,7 +396,7 @@ class Objects:
         marks = tuple(mark for mark in marks if _holds(mark, plane, found.patch))
         draft = Draft(found.patch)
         if own:
-            self._choose_class_of(pairing, found)
+            self._choose_class_of(pairing, plane, found)
             class_id = owner.identity.spec.identifier
             editing = found.known or Accepted(plane, value, (), found.patch, class_id)
             if editing.patch != found.patch:  # painted on since
@@ -413,14 +413,14 @@ class Objects:
         )
         owner.request()
 
-    def _choose_class_of(self, pairing: Pairing, found: _Found) -> None:
-        identity, earlier = self._owner.identity, pairing.earlier_classes or {}
+    def _choose_class_of(self, pairing: Pairing, plane: Plane, found: _Found) -> None:
+        identity, earlier = self._owner.identity, pairing.earlier_classes
         if self._owner.state.scheme == "classes":
             identity.choose_class(found.value)
         elif found.known is not None:
             identity.choose_class(found.known.class_id)
-        elif str(found.value) in earlier:
-            identity.choose_class(earlier[str(found.value)])
+        elif earlier is not None and found.value in (classes := earlier.on(plane.index)):
+            identity.choose_class(classes[found.value])
 
     # ---- what the model sees
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.scene import Mark
     from napari_clickseg._napari.annotate.state import AnnotateState
+    from napari_clickseg._napari.viewer.metadata import ObjectClasses
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.writes import Write
 
@@ -106,7 +107,7 @@ class Pairing:
         self.scene = Scene()
         self.timeline = Timeline()
         self.sessions = SessionMemory()
-        self.earlier_classes: dict[str, int] | None = None
+        self.earlier_classes: ObjectClasses | None = None
         self._colours_before: Any = None  # of the annotation, when it was taken
         self.survey = f"survey {next(_count)}"
         self._reactions = reactions

@@ -280,7 +280,7 @@ def annotations_of(
     clicks = list(_clicks(pair, plane, ids))
     again = {click.object for click in clicks}
     kept = [c for c in earlier.clicks if c.object not in again and c.object in ids]
-    classes = {**earlier.classes, **pair.object_classes}
+    classes = {**earlier.classes, **pair.object_classes.on(plane.index)}
     return Annotations(
         clicks=(*kept, *clicks), classes={i: classes[i] for i in sorted(ids) if i in classes}
     )

@@ -18,6 +18,7 @@ from napari_clickseg._napari.annotate.pairing import Pairing
 from napari_clickseg._napari.viewer.belonging import belonging
 from napari_clickseg._napari.viewer.layers import check_companion, unwrapped
 from napari_clickseg._napari.viewer.metadata import (
+    ObjectClasses,
     Origin,
     empty_planes,
     is_under_review,
@@ -27,7 +28,7 @@ from napari_clickseg._napari.viewer.metadata import (
 from napari_clickseg._napari.viewer.planes import Plane, PlaneData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
     from napari.components import Dims, ViewerModel
@@ -80,8 +81,8 @@ class PairData:
     channel_axis : int, optional
     classes : ProjectClasses, optional
         What ids mean, if that is said.
-    object_classes : mapping of int to int
-        The class of each object, where it is known.
+    object_classes : ObjectClasses
+        The classes of objects, where they are known.
     objects : tuple of Accepted
     empty : frozenset of tuple of int
         Positions of planes in which there is really nothing.
@@ -99,7 +100,7 @@ class PairData:
     axes: tuple[int, int]
     channel_axis: int | None = None
     classes: ProjectClasses | None = None
-    object_classes: Mapping[int, int] = field(default_factory=dict)
+    object_classes: ObjectClasses = field(default_factory=ObjectClasses)
     objects: tuple[Accepted, ...] = ()
     empty: frozenset[tuple[int, ...]] = frozenset()
     origin: Origin | None = None
@@ -219,7 +220,7 @@ def _frozen(pair: LayerPair, dims: Dims | None) -> PairData:
     image, labels = unwrapped(pair.image), unwrapped(pair.labels)
     check_companion(labels, image, pair.channel_axis)
     classes, object_classes = saved_classes(labels)
-    known = {one.value: one.class_id for one in pair.objects}
+    made = ((one.plane.index, one.value, one.class_id) for one in pair.objects)
     return PairData(
         image.name,
         labels.name,
@@ -229,7 +230,7 @@ def _frozen(pair: LayerPair, dims: Dims | None) -> PairData:
         _axes(pair, dims),
         pair.channel_axis,
         classes,
-        object_classes | known,
+        object_classes.with_objects(made),
         pair.objects,
         empty_planes(labels),
         origin_of(image),

@@ -20,7 +20,7 @@ from napari_clickseg._napari.viewer.layers import (
     click_breadth,
     click_limits,
 )
-from napari_clickseg._napari.viewer.metadata import Origin, with_classes, with_empty
+from napari_clickseg._napari.viewer.metadata import ObjectClasses, Origin, with_classes, with_empty
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, read_clicks
 from napari_clickseg.data.errors import ProjectError
@@ -116,6 +116,10 @@ class _Stack:
         """The axes before y and x."""
         return ("image",) * (not self.single) + ("channel",) * bool(self.channels)
 
+    def index(self, at: int) -> tuple[int, ...]:
+        """Return the position of an image along every axis of the labels, as `Plane.index`."""
+        return (*(at if name == "image" else 0 for name in self.lead), 0, 0)
+
 
 def open_project(project: Project) -> list[LayerDataTuple]:
     """Return the layers of a project; what can't be shown is told in a warning.
@@ -187,7 +191,7 @@ def _layers(
     common |= _beside(stack)
     notes = [_notes(entry, warnings) for entry in stack.entries]
     labels, empty = _labels(stack, warnings)
-    metadata = with_classes(project.classes, _object_classes(notes)) | with_empty(empty)
+    metadata = with_classes(project.classes, _object_classes(stack, notes)) | with_empty(empty)
     metadata |= _origin(project, stack)  # whose labels they are
     meta = {"name": f"{stack.name} annotation", "metadata": metadata, **_colours(project.classes)}
     yield labels, {**meta, **common}, "labels"
@@ -255,7 +259,7 @@ def _labels(stack: _Stack, warnings: list[str]) -> tuple[Any, list[tuple[int, ..
             labels = labels.astype(np.uint32)
         labels[at] = mask
         if not mask.any():
-            empty.append((*(at if name == "image" else 0 for name in stack.lead), 0, 0))
+            empty.append(stack.index(at))
     if wrong:
         warnings.append(
             f"The {'mask' if len(wrong) == 1 else 'masks'} of {named(wrong)} cannot be used; "
@@ -281,13 +285,13 @@ def _notes(entry: Entry, warnings: list[str]) -> Annotations:
     return Annotations()
 
 
-def _object_classes(notes: Sequence[Annotations]) -> dict[int, int]:
-    """Return the classes of objects, but for ids that have different ones in different images."""
-    found: dict[int, set[int]] = {}
-    for each in notes:
-        for value, one in each.classes.items():
-            found.setdefault(value, set()).add(one)
-    return {value: next(iter(ones)) for value, ones in found.items() if len(ones) == 1}
+def _object_classes(stack: _Stack, notes: Sequence[Annotations]) -> ObjectClasses:
+    """Return the classes of objects, image by image: an id may be another object in each."""
+    if stack.single:
+        return ObjectClasses(notes[0].classes)
+    return ObjectClasses(
+        by_plane={stack.index(at): note.classes for at, note in enumerate(notes) if note.classes}
+    )
 
 
 def _clicks(

@@ -13,7 +13,7 @@ from napari_clickseg._napari.project.gather import LayerPair, annotations_of, sn
 from napari_clickseg._napari.review.drafts import Correction, Pending
 from napari_clickseg._napari.viewer.colours import colours_of, label_colormap
 from napari_clickseg._napari.viewer.layers import companion_transform, unwrapped
-from napari_clickseg._napari.viewer.metadata import under_review, with_classes
+from napari_clickseg._napari.viewer.metadata import ObjectClasses, under_review, with_classes
 from napari_clickseg._napari.viewer.planes import displayed_plane
 from napari_clickseg.data.annotations import ProjectClick
 from napari_clickseg.data.names import record_name
@@ -310,7 +310,7 @@ class Sheet:
 
 
 def _metadata(shown: Correction) -> dict[str, Any]:
-    return with_classes(shown.classes, shown.notes.classes) | under_review()
+    return with_classes(shown.classes, ObjectClasses(shown.notes.classes)) | under_review()
 
 
 def _colormap(colours: tuple[str, ...]) -> CyclicLabelColormap | None:

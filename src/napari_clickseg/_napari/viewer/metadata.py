@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLASSES_KEY",
+    "ObjectClasses",
     "Origin",
     "empty_planes",
     "is_under_review",
     "mark_empty",
     "origin_of",
     "saved_classes",
+    "saved_object_classes",
     "under_review",
     "with_classes",
     "with_empty",
@@ -71,14 +74,66 @@ def origin_of(layer: Layer) -> Origin | None:
         return None
 
 
-def saved_classes(layer: Labels) -> tuple[ProjectClasses | None, dict[int, int]]:
+@dataclass(frozen=True)
+class ObjectClasses:
+    """The classes of the objects in a labels layer.
+
+    An id may be one object in one image of a stack, and another one in the next.
+
+    Parameters
+    ----------
+    everywhere : mapping of int to int
+        The class of each id on the planes that say nothing else of it.
+    by_plane : mapping of tuple of int to mapping of int to int
+        What is said of a plane alone; its key is its position along every data axis, as in
+        `planes.Plane.index`.
+    """
+
+    everywhere: Mapping[int, int] = field(default_factory=dict)
+    by_plane: Mapping[tuple[int, ...], Mapping[int, int]] = field(default_factory=dict)
+
+    def on(self, index: tuple[int, ...]) -> dict[int, int]:
+        """Return the class of each id on a plane."""
+        return {**self.everywhere, **self.by_plane.get(index, {})}
+
+    @cached_property
+    def of_ids(self) -> dict[int, int]:
+        """The class of each id that has the same one on all planes."""
+        found: dict[int, set[int]] = {value: {one} for value, one in self.everywhere.items()}
+        for said in self.by_plane.values():
+            for value, one in said.items():
+                found.setdefault(value, set()).add(one)
+        return {value: next(iter(ones)) for value, ones in found.items() if len(ones) == 1}
+
+    def with_objects(self, made: Iterable[tuple[tuple[int, ...], int, int]]) -> ObjectClasses:
+        """Return what is known when more objects are: plane, id and class of each."""
+        everywhere, by_plane = dict(self.everywhere), dict(self.by_plane)
+        for index, value, one in made:
+            new = value not in everywhere and value not in self._said_of_planes
+            if new or len(index) == 2:  # there is no other plane
+                everywhere[value] = one
+            elif by_plane.get(index, {}).get(value, everywhere.get(value)) != one:
+                by_plane[index] = {**by_plane.get(index, {}), value: one}
+        return ObjectClasses(everywhere, by_plane)
+
+    @cached_property
+    def _said_of_planes(self) -> frozenset[int]:
+        return frozenset(value for said in self.by_plane.values() for value in said)
+
+    def as_metadata(self) -> dict[str, Any]:
+        """Return what goes beside the classes in the metadata of a labels layer."""
+        saved: dict[str, Any] = {"objects": {str(v): one for v, one in self.everywhere.items()}}
+        return saved | ({"objects by plane": self.by_plane} if self.by_plane else {})
+
+
+def saved_classes(layer: Labels) -> tuple[ProjectClasses | None, ObjectClasses]:
     """Return what the ids of a labels layer mean, and the classes of its objects, as far as said.
 
     What is saved can't be trusted: other programs write metadata, too.
     """
     saved = layer.metadata.get(CLASSES_KEY)
     if not isinstance(saved, dict):
-        return None, {}
+        return None, ObjectClasses()
     try:
         classes = ProjectClasses(
             scheme=saved["scheme"],
@@ -87,22 +142,37 @@ def saved_classes(layer: Labels) -> tuple[ProjectClasses | None, dict[int, int]]
                 for c in saved["classes"]
             ),
         )
-        objects = {int(value): int(c) for value, c in saved.get("objects", {}).items()}
     except (AttributeError, KeyError, TypeError, ValueError, ValidationError):
-        return None, {}
-    return classes, objects
+        return None, ObjectClasses()
+    return classes, saved_object_classes(layer)
 
 
-def with_classes(classes: ProjectClasses | None, objects: Mapping[int, int]) -> dict[str, Any]:
+def saved_object_classes(layer: Labels) -> ObjectClasses:
+    """Return the classes of the objects in a labels layer, as far as they are said."""
+    saved = layer.metadata.get(CLASSES_KEY)
+    try:
+        return ObjectClasses(
+            _numbers(saved.get("objects", {})),
+            {
+                tuple(int(at) for at in index): _numbers(said)
+                for index, said in saved.get("objects by plane", {}).items()
+            },
+        )
+    except (AttributeError, TypeError, ValueError):
+        return ObjectClasses()
+
+
+def _numbers(saved: Mapping[Any, Any]) -> dict[int, int]:
+    return {int(value): int(one) for value, one in saved.items()}
+
+
+def with_classes(classes: ProjectClasses | None, objects: ObjectClasses) -> dict[str, Any]:
     """Return what goes into the metadata of a labels layer."""
     if classes is None or not classes.classes:
         return {}
+    listed = [{"id": c.id, "name": c.name, "colour": c.colour} for c in classes.classes]
     return {
-        CLASSES_KEY: {
-            "scheme": classes.scheme,
-            "classes": [{"id": c.id, "name": c.name, "colour": c.colour} for c in classes.classes],
-            "objects": {str(value): c for value, c in objects.items()},
-        }
+        CLASSES_KEY: {"scheme": classes.scheme, "classes": listed} | objects.as_metadata(),
     }
 
 
