@@ -71,7 +71,7 @@ def test_images_without_prediction_get_no_clicks(folder: CrossfitFolder) -> None
         for image in table.images
     )
     events = folder.log.events()[0]
-    assert "on 2 images; 1 need none." in events[-1]["text"]
+    assert "on 2 images; 1 needs none." in events[-1]["text"]
 
 
 def test_images_that_are_predicted_later_get_clicks_and_edits_stay(folder: CrossfitFolder) -> None:

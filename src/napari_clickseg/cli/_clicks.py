@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from napari_clickseg.crossfit.truth import HALF
     from napari_clickseg.data.masks import check_free, read_labels
     from napari_clickseg.data.project import read_project
+    from napari_clickseg.util.text import counted
 
     check_free(args.out, overwrite=args.overwrite)
     project = read_project(args.project)
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             bar.update()
     args.out.write_text(_table(found), encoding="utf-8")
     placed, images = sum(map(len, found.values())), sum(map(bool, found.values()))
-    say(f"{args.out}: {placed} clicks on {images} of {len(found)} images")
+    say(f"{args.out}: {counted(placed, 'click')} on {images} of {counted(len(found), 'image')}")
     return 0
 
 

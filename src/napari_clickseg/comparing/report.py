@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from napari_clickseg.comparing import figures
 from napari_clickseg.comparing.plots import plot_all
 from napari_clickseg.comparing.spec import shown
+from napari_clickseg.training.spec import TASK_WORDS
 from napari_clickseg.training.tables import markdown, write_table
 from napari_clickseg.util.pages import write_report_files
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,10 +106,11 @@ def _summary(folder: ComparisonFolder, found: Sequence[Figures]) -> str:
         if key not in spec.vary and getattr(training, key)
     ]
     lines = [
-        f"{len(found)} trainings: {counts}{seeds}. Task: {training.task}. Start: {_start(spec)}."
-        + "".join(network),
-        f"All have the same split, which was checked after each training: {sets['training']} "
-        f"images to learn from, {sets['validation']} to validate on{tested} "
+        f"{counted(len(found), 'training')}: {counts}{seeds}. Task: {TASK_WORDS[training.task]} "
+        f"({training.task}). Start: {_start(spec)}." + "".join(network),
+        "All have the same split, which was checked after each training: "
+        f"{counted(sets['training'], 'image')} to learn from, {sets['validation']} to validate "
+        f"on{tested} "
         f"(`split/index.csv`). {_budget(spec)}",
         f"All figures are of the round with the best {training.metric} on the validation images, "
         f"so those on them flatter a little{innocent}.",

@@ -19,6 +19,7 @@ from napari_clickseg.data.sets.derived import write_derived
 from napari_clickseg.data.sets.splits import SplitError, folds, single_split
 from napari_clickseg.training.defaults import completed
 from napari_clickseg.training.prepare import check_findings
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -235,7 +236,7 @@ def _rows(
     said = []
     if len(cut) < spec.folds:
         said.append(
-            f"There are {len(set(groups))} groups, so there are {len(cut)} folds instead of "
+            f"{counted(len(set(groups)), 'group')}, so there are {len(cut)} folds instead of "
             f"{spec.folds}."
         )
     if cut[0].leaks or (

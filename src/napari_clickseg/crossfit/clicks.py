@@ -10,6 +10,7 @@ from napari_clickseg.crossfit.folder import RegionRow
 from napari_clickseg.crossfit.truth import ignored_id, read_prediction, read_truth
 from napari_clickseg.data.click_table import ClickTable, TableClick, TableImage, read_click_table
 from napari_clickseg.data.sets.derived import relative
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -119,7 +120,8 @@ def _learn_again(folder: CrossfitFolder, clicks: Sequence[TableClick], folds: se
         stale.append(("the final one", folder.final))
     if stale:
         names = ", ".join(name for name, _ in stale)
-        text = f"{len(clicks)} clicks were added, so what learned without is trained again: {names}"
+        added = f"{counted(len(clicks), 'click')} {'was' if len(clicks) == 1 else 'were'} added"
+        text = f"{added}, so what learned without is trained again: {names}"
         folder.log.add("message", level="info", text=f"{text}.")
     for _, run in stale:
         shutil.rmtree(run.path)
@@ -157,7 +159,9 @@ def _say(folder: CrossfitFolder, table: ClickTable) -> None:
     positive = sum(click.positive for click in table.clicks)
     without = sum(row.image not in table.by_image for row in predicted)
     text = (
-        f"{positive} positive and {len(table.clicks) - positive} negative clicks on "
-        f"{len(table.by_image)} images; {without} need none."
+        f"{counted(positive, 'positive click')} and "
+        f"{counted(len(table.clicks) - positive, 'negative click')} on "
+        f"{counted(len(table.by_image), 'image')}; {without} {'needs' if without == 1 else 'need'} "
+        "none."
     )
     folder.log.add("message", level="info", text=text)

@@ -10,6 +10,7 @@ from napari_clickseg.crossfit.folder import STAGES
 from napari_clickseg.crossfit.plots import plot_all
 from napari_clickseg.training.tables import markdown
 from napari_clickseg.util.pages import write_report_files
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,13 +122,14 @@ def _summary(folder: CrossfitFolder) -> str:
     by_hand = ""
     if added or gone:
         by_hand = f" They were edited by hand: {added} added, {gone} taken away."
+    groups = counted(len({row.group for row in rows}), "group")
     return (
-        f"{len(rows)} images of {len({row.group for row in rows})} groups in {len(folder.folds)} "
-        f"folds. {training.epochs} rounds of {training.windows} windows of {training.size} pixels "
-        f"each; baselines started from {training.start}, click training from {begin}. The best "
-        "round is chosen by images of the training part, never by those that are reported. Clicks "
-        f"that were learned from: {spec.clicks}.{by_hand} All figures are of images that neither "
-        "model was trained on."
+        f"{counted(len(rows), 'image')} of {groups} in {len(folder.folds)} folds. "
+        f"{counted(training.epochs, 'round')} of {training.windows} windows of {training.size} "
+        f"pixels each; baselines started from {training.start}, click training from {begin}. The "
+        "best round is chosen by images of the training part, never by those that are reported. "
+        f"Clicks that were learned from: {spec.clicks}.{by_hand} All figures are of images that "
+        "neither model was trained on."
     )
 
 

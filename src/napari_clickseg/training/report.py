@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.training.progress import RunProgress, follow, parted
+from napari_clickseg.training.spec import TASK_WORDS
 from napari_clickseg.training.tables import markdown, read_table
 from napari_clickseg.util.pages import write_report_files
 from napari_clickseg.util.text import counted
@@ -84,9 +85,9 @@ def _summary(
     share = sum(waited) / len(waited) if waited else 0.0
     device = f" on {started[-1]['device']}" if started else ""
     return (
-        f"Task: {spec.task}. {images}. {counted(len(rounds), 'round')} in "
-        f"{seconds / 60:.1f} minutes{device}; the network waited for windows in "
-        f"{share:.1%} of the time."
+        f"Task: {TASK_WORDS[spec.task]} ({spec.task}). {images}. "
+        f"{counted(len(rounds), 'round')} in {seconds / 60:.1f} minutes{device}; the "
+        f"network waited for windows in {share:.1%} of the time."
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "TASK_WORDS",
     "LossTerm",
     "SpecError",
     "Task",
@@ -29,6 +30,13 @@ __all__ = [
 
 Outer = TypeVar("Outer", bound=BaseModel)
 Task = Literal["click", "binary", "multiclass", "multilabel"]
+# What a task is called in the Train widget, and wherever people read of it.
+TASK_WORDS: dict[str, str] = {
+    "click": "objects by clicks",
+    "binary": "one class, no clicks",
+    "multiclass": "classes, no clicks",
+    "multilabel": "overlapping classes, no clicks",
+}
 _SIDE = 32  # windows are a multiple of it, so that every encoder can halve them five times
 
 
@@ -62,8 +70,9 @@ class TrainingSpec(BaseModel):
     name: str = Field("model", min_length=1, description="What the model will be called.")
     task: Task = Field(
         "click",
-        description="click: outlines the object that is clicked on. binary, multiclass, "
-        "multilabel: finds the classes without any click.",
+        description="click (objects by clicks): outlines the object that is clicked on. binary "
+        "(one class, no clicks), multiclass (classes, no clicks), multilabel (overlapping classes, "
+        "no clicks): finds the classes without any click.",
     )
     scheme: Literal["auto", "instances", "classes"] = Field(
         "auto",

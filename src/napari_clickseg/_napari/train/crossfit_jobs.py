@@ -16,7 +16,7 @@ from napari_clickseg.crossfit.reader import resume_arguments
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.runs.home import new_run
 from napari_clickseg.training.defaults import completed
-from napari_clickseg.util.text import one_line
+from napari_clickseg.util.text import counted, one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,8 +78,9 @@ def _plan_text(made: Plan, folds: int) -> str:
     count = 2 * folds + made.spec.final
     return (
         f"Will cut {len(made.rows)} images into {folds} folds; train a baseline and a click model "
-        f"for each{last}. These are {count} trainings of at most {training.epochs} epochs of "
-        f"{training.windows} windows of {training.size} × {training.size} pixels."
+        f"for each{last}. These are {count} trainings of at most "
+        f"{counted(training.epochs, 'epoch')} of {training.windows} windows of "
+        f"{training.size} × {training.size} pixels."
     )
 
 

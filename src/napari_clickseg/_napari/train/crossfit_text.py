@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_clickseg.util.text import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -115,4 +117,5 @@ def obedience_text(figures: MainFigures) -> str:
     """Return how many clicks were obeyed; empty where there were none."""
     if figures.obeyed is None:
         return ""
-    return f"{figures.obeyed:.0%} of {figures.count} clicks were obeyed."
+    verb = "was" if figures.count == 1 else "were"
+    return f"{figures.obeyed:.0%} of {counted(figures.count, 'click')} {verb} obeyed."

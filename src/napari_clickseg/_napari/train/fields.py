@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from napari_clickseg.crossfit.spec import CrossfitSpec, read_crossfit_spec
-from napari_clickseg.training.spec import SpecError, TrainingSpec, read_spec
+from napari_clickseg.training.spec import TASK_WORDS, SpecError, TrainingSpec, read_spec
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -52,10 +52,7 @@ CROSSFIT_GROUPS: dict[str, tuple[str, ...]] = {  # fields of a CrossfitSpec
 NAMED = ("architecture", "encoder")  # fields whose names are listed in the state
 _SUGGESTED = {"device": ("auto", "cpu", "cuda", "mps")}
 _CHOICES = {
-    "click": "objects by clicks",
-    "binary": "one class, no clicks",
-    "multiclass": "classes, no clicks",
-    "multilabel": "overlapping classes",
+    **TASK_WORDS,
     "adamw": "AdamW",
     "muon": "Muon",
     "instances": "objects",

@@ -24,7 +24,9 @@ from napari_clickseg.runs.conduct import Stopped
 from napari_clickseg.runs.home import new_run, plain_name
 from napari_clickseg.runs.process import Launch, alive, last_words, launch
 from napari_clickseg.training.run_folder import RunFolder
+from napari_clickseg.training.spec import TASK_WORDS
 from napari_clickseg.util.files import write_whole
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -340,12 +342,12 @@ def _plan(spec: TrainingSpec, findings: Findings) -> str:
     from napari_clickseg.training.defaults import completed
 
     spec = completed(spec, findings)
-    what = "a click model" if spec.task == "click" else f"a {spec.task} model"
+    what = "a click model" if spec.task == "click" else f"a model ({TASK_WORDS[spec.task]})"
     start = {"scratch": "from scratch", "imagenet": "from ImageNet"}.get(
         spec.start, f"from {Path(spec.start).name}"
     )
     return (
-        f"Will train {what} {start}: at most {spec.epochs} epochs of {spec.windows} windows of "
-        f"{spec.size} × {spec.size} pixels, {spec.batch} at a time, {spec.augmentation} "
-        "augmentation."
+        f"Will train {what} {start}: at most {counted(spec.epochs, 'epoch')} of "
+        f"{counted(spec.windows, 'window')} of {spec.size} × {spec.size} pixels, "
+        f"{spec.batch} at a time, {spec.augmentation} augmentation."
     )
