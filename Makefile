@@ -49,7 +49,7 @@ ifeq ($(strip $(PYTEST_ARGS)),)
 endif
 
 test-slow: python system ## Run the slow tests
-	$(PYTEST) -m slow $(PYTEST_ARGS)
+	$(PYTEST) -m slow --timeout=3600 $(PYTEST_ARGS)
 
 lint: python ## Check style, types, the direction of imports, and GitHub's files
 	$(BIN)/ruff check .

@@ -30,6 +30,19 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     settings._clear_plugin_settings_cache()
 
 
+@pytest.fixture(autouse=True)
+def no_dialog_waits_for_a_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file dialog that a test does not answer fails it; it would be waited for without end."""
+    from qtpy.QtWidgets import QColorDialog, QFileDialog
+
+    def unanswered(*args: Any, **_: Any) -> None:
+        raise AssertionError(f"A dialog opens that the test does not answer: {args[1:]}")
+
+    for name in ("getExistingDirectory", "getOpenFileName", "getSaveFileName"):
+        monkeypatch.setattr(QFileDialog, name, unanswered)
+    monkeypatch.setattr(QColorDialog, "getColor", unanswered)
+
+
 @pytest.fixture
 def bright_model(
     bright_segmenter: Callable[..., Segmenter], monkeypatch: pytest.MonkeyPatch

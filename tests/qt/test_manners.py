@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QFileDialog,
     QScrollBar,
     QWidget,
 )
@@ -112,8 +113,10 @@ def test_keys_go_to_the_image_after_whatever_was_done_in_annotate(
 
 
 def test_every_button_of_annotate_leaves_the_keys_to_the_image(
-    annotating: Open, qtbot: Any
+    annotating: Open, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    chosen = lambda *_: str(tmp_path / "saved")  # noqa: E731
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", chosen)
     viewer, widget = annotating(np.stack([_spots()] * 3))
     widget.desk.controller.add_class("bud")
     keys = Keyboard(viewer, widget, qtbot)
