@@ -178,6 +178,7 @@ def _task_help(
     each = [
         Measured(row["image"], float(row["dice"]), dice.get(row["image"]), groups[row["image"]])
         for row in read_table(run.path / "images.csv")
+        if row["image"] in groups  # those of the best epoch; one may have been taken out since
     ]
     by_class = [(name, found["after"].get(f"dice_{name}")) for name in after.classes]
     known = [(name, value) for name, value in by_class if value is not None]
@@ -317,7 +318,8 @@ def _without_click(
             break
         truth = _truth(record, prepared)
         unknown = np.asarray(truth == ignore) if ignore is not None else None
-        mask = segmenter.start(read_plane(record.image).read_all()).predict().mask
+        plane = read_plane(record.image)
+        mask = segmenter.start(plane.read_all(), rgb=plane.rgb).predict().mask
         found.append(overlap(mask, np.asarray(truth != 0), unknown))
     if not found:
         return {}
