@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from functools import cache
 
+from napari_clickseg.models.libraries import import_networks
 from napari_clickseg.models.pretrained import packaged_encoders
 
 __all__ = ["TIMM", "architectures", "arguments", "encoders", "pretrained"]
@@ -25,6 +26,7 @@ def arguments(architecture: str) -> frozenset[str]:
 
 
 def _makers() -> dict[str, type]:
+    import_networks()
     import segmentation_models_pytorch as smp
 
     known: dict[str, type] | None = getattr(smp, "MODEL_ARCHITECTURES_MAPPING", None)
@@ -45,11 +47,13 @@ def encoders(*, timm: bool = True) -> tuple[str, ...]:
         Whether timm's are listed as well, more than a thousand. A few of them fit no
         architecture; building such a network says so.
     """
+    import_networks()
     import segmentation_models_pytorch as smp
 
     own = tuple(sorted(smp.encoders.get_encoder_names()))
     if not timm:
         return own
+    import_networks()
     from timm import list_models
 
     at_hand = packaged_encoders()
@@ -60,6 +64,7 @@ def encoders(*, timm: bool = True) -> tuple[str, ...]:
 @cache
 def pretrained() -> frozenset[str]:
     """Return the names of timm's networks together with what they were trained on."""
+    import_networks()
     from timm import list_pretrained
 
     return frozenset(list_pretrained())

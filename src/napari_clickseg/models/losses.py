@@ -6,6 +6,8 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_clickseg.models.libraries import import_networks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -39,6 +41,7 @@ class Term:
 
 def loss_names(mode: Mode | None = None) -> tuple[str, ...]:
     """Return the names of all losses, or of those that know a mode."""
+    import_networks()
     from segmentation_models_pytorch import losses
 
     names = (name for name in losses.__all__ if inspect.isclass(getattr(losses, name)))
@@ -134,6 +137,7 @@ def _made(
     term: Term, mode: Mode, weights: Sequence[float] | None
 ) -> tuple[Callable[[Tensor, Tensor], Tensor], bool]:
     """Return a loss, and whether it takes the class weights."""
+    import_networks()
     from segmentation_models_pytorch import losses
 
     if term.name not in loss_names():

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_clickseg.models.libraries import import_networks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -58,6 +60,8 @@ def count(masks: BoolArray, truth: BoolArray, ignored: BoolArray | None = None) 
         Pixels that count neither way.
     """
     import torch
+
+    import_networks()
     from segmentation_models_pytorch.metrics import get_stats
 
     kept = slice(None) if ignored is None else ~ignored.ravel()
@@ -87,6 +91,8 @@ def figures(images: Sequence[Counts], classes: Sequence[str]) -> dict[str, float
     if not images:
         return {}
     import torch
+
+    import_networks()
     from segmentation_models_pytorch import metrics
 
     stats = [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.core.guidance import input_channels
 from napari_clickseg.models.choices import TIMM, architectures, arguments, encoders, pretrained
+from napari_clickseg.models.libraries import import_networks, without_values
 from napari_clickseg.models.pretrained import PretrainedError, load_packaged, packaged_encoders
 
 if TYPE_CHECKING:
@@ -72,19 +73,21 @@ def create(
     NetworkError
         If a name is unknown, an option does not fit, or weights cannot be had.
     """
+    import_networks()
     import segmentation_models_pytorch as smp
 
     _check_names(architecture, encoder, options or {})
     packaged = weights == "imagenet" and channels == 3 and encoder in packaged_encoders()
     try:
-        network: nn.Module = smp.create_model(
-            arch=architecture,
-            encoder_name=encoder,
-            encoder_weights=None if packaged else weights,
-            in_channels=channels,
-            classes=classes,
-            **(options or {}),
-        )
+        with without_values():
+            network: nn.Module = smp.create_model(
+                arch=architecture,
+                encoder_name=encoder,
+                encoder_weights=None if packaged else weights,
+                in_channels=channels,
+                classes=classes,
+                **(options or {}),
+            )
     except _REFUSALS as error:
         lines = str(error).strip("'\" \n").splitlines() or [type(error).__name__]
         raise NetworkError(

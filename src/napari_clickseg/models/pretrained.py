@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_clickseg.models.libraries import import_networks
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -71,6 +73,7 @@ def input_range(encoder: str) -> InputRange:
 
     if encoder in _PACKAGES:
         return InputRange(mean=_LITE[:1] * 3, std=_LITE[1:] * 3)
+    import_networks()
     import segmentation_models_pytorch as smp
 
     try:

@@ -1,0 +1,37 @@
+"""Networks are loaded and answer without torch's compiler, which stays as it is for others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+CHILD = """
+import sys
+import numpy as np
+import torch
+from torch import compiler
+disable = compiler.disable
+
+from napari_clickseg import load_segmenter
+from napari_clickseg.models.network import create
+
+session = load_segmenter("default", "cpu").start(np.zeros((80, 90), np.uint8))
+session.click(40, 40)
+session.predict()
+network = create("unet", "tu-tf_efficientnet_lite0", channels=1, classes=1)
+assert float(network.state_dict()["encoder.model.conv_stem.weight"].std()) > 0.01
+assert not [name for name in sys.modules if name.startswith("torch._dynamo")]
+
+assert compiler.disable is disable
+from torch._dynamo.utils import counters, is_compile_supported
+import torchvision
+assert torchvision.ops.roi_align.__globals__["is_compile_supported"]("cpu") in (True, False)
+assert isinstance(compiler.disable(lambda: 3)(), int)
+print("done")
+"""
+
+
+def test_the_compiler_is_not_loaded_and_stays_as_it_is() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", CHILD]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "done", done.stderr[-2000:]
