@@ -114,7 +114,7 @@ class Windowed:
     def __init__(self, method: Method) -> None:
         self.method = method
 
-    def start(self, image: np.ndarray) -> WindowedSession:
+    def start(self, image: np.ndarray, *, rgb: bool | None = None) -> WindowedSession:
         """Begin with an image."""
         return WindowedSession(self.method, image)
 

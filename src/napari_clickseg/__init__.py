@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_clickseg.core.clicks import Click, ClickError
+    from napari_clickseg.core.clicks import Click, ClickError, PromptError
     from napari_clickseg.core.masks import Refinement
     from napari_clickseg.core.source import ImageError
     from napari_clickseg.engine.segmenter import (
@@ -38,6 +38,7 @@ _HOMES = {
     "ModelCard": "models.card",
     "ModelFileError": "models.checkpoint",
     "Prediction": "engine.segmenter",
+    "PromptError": "core.clicks",
     "Refinement": "core.masks",
     "Segmenter": "engine.segmenter",
     "Session": "engine.segmenter",
@@ -53,6 +54,7 @@ __all__ = [
     "ModelCard",
     "ModelFileError",
     "Prediction",
+    "PromptError",
     "Refinement",
     "Segmenter",
     "Session",

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from napari_clickseg.core.clicks import Click, ClickError, ClickHistory, Prompt
+from napari_clickseg.core.clicks import Click, ClickError
 from napari_clickseg.core.patch import Patch
+from napari_clickseg.core.prompts import Prompt, PromptHistory
 
 POSITIONS = st.floats(-1e4, 1e4)
 CLICKS = st.builds(Click, POSITIONS, POSITIONS, st.booleans())
@@ -71,7 +72,7 @@ def test_the_first_clicks_of_a_prompt_are_the_prompt_as_it_was(
 
 def test_what_changes_nothing_is_no_step() -> None:
     """So undo always does something, and redo is not lost to a step that did nothing."""
-    history = ClickHistory().add(Click(0, 0)).undo()
+    history = PromptHistory().add(Click(0, 0)).undo()
     assert history.clear() is history
     assert history.add() is history
     assert history.start_from(None) is history
@@ -89,7 +90,7 @@ def test_what_changes_nothing_is_no_step() -> None:
 def test_a_starting_mask_answers_its_clicks_whatever_is_clicked_later(
     change: object, settled: int
 ) -> None:
-    taken_up = ClickHistory().start_from(Patch.of(np.ones((2, 2))), (Click(0, 0), Click(1, 1)))
+    taken_up = PromptHistory().start_from(Patch.of(np.ones((2, 2))), (Click(0, 0), Click(1, 1)))
     assert taken_up.present.settled == 2
     assert change(taken_up).present.settled == settled  # type: ignore[operator]
 
@@ -99,11 +100,11 @@ class Histories(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.history = ClickHistory()
+        self.history = PromptHistory()
         self.states = [Prompt()]
         self.at = 0
 
-    def step(self, history: ClickHistory) -> None:
+    def step(self, history: PromptHistory) -> None:
         if history.present != self.states[self.at]:
             self.states = [*self.states[: self.at + 1], history.present]
             self.at += 1

@@ -206,6 +206,18 @@ def test_images_that_cannot_be_read_are_named_and_the_others_predicted(
     assert not result.problems
 
 
+def test_what_a_file_holds_besides_is_said(project: Path, use: Callable[..., Path]) -> None:
+    with tifffile.TiffWriter(project / "images" / "two.tif") as file:
+        for side in (30, 20):
+            file.write(np.full((side, side), 50, np.uint8), photometric="minisblack")
+    with (project / "index.csv").open("a") as index:
+        index.write("images/two.tif,,,\n")
+    result = predict_rest(project, use())
+    assert "images/two.tif" in result.predicted
+    assert list(result.notices) == ["images/two.tif"]
+    assert "it holds 2 images; the first is used" in result.notices["images/two.tif"]
+
+
 def test_an_image_that_does_not_fit_into_memory_is_named(
     project: Path, use: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

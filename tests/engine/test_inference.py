@@ -7,9 +7,10 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_clickseg.core.clicks import Click, Prompt
+from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.intensity import Intensity
 from napari_clickseg.core.patch import Patch
+from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, Window
 from napari_clickseg.engine.devices import DeviceError, choose_device, prepare

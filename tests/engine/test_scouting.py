@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from default_model.scouting import ScoutingError, fit_scouting
-from napari_clickseg.core.clicks import Click, Prompt
+from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.intensity import Intensity
+from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.core.window import Box, Window
 from napari_clickseg.engine.estimate import Looked, Sight

@@ -16,10 +16,11 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 import napari_clickseg as clickseg
-from napari_clickseg.core.clicks import Click, ClickError, Prompt
+from napari_clickseg.core.clicks import Click, ClickError
 from napari_clickseg.core.intensity import measure
 from napari_clickseg.core.masks import Refinement
 from napari_clickseg.core.patch import Patch
+from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.core.window import Box
 from napari_clickseg.engine.segmenter import DeviceError, Prediction, Segmenter, Session, Superseded

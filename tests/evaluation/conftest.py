@@ -43,7 +43,7 @@ def predictor_class():
         def __init__(self):
             self.sessions = []
 
-        def start(self, image):
+        def start(self, image, *, rgb=None):
             self.sessions.append(KnownSession(np.asarray(image), self.blind))
             return self.sessions[-1]
 

@@ -1,11 +1,14 @@
 """The protocol that clicks are counted by."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from skimage.draw import disk
 
+from napari_clickseg.core.gestures import enclosed
+from napari_clickseg.evaluation.first_gestures import first_gesture
 from napari_clickseg.evaluation.metrics import iou
 from napari_clickseg.evaluation.noc import (
     NocSpec,
@@ -180,6 +183,65 @@ def test_one_session_serves_all_objects_of_an_image(known, truth):
 def test_truth_of_another_shape_is_named(known, truth):
     with pytest.raises(ValueError, match="picture: the truth's shape"):
         evaluate_image(known(), truth[1:], truth, NocSpec(), "picture")
+
+
+@pytest.mark.parametrize("kind", ["box", "scribble", "lasso"])
+@pytest.mark.parametrize("size", [4, 30, 300])
+def test_the_first_gesture_is_on_the_object_and_about_as_large(kind, size):
+    labels = np.zeros((700, 800), bool)
+    labels[disk((350, 400), size)] = True
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        gesture = first_gesture(kind, labels, rng)
+        assert gesture == first_gesture(kind, labels, np.random.default_rng(seed))
+        if kind == "scribble":
+            inside = [labels[round(y), round(x)] for y, x in gesture.points]
+            assert np.mean(inside) > 0.7
+            continue
+        area = np.zeros(labels.shape, bool)
+        if kind == "box":
+            area[gesture.reach.slices] = True
+            assert 0.55 < iou(area, labels) < 1
+        else:
+            area = enclosed(gesture.points, labels.shape)
+            assert area[labels].mean() > 0.9
+            assert iou(area, labels) > 0.35
+
+
+def test_a_first_gesture_counts_as_a_click(truth):
+    made = []
+
+    class Session:
+        def start_from(self, mask):
+            made.clear()
+
+        def click(self, y, x, positive=True):
+            made.append("click")
+
+        def box(self, top, left, bottom, right):
+            made.append("box")
+
+        def scribble(self, points, positive=True):
+            made.append("scribble")
+
+        def lasso(self, points, positive=True):
+            made.append("lasso")
+
+        def predict(self):
+            return SimpleNamespace(mask=np.zeros(truth.shape, bool))
+
+    for kind in ("box", "scribble", "lasso"):
+        spec = NocSpec(clicks=4, first=kind)
+        _, ious, seconds, clicks = click_object(Session(), truth == 1, spec, spec.rng(kind))
+        assert made == [kind, "click", "click", "click"]
+        assert len(ious) == len(seconds) == 4
+        assert len(clicks) == 3
+
+
+def test_a_method_of_clicks_alone_is_refused_a_first_box(known, truth):
+    session = known().start(truth)
+    with pytest.raises(ValueError, match="takes clicks only"):
+        click_object(session, truth == 1, NocSpec(first="box"), np.random.default_rng(0))
 
 
 def test_results_survive_json(known, truth):

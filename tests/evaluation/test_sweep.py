@@ -5,6 +5,7 @@ import json
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import tifffile
 from skimage.draw import disk
 
 from napari_clickseg.evaluation.noc import NocSpec
@@ -149,12 +150,35 @@ def test_alpha_is_no_channel(known, project):
     seen = []
 
     class Looking(known):
-        def start(self, image):
+        def start(self, image, *, rgb=None):
             seen.append(image.shape)
             return super().start(image[..., 0])
 
     sweep(Looking, list_tasks([project], limit=1), SPEC)
     assert seen == [(64, 80, 3)]
+
+
+@pytest.mark.parametrize("photometric", ["rgb", "minisblack"])
+def test_channels_of_16_bits_are_colours_where_the_file_says_so(known, project, photometric):
+    picture = iio.imread(project / "images" / "0.png").astype(np.uint16)
+    (project / "images" / "0.png").unlink()
+    stored = np.stack([picture] * 3, -1 if photometric == "rgb" else 0)
+    tifffile.imwrite(
+        project / "images" / "0.tif",
+        stored,
+        photometric=photometric,
+        metadata={"axes": "YXS" if photometric == "rgb" else "CYX"},
+        ome=True,
+    )
+    seen = []
+
+    class Looking(known):
+        def start(self, image, *, rgb=None):
+            seen.append((image.shape, image.dtype, rgb))
+            return super().start(image[..., 0])
+
+    sweep(Looking, list_tasks([project], limit=1), SPEC)
+    assert seen == [((64, 80, 3), np.uint16, photometric == "rgb")]
 
 
 def test_the_very_session_is_driven_and_its_figures_do_not_depend_on_the_workers(project):

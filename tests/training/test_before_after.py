@@ -35,7 +35,7 @@ class Model:
     def __init__(self, *, automatic: bool) -> None:
         self.card, self.looked = card(automatic=automatic), 0
 
-    def start(self, image: Mask) -> Model:
+    def start(self, image: Mask, *, rgb: bool | None = None) -> Model:
         self.looked += 1
         self.mask = np.zeros(image.shape[:2], bool)
         self.mask[:, :32] = True

@@ -48,6 +48,12 @@ def add(verbs: Any) -> None:
     option("--clicks", type=positive_count, default=20, metavar="N", help="at most; default 20")
     option("--seed", **number, default=0, help="draws objects, jitter and starting masks")
     option("--jitter", action="store_true", help="miss by 3 px at 512 px, three times over")
+    option(
+        "--first",
+        choices=("click", "box", "scribble", "lasso"),
+        default="click",
+        help="what comes first on each object, with a hand's imprecision, three times over",
+    )
     option("--from-mask", action="store_true", help="start from the truth made worse, IoU 0.6-0.8")
     option(
         "--ignore",
@@ -113,7 +119,8 @@ def _spec(args: argparse.Namespace) -> NocSpec:
         objects=args.objects,
         ignore=args.ignore,
         jitter=JITTER_SIGMA if args.jitter else 0.0,
-        repeats=JITTER_REPEATS if args.jitter else 1,
+        repeats=JITTER_REPEATS if args.jitter or args.first != "click" else 1,
+        first=args.first,
         from_mask=args.from_mask,
         seed=args.seed,
     )

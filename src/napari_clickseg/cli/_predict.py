@@ -1,12 +1,11 @@
-"""`clickseg predict`: segment an object of an image by clicks, or the rest of a project."""
+"""`clickseg predict`: segment an object of an image by clicks and more, or a whole project."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli import _predict_rest
+from napari_clickseg.cli import _gestures, _predict_rest
 from napari_clickseg.cli._common import (
     UsageError,
     Waiting,
@@ -14,30 +13,17 @@ from napari_clickseg.cli._common import (
     add_verb,
     integers,
     note,
-    position,
     say,
     say_json,
     share,
 )
 
 if TYPE_CHECKING:
+    import argparse
+
     import numpy.typing as npt
 
     from napari_clickseg.engine.segmenter import Prediction, Session
-
-
-class _AddClicks(argparse.Action):
-    """Keeps positive and negative clicks in the order in which they are given."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        clicks = [(y, x, self.dest == "positive") for y, x in values]
-        namespace.clicks = [*namespace.clicks, *clicks]
 
 
 def add(verbs: Any) -> None:
@@ -46,11 +32,12 @@ def add(verbs: Any) -> None:
         verbs,
         "predict",
         run,
-        "Segment an object of an image by clicks, or all images of a project that have no mask.",
-        "Positions are pixels, row first; the first pixel's centre is 0,0. The clicks count in "
-        "the order in which they are given. With --rest a model that needs no click predicts the "
-        "images of a project that are not annotated; what it finds waits in PROJECT/predictions "
-        "to be reviewed. Started again, it goes on where it was stopped.",
+        "Segment an object of an image by clicks, boxes, scribbles and lassos, or all images of a "
+        "project that have no mask.",
+        "Positions are pixels, row first; the first pixel's centre is 0,0. What is said of the "
+        "object counts in the order in which it is given. With --rest a model that needs no "
+        "click predicts the images of a project that are not annotated; what it finds waits in "
+        "PROJECT/predictions to be reviewed. Started again, it goes on where it was stopped.",
     )
     option = parser.add_argument
     option(
@@ -59,15 +46,7 @@ def add(verbs: Any) -> None:
         metavar="IMAGE",
         help="TIFF, PNG, JPEG, .npy, or .zarr folder; with --rest the folder of a project",
     )
-    for polarity, text in (("positive", "on the object"), ("negative", "on what is not of it")):
-        option(
-            f"--{polarity}",
-            type=position,
-            action=_AddClicks,
-            nargs="+",
-            metavar="Y,X",
-            help=f"clicks {text}",
-        )
+    _gestures.add_options(parser)
     option("--out", type=Path, metavar="F", help="the mask (ids 0, 1), .tif or indexed .png")
     option("--probability", type=Path, metavar="F", help="the probability as well, .tif")
     option("--mask", type=Path, metavar="F", help="start from this mask: all that is not 0")
@@ -76,7 +55,6 @@ def add(verbs: Any) -> None:
     option("--channel", type=integers, default=(), metavar="N", help="channels, e.g. 0 or 0,2")
     option("--overwrite", action="store_true", help="replace files that are there")
     option("--json", action="store_true", help="print what was found as JSON")
-    parser.set_defaults(clicks=[])
     _predict_rest.add_options(parser)
     add_model_options(parser)
 
@@ -133,7 +111,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 def _session(args: argparse.Namespace) -> Session:
     """Read the image, load the model and click."""
-    from napari_clickseg.core.clicks import ClickError
+    from napari_clickseg.core.clicks import PromptError
     from napari_clickseg.core.masks import Refinement
     from napari_clickseg.data.images import read_plane
 
@@ -146,11 +124,13 @@ def _session(args: argparse.Namespace) -> Session:
     segmenter = load_segmenter(args.model, args.device)
     session = segmenter.start(plane.data, start, rgb=plane.rgb)
     session.refinement = Refinement(threshold=args.threshold)
-    for y, x, positive in args.clicks:
-        session.click(y, x, positive)
+    _gestures.make(session, args.gestures)
     prompt = session.history.present
     if not (prompt.has_positive or prompt.start or segmenter.card.automatic):
-        raise ClickError("There is nothing to go by; give a --positive click, or a --mask.")
+        raise PromptError(
+            "There is nothing to go by; give a --positive click, a --box, a --scribble, a --lasso, "
+            "or a --mask."
+        )
     return session
 
 
@@ -178,6 +158,7 @@ def _say_found(args: argparse.Namespace, session: Session, prediction: Predictio
             "shape": list(session.shape),
             "model": args.model,
             "clicks": [[click.y, click.x, click.positive] for click in session.clicks],
+            "gestures": _gestures.as_json(args.gestures),
             "pixels": pixels,
             "box": {"top": box.top, "left": box.left, "height": box.height, "width": box.width},
             "out": str(args.out),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_clickseg.cli import _gestures
 from napari_clickseg.cli._common import (
     STOPPED,
     WRONG,
@@ -66,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
     for problem in result.problems.values():
         note(f"skipped: {problem}")
+    for name, notice in result.notices.items():
+        note(f"{name}: {notice}")
     _say(args, result, len(ReviewQueue(args.image).waiting()))
     if result.stopped:
         return STOPPED
@@ -109,8 +112,8 @@ def _predict(
 
 
 def _check(args: argparse.Namespace) -> None:
+    _gestures.refuse(args.gestures)
     given = {
-        "--positive or --negative": args.clicks,
         "--out": args.out,
         "--probability": args.probability,
         "--mask": args.mask,
@@ -135,6 +138,7 @@ def _say(args: argparse.Namespace, result: BatchResult, waiting: int) -> None:
         "sha256": result.model,
         "predicted": result.predicted,
         "skipped": result.problems,
+        "notices": result.notices,
         "kept": result.kept,
         "left": left,
         "waiting": waiting,

@@ -1,24 +1,24 @@
-"""Clicks and their history, as frozen values.
-
-Every operation returns a new value, so a worker thread can hold one while the user goes on
-clicking, and undo is nothing but going back to an earlier value.
-"""
+"""A click, as a frozen value."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_clickseg.util.history import History
+from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:
     from napari_clickseg.core.patch import Patch
 
-__all__ = ["Click", "ClickError", "ClickHistory", "Prompt"]
+__all__ = ["Click", "ClickError", "PromptError"]
 
 
-class ClickError(ValueError):
+class PromptError(ValueError):
+    """A click, box, scribble or lasso that can't be used; the message says what to do."""
+
+
+class ClickError(PromptError):
     """A click that cannot be used: outside the image, or not a number."""
 
 
@@ -49,6 +49,11 @@ class Click:
             raise ClickError(f"The click ({self.y}, {self.x}) is not a position; give numbers.")
 
     @property
+    def reach(self) -> Box:
+        """The pixel that the click falls on, as a box."""
+        return Box(*self.pixel, 1, 1)
+
+    @property
     def pixel(self) -> tuple[int, int]:
         """The pixel (row, column) that the click falls on."""
         return math.floor(self.y + 0.5), math.floor(self.x + 0.5)
@@ -64,76 +69,3 @@ class Click:
         inside = box.top <= row < box.bottom and box.left <= column < box.right
         has = inside and bool(mask.mask[row - box.top, column - box.left])
         return has == self.positive
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """All that the user has said about the current object: clicks in order, and a starting mask.
-
-    Parameters
-    ----------
-    clicks : tuple of Click
-        In the order in which they were made.
-    start : Patch, optional
-        A mask to start from; None starts from nothing.
-    settled : int
-        So many of the first clicks are answered by `start` already, as in an object that is
-        taken up again.
-    """
-
-    clicks: tuple[Click, ...] = ()
-    start: Patch | None = None
-    settled: int = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.clicks) or self.start is not None
-
-    @property
-    def has_positive(self) -> bool:
-        """Whether at least one click is positive."""
-        return any(click.positive for click in self.clicks)
-
-    def first(self, n: int) -> Prompt:
-        """Return the prompt as it was after its first `n` clicks."""
-        return replace(self, clicks=self.clicks[:n], settled=min(n, self.settled))
-
-
-@dataclass(frozen=True, slots=True)
-class ClickHistory(History[Prompt]):
-    """A prompt with all that came before it and all that was undone.
-
-    Parameters
-    ----------
-    present : Prompt
-        The current prompt.
-    past, future : tuple of Prompt
-        As in `History`.
-    """
-
-    present: Prompt = field(default_factory=Prompt)
-
-    @property
-    def clicks(self) -> tuple[Click, ...]:
-        """The clicks of the current prompt."""
-        return self.present.clicks
-
-    def add(self, *clicks: Click) -> ClickHistory:
-        """Add clicks after the ones that are there, as one step."""
-        return self._to(replace(self.present, clicks=(*self.clicks, *clicks)))
-
-    def clear(self) -> ClickHistory:
-        """Begin again with neither clicks nor a starting mask; can be undone."""
-        return self._to(Prompt())
-
-    def start_from(self, patch: Patch | None, clicks: tuple[Click, ...] = ()) -> ClickHistory:
-        """Begin again from a mask (and, where an object is taken up again, its clicks).
-
-        Clicks that the mask contradicts, as where it was painted on since, are dropped: the mask
-        is what the user wants now.
-        """
-        if patch is not None:
-            clicks = tuple(click for click in clicks if click.holds(patch))
-        return self._to(Prompt(clicks, patch, len(clicks)))
-
-    def _to(self, prompt: Prompt) -> ClickHistory:
-        return self if prompt == self.present else self.step(prompt)

@@ -9,10 +9,12 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.core.clicks import Click, Prompt
+from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.oracle import next_click
-from napari_clickseg.crossfit.truth import ignored_id, read_image, read_prediction, read_truth
+from napari_clickseg.core.prompts import Prompt
+from napari_clickseg.crossfit.truth import ignored_id, read_prediction, read_truth
 from napari_clickseg.data.click_table import read_click_table
+from napari_clickseg.data.images import read_plane
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.evaluation.metrics import iou, overlap
 
@@ -113,12 +115,12 @@ def measure_image(
         confidence, its clicks, and the share of it that is right with the clicks ("right"), and
         without any ("right_without").
     """
-    image = read_image(record)
+    plane = read_plane(record.image)
     _, before = read_prediction(folder.predictions / row.prediction, truth.mask.shape)
-    session = segmenter.start(image)
+    session = segmenter.start(plane.read_all(), rgb=plane.rgb)
     without = session.predict().mask
     given = tuple(Click(one.y, one.x, one.positive) for one in clicks)
-    after = session.evaluate(Prompt(clicks=given)).mask if given else without
+    after = session.evaluate(Prompt(given)).mask if given else without
     masks = {"baseline": before, "no_clicks": without, "clicks": after}
     return {
         "image": row.image,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_clickseg.crossfit.truth import read_image
+from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.masks import write_mask
 from napari_clickseg.engine.segmenter import load_segmenter
 
@@ -42,6 +42,7 @@ def predict_fold(
         path = folder.predictions / row.prediction
         if path.exists():
             continue
-        found = segmenter.start(read_image(records[row.image])).predict().probability
-        write_mask(path, np.rint(found * 255).astype(np.uint8))
+        plane = read_plane(records[row.image].image)
+        probability = segmenter.start(plane.read_all(), rgb=plane.rgb).predict().probability
+        write_mask(path, np.rint(probability * 255).astype(np.uint8))
     tell(len(rows), len(rows))

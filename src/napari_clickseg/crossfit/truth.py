@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Record
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["HALF", "Truth", "read_image", "read_prediction", "read_truth"]
+__all__ = ["HALF", "Truth", "read_prediction", "read_truth"]
 
 BoolArray = npt.NDArray[np.bool_]
 HALF = 128  # of 255: probabilities from here on are the mask
@@ -63,11 +63,6 @@ def read_truth(record: Record, spec: TrainingSpec, ignore: int | None) -> Truth:
         return Truth(mask, None)
     ignored = np.asarray(labels == ignore)
     return Truth(mask & ~ignored, ignored)
-
-
-def read_image(record: Record) -> npt.NDArray[Any]:
-    """Read an image (Y, X) or (Y, X, C)."""
-    return read_plane(record.image).read_all()
 
 
 def read_prediction(path: Path, shape: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], BoolArray]:

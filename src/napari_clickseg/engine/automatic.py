@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg.core.clicks import Prompt
 from napari_clickseg.core.masks import Refinement
+from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.core.uncertainty import mean_entropy
 from napari_clickseg.data.images import read_single_plane
@@ -59,6 +59,8 @@ class BatchResult:
         Names of those that were.
     problems : dict of str to str
         Why others could not be, by name.
+    notices : dict of str to str
+        What was not used of the files of those that were, by name.
     kept : int
         Images left alone, because they have a prediction already.
     stopped : bool
@@ -68,8 +70,18 @@ class BatchResult:
     total: int = 0
     predicted: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
+    notices: dict[str, str] = field(default_factory=dict)
     kept: int = 0
     stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOutcome:
+    """What came of an image: a problem, or else what was not used of its file."""
+
+    name: str
+    problem: str = ""
+    notice: str = ""
 
 
 def predict_rest(
@@ -203,20 +215,20 @@ def _predict_one(
     as_objects: bool,
     stop: Callable[[], bool],
     image: Unannotated,
-) -> tuple[str, str] | None:
-    """Predict an image; return its name and what is wrong with it. Runs on a worker thread."""
+) -> ImageOutcome | None:
+    """Predict an image. Runs on a worker thread."""
     if stop():
         return None
     try:
         plane = read_single_plane(image.image)
         numbers, unsure = predict_unclicked(segmenter, plane.data, rgb=plane.rgb)
     except ImageError as error:
-        return image.name, str(error)
+        return ImageOutcome(image.name, problem=str(error))
     except MemoryError:
-        return image.name, f"{image.name} does not fit into memory."
+        return ImageOutcome(image.name, problem=f"{image.name} does not fit into memory.")
     labels = _objects(numbers) if as_objects else _ids(numbers, segmenter.card)
     queue.propose(image.name, labels, model=model, uncertainty=unsure)
-    return image.name, ""
+    return ImageOutcome(image.name, notice=" ".join(plane.notices))
 
 
 def _ids(numbers: npt.NDArray[np.uint8], card: ModelCard) -> npt.NDArray[Any]:
@@ -237,7 +249,7 @@ def _objects(numbers: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
 
 
 def _compute(
-    job: Callable[[Unannotated], tuple[str, str] | None],
+    job: Callable[[Unannotated], ImageOutcome | None],
     todo: Sequence[Unannotated],
     result: BatchResult,
     workers: int,
@@ -249,13 +261,14 @@ def _compute(
     from dask.delayed import delayed
 
     def posttask(key: object, value: object, *_: object) -> None:
-        if not isinstance(value, tuple):
+        if not isinstance(value, ImageOutcome):
             return
-        name, problem = value
-        if problem:
-            result.problems[name] = problem
+        if value.problem:
+            result.problems[value.name] = value.problem
         else:
-            result.predicted.append(name)
+            result.predicted.append(value.name)
+        if value.notice:
+            result.notices[value.name] = value.notice
         on_image(len(result.predicted) + len(result.problems), result.total)
 
     on_image(0, result.total)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_clickseg.core.clicks import Click, Prompt
+from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.patch import Patch
+from napari_clickseg.core.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
 """From a prompt to network probabilities: where to look, and what to show the network.
 
-One `step` answers one more click. It looks at the object's window, and again where the look
+One `step` answers one more gesture. It looks at the object's window, and again where the look
 shows that the window should be another: closer for a small object, wider where the mask touches
 the window's border.
 """
@@ -15,18 +15,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from napari_clickseg.core.clicks import Click
+from napari_clickseg.core.gestures import DrawnBox, Lasso
 from napari_clickseg.core.guidance import encode
 from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.core.mosaic import predict_mosaic, whole_window
 from napari_clickseg.core.window import Box, Window, first_window, object_window
 from napari_clickseg.engine.estimate import Estimate, Looked, Sight
 from napari_clickseg.engine.scouting import LENGTHS, Scouted, choose, describe, scouting_windows
+from napari_clickseg.engine.showing import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_clickseg.core.clicks import Click, Prompt
+    from napari_clickseg.core.gestures import Gesture
     from napari_clickseg.core.intensity import Intensity
+    from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.core.source import ImageSource
     from napari_clickseg.models.card import ModelCard, ScoutingSpec
 
@@ -41,6 +45,7 @@ _FIRST_LOOKS = 4  # at the first click
 _LATER_LOOKS = 2  # at later ones, and after scouting, which counts as one
 _WIDER = 1.6  # more margin where the mask touches the window's border
 _KEPT = 8  # windows whose pixels, and what the encoder made of them, are kept
+_FROM_A_PART = 1.5  # more margin around a scribble, which may show a part of the object
 _STRAY = 0.02  # parts smaller than this share of the largest don't widen the window
 
 
@@ -72,44 +77,44 @@ class Estimator:
         Parameters
         ----------
         prompt : Prompt
-            All clicks, and the starting mask.
+            All gestures, and the starting mask.
         previous : Estimate, optional
-            The answer to the prompt's first clicks; None where there was none.
+            The answer to the prompt's first gestures; None where there was none.
 
         Returns
         -------
         Estimate or None
-            None where there is nothing to go by: no mask and no positive click.
+            None where there is nothing to go by: no mask and nothing positive.
         """
-        clicks = prompt.clicks
+        gestures = prompt.gestures
         if self.card.encoding == "image" and not self._settled(prompt):
             return previous or self.whole()  # clicks tell it nothing
         if prompt.start is not None and previous is None:
-            if len(clicks) == prompt.settled:
+            if len(gestures) == prompt.settled:
                 return None  # the mask that is there is the answer
             previous = self._from_mask(prompt)
         if previous is None:
             if not prompt.has_positive and not self.card.automatic:
                 return None
-            if not clicks and self.card.window.zoom is not None:
+            if not gestures and self.card.window.zoom is not None:
                 return self.whole()
-            estimate = self._scout(clicks)
+            estimate = self._scout(gestures)
             previous = estimate  # or closer looks would forget what the first one found
-            closer_too = self.card.scouting is None
+            closer_too = self.card.scouting is None and not _marked(gestures)
         else:
-            beyond = self._beyond(previous, clicks[-1]) if clicks else _NOTHING
-            window = self._window_around(previous, clicks, beyond)
+            beyond = self._beyond(previous, gestures[-1]) if gestures else _NOTHING
+            window = self._window_around(previous, gestures, beyond)
             if window.size > self.card.window.size:  # all of it was looked at, window by window
                 window = replace(window, size=self.card.window.size)
-            estimate = self.look(window, clicks, previous)
+            estimate = self.look(window, gestures, previous)
             closer_too = False  # later clicks look again only where the object runs out
         for _ in range(1, _FIRST_LOOKS if closer_too else _LATER_LOOKS):
-            window = self._window_around(estimate, clicks)
+            window = self._window_around(estimate, gestures)
             window = replace(window, size=self.card.window.size)  # scouting has its own
             wider = window.span > estimate.window.span
             if window == estimate.window or not (wider or closer_too):
                 break
-            estimate = self.look(window, clicks, previous)
+            estimate = self.look(window, gestures, previous)
         return estimate
 
     def whole(self) -> Estimate:
@@ -135,26 +140,31 @@ class Estimator:
     @staticmethod
     def _settled(prompt: Prompt) -> bool:
         """Whether a starting mask is the answer, without anything to add."""
-        return prompt.start is not None and len(prompt.clicks) == prompt.settled
+        return prompt.start is not None and len(prompt.gestures) == prompt.settled
 
-    def _scout(self, clicks: tuple[Click, ...]) -> Estimate:
-        """Look for the object of the first clicks, from several distances if the card says so."""
+    def _scout(self, gestures: tuple[Gesture, ...]) -> Estimate:
+        """Look for the object of the first gestures.
+
+        Around a click it looks from several distances, if the card says so. A box, a scribble or
+        a lasso says itself how near.
+        """
         spec = self.card.scouting
-        positive = [click for click in clicks if click.positive]
-        if spec is None or len(positive) != 1 or len(spec.weights) not in LENGTHS:
-            return self.look(self._first_window(clicks), clicks, None)
-        estimates, described = self.scouted(clicks, spec)
+        positive = [one for one in gestures if one.positive]
+        clicked = len(positive) == 1 and isinstance(positive[0], Click)
+        if spec is None or not clicked or len(spec.weights) not in LENGTHS:
+            return self.look(self._first_window(gestures), gestures, None)
+        estimates, described = self.scouted(gestures, spec)
         return estimates[choose(described, spec.weights)]
 
     def scouted(
-        self, clicks: tuple[Click, ...], spec: ScoutingSpec
+        self, gestures: tuple[Gesture, ...], spec: ScoutingSpec
     ) -> tuple[list[Estimate], npt.NDArray[np.float64]]:
         """Look at the only positive click from several distances, and describe what was found.
 
         Parameters
         ----------
-        clicks : tuple of Click
-            One of them positive.
+        gestures : tuple of Click, DrawnBox, Scribble or Lasso
+            One of them positive, a click.
         spec : ScoutingSpec
             Its weights are not used.
 
@@ -165,15 +175,15 @@ class Estimator:
         described : float64 (looks, features)
             See `scouting.describe`.
         """
-        at = next((click.y, click.x) for click in clicks if click.positive)
+        at = next((one.y, one.x) for one in gestures if isinstance(one, Click) and one.positive)
         span = self.card.window.first_span
         windows = scouting_windows(self.source.shape, at, spec.size, span, spec.looks, spec.factor)
-        estimates = [self.look(window, clicks, None) for window in windows]
+        estimates = [self.look(window, gestures, None) for window in windows]
         looks = [
             Scouted(
                 e.window,
                 e.foreground,
-                *self._found(e, clicks),
+                *self._found(e, gestures),
                 self._sight(e.window).pixels,
                 e.overlap,
             )
@@ -182,7 +192,7 @@ class Estimator:
         return estimates, describe(looks, at)
 
     def look(
-        self, window: Window, clicks: tuple[Click, ...], previous: Estimate | None
+        self, window: Window, gestures: tuple[Gesture, ...], previous: Estimate | None
     ) -> Estimate:
         """Run the network once on a window.
 
@@ -190,33 +200,40 @@ class Estimator:
         ----------
         window : Window
             What to look at.
-        clicks : tuple of Click
-            Those outside the window are not seen.
+        gestures : tuple of Click, DrawnBox, Scribble or Lasso
+            What is outside the window is not seen.
         previous : Estimate, optional
             What was found before, in whatever window.
         """
         card, sight = self.card, self._sight(window)
-        positions = [(window.to_network(*click.pixel), click.positive) for click in clicks]
+        before = None if previous is None else previous.window.moved_to(window, previous.foreground)
+        seen = shown(gestures, window, before, card.encoding)
         inputs = encode(
             sight.pixels,
-            [position for position, positive in positions if positive],
-            [position for position, positive in positions if not positive],
-            None if previous is None else previous.window.moved_to(window, previous.foreground),
+            seen.positive,
+            seen.negative,
+            seen.previous,
             encoding=card.encoding,
             radius=card.disk_radius * window.size / card.window.size,
+            strokes=seen.strokes,
+            region=seen.region,
         )
         return Estimate(window, *self.ask(inputs, sight))
 
-    def _beyond(self, previous: Estimate, click: Click) -> Box:
-        """Return where a new click says that the object goes on, as a box; empty if it doesn't.
+    def _beyond(self, previous: Estimate, newest: Gesture) -> Box:
+        """Return where a new gesture says that the object goes on, as a box; empty if it doesn't.
 
         A positive click so far outside the mask means that the object reaches about as far
-        beyond it.
+        beyond it; whatever else is positive, that it reaches as far as it does itself.
         """
-        found = np.argwhere(previous.foreground > 0.5)
-        if not click.positive or found.size == 0:
+        if not newest.positive:
             return _NOTHING
-        window, pixel = previous.window, click.pixel
+        if not isinstance(newest, Click):
+            return newest.reach.intersection(Box(0, 0, *self.source.shape))
+        found = np.argwhere(previous.foreground > 0.5)
+        if found.size == 0:
+            return _NOTHING
+        window, pixel = previous.window, newest.pixel
         away = np.hypot(*(found - np.array(window.to_network(*pixel))).T).min()
         reach = round(float(away) / window.zoom)
         around = Box(pixel[0] - reach, pixel[1] - reach, 2 * reach + 1, 2 * reach + 1)
@@ -225,7 +242,7 @@ class Estimator:
     def _from_mask(self, prompt: Prompt) -> Estimate:
         """Put a starting mask into the form of an answer."""
         assert prompt.start is not None
-        window = self._object_window(self._in_reach(prompt.start.box, prompt.clicks))
+        window = self._object_window(self._in_reach(prompt.start.box, prompt.gestures))
         visible = window.visible(self.source.shape)
         mask = prompt.start.cut(visible).astype(np.float32)
         origin = float(visible.top), float(visible.left)
@@ -235,14 +252,17 @@ class Estimator:
         others = np.repeat(foreground[None] / len(self.card.classes), len(self.card.classes), 0)
         return Estimate(window, np.concatenate([1 - foreground[None], others]))
 
-    def _first_window(self, clicks: tuple[Click, ...]) -> Window:
+    def _first_window(self, gestures: tuple[Gesture, ...]) -> Window:
         shape, spec = self.source.shape, self.card.window
-        positive = tuple(click for click in clicks if click.positive)
+        positive = tuple(one for one in gestures if one.positive)
         if not positive:
             middle = (shape[0] - 1) / 2, (shape[1] - 1) / 2
             return first_window(shape, middle, spec.size, spec.largest_span)
-        window = first_window(shape, (positive[-1].y, positive[-1].x), spec.size, spec.first_span)
         box = self._in_reach(_NOTHING, positive)
+        newest = positive[-1]
+        if not isinstance(newest, Click):
+            return self._object_window(box, wider=1.0 if _marked(positive) else _FROM_A_PART)
+        window = first_window(shape, (newest.y, newest.x), spec.size, spec.first_span)
         return window if window.box.contains(box) else self._object_window(box)
 
     def _object_window(self, box: Box, *, wider: float = 1.0) -> Window:
@@ -256,30 +276,30 @@ class Estimator:
             largest=spec.largest_span,
         )
 
-    def _in_reach(self, box: Box, clicks: tuple[Click, ...]) -> Box:
-        """Widen a box by the clicks, but not beyond what one window can show.
+    def _in_reach(self, box: Box, gestures: tuple[Gesture, ...]) -> Box:
+        """Widen a box by the gestures, but not beyond what one window can show.
 
-        Positive clicks come first and newer ones before older ones, so that a stray click far
+        Positive ones come first and newer ones before older ones, so that a stray click far
         away cannot take the window off the object.
         """
-        newest_first = tuple(reversed(clicks))
-        for click in sorted(newest_first, key=lambda click: not click.positive):
-            wider = box.union(Box(*click.pixel, 1, 1))
-            if max(wider.shape) <= self.card.window.largest_span:
+        newest_first = tuple(reversed(gestures))
+        for one in sorted(newest_first, key=lambda one: not one.positive):
+            wider = box.union(one.reach)
+            if not box or max(wider.shape) <= self.card.window.largest_span:
                 box = wider
         return box
 
     def _window_around(
-        self, estimate: Estimate, clicks: tuple[Click, ...], beyond: Box = _NOTHING
+        self, estimate: Estimate, gestures: tuple[Gesture, ...], beyond: Box = _NOTHING
     ) -> Window:
-        """Choose the window for what was found and the clicks; another one only if need be."""
+        """Choose the window for what was found and the gestures; another one only if need be."""
         window, shape = estimate.window, self.source.shape
-        found, touches = self._found(estimate, clicks)
+        found, touches = self._found(estimate, gestures)
         wider = found.union(beyond)
         fits = max(wider.shape) <= self.card.window.largest_span
-        box = self._in_reach(wider if fits else found, clicks)
+        box = self._in_reach(wider if fits else found, gestures)
         if not found:
-            if not any(click.positive for click in clicks):
+            if not any(one.positive for one in gestures):
                 return window
             if window.span <= self.card.window.size // 2 and window.box.contains(box):
                 return window
@@ -297,7 +317,7 @@ class Estimator:
             good = near and window.box.contains(box)
         return window if good else wanted
 
-    def _found(self, estimate: Estimate, clicks: tuple[Click, ...]) -> tuple[Box, bool]:
+    def _found(self, estimate: Estimate, gestures: tuple[Gesture, ...]) -> tuple[Box, bool]:
         """Return the object's box in the image, and whether it runs out of the window."""
         from scipy import ndimage
 
@@ -309,7 +329,9 @@ class Estimator:
         parts, count = ndimage.label(mask, _EIGHT)
         areas = np.bincount(parts.ravel(), minlength=count + 1)[1:]
         wanted = areas >= _STRAY * areas.max()
-        for click in clicks:
+        for click in gestures:
+            if not isinstance(click, Click):
+                continue
             y, x = (round(v) for v in window.to_network(*click.pixel))
             if click.positive and 0 <= min(y, x) <= max(y, x) < window.size and parts[y, x]:
                 wanted[parts[y, x] - 1] = True
@@ -351,6 +373,11 @@ class Estimator:
         if len(self._seen) > _KEPT:
             self._seen.popitem(last=False)
         return out
+
+
+def _marked(gestures: tuple[Gesture, ...]) -> bool:
+    """Whether a box or a lasso says where all of the object is."""
+    return any(isinstance(one, DrawnBox | Lasso) and one.positive for one in gestures)
 
 
 def anchors(settled: int, n: int) -> list[int]:

@@ -14,7 +14,7 @@ from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:
-    from napari_clickseg.core.clicks import Prompt
+    from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.estimate import Estimate
 
 __all__ = ["Prediction", "predict"]

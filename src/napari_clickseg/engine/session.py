@@ -1,4 +1,4 @@
-"""A session on one image: clicks go in, masks come out.
+"""A session on one image: clicks, boxes, scribbles and lassos go in, masks come out.
 
 napari, the command line and the benchmarks all drive the `Session` of this module.
 """
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg.core.clicks import Click, ClickError, ClickHistory, Prompt
+from napari_clickseg.core.clicks import Click, ClickError, PromptError
+from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble, cut
 from napari_clickseg.core.intensity import Intensity, measure
 from napari_clickseg.core.masks import Refinement
 from napari_clickseg.core.patch import Patch
+from napari_clickseg.core.prompts import Prompt, PromptHistory
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.core.window import Box
 from napari_clickseg.engine.inference import Estimator, anchors
@@ -24,6 +26,7 @@ from napari_clickseg.engine.prediction import Prediction, predict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_clickseg.core.gestures import Gesture, Points
     from napari_clickseg.core.source import ImageSource
     from napari_clickseg.engine.estimate import Estimate, Looked, Sight
     from napari_clickseg.models.card import ModelCard
@@ -54,9 +57,9 @@ class Model(Protocol):
 
 
 class Session:
-    """One image (plane): clicks go in, masks come out.
+    """One image (plane): clicks, boxes, scribbles and lassos go in, masks come out.
 
-    What is predicted depends on the image, the starting mask and the clicks in their order, and
+    What is predicted depends on the image, the starting mask and the gestures in their order, and
     on nothing else: not on how often or when `predict` was called.
 
     Parameters
@@ -78,7 +81,7 @@ class Session:
     ) -> None:
         self.segmenter = segmenter
         self.source = source
-        self.history = ClickHistory(Prompt(start=start))
+        self.history = PromptHistory(Prompt(start=start))
         self.refinement = Refinement()
         self._given = intensity
         self._estimator: Estimator | None = None
@@ -127,21 +130,68 @@ class Session:
             click = Click(float(y), float(x), bool(positive))
         except TypeError as error:
             raise ClickError(f"The click ({y}, {x}) is not a position; give numbers.") from error
-        self.check(click)
-        self.history = self.history.add(click)
+        return self._add(click)
+
+    def box(self, top: float, left: float, bottom: float, right: float) -> Prompt:
+        """Add a box around the object; it may be off by a tenth of its sides.
+
+        Parameters
+        ----------
+        top, left, bottom, right : float
+            Edges in pixels; what is outside the image is cut off.
+
+        Raises
+        ------
+        PromptError
+            If it has no area, lies outside the image, or an edge is no number.
+        """
+        try:
+            edges = [float(edge) for edge in (top, left, bottom, right)]
+        except TypeError as error:
+            raise PromptError("The edges of a box are numbers; give four of them.") from error
+        return self._add(DrawnBox(*edges))
+
+    def scribble(self, points: npt.ArrayLike, positive: bool = True) -> Prompt:
+        """Add a stroke along the object, or along what is not of it.
+
+        Parameters
+        ----------
+        points : float (n, 2)
+            y, x in pixels, in order; those outside the image are left out.
+        positive : bool
+            Whether it is on the object.
+
+        Raises
+        ------
+        PromptError
+            If no point is in the image, or one is no number.
+        """
+        return self._add(Scribble(_as_points(points), bool(positive)))
+
+    def lasso(self, points: npt.ArrayLike, positive: bool = True) -> Prompt:
+        """Add a line around the object, or around what is not of it.
+
+        Parameters
+        ----------
+        points : float (n, 2)
+            y, x in pixels, in order; the ends are joined. Where the line crosses itself, all that
+            it goes around counts.
+        positive : bool
+            Whether it is around the object.
+
+        Raises
+        ------
+        PromptError
+            If it goes around nothing, lies outside the image, or a point is no number.
+        """
+        return self._add(Lasso(_as_points(points), bool(positive)))
+
+    def _add(self, gesture: Gesture) -> Prompt:
+        self.history = self.history.add(cut(gesture, self.shape))
         return self.history.present
 
-    def check(self, click: Click) -> None:
-        """Raise `ClickError` if the click is outside the image."""
-        if not click.inside(self.shape):
-            height, width = self.shape
-            raise ClickError(
-                f"The click ({click.y:g}, {click.x:g}) is outside the image, whose pixels go "
-                f"from (0, 0) to ({height - 1}, {width - 1}); click on the image."
-            )
-
     def undo(self) -> None:
-        """Take the last click, start or commit back; nothing happens at the beginning."""
+        """Take the last gesture, start or commit back; nothing happens at the beginning."""
         self.history = self.history.undo()
 
     def redo(self) -> None:
@@ -149,11 +199,11 @@ class Session:
         self.history = self.history.redo()
 
     def reset(self) -> None:
-        """Begin again with neither clicks nor mask; `undo` brings them back."""
+        """Begin again with neither gestures nor mask; `undo` brings them back."""
         self.history = self.history.clear()
 
     def start_from(self, mask: npt.NDArray[Any] | Patch | None) -> None:
-        """Begin again from a mask (Y, X) or Patch; `undo` brings the clicks back.
+        """Begin again from a mask (Y, X) or Patch; `undo` brings the gestures back.
 
         Raises
         ------
@@ -170,9 +220,9 @@ class Session:
         return patch
 
     def predict(self) -> Prediction:
-        """Predict the mask for the clicks so far.
+        """Predict the mask for what was said so far.
 
-        The class-agnostic default model answers an empty mask until the first positive click.
+        The class-agnostic default model answers an empty mask until the first positive gesture.
         """
         found = self.evaluate(self.history.present, self.refinement)
         changed = found.extent.union(self._last_extent)
@@ -193,7 +243,7 @@ class Session:
         Parameters
         ----------
         prompt : Prompt
-            Clicks and starting mask.
+            Gestures and starting mask.
         refinement : Refinement, optional
             How the probability becomes a mask; by default at 0.5, as it is.
         stop : callable
@@ -201,13 +251,13 @@ class Session:
 
         Raises
         ------
-        ClickError
-            If a click is outside the image.
+        PromptError
+            If a gesture is outside the image.
         Superseded
             If `stop` said so. What was worked out by then is remembered.
         """
-        for click in prompt.clicks:
-            self.check(click)
+        for gesture in prompt.gestures:
+            cut(gesture, self.shape)
         with self._lock:
             estimate = self._estimate(prompt, stop)
         return predict(prompt, estimate, self.shape, refinement or Refinement())
@@ -225,10 +275,10 @@ class Session:
             return self._estimator
 
     def _estimate(self, prompt: Prompt, stop: Callable[[], bool]) -> Estimate | None:
-        """Work through the clicks, each step beginning with the answer to the one before."""
+        """Work through the gestures, each step beginning with the answer to the one before."""
         estimator = self._prepared()
         estimate: Estimate | None = None
-        chain = [prompt.first(n) for n in anchors(prompt.settled, len(prompt.clicks))]
+        chain = [prompt.first(n) for n in anchors(prompt.settled, len(prompt.gestures))]
         known = 0
         for index, partial in reversed(list(enumerate(chain))):
             if partial in self._memory:
@@ -249,6 +299,17 @@ class Session:
         while sum(sizes) > _REMEMBERED and len(sizes) > 1:
             self._memory.popitem(last=False)
             sizes.pop(0)
+
+
+def _as_points(points: npt.ArrayLike) -> Points:
+    """Return positions as pairs of numbers."""
+    try:
+        found = np.asarray(points, np.float64)
+    except (TypeError, ValueError) as error:
+        raise PromptError("Points are y, x pairs of numbers; give them as (n, 2).") from error
+    if found.ndim != 2 or found.shape[1] != 2:
+        raise PromptError(f"Points are y, x pairs, (n, 2), not {found.shape}; give two for each.")
+    return tuple((float(y), float(x)) for y, x in found)
 
 
 def starting_patch(mask: npt.NDArray[Any] | Patch, shape: tuple[int, int]) -> Patch | None:

@@ -11,19 +11,23 @@ from __future__ import annotations
 import time
 import zlib
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_clickseg.core.gestures import DrawnBox, Scribble
 from napari_clickseg.core.oracle import IGNORE, jittered, next_click
+from napari_clickseg.evaluation.first_gestures import first_gesture
 from napari_clickseg.evaluation.metrics import iou
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari_clickseg.core.clicks import Click
+    from napari_clickseg.core.gestures import Lasso
+    from napari_clickseg.evaluation.first_gestures import First
 
 __all__ = [
     "JITTER_REPEATS",
@@ -69,10 +73,27 @@ class ClickSession(Protocol):
         ...
 
 
+@runtime_checkable
+class GestureSession(ClickSession, Protocol):
+    """One that takes boxes, scribbles and lassos as well; see `Session`."""
+
+    def box(self, top: float, left: float, bottom: float, right: float) -> object:
+        """Add a box, edges in pixels."""
+        ...
+
+    def scribble(self, points: npt.ArrayLike, positive: bool = True) -> object:
+        """Add a scribble, y and x in pixels (n, 2)."""
+        ...
+
+    def lasso(self, points: npt.ArrayLike, positive: bool = True) -> object:
+        """Add a lasso, y and x in pixels (n, 2)."""
+        ...
+
+
 class ClickPredictor(Protocol):
     """A method of interactive segmentation; `Segmenter` is one."""
 
-    def start(self, image: npt.NDArray[Any]) -> ClickSession:
+    def start(self, image: npt.NDArray[Any], *, rgb: bool | None = None) -> ClickSession:
         """Begin with an image (Y, X) or (Y, X, C)."""
         ...
 
@@ -96,6 +117,8 @@ class NocSpec:
         (in proportion where it has more or less); 0 clicks where the protocol says.
     repeats : int
         How often each object is clicked on, each time with another seed; for jitter.
+    first : {"click", "box", "scribble", "lasso"}
+        What comes first on each object; a box, scribble or lasso counts as a click.
     from_mask : bool
         Start from the truth dilated, eroded or shifted to an IoU of 0.6 to 0.8.
     seed : int
@@ -107,6 +130,7 @@ class NocSpec:
     ignore: int | None = IGNORE
     jitter: float = 0.0
     repeats: int = 1
+    first: First = "click"
     from_mask: bool = False
     seed: int = 0
 
@@ -185,6 +209,8 @@ def evaluate_image(
     truth: npt.NDArray[Any],
     spec: NocSpec,
     name: str,
+    *,
+    rgb: bool | None = None,
 ) -> list[ObjectResult]:
     """Click on the objects of an image.
 
@@ -200,6 +226,8 @@ def evaluate_image(
         Which objects, and how they are clicked on.
     name : str
         Of the image; with the seed it decides what is drawn.
+    rgb : bool, optional
+        Whether the image's channels are colours; by default 8-bit images with three or four are.
 
     Raises
     ------
@@ -211,7 +239,7 @@ def evaluate_image(
             f"{name}: the truth's shape {truth.shape} is not the image's {image.shape[:2]}."
         )
     ignore = None if spec.ignore is None else truth == spec.ignore
-    session = predictor.start(image)
+    session = predictor.start(image, rgb=rgb)
     results = []
     for identifier in objects_of(truth, spec, spec.rng(name)):
         for repeat in range(spec.repeats):
@@ -260,6 +288,11 @@ def click_object(
     clicks: list[Click] = []
     ious: list[float] = []
     seconds: list[float] = []
+    if spec.first != "click":
+        since = time.perf_counter()
+        mask = _begin(session, first_gesture(spec.first, truth, rng))
+        seconds.append(time.perf_counter() - since)
+        ious.append(iou(mask, truth, ignore))
     while len(ious) < spec.clicks:
         click = _place(mask, truth, clicks, spec, rng, ignore)
         if click is None:
@@ -273,6 +306,20 @@ def click_object(
         ious.append(iou(mask, truth, ignore))
     made = tuple((click.y, click.x, click.positive) for click in clicks)
     return begun, tuple(ious), tuple(seconds), made
+
+
+def _begin(session: ClickSession, gesture: DrawnBox | Scribble | Lasso) -> BoolArray:
+    """Make the first gesture, where it is no click, and return the mask."""
+    if not isinstance(session, GestureSession):
+        raise ValueError("This method takes clicks only; leave the first gesture out.")
+    match gesture:
+        case DrawnBox():
+            session.box(gesture.top, gesture.left, gesture.bottom, gesture.right)
+        case Scribble():
+            session.scribble(gesture.points)
+        case _:
+            session.lasso(gesture.points)
+    return session.predict().mask
 
 
 def _place(

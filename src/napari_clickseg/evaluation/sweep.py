@@ -177,7 +177,7 @@ def evaluate_task(
         plane = read_single_plane(task.record.image)
         truth = read_labels(task.record.mask)
         image = plane.read_all()  # the seconds are the clicks' and not the disk's
-        results = evaluate_image(predictor, image, truth, spec, task.key)
+        results = evaluate_image(predictor, image, truth, spec, task.key, rgb=plane.rgb)
     except ImageError as error:
         return ImageResult(task.dataset, task.record.name, (), str(error))
     except ValueError as error:

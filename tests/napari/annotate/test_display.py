@@ -11,7 +11,7 @@ from napari_clickseg._napari.annotate.display import Display
 from napari_clickseg._napari.annotate.state import AnnotateState, ClassSpec
 from napari_clickseg._napari.viewer.colours import PALETTE
 from napari_clickseg._napari.viewer.planes import displayed_plane
-from napari_clickseg.core.clicks import Prompt
+from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.core.window import Box
 from napari_clickseg.engine.prediction import Prediction
 

@@ -260,3 +260,21 @@ def test_labels_whose_image_is_gone_are_named_and_stay_unsaved(bench: Any, tmp_p
     assert "'one annotation' goes with" in user.save()
     assert not user.went_on
     assert unsaved(bench.viewer) == 1
+
+
+def test_the_annotation_of_a_large_plane_says_how_it_is_saved_and_is(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_clickseg._napari.viewer.layers._LARGE", 60 * 80)
+    monkeypatch.setattr("napari_clickseg._napari.viewer.layers._CHUNK", 16)
+    bench.viewer.add_image(np.random.default_rng(0).integers(0, 255, (60, 80)).astype(np.uint8))
+    bench.controller.set_up(bench.viewer.layers[0])
+    assert bench.pairing.annotation.multiscale
+    assert "Save to project" in bench.state.message
+    bench.settle()
+    bench.click(30, 30)
+    bench.do("accept")
+    saved(bench, tmp_path / "project")
+    (record,) = read_project(tmp_path / "project").records
+    np.testing.assert_array_equal(read_labels(record.mask), bench.labels[0])
+    assert read_labels(record.mask)[30, 30] == 1

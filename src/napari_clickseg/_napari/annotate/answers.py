@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.viewer.planes import plane_data
-from napari_clickseg.core.clicks import Prompt
+from napari_clickseg.core.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

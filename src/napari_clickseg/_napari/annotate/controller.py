@@ -23,8 +23,9 @@ from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg._napari.viewer.front import Front
 from napari_clickseg._napari.viewer.layers import data_under, step_to
 from napari_clickseg._napari.viewer.runner import Runner
-from napari_clickseg.core.clicks import Click, Prompt
+from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.masks import Refinement
+from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.engine.segmenter import Superseded
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._napari.viewer.planes import Plane
-    from napari_clickseg.core.clicks import Prompt
+    from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Prediction
 
 __all__ = ["Display"]

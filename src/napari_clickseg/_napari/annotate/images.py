@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Images"]
 
+_PYRAMID = (
+    " So large an annotation is a pyramid, which napari's File menu can't save: Save to project "
+    "(Shift+S) can."
+)
+
 
 class Images:
     """Pairs images with layers.
@@ -68,6 +73,8 @@ class Images:
         owner.activate(pairing)
         state.tool = True
         state.message = "Click on an object; right click where it should not be."
+        if pairing.annotation is not None and pairing.annotation.multiscale:
+            state.message += _PYRAMID
         if annotation is not None:
             state.message = f"Objects go on in '{annotation.name}'. {state.message}"
 

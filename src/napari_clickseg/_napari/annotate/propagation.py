@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg._napari.viewer.writes import LabelWrite
-    from napari_clickseg.core.clicks import Prompt
     from napari_clickseg.core.patch import Patch
+    from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Prediction
 
 __all__ = ["Propagation"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from napari_clickseg.core.clicks import Click, Prompt
+from napari_clickseg.core.clicks import Click
+from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.util.history import History
 
 if TYPE_CHECKING:

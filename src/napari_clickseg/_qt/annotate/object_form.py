@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectForm", "hint"]
 
+_NUMBER = "The id that this object gets in the annotation layer."
+_MOST = 2**31 - 1  # that Qt's field can show
+
 
 class ObjectForm:
     """Shows the current object and has it accepted, skipped, cleared.
@@ -40,8 +43,8 @@ class ObjectForm:
         self.number = SpinBox(
             label="Object",
             min=1,
-            max=2**31 - 1,
-            tooltip="The id that this object gets in the annotation layer.",
+            max=_MOST,
+            tooltip=_NUMBER,
         )
         self.kind = choice(
             "Class",
@@ -74,7 +77,8 @@ class ObjectForm:
         ties = desk.ties
         ties.tie(self.tool, "tool")
         ties.tie(self.swap, "swapped")
-        ties.tie(self.number, "object_id")
+        ties.show(self._show_number, "object_id", "scheme")
+        self.number.changed.connect(self._choose_number)
         ties.show(self._show_kind, "classes", "class_index", "scheme")
         self.kind.changed.connect(self._choose_kind)
         ties.show(self._show_undo, "can_undo", "can_redo")
@@ -95,7 +99,19 @@ class ObjectForm:
         with self.kind.changed.blocked():
             self.kind.reset_choices()
             self.kind.value = min(state.class_index, len(state.classes) - 1)
-        self.number.enabled = state.scheme == "instances"
+
+    def _show_number(self) -> None:
+        state = self._state
+        fits = state.object_id <= _MOST
+        with self.number.changed.blocked():  # or the largest one would be taken for a choice
+            self.number.value = min(state.object_id, _MOST)
+        self.number.enabled = fits and state.scheme == "instances"
+        self.number.tooltip = (
+            _NUMBER if fits else f"The id is {state.object_id}, too large to be changed here."
+        )
+
+    def _choose_number(self, value: int) -> None:
+        self._state.object_id = value
 
     def _add(self) -> None:
         names = {spec.name for spec in self._state.classes}

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from napari_clickseg.core.clicks import Prompt
 from napari_clickseg.core.intensity import Intensity
 from napari_clickseg.core.masks import Refinement
+from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.core.source import ImageSource
 from napari_clickseg.data.sets.dataset import IGNORED
 from napari_clickseg.engine.inference import Estimator

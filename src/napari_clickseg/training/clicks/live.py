@@ -21,9 +21,9 @@ from torch import Tensor
 
 from napari_clickseg.core.guidance import Stroke
 from napari_clickseg.core.regions import place_clicks
+from napari_clickseg.core.simulated_gestures import draw_box, draw_lasso, draw_scribble
 from napari_clickseg.core.voronoi import place_points
 from napari_clickseg.training.clicks.appearance import augment_intensity
-from napari_clickseg.training.clicks.gestures import draw_box, draw_lasso, draw_scribble
 from napari_clickseg.training.clicks.samples import Subject, View, least_span
 from napari_clickseg.training.clicks.simulate import (
     ClickMaps,

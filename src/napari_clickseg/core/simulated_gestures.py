@@ -18,8 +18,34 @@ _CORNERS = 0.12  # over the square root of the area: how far a lasso's corners a
 _EIGHT = np.ones((3, 3), bool)
 
 
+def box_edges(mask: Mask, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Return the rows and columns of a box around a mask; each edge off by up to a tenth.
+
+    Parameters
+    ----------
+    mask : bool (Y, X)
+        Not empty.
+    rng : numpy.random.Generator
+        Decides everything.
+
+    Returns
+    -------
+    slice, slice
+        At least one pixel each; they may reach out of the array.
+    """
+    spans = []
+    for axis in (1, 0):
+        there = np.flatnonzero(mask.any(axis))
+        low, high = float(there[0]), float(there[-1] + 1)
+        off = rng.uniform(-_OFF, _OFF, 2) * (high - low) * rng.random()
+        first = math.floor(low + off[0] + 0.5)
+        last = max(first + 1, math.floor(high + off[1] + 0.5))
+        spans.append(slice(first, last))
+    return spans[0], spans[1]
+
+
 def draw_box(mask: Mask, rng: np.random.Generator) -> Floats:
-    """Return a box around a mask: 1 inside, 0 outside; each edge off by up to a tenth of a side.
+    """Return a box around a mask, see `box_edges`: 1 inside, 0 outside.
 
     Parameters
     ----------
@@ -33,15 +59,8 @@ def draw_box(mask: Mask, rng: np.random.Generator) -> Floats:
     float32 (N, N)
     """
     out = np.zeros(mask.shape, np.float32)
-    spans = []
-    for axis in (1, 0):
-        there = np.flatnonzero(mask.any(axis))
-        low, high = float(there[0]), float(there[-1] + 1)
-        off = rng.uniform(-_OFF, _OFF, 2) * (high - low) * rng.random()
-        first = math.floor(low + off[0] + 0.5)
-        last = max(first + 1, math.floor(high + off[1] + 0.5))
-        spans.append(slice(max(0, first), max(0, last)))
-    out[spans[0], spans[1]] = 1
+    rows, columns = (slice(max(0, s.start), max(0, s.stop)) for s in box_edges(mask, rng))
+    out[rows, columns] = 1
     return out
 
 

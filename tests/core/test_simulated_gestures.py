@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_clickseg.training.clicks.gestures import draw_box, draw_lasso, draw_scribble
+from napari_clickseg.core.simulated_gestures import draw_box, draw_lasso, draw_scribble
 
 
 def blob(seed: int, size: int = 96) -> np.ndarray:
