@@ -207,7 +207,7 @@ def real_segmenter() -> Segmenter:
 def notifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the user is told in napari's corner; kept instead of shown."""
     told: list[str] = []
-    monkeypatch.setattr("napari_clickseg._napari.annotate.controller.show_error", told.append)
+    monkeypatch.setattr("napari_clickseg._napari.annotate.status.show_error", told.append)
     return told
 
 

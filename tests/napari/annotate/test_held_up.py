@@ -36,8 +36,8 @@ class Stopwatch:
         from napari_clickseg._napari.annotate import (
             click_layers,
             click_tool,
-            connections,
             controller,
+            images,
             pairing,
         )
 
@@ -45,7 +45,7 @@ class Stopwatch:
             (controller.AnnotateController, ("deliver", "do", "_clicked", "_take_up_at")),
             (pairing.Pairing, ("_painted", "_follow")),
             (click_layers.ClickLayers, ("_points_event", "_points_drawn")),
-            (connections.Wiring, ("plane_changed", "_layer_removed", "_active_changed")),
+            (images.Images, ("plane_changed", "layer_removed", "active_changed")),
             (click_tool.ClickTool, ("_pressed_twice", "_other_layer", "_mode_changed")),
         ):
             for name in names:
@@ -99,7 +99,7 @@ def test_two_hundred_quick_clicks_do_not_hold_the_window(
 ) -> None:
     watch = Stopwatch()
     watch.watch(monkeypatch)
-    monkeypatch.setattr("napari_clickseg._napari.annotate.controller.show_error", lambda _: None)
+    monkeypatch.setattr("napari_clickseg._napari.annotate.status.show_error", lambda _: None)
     window = make_window(fake_model.load)
     shapes = {"stack": (5, 512, 512), "large": (4096, 4096)}
     image = np.zeros(shapes.get(case, (512, 512)), np.uint8)

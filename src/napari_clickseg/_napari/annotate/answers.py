@@ -13,8 +13,9 @@ from napari_clickseg.core.prompts import Prompt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.engine.segmenter import Prediction, Session
@@ -40,11 +41,12 @@ class Answers:
 
     Parameters
     ----------
-    owner : AnnotateController
+    context : Context
+    status : Status
     """
 
-    def __init__(self, owner: AnnotateController) -> None:
-        self._owner = owner
+    def __init__(self, context: Context, status: Status) -> None:
+        self._context, self._state, self._status = context, context.state, status
         self._waiting: deque[_Waiting] = deque()
         self._going_on = False
 
@@ -66,16 +68,16 @@ class Answers:
         if self._waiting:
             self._waiting.pop()
             return True
-        if self._owner.runner.active("take_up"):
-            self._owner.runner.cancel("take_up")
+        if self._context.runner.active("take_up"):
+            self._context.runner.cancel("take_up")
             return True
         return False
 
     def forget(self) -> None:
         """Forget what waits, and what is being worked on, as another image is shown."""
         self._waiting.clear()
-        self._owner.runner.cancel("take_up")
-        self._owner.runner.cancel("predict")
+        self._context.runner.cancel("take_up")
+        self._context.runner.cancel("predict")
 
     def go_on(self) -> None:
         """Do what has waited long enough."""
@@ -91,46 +93,46 @@ class Answers:
             self._going_on = False
 
     def _enqueue(self, act: Callable[[], object], *, needs_answer: bool) -> None:
-        owner = self._owner
-        self._waiting.append(_Waiting(act, needs_answer, owner.pairing, owner.displayed()))
+        context = self._context
+        self._waiting.append(_Waiting(act, needs_answer, context.pairing, context.displayed()))
         self.go_on()
 
     def _has_to_wait(self, one: _Waiting) -> bool:
-        owner, runner = self._owner, self._owner.runner
+        context, runner = self._context, self._context.runner
         if runner.active("take_up"):
             return True
-        pairing, plane = owner.pairing, owner.displayed()
+        pairing, plane = context.pairing, context.displayed()
         if not one.needs_answer or pairing is None or plane is None:
             return False
         if not (pairing.scene.prompt(plane) or self.unasked(pairing, plane)):
             return False
-        loading = owner.state.model_status == "loading"
+        loading = self._state.model_status == "loading"
         return loading or runner.active("predict") or runner.active("survey")
 
     def _is_here(self, one: _Waiting) -> bool:
-        owner = self._owner
+        context = self._context
         if not one.needs_answer:
             return True
-        if one.pairing is owner.pairing and one.plane == owner.displayed():
+        if one.pairing is context.pairing and one.plane == context.displayed():
             return True
-        owner.state.message = "You went elsewhere before the answer came, so nothing was accepted."
+        self._state.message = "You went elsewhere before the answer came, so nothing was accepted."
         return False
 
     # ---- asking
 
     def request(self) -> None:
         """Have the displayed plane's prompt answered; the latest request wins."""
-        owner = self._owner
-        pairing, plane = owner.pairing, owner.displayed()
+        context = self._context
+        pairing, plane = context.pairing, context.displayed()
         prompt = Prompt() if pairing is None or plane is None else pairing.scene.prompt(plane)
-        owner.show_counts(plane, prompt)
+        self._status.show_counts(plane, prompt)
         if pairing is not None:
             self._ask(pairing, plane, prompt)
         self.go_on()
 
     def unasked(self, pairing: Pairing, plane: Plane) -> bool:
         """Whether the model answers before the first click, on a plane that nobody worked on."""
-        segmenter = self._owner.segmenter
+        segmenter = self._context.segmenter
         if segmenter is None or not segmenter.card.automatic or math.prod(plane.shape) > _LARGE:
             return False
         if pairing.under_review:  # what a model finds on its own is there already
@@ -142,11 +144,11 @@ class Answers:
 
         All that it needs of layers is read here, on the main thread.
         """
-        segmenter, image = self._owner.segmenter, pairing.image
+        segmenter, image = self._context.segmenter, pairing.image
         if segmenter is None:
             raise RuntimeError("The model is not loaded.")
         limits = None
-        if self._owner.state.contrast_from_layer and not image.rgb:
+        if self._state.contrast_from_layer and not image.rgb:
             limits = (float(image.contrast_limits[0]), float(image.contrast_limits[1]))
         levels, rgb = plane_data(image, plane, pairing.channel_axis), bool(image.rgb)
         sessions = pairing.sessions
@@ -157,17 +159,17 @@ class Answers:
         return lambda: sessions.get(plane, start)
 
     def _ask(self, pairing: Pairing, plane: Plane | None, prompt: Prompt) -> None:
-        owner, state = self._owner, self._owner.state
+        context, state = self._context, self._state
         if plane is None or not (prompt or self.unasked(pairing, plane)):
-            owner.runner.cancel("predict")
+            context.runner.cancel("predict")
             pairing.display.show_nothing()
             state.busy = False
             return
-        if owner.segmenter is None:
+        if context.segmenter is None:
             state.busy = state.model_status == "loading"
             return
         state.busy = True
-        refinement, session_of = owner.refinement(), self.opener(pairing, plane)
+        refinement, session_of = context.refinement(), self.opener(pairing, plane)
 
         def work(stop: Stop) -> tuple[Prediction, tuple[str, ...]]:
             session = session_of()
@@ -176,7 +178,7 @@ class Answers:
         def done(found: tuple[Prediction, tuple[str, ...]]) -> None:
             self._answered(pairing, plane, prompt, *found)
 
-        owner.runner.submit("predict", work, done, self.failed)
+        context.runner.submit("predict", work, done, self.failed)
 
     def _answered(
         self,
@@ -186,20 +188,20 @@ class Answers:
         found: Prediction,
         notices: tuple[str, ...],
     ) -> None:
-        owner = self._owner
-        if pairing is not owner.pairing or plane != owner.displayed():
+        context = self._context
+        if pairing is not context.pairing or plane != context.displayed():
             return
-        pairing.display.show(owner.state, plane, prompt, found)
-        owner.show_layers()
-        owner.state.busy = False
-        owner.model_works()
-        if notices and not owner.state.message:
-            owner.state.message = " ".join(notices)
+        pairing.display.show(self._state, plane, prompt, found)
+        self._status.show_layers()
+        self._state.busy = False
+        self._status.model_works()
+        if notices and not self._state.message:
+            self._state.message = " ".join(notices)
         self.go_on()
 
     def failed(self, error: Exception) -> None:
         """Say that the clicks could not be answered; they stay, and nothing is accepted."""
-        self._owner.state.busy = False
+        self._state.busy = False
         self._waiting = deque(one for one in self._waiting if not one.needs_answer)
-        self._owner.report(error)
+        self._status.report(error)
         self.go_on()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from psygnal import Signal
 
 from napari_clickseg._napari.annotate.state import ClassSpec
 from napari_clickseg._napari.viewer.colours import colour_of, object_colours, same_colours
@@ -17,10 +18,9 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
 
-    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
-    from napari_clickseg._napari.annotate.scene import Scene
-    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
 
 __all__ = ["Identity"]
@@ -29,58 +29,48 @@ _BLOCK = 1 << 24  # pixels looked through at a time; clicks are answered between
 
 
 class Identity:
-    """What the controller does with ids and classes.
+    """Keeps ids and classes, with the annotation layer, too.
 
     Parameters
     ----------
-    owner : AnnotateController
+    context : Context
+    status : Status
     """
 
-    def __init__(self, owner: AnnotateController) -> None:
-        self._owner = owner
+    surveyed = Signal()  # it is known which ids are free
 
-    @property
-    def spec(self) -> ClassSpec:
-        """The class being annotated."""
-        state = self._owner.state
-        return state.classes[min(state.class_index, len(state.classes) - 1)]
-
-    def value(self, scene: Scene, plane: Plane) -> int:
-        """Return the id that the object on a plane is written with; a corrected one keeps its."""
-        draft = scene.draft(plane)
-        own = draft.editing is not None or draft.value is not None
-        by_class = self._owner.state.scheme == "classes" and not own
-        return self.spec.identifier if by_class else scene.value(plane)
+    def __init__(self, context: Context, status: Status) -> None:
+        self._context, self._state, self._status = context, context.state, status
 
     # ---- choices of the user
 
     def id_chosen(self, value: int) -> None:
         """Take over the id that the user chose for the current object."""
-        owner = self._owner
-        pairing, plane = owner.pairing, owner.displayed()
+        context = self._context
+        pairing, plane = context.pairing, context.displayed()
         if pairing is None:
             return
         scene = pairing.scene
         draft = scene.draft(plane) if plane is not None else None
         if value != (scene.value(plane) if plane is not None else scene.object_id):
             if draft is not None and draft.editing is not None:
-                owner.state.message = "An object keeps its id while it is corrected."
+                self._state.message = "An object keeps its id while it is corrected."
             elif draft is not None and plane is not None and draft.value is not None:
                 draft = replace(draft, value=max(1, value))
                 pairing.scene = scene.with_draft(plane, draft, scene.on(plane))
             else:
                 pairing.scene = replace(scene, object_id=max(1, value))
-        owner.show_counts(plane, owner.prompt())
+        self._status.show_counts(plane, context.prompt())
 
     def choose_class(self, identifier: int) -> None:
         """Make the class of an id the current one, if there is one."""
-        for index, spec in enumerate(self._owner.state.classes):
+        for index, spec in enumerate(self._state.classes):
             if spec.identifier == identifier:
-                self._owner.state.class_index = index
+                self._state.class_index = index
 
     def add_class(self, name: str, colour: str | None = None) -> None:
         """Add a class with the next free id and make it the current one."""
-        state = self._owner.state
+        state = self._state
         identifier = max((spec.identifier for spec in state.classes), default=0) + 1
         colour = colour or colour_of(identifier)
         state.classes = (*state.classes, ClassSpec(identifier, name, colour))
@@ -88,18 +78,18 @@ class Identity:
 
     def rename_class(self, index: int, name: str, colour: str) -> None:
         """Give a class another name and colour; its id stays."""
-        classes = list(self._owner.state.classes)
+        classes = list(self._state.classes)
         classes[index] = ClassSpec(classes[index].identifier, name, colour)
-        self._owner.state.classes = tuple(classes)
+        self._state.classes = tuple(classes)
 
     def remove_class(self, index: int) -> None:
         """Remove a class from the list; what is labelled with it stays. One class remains."""
-        state = self._owner.state
+        state = self._state
         if len(state.classes) == 1:
             state.message = "One class has to remain; rename it instead."
             return
         kept = state.classes[:index] + state.classes[index + 1 :]
-        current = self.spec
+        current = state.current_class
         state.class_index = kept.index(current) if current in kept else 0
         state.classes = kept
 
@@ -107,12 +97,12 @@ class Identity:
 
     def save(self) -> None:
         """Keep scheme, classes and each object's class with the current annotation layer."""
-        if self._owner.pairing is not None:
-            self.save_with(self._owner.pairing)
+        if self._context.pairing is not None:
+            self.save_with(self._context.pairing)
 
     def save_with(self, pairing: Pairing) -> None:
         """Keep scheme, classes and each object's class with the annotation layer."""
-        state, layer = self._owner.state, pairing.annotation
+        state, layer = self._state, pairing.annotation
         if layer is None:
             return
         layer.metadata[CLASSES_KEY] = {
@@ -127,7 +117,7 @@ class Identity:
         """Give objects shades of their class's colour, or ids that of the class that they are."""
         if pairing.under_review:
             return
-        state = self._owner.state
+        state = self._state
         class_of = _known(pairing).of_ids
         classes = {one.identifier: one.colour for one in state.classes}
         if state.scheme == "classes":
@@ -137,22 +127,9 @@ class Identity:
         if not same_colours(layer.colormap, colours):
             layer.colormap = colours
 
-    def show_brush(self) -> None:
-        """Have napari's brush paint the object that is being made."""
-        owner = self._owner
-        pairing, plane = owner.pairing, owner.displayed()
-        layer = pairing.annotation if pairing is not None else None
-        if pairing is None or layer is None or layer.multiscale:
-            return
-        scene = pairing.scene
-        value = scene.object_id if plane is None else self.value(scene, plane)
-        data: Any = layer.data
-        if layer.selected_label != value and value <= np.iinfo(np.dtype(data.dtype)).max:
-            layer.selected_label = value
-
     def restore(self, pairing: Pairing) -> None:
         """Take over what an annotation layer was saved with, if it was."""
-        state, layer = self._owner.state, pairing.annotation
+        state, layer = self._state, pairing.annotation
         saved = layer.metadata.get(CLASSES_KEY) if layer is not None else None
         if layer is None or not isinstance(saved, dict):
             return
@@ -190,9 +167,7 @@ class Identity:
         self._number_from(pairing, value + 1)
         if own and pairing.scene.object_id != value:
             pairing.scene = replace(pairing.scene, object_id=value)
-            owner = self._owner
-            if pairing is owner.pairing:
-                owner.show_counts(owner.displayed(), owner.prompt())
+        self._show_counts(pairing)
 
     def _survey_on(self, pairing: Pairing, layer: Labels, blocks: Iterator[Any]) -> None:
         """Look through the next block, and then through the ones after it."""
@@ -203,21 +178,24 @@ class Identity:
 
         def done(largest: int | None) -> None:
             if largest is None or layer != pairing.annotation:
-                self._owner.answers.go_on()
+                self.surveyed.emit()
                 return
             self._number_from(pairing, largest + 1)
             self._survey_on(pairing, layer, blocks)
 
-        self._owner.runner.submit(pairing.survey, work, done, self._owner.report)
+        self._context.runner.submit(pairing.survey, work, done, self._status.report)
 
     def _number_from(self, pairing: Pairing, least: int) -> None:
         if least <= pairing.scene.next_id:
             return
         pairing.scene = pairing.scene.numbered_from(least)
         pairing.timeline.revise(lambda scene: scene.numbered_from(least))
-        owner = self._owner
-        if pairing is owner.pairing:
-            owner.show_counts(owner.displayed(), owner.prompt())
+        self._show_counts(pairing)
+
+    def _show_counts(self, pairing: Pairing) -> None:
+        context = self._context
+        if pairing is context.pairing:
+            self._status.show_counts(context.displayed(), context.prompt())
 
 
 def _known(pairing: Pairing) -> ObjectClasses:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from psygnal import Signal
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from napari.components import ViewerModel
     from napari.layers.base import Layer
@@ -25,22 +27,14 @@ class ClickTool:
     Parameters
     ----------
     viewer : ViewerModel
-    click : callable
-        ``click(position, left)`` with the position in world coordinates.
-    take_up : callable
-        ``take_up(position)``.
-    left : callable
-        Called when the tool went off because the user chose one of napari's own tools.
     """
 
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        click: Callable[[tuple[float, ...], bool], None],
-        take_up: Callable[[tuple[float, ...]], None],
-        left: Callable[[], None],
-    ) -> None:
-        self._viewer, self._click, self._take_up, self._left = viewer, click, take_up, left
+    clicked = Signal(tuple, bool)  # where in the world, and whether with the left button
+    shift_clicked = Signal(tuple)  # where in the world
+    left = Signal()  # the user chose one of napari's own tools
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
         self._on = False
         self._quiet = False
         self._layer: Layer | None = None
@@ -102,23 +96,23 @@ class ClickTool:
         # The user picked a tool of napari's: it wins.
         if not self._quiet and self._layer is not None and self._layer.mode != _PAN:
             self._release(restore=False)
-            self._left()
+            self.left.emit()
 
     def _pressed(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
         modifiers = {str(getattr(m, "name", m)) for m in event.modifiers}
         if event.handled or event.button not in (_LEFT, _RIGHT) or "Alt" in modifiers:
             return  # with Alt, napari zooms
         if viewer.dims.ndisplay != 2:
-            self._click(tuple(event.position), event.button == _LEFT)  # says that it can't
+            self.clicked.emit(tuple(event.position), event.button == _LEFT)  # says that it can't
             return
         event.handled = True  # the camera neither pans nor zooms
         if "Control" in modifiers:
             yield from self._pan(viewer, event)
             return
         if "Shift" in modifiers:
-            self._take_up(tuple(event.position))
+            self.shift_clicked.emit(tuple(event.position))
         else:
-            self._click(tuple(event.position), event.button == _LEFT)
+            self.clicked.emit(tuple(event.position), event.button == _LEFT)
         yield
         while event.type == "mouse_move":
             event.handled = True
@@ -142,7 +136,7 @@ class ClickTool:
             return
         event.handled = True
         if not event.modifiers:
-            self._click(tuple(event.position), event.button == _LEFT)
+            self.clicked.emit(tuple(event.position), event.button == _LEFT)
 
 
 def _remove(callbacks: list[Any], one: Any) -> None:

@@ -7,29 +7,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_error
-
 from napari_clickseg._napari.annotate.answers import Answers
 from napari_clickseg._napari.annotate.classes import Identity
 from napari_clickseg._napari.annotate.click_tool import ClickTool
-from napari_clickseg._napari.annotate.connections import Wiring
+from napari_clickseg._napari.annotate.context import Context
 from napari_clickseg._napari.annotate.images import Images
 from napari_clickseg._napari.annotate.loading import Loading, ModelChoice
 from napari_clickseg._napari.annotate.loading import load as load_by_name
 from napari_clickseg._napari.annotate.objects import Objects
 from napari_clickseg._napari.annotate.propagation import Propagation
 from napari_clickseg._napari.annotate.state import AnnotateState
-from napari_clickseg._napari.viewer.actions import Action
-from napari_clickseg._napari.viewer.front import Front
-from napari_clickseg._napari.viewer.layers import data_under, step_to
+from napari_clickseg._napari.annotate.status import Status
+from napari_clickseg._napari.viewer.actions import Action, shortcuts
+from napari_clickseg._napari.viewer.connections import Connections
+from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.core.clicks import Click
-from napari_clickseg.core.masks import Refinement
 from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.engine.segmenter import Superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Points
@@ -73,27 +72,56 @@ class AnnotateController:
         save: Callable[[], object] | None = None,
         trained: TrainedModels | None = None,
     ) -> None:
-        self.viewer = viewer
-        self.state = state or AnnotateState()
         notify = notify or (lambda: None)
-        self.runner = Runner(notify, Superseded)
-        self.front = Front(viewer)
-        self.pairings: dict[Image, Pairing] = {}
-        self.pairing: Pairing | None = None
-        self.segmenter: Segmenter | None = None
+        runner = Runner(notify, Superseded)
+        self.context = context = Context(viewer, state or AnnotateState(), runner)
         self._save = save or (lambda: None)
         self._closed = False
-        self._last_error = ""
-        self.answers = Answers(self)
-        self.identity = Identity(self)
-        self.images = Images(self)
-        self.objects = Objects(self)
-        self.propagation = Propagation(self)
-        self.loading = Loading(self, load or load_by_name)
-        self.models = ModelChoice(self, trained, notify)
-        self.tool = ClickTool(viewer, self._clicked, self._take_up_at, self._tool_left)
-        self.wiring = Wiring(self)
+        self._status = status = Status(context)
+        self.identity = identity = Identity(context, status)
+        self.answers = answers = Answers(context, status)
+        self.objects = Objects(context, status, identity, answers)
+        self._propagation = Propagation(context, status, identity, answers, self.objects)
+        self.images = Images(context, status, identity, answers, self._propagation)
+        self._loading = Loading(context, answers, self._propagation, load or load_by_name)
+        self.models = ModelChoice(context, self._loading, trained, notify)
+        self.tool = ClickTool(viewer)
+        self._connections = Connections()
+        self._connect()
+        self._keys = Keys(
+            viewer, {each.key: self._key(each.action) for each in shortcuts("Annotate")}
+        )
         self.load_model()
+
+    @property
+    def viewer(self) -> ViewerModel:
+        """The viewer."""
+        return self.context.viewer
+
+    @property
+    def state(self) -> AnnotateState:
+        """What the widget shows."""
+        return self.context.state
+
+    @property
+    def runner(self) -> Runner:
+        """The worker."""
+        return self.context.runner
+
+    @property
+    def pairings(self) -> Mapping[Image, Pairing]:
+        """All images that are set up, with their layers."""
+        return self.context.pairings
+
+    @property
+    def pairing(self) -> Pairing | None:
+        """The image that clicks go to, with its layers."""
+        return self.context.pairing
+
+    @property
+    def segmenter(self) -> Segmenter | None:
+        """The model; None while none is loaded."""
+        return self.context.segmenter
 
     # ---- public: what views and keys call
 
@@ -108,7 +136,7 @@ class AnnotateController:
 
     def load_model(self) -> None:
         """Load the state's model on the state's device, in the background."""
-        self.loading.begin()
+        self._loading.begin()
 
     def set_up(self, image: Image | None = None) -> None:
         """Annotate an image with the layers that are there, and with new ones where none are.
@@ -134,16 +162,7 @@ class AnnotateController:
 
     def choose(self, image: Image) -> None:
         """Show an image in front; clicks go to it if it is set up, and to none if it is not."""
-        pairing = self.pairings.get(image)
-        if pairing is None:
-            if self.pairing is not None:
-                self._rest(f"Press “Annotate this image” to annotate '{image.name}'.")
-            self._bring(image)
-        elif pairing is not self.pairing:
-            self.activate(pairing)
-        own = pairing.layers() if pairing is not None else [image]
-        if self.viewer.layers.selection.active not in own:
-            self.viewer.layers.selection.active = image
+        self.images.choose(image)
 
     def do(self, action: Action) -> None:
         """Do what a key or button stands for."""
@@ -167,11 +186,11 @@ class AnnotateController:
 
     def propagate(self, last: int) -> None:
         """Carry the mask on to plane `last` of the stack, accepting on the way."""
-        self.answers.when_answered(lambda: self.propagation.start(last))
+        self.answers.when_answered(lambda: self._propagation.start(last))
 
     def cancel(self) -> None:
         """Stop a running propagation; what it accepted stays."""
-        self.propagation.cancel()
+        self._propagation.cancel()
 
     def add_class(self, name: str, colour: str | None = None) -> None:
         """Add a class with the next free id and make it the current one."""
@@ -195,59 +214,73 @@ class AnnotateController:
             return
         self._closed = True
         self.tool.switch(False)
-        self.wiring.close()
-        self.front.restore()
+        self._connections.close()
+        self._keys.give_back()
         self.models.close()
-        for pairing in self.pairings.values():
-            pairing.close()
-        self.loading.end()
-
-    # ---- what the siblings use
+        self.images.close()
+        self._loading.end()
 
     def displayed(self) -> Plane | None:
         """Return the plane of the current image that the viewer shows."""
-        return None if self.pairing is None else self.pairing.displayed()
+        return self.context.displayed()
 
     def prompt(self) -> Prompt:
         """Return what the user has said about the object on the displayed plane."""
-        plane = self.displayed()
-        if self.pairing is None or plane is None:
-            return Prompt()
-        return self.pairing.scene.prompt(plane)
-
-    def refinement(self) -> Refinement:
-        """Return how the state says that a probability becomes a mask."""
-        s = self.state
-        return Refinement(s.threshold, s.smooth, s.fill_holes, s.keep_clicked)
+        return self.context.prompt()
 
     def request(self) -> None:
         """Have the displayed plane's prompt answered; the latest request wins."""
         self.answers.request()
 
-    def pointed_at(self, pairing: Pairing, plane: Plane, position: Sequence[float]) -> list[float]:
-        """Return where on a plane a world position points, in data pixels along every axis."""
-        under = data_under(pairing.image, self.viewer.dims, position)
-        return [
-            float(value) if axis in plane.axes else float(plane.index[axis])
-            for axis, value in enumerate(under)
-        ]
+    def activate(self, pairing: Pairing) -> None:
+        """Make a pairing the current one."""
+        self.images.activate(pairing)
 
-    def model_works(self) -> None:
-        """Note that the model answered: should it fail again, that is said again."""
-        self._last_error = ""
+    # ---- what is connected
 
-    def report(self, error: Exception) -> None:
-        """Say what went wrong: in the state always, as a notification once."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        if not isinstance(error, ValueError):
-            text = (
-                f"The model failed: {text} Your clicks are kept; click again or choose "
-                "another model."
-            )
-        self.state.message = text
-        if text != self._last_error:
-            self._last_error = text
-            show_error(text)
+    def _connect(self) -> None:
+        """Connect signals of the viewer, the layers, the state and the parts to what is done."""
+        connect, images = self._connections.connect, self.images
+        layers, dims = self.viewer.layers.events, self.viewer.dims.events
+        connect(layers.removed, images.layer_removed)
+        connect(self.viewer.layers.selection.events.active, images.active_changed)
+        for name in ("current_step", "order", "ndisplay"):
+            connect(getattr(dims, name), images.plane_changed)
+
+        connect(self.tool.clicked, self._clicked)
+        connect(self.tool.shift_clicked, self._take_up_at)
+        connect(self.tool.left, self._tool_left)
+        connect(self.identity.surveyed, self.answers.go_on)
+        connect(images.turned, self.models.look)
+
+        pairings = self.context.events
+        connect(pairings.before_edit, self._propagation.cancel)
+        connect(pairings.edited, self._marks_edited)
+        connect(pairings.painted, self.identity.painted)
+        connect(pairings.relabelled, self.identity.survey)
+        connect(pairings.walked, self._walked)
+        connect(pairings.image_edited, images.image_edited)
+        connect(pairings.contrast_changed, images.contrast_changed)
+        connect(pairings.reshaped, images.reshaped)
+
+        state = self.state.events
+        for name in ("threshold", "smooth", "fill_holes", "keep_clicked"):
+            connect(getattr(state, name), self.answers.request)
+        for name in ("shown", "opacity", "classes", "class_index", "scheme", "click_size"):
+            connect(getattr(state, name), images.look_changed)
+        for name in ("scheme", "class_index", "classes"):
+            connect(getattr(state, name), self.identity.save, self._status.show_brush)
+        connect(state.object_id, self.identity.id_chosen)
+        connect(state.tool, self.tool.switch)
+        connect(state.probability, images.probability_switched)
+        connect(state.contrast_from_layer, images.contrast_switched)
+        connect(state.channel_axis, images.channels_changed)
+
+    def _key(self, action: Action) -> Callable[[Any], None]:
+        def pressed(_: Any) -> None:
+            self.do(action)
+
+        return pressed
 
     # ---- clicks
 
@@ -259,15 +292,15 @@ class AnnotateController:
         if plane is None:
             self.state.message = "Clicks need a 2D view of the image; leave 3D or move the sliders."
             return
-        seen = self.front.seen_at(position, pairing.layers())
+        seen = self.images.seen_at(position, pairing)
         if seen is not None:
             self.state.message = (
                 f"That is '{seen.name}', but '{pairing.image.name}' is being annotated; choose "
                 f"'{seen.name}' under “Image” to annotate it, or hide it."
             )
             return
-        at = plane.locate(self.pointed_at(pairing, plane, position))
-        if at is None or not Click(*at).inside(plane.shape):
+        at = pairing.under(position, plane)
+        if at is None:
             self.state.message = "That click was outside the image; click on the image."
             return
         click = Click(*at, positive=left != self.state.swapped)
@@ -285,12 +318,12 @@ class AnnotateController:
         mark = pairing.new_mark(plane.position(click.y, click.x), click.positive)
         pairing.step(pairing.scene.with_marks([*pairing.scene.marks, mark]), plane)
         self.state.message = ""
-        self.request()
+        self.answers.request()
 
     def _take_up_at(self, position: tuple[float, ...]) -> None:
         self.answers.in_turn(lambda: self.objects.take_up_at(position))
 
-    def marks_edited(self, pairing: Pairing) -> None:
+    def _marks_edited(self, pairing: Pairing) -> None:
         """Note that napari's own tools changed clicks."""
         plane = self.displayed()
         if pairing is not self.pairing:
@@ -302,7 +335,7 @@ class AnnotateController:
                 if clicks < len(pairing.scene.on(plane))
                 else ""
             )
-        self.request()
+        self.answers.request()
 
     # ---- actions
 
@@ -321,7 +354,7 @@ class AnnotateController:
         elif action is Action.TAKE_UP:
             self._take_up_at(tuple(self.viewer.cursor.position))
         elif action is Action.PROPAGATE:
-            self.answers.when_answered(self.propagation.one)
+            self.answers.when_answered(self._propagation.one)
         elif action is Action.DELETE:
             self.objects.delete_at(tuple(self.viewer.cursor.position))
 
@@ -329,7 +362,7 @@ class AnnotateController:
         pairing = self.pairing
         if pairing is None or (redo and not pairing.timeline.can_redo):
             return
-        self.propagation.cancel()  # after which there is nothing to redo, but a step to undo
+        self._propagation.cancel()  # after which there is nothing to redo, but a step to undo
         entry = pairing.timeline.redo() if redo else pairing.timeline.undo()
         if entry is None:
             return
@@ -344,95 +377,14 @@ class AnnotateController:
         self.state.message = ""
         plane = (entry.end or entry.plane) if redo else entry.plane
         if plane is not None and plane != self.displayed():
-            self.go_to(plane)
-        self.request()
+            pairing.go_to(plane)
+        self.answers.request()
 
-    def go_to(self, plane: Plane) -> None:
-        """Have the viewer show a plane of the current image."""
-        pairing, dims = self.pairing, self.viewer.dims
-        if pairing is None:
-            return
-        for axis, value in step_to(pairing.image, dims, plane.index).items():
-            at = axis - (dims.ndim - pairing.image.ndim)
-            if at not in plane.axes and at != pairing.channel_axis:
-                dims.set_point(axis, value)
-
-    def walk(self, pairing: Pairing, redo: bool) -> None:
+    def _walked(self, pairing: Pairing, redo: bool) -> None:
         """Undo or redo as napari's own key asks for it on an annotation layer."""
         if pairing is not self.pairing:
             self.activate(pairing)
         self.do(Action.REDO if redo else Action.UNDO)
-
-    # ---- the viewer
-
-    def activate(self, pairing: Pairing) -> None:
-        """Make a pairing the current one."""
-        state, another = self.state, self.pairing is not pairing
-        if another:
-            self.propagation.cancel()
-            self.runner.cancel("predict")
-            self.runner.cancel("take_up")
-        self.pairing = pairing
-        self._bring(pairing.image)
-        state.channel_axis = pairing.channel_axis
-        self.show_layers()
-        self.identity.restore(pairing)
-        self.identity.save_with(pairing)
-        pairing.look(state)
-        pairing.show_probability(state.probability)
-        self.wiring.plane_changed()
-        if another:
-            self.models.look()
-
-    def show_layers(self) -> None:
-        """Bring the state's layers into line with the pairing."""
-        state, pairing = self.state, self.pairing
-        state.image = pairing.image if pairing else None
-        state.annotation = pairing.annotation if pairing else None
-        state.positive = pairing.positive if pairing else None
-        state.negative = pairing.negative if pairing else None
-        overlay = pairing.display.overlay if pairing else None
-        state.prediction = overlay.layer if overlay else None
-
-    def show_counts(self, plane: Plane | None, prompt: Prompt) -> None:
-        """Bring the state's counts into line with the scene, given what is displayed of it."""
-        state, pairing, clicks = self.state, self.pairing, prompt.clicks
-        state.n_positive = sum(click.positive for click in clicks)
-        state.n_negative = len(clicks) - state.n_positive
-        state.n_objects = len(pairing.scene.objects) if pairing else 0
-        state.begun = bool(prompt)
-        state.can_undo = bool(pairing and pairing.timeline.can_undo)
-        state.can_redo = bool(pairing and pairing.timeline.can_redo)
-        draft = pairing.scene.draft(plane) if pairing and plane else None
-        state.editing = draft is not None and draft.editing is not None
-        if pairing is not None:
-            scene = pairing.scene
-            state.object_id = scene.object_id if plane is None else scene.value(plane)
-            state.begun = state.begun or scene.in_use
-            self.identity.show_brush()
-
-    def let_go(self, message: str) -> None:
-        """Have no current pairing, and say why."""
-        self.answers.forget()
-        self.state.tool = False
-        self._rest(message)
-
-    def _rest(self, message: str) -> None:
-        """Have clicks go to no image; what was made stays, and is gone on with later."""
-        self.propagation.cancel()
-        self.runner.cancel("predict")
-        self.runner.cancel("take_up")
-        self.pairing = None
-        self.state.busy = False
-        self.show_layers()
-        self.show_counts(None, Prompt())
-        self.state.message = message
-
-    def _bring(self, image: Image) -> None:
-        pairing = self.pairings.get(image)
-        own = pairing.layers() if pairing is not None else [image]
-        others = [p for p in self.pairings.values() if p is not pairing]
-        self.front.bring(own, [layer for one in others for layer in one.layers()])
 
     def _tool_left(self) -> None:
         self.state.tool = False

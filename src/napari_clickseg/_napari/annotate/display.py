@@ -145,8 +145,7 @@ class Display:
         """Return the current class's colour for a mask; for several classes, a colour for each."""
         if self._several:
             return self.class_colours(state)
-        spec = state.classes[min(state.class_index, len(state.classes) - 1)]
-        return label_colormap([spec.colour])
+        return label_colormap([state.current_class.colour])
 
     def class_colours(self, state: AnnotateState) -> CyclicLabelColormap:
         """Return a colormap of ids that are classes."""

@@ -5,14 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels, Points
+from psygnal import Signal
 
 from napari_clickseg._napari.annotate.pairing import Pairing
+from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.viewer.belonging import Belonging, belonging, clicks_of
+from napari_clickseg._napari.viewer.front import Front
 from napari_clickseg._napari.viewer.planes import displayed_plane, plane_data
+from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.core.source import ImageSource
 
 if TYPE_CHECKING:
-    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from collections.abc import Sequence
+    from typing import Any
+
+    from napari.layers.base import Layer
+
+    from napari_clickseg._napari.annotate.answers import Answers
+    from napari_clickseg._napari.annotate.classes import Identity
+    from napari_clickseg._napari.annotate.context import Context
+    from napari_clickseg._napari.annotate.propagation import Propagation
+    from napari_clickseg._napari.annotate.status import Status
 
 __all__ = ["Images"]
 
@@ -23,15 +36,32 @@ _PYRAMID = (
 
 
 class Images:
-    """Pairs images with layers.
+    """Pairs images with layers, and says which pairing is the current one.
 
     Parameters
     ----------
-    owner : AnnotateController
+    context : Context
+    status : Status
+    identity : Identity
+    answers : Answers
+    propagation : Propagation
     """
 
-    def __init__(self, owner: AnnotateController) -> None:
-        self._owner = owner
+    turned = Signal()  # another image is annotated
+
+    def __init__(
+        self,
+        context: Context,
+        status: Status,
+        identity: Identity,
+        answers: Answers,
+        propagation: Propagation,
+    ) -> None:
+        self._context, self._state, self._status = context, context.state, status
+        self._identity, self._answers, self._propagation = identity, answers, propagation
+        self._front = Front(context.viewer)
+
+    # ---- which layers
 
     def adopt(
         self,
@@ -46,18 +76,18 @@ class Images:
 
         `afresh` says that a new annotation layer is made even where there is one.
         """
-        owner, state = self._owner, self._owner.state
+        context, state = self._context, self._state
         image = image if image is not None else self._default()
         if image is None:
             state.message = "Open an image first (File menu, or drop one on the window)."
             return
-        owner.propagation.cancel()
-        there = owner.pairings.get(image)
+        self._propagation.cancel()
+        there = context.pairings.get(image)
         pairing = there
         try:
             if pairing is None or pairing.channel_axis != state.channel_axis:
                 self._check(image)
-                pairing = Pairing(owner.viewer, image, state.channel_axis, owner.wiring.reactions)
+                pairing = Pairing(context.viewer, image, state.channel_axis, context.events)
             if afresh and annotation is None:
                 pairing.leave_annotation()
             self._complete(pairing, annotation, positive, negative)
@@ -66,11 +96,11 @@ class Images:
                 pairing.close()
             state.message = str(error)
             return
-        owner.pairings[image] = pairing
+        context.pairings[image] = pairing
         if there is not None and there is not pairing:
             there.close()
             there.discard()
-        owner.activate(pairing)
+        self.activate(pairing)
         state.tool = True
         state.message = "Click on an object; right click where it should not be."
         if pairing.annotation is not None and pairing.annotation.multiscale:
@@ -80,9 +110,9 @@ class Images:
 
     def find(self, image: Image | None) -> None:
         """Pair an image with the layers that clearly belong to it; ask where that is not clear."""
-        owner, state = self._owner, self._owner.state
+        context, state = self._context, self._state
         image = image if image is not None else self._default()
-        if image is None or image in owner.pairings:
+        if image is None or image in context.pairings:
             self.adopt(image, None, None, None)
             return
         found = self.belonging(image)
@@ -93,19 +123,192 @@ class Images:
                 "“Labels”, then press “Annotate this image”."
             )
             return
-        layers = owner.viewer.layers
+        layers = context.viewer.layers
         positive, negative = (clicks_of(image, layers, positive=p) for p in (True, False))
         self.adopt(image, found.labels, positive, negative)
 
     def belonging(self, image: Image) -> Belonging:
         """Return the open labels that belong to an image."""
-        owner = self._owner
-        others = [p for p in owner.pairings.values() if p.image != image]
+        context = self._context
+        others = [p for p in context.pairings.values() if p.image != image]
         taken = [layer for pairing in others for layer in pairing.layers()]
-        here = owner.pairings.get(image)
+        here = context.pairings.get(image)
         taken += here.display.layers() if here is not None else []
-        axis = owner.state.channel_axis
-        return belonging(image, axis, owner.viewer.layers, taken)
+        axis = self._state.channel_axis
+        return belonging(image, axis, context.viewer.layers, taken)
+
+    # ---- which image
+
+    def choose(self, image: Image) -> None:
+        """Show an image in front; clicks go to it if it is set up, and to none if it is not."""
+        context = self._context
+        pairing = context.pairings.get(image)
+        if pairing is None:
+            if context.pairing is not None:
+                self._rest(f"Press “Annotate this image” to annotate '{image.name}'.")
+            self._bring(image)
+        elif pairing is not context.pairing:
+            self.activate(pairing)
+        own = pairing.layers() if pairing is not None else [image]
+        selection = context.viewer.layers.selection
+        if selection.active not in own:
+            selection.active = image
+
+    def activate(self, pairing: Pairing) -> None:
+        """Make a pairing the current one."""
+        context, state = self._context, self._state
+        another = context.pairing is not pairing
+        if another:
+            self._propagation.cancel()
+            context.runner.cancel("predict")
+            context.runner.cancel("take_up")
+        context.pairing = pairing
+        self._bring(pairing.image)
+        state.channel_axis = pairing.channel_axis
+        self._status.show_layers()
+        self._identity.restore(pairing)
+        self._identity.save_with(pairing)
+        pairing.look(state)
+        pairing.show_probability(state.probability)
+        self.plane_changed()
+        if another:
+            self.turned.emit()
+
+    def close(self) -> None:
+        """Let go of all images; the layers stay, those in front as they were before."""
+        self._front.restore()
+        for pairing in self._context.pairings.values():
+            pairing.close()
+
+    def seen_at(self, position: Sequence[float], pairing: Pairing) -> Image | None:
+        """Return the image that covers a pairing's at a world position, if one does."""
+        return self._front.seen_at(position, pairing.layers())
+
+    def _drop(self, pairing: Pairing, message: str) -> None:
+        context = self._context
+        del context.pairings[pairing.image]
+        self._front.restore(pairing.layers())
+        if pairing is context.pairing:
+            self._answers.forget()
+            self._state.tool = False
+            self._rest(message)
+        pairing.display.show_nothing()
+        pairing.close()
+
+    def _rest(self, message: str) -> None:
+        """Have clicks go to no image; what was made stays, and is gone on with later."""
+        context, state = self._context, self._state
+        self._propagation.cancel()
+        context.runner.cancel("predict")
+        context.runner.cancel("take_up")
+        context.pairing = None
+        state.busy = False
+        self._status.show_layers()
+        self._status.show_counts(None, Prompt())
+        state.message = message
+
+    def _bring(self, image: Image) -> None:
+        pairings = self._context.pairings
+        pairing = pairings.get(image)
+        own = pairing.layers() if pairing is not None else [image]
+        others = [p for p in pairings.values() if p is not pairing]
+        self._front.bring(own, [layer for one in others for layer in one.layers()])
+
+    # ---- what happens in the viewer and to layers
+
+    def plane_changed(self) -> None:
+        """Show what there is on the plane that is displayed now."""
+        context, state = self._context, self._state
+        pairing = context.pairing
+        if pairing is None or pairing.image not in context.viewer.layers:
+            return
+        axis = pairing.walking_axis()
+        finest: Any = pairing.image.data[0] if pairing.image.multiscale else pairing.image.data
+        plane = context.displayed()
+        state.planes = 1 if axis is None else int(finest.shape[axis])
+        state.plane = 0 if axis is None or plane is None else plane.index[axis]
+        answered = pairing.display.answered
+        if answered is None or answered[0] != plane:
+            pairing.display.show_nothing()
+        self._answers.request()
+
+    def active_changed(self) -> None:
+        """Go on with the image that a selected layer belongs to."""
+        context = self._context
+        active = context.viewer.layers.selection.active
+        if active is None or (context.pairing is not None and active in context.pairing.layers()):
+            return
+        for pairing in context.pairings.values():
+            if active in pairing.layers():
+                self.activate(pairing)
+                return
+
+    def layer_removed(self, event: Any) -> None:
+        """Do without a layer that the user removed."""
+        context, state, layer = self._context, self._state, event.value
+        if context.pairing is not None and layer in context.pairing.layers():
+            self._propagation.cancel()
+        for image, pairing in list(context.pairings.items()):
+            if layer == image:
+                self._drop(pairing, "The image was removed; your labels are still there.")
+            elif pairing.forget(layer) and pairing is context.pairing:
+                self._do_without(layer, pairing)
+        if state.region_source is not None and layer == state.region_source:
+            state.region_source = None
+
+    def _do_without(self, layer: Layer, pairing: Pairing) -> None:
+        self._status.show_layers()
+        self._state.probability = pairing.display.probability is not None
+        if pairing.annotation is None or None in (pairing.positive, pairing.negative):
+            self._state.message = (
+                f"The layer '{layer.name}' was removed; press 'Annotate this image' to "
+                "have a new one."
+            )
+        self._answers.request()
+
+    def image_edited(self, pairing: Pairing) -> None:
+        """Answer anew: the model sees another image."""
+        pairing.sessions = SessionMemory()
+        if pairing is self._context.pairing:
+            self._answers.request()
+
+    def contrast_changed(self, pairing: Pairing) -> None:
+        """Answer anew, where the model sees the image with these contrast limits."""
+        if self._state.contrast_from_layer:
+            self.image_edited(pairing)
+
+    def reshaped(self, pairing: Pairing) -> None:
+        """Let go of an image whose layers don't fit any more."""
+        self._drop(
+            pairing,
+            f"The image '{pairing.image.name}' has another shape now; press 'Annotate this image' "
+            "to have new layers for it.",
+        )
+
+    # ---- choices of the user
+
+    def contrast_switched(self) -> None:
+        """Answer anew: the model sees all images with other contrast limits."""
+        for pairing in self._context.pairings.values():
+            self.image_edited(pairing)
+
+    def look_changed(self) -> None:
+        """Draw prediction and clicks as the state says."""
+        if self._context.pairing is not None:
+            self._context.pairing.look(self._state)
+
+    def probability_switched(self, on: bool) -> None:
+        """Add or remove the probability layer."""
+        if self._context.pairing is not None:
+            self._context.pairing.show_probability(on)
+
+    def channels_changed(self) -> None:
+        """Pair the image anew, with another axis for its channels."""
+        pairing = self._context.pairing
+        if pairing is not None and pairing.channel_axis != self._state.channel_axis:
+            self.adopt(pairing.image, None, None, None)
+
+    # ---- pairing
 
     def _complete(
         self,
@@ -115,14 +318,12 @@ class Images:
         negative: Points | None,
     ) -> None:
         before = pairing.annotation
-        pairing.complete(
-            self._owner.state, annotation=annotation, positive=positive, negative=negative
-        )
+        pairing.complete(self._state, annotation=annotation, positive=positive, negative=negative)
         if annotation is not None and pairing.annotation is not before:
-            self._owner.identity.survey(pairing)
+            self._identity.survey(pairing)
 
     def _default(self) -> Image | None:
-        layers, pairings = self._owner.viewer.layers, self._owner.pairings.values()
+        layers, pairings = self._context.viewer.layers, self._context.pairings.values()
         active = layers.selection.active
         ours = [layer for pairing in pairings for layer in pairing.display.layers()]
         if isinstance(active, Image) and active not in ours:
@@ -132,8 +333,8 @@ class Images:
 
     def _check(self, image: Image) -> None:
         """Raise ValueError if an image can't be annotated as it is shown."""
-        axis = self._owner.state.channel_axis
-        plane = displayed_plane(self._owner.viewer.dims, image, axis)
+        axis = self._state.channel_axis
+        plane = displayed_plane(self._context.viewer.dims, image, axis)
         if plane is None:
             raise ValueError(
                 "Show a 2D plane of the image first (2D view, sliders within the image), with "

@@ -21,7 +21,9 @@ from napari_clickseg.util.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.answers import Answers
+    from napari_clickseg._napari.annotate.context import Context
+    from napari_clickseg._napari.annotate.propagation import Propagation
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.fitting import TrainedModels
@@ -51,26 +53,33 @@ class Loading:
 
     Parameters
     ----------
-    owner : AnnotateController
+    context : Context
+    answers : Answers
+    propagation : Propagation
     load : callable
         ``load(model, device, half)`` returns a Segmenter; runs on the worker thread.
     """
 
     def __init__(
-        self, owner: AnnotateController, load: Callable[[str, str, bool], Segmenter]
+        self,
+        context: Context,
+        answers: Answers,
+        propagation: Propagation,
+        load: Callable[[str, str, bool], Segmenter],
     ) -> None:
-        self._owner, self._load = owner, load
+        self._context, self._answers, self._propagation = context, answers, propagation
+        self._load = load
         self._old: list[Segmenter] = []  # filled here, emptied by the worker
 
     def begin(self) -> None:
         """Load the state's model on the state's device, in the background."""
-        owner, state = self._owner, self._owner.state
+        context, state = self._context, self._context.state
         name, device, half = state.model, state.device, state.half
-        owner.propagation.cancel()
-        owner.runner.cancel("predict")
+        self._propagation.cancel()
+        context.runner.cancel("predict")
         state.model_status, state.model_text = "loading", f"Loading {model_name(Path(name))} …"
         self._let_go()
-        state.busy = bool(owner.prompt())
+        state.busy = bool(context.prompt())
 
         def work(stop: Stop) -> Segmenter:
             self._free()
@@ -80,19 +89,19 @@ class Loading:
                 raise Superseded
             return segmenter
 
-        owner.runner.submit("load", work, self._loaded, self._not_loaded)
+        context.runner.submit("load", work, self._loaded, self._not_loaded)
 
     def end(self) -> None:
         """Have the worker stop, and free the model when what it does is over."""
         self._let_go()
-        self._owner.runner.close(self._free)
+        self._context.runner.close(self._free)
 
     def _let_go(self) -> None:
-        owner = self._owner
-        if owner.segmenter is not None:
-            self._old.append(owner.segmenter)
-        owner.segmenter = None
-        for pairing in owner.pairings.values():
+        context = self._context
+        if context.segmenter is not None:
+            self._old.append(context.segmenter)
+        context.segmenter = None
+        for pairing in context.pairings.values():
             pairing.sessions = SessionMemory()
 
     def _free(self) -> None:
@@ -100,17 +109,17 @@ class Loading:
             self._old.pop().close()
 
     def _loaded(self, segmenter: Segmenter) -> None:
-        owner = self._owner
-        owner.segmenter = segmenter
-        owner.state.model_status = "ready"
-        owner.state.model_text = f"{segmenter.card.name} on {segmenter.device.type}"
-        owner.request()
+        context = self._context
+        context.segmenter = segmenter
+        context.state.model_status = "ready"
+        context.state.model_text = f"{segmenter.card.name} on {segmenter.device.type}"
+        self._answers.request()
 
     def _not_loaded(self, error: Exception) -> None:
         text = " ".join(str(error).split()) or type(error).__name__
-        self._owner.state.model_status = "failed"
-        self._owner.state.model_text = f"No model: {text}"
-        self._owner.answers.failed(error if isinstance(error, ValueError) else ValueError(text))
+        self._context.state.model_status = "failed"
+        self._context.state.model_text = f"No model: {text}"
+        self._answers.failed(error if isinstance(error, ValueError) else ValueError(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,8 @@ class ModelChoice:
 
     Parameters
     ----------
-    owner : AnnotateController
+    context : Context
+    loading : Loading
     trained : TrainedModels, optional
         Where models are looked up; without it the user's is used always.
     notify : callable
@@ -138,13 +148,15 @@ class ModelChoice:
 
     def __init__(
         self,
-        owner: AnnotateController,
+        context: Context,
+        loading: Loading,
         trained: TrainedModels | None,
         notify: Callable[[], None],
     ) -> None:
-        self._owner, self._trained = owner, trained
+        self._context, self._state = context, context.state
+        self._loading, self._trained = loading, trained
         self._runner = Runner(notify, Superseded)
-        self._own = owner.state.model
+        self._own = context.state.model
         self._by_hand = False
         self._project = ""
 
@@ -164,7 +176,7 @@ class ModelChoice:
 
     def look(self) -> None:
         """See which model fits the image that is annotated; to be called when it is another one."""
-        pairing, trained = self._owner.pairing, self._trained
+        pairing, trained = self._context.pairing, self._trained
         origin = origin_of(pairing.image) if pairing is not None else None
         project = origin.folder if origin is not None else ""
         if trained is None or not (project or self._project):
@@ -180,17 +192,17 @@ class ModelChoice:
             )
 
         def failed(error: Exception) -> None:
-            self._owner.state.message = one_line(error)
+            self._state.message = one_line(error)
 
         self._runner.submit("fitting", work, lambda found: self._found(project, found), failed)
 
     def close(self) -> None:
         """Stop looking, and leave the user's own model in the state: it is what is remembered."""
         self._runner.close()
-        self._owner.state.model = self._own
+        self._state.model = self._own
 
     def _found(self, project: str, models: tuple[_Fitting, ...]) -> None:
-        state, before = self._owner.state, self._owner.state.model
+        state, before = self._state, self._state.model
         state.fitting = tuple((each.name, each.model) for each in models)
         best = next((each for each in models if each.helped), None)
         if not self._by_hand:
@@ -202,7 +214,7 @@ class ModelChoice:
 
     def _said(self, fits: _Fitting | None, before: str, elsewhere: bool) -> str:
         """Return what the user should know of the model that answers now; empty if nothing."""
-        now = self._owner.state.model
+        now = self._state.model
         if fits is not None and fits.model == now:
             said = f"“{fits.name}” answers: it learned from this project, and that helped."
             return said if now != before else ""
@@ -215,6 +227,6 @@ class ModelChoice:
         return f"“{fits.name}” learned from this project, but “{name}” answers, {why}."
 
     def _use(self, model: str) -> None:
-        if model != self._owner.state.model:
-            self._owner.state.model = model
-            self._owner.load_model()
+        if model != self._state.model:
+            self._state.model = model
+            self._loading.begin()

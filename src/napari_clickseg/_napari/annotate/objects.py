@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.answers import Answers
+    from napari_clickseg._napari.annotate.classes import Identity
+    from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.scene import Mark
+    from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.engine.segmenter import Prediction
@@ -99,20 +102,26 @@ class _Source:
 
 
 class Objects:
-    """What the controller does with whole objects.
+    """Accepts, skips, deletes and takes up whole objects.
 
     Parameters
     ----------
-    owner : AnnotateController
+    context : Context
+    status : Status
+    identity : Identity
+    answers : Answers
     """
 
-    def __init__(self, owner: AnnotateController) -> None:
-        self._owner = owner
+    def __init__(
+        self, context: Context, status: Status, identity: Identity, answers: Answers
+    ) -> None:
+        self._context, self._state, self._status = context, context.state, status
+        self._identity, self._answers = identity, answers
 
     def accept(self) -> bool:
         """Write the shown mask into the annotation layer and begin the next object."""
-        owner = self._owner
-        pairing, plane = owner.pairing, owner.displayed()
+        context = self._context
+        pairing, plane = context.pairing, context.displayed()
         if pairing is None or plane is None:
             return False
         if pairing.scene.in_use and pairing.display.prediction is None:
@@ -131,16 +140,16 @@ class Objects:
         value = pairing.scene.object_id
         pairing.step(pairing.scene.used(value), plane)
         self.accepted(pairing)
-        self._owner.state.message = f"Object {value} is what you painted."
+        self._state.message = f"Object {value} is what you painted."
 
     def written(self, pairing: Pairing, plane: Plane) -> tuple[Scene, LabelWrite] | None:
         """Write the shown mask, and return the scene after it; None where that can't be done."""
-        found, state = pairing.display.prediction, self._owner.state
+        found, state = pairing.display.prediction, self._state
         if found is None or not found.mask_part.any():
             state.message = "There is no mask to accept yet; click on an object first."
             return None
         try:
-            value = self._owner.identity.value(pairing.scene, plane)
+            value = pairing.scene.value(plane, state.class_id)
             scene, write = self.plan(pairing, plane, found, pairing.scene, value)
             pairing.write(write)
         except ValueError as error:
@@ -150,11 +159,10 @@ class Objects:
 
     def accepted(self, pairing: Pairing) -> None:
         """Show that an object was accepted."""
-        owner = self._owner
         pairing.display.show_nothing()
-        owner.identity.save_with(pairing)
-        owner.state.message = ""
-        owner.request()
+        self._identity.save_with(pairing)
+        self._state.message = ""
+        self._answers.request()
 
     def plan(
         self, pairing: Pairing, plane: Plane, found: Prediction, scene: Scene, value: int
@@ -166,7 +174,7 @@ class Objects:
         ValueError
             If the annotation layer can't take it, or nothing of the mask would be left.
         """
-        state, layer = self._owner.state, pairing.annotation
+        state, layer = self._state, pairing.annotation
         if layer is None:
             raise AnnotationError(
                 "The annotation layer was removed; press 'Annotate this image' to have a new one."
@@ -190,7 +198,7 @@ class Objects:
                 "labels, or skip it."
             )
         kept = Patch.of((values == value) & patch.cut(box), offset=(box.top, box.left))
-        class_id = self._owner.identity.spec.identifier
+        class_id = self._state.current_class.identifier
         new = Accepted(plane, value, scene.on(plane), kept, class_id)
         after = scene.with_draft(plane, None).with_object(new, draft.editing)
         if draft.editing is None:
@@ -199,43 +207,43 @@ class Objects:
 
     def skip(self) -> None:
         """Leave the current object as it was and begin the next one."""
-        segmenter = self._owner.segmenter
+        segmenter = self._context.segmenter
         self._drop(Draft(quiet=segmenter is not None and segmenter.card.automatic))
 
     def clear(self) -> None:
         """Remove the clicks and the mask of the current object, but keep its id."""
-        pairing, plane = self._owner.pairing, self._owner.displayed()
+        pairing, plane = self._context.pairing, self._context.displayed()
         if pairing is not None and plane is not None:
             draft = pairing.scene.draft(plane)
             self._drop(Draft(editing=draft.editing, value=draft.value))
 
     def _drop(self, draft: Draft) -> None:
-        owner = self._owner
-        pairing, plane = owner.pairing, owner.displayed()
+        context = self._context
+        pairing, plane = context.pairing, context.displayed()
         if pairing is None or plane is None:
             return
         after = pairing.scene.with_draft(plane, draft)
-        if after == pairing.scene and not owner.runner.active("take_up"):
+        if after == pairing.scene and not context.runner.active("take_up"):
             return  # what changes nothing cancels nothing
-        owner.answers.forget()
+        self._answers.forget()
         pairing.step(after, plane)
-        owner.state.message = ""
-        owner.request()
+        self._state.message = ""
+        self._answers.request()
 
     def delete_at(self, position: Sequence[float]) -> None:
         """Delete the object that is being corrected, or else the one under a world position."""
-        owner = self._owner
-        pairing, plane = owner.pairing, owner.displayed()
+        context = self._context
+        pairing, plane = context.pairing, context.displayed()
         if pairing is None or plane is None:
             return
         if not pairing.scene.prompt(plane):
-            owner.answers.in_turn(lambda: self.take_up_at(position))
-        owner.answers.in_turn(self.delete)
+            self._answers.in_turn(lambda: self.take_up_at(position))
+        self._answers.in_turn(self.delete)
 
     def delete(self) -> None:
         """Take the object that is being corrected out of the annotation layer."""
-        owner, state = self._owner, self._owner.state
-        pairing, plane = owner.pairing, owner.displayed()
+        context, state = self._context, self._state
+        pairing, plane = context.pairing, context.displayed()
         if pairing is None or plane is None or pairing.annotation is None:
             return
         scene = pairing.scene
@@ -280,22 +288,22 @@ class Objects:
         self.take_up([layer], plane, click.pixel)
         if not click.positive:
             mark = pairing.new_mark(plane.position(click.y, click.x), positive=False)
-            self._owner.answers.in_turn(lambda: self._add_mark(pairing, plane, mark))
+            self._answers.in_turn(lambda: self._add_mark(pairing, plane, mark))
         return True
 
     def _add_mark(self, pairing: Pairing, plane: Plane, mark: Mark) -> None:
         pairing.step(pairing.scene.with_marks([*pairing.scene.marks, mark]), plane)
-        self._owner.request()
+        self._answers.request()
 
     def take_up_at(self, position: Sequence[float]) -> None:
         """Begin from the region under a world position."""
-        owner, state = self._owner, self._owner.state
-        pairing, plane = owner.pairing, owner.displayed()
+        context, state = self._context, self._state
+        pairing, plane = context.pairing, context.displayed()
         if pairing is None or plane is None:
             state.message = "Choose an image, and a 2D view of it, first."
             return
-        at = plane.locate(owner.pointed_at(pairing, plane, position))
-        if at is None or not Click(*at).inside(plane.shape):
+        at = pairing.under(position, plane)
+        if at is None:
             state.message = "That is outside the image; point at a region on it."
             return
         sources = self._sources(pairing, plane)
@@ -318,9 +326,9 @@ class Objects:
         pixel : (int, int)
             Of the plane.
         """
-        owner, pairing = self._owner, self._owner.pairing
+        context, pairing = self._context, self._context.pairing
         assert pairing is not None
-        by_class, scene = owner.state.scheme == "classes", pairing.scene
+        by_class, scene = self._state.scheme == "classes", pairing.scene
         looked_in = [
             _Source(
                 layer,
@@ -340,32 +348,32 @@ class Objects:
             return _Found(0, None, None, None)
 
         def done(found: _Found) -> None:
-            if pairing is owner.pairing and plane == owner.displayed():
+            if pairing is context.pairing and plane == context.displayed():
                 self._taken(pairing, plane, found)
-            owner.answers.go_on()
+            self._answers.go_on()
 
         def failed(error: Exception) -> None:
-            owner.report(error)
-            owner.answers.go_on()
+            self._status.report(error)
+            self._answers.go_on()
 
-        owner.runner.submit("take_up", work, done, failed)
+        context.runner.submit("take_up", work, done, failed)
 
     def _sources(self, pairing: Pairing, plane: Plane) -> list[Labels]:
         """Return where regions are taken from: the annotation, the chosen layer, what is seen."""
-        owner = self._owner
-        shown = [layer for p in owner.pairings.values() for layer in p.display.layers()]
+        context = self._context
+        shown = [layer for p in context.pairings.values() for layer in p.display.layers()]
         seen = [
             unwrapped(layer)
-            for layer in reversed(list(owner.viewer.layers))
+            for layer in reversed(list(context.viewer.layers))
             if isinstance(layer, Labels) and layer.visible and layer not in shown
         ]
-        first = [pairing.annotation, owner.state.region_source]
+        first = [pairing.annotation, self._state.region_source]
         every = dict.fromkeys(unwrapped(one) for one in (*first, *seen) if one is not None)
         return [one for one in every if self._plane_of(one, pairing, plane) is not None]
 
     def _elsewhere(self, pairing: Pairing, plane: Plane) -> str:
         """Say that the chosen layer can't be a source, if that is so."""
-        source = self._owner.state.region_source
+        source = self._state.region_source
         if source is None or self._plane_of(source, pairing, plane) is not None:
             return ""
         return (
@@ -375,16 +383,16 @@ class Objects:
 
     def _plane_of(self, source: Labels, pairing: Pairing, plane: Plane) -> Plane | None:
         """Return the plane of a labels layer that lies on a plane of the image, if it does."""
-        dims = self._owner.viewer.dims
+        dims = self._context.viewer.dims
         there = displayed_plane(dims, source)
         if there is None or there.shape != plane.shape:
             return None
         return there if drawn_alike(pairing.image, source, dims) else None
 
     def _taken(self, pairing: Pairing, plane: Plane, found: _Found) -> None:
-        owner, value = self._owner, found.value
+        value = found.value
         if not found.patch or found.source is None:
-            owner.state.message = (
+            self._state.message = (
                 self._elsewhere(pairing, plane)
                 or "There is no region under the pointer; point at a labelled one."
             )
@@ -397,7 +405,7 @@ class Objects:
         draft = Draft(found.patch)
         if own:
             self._choose_class_of(pairing, plane, found)
-            class_id = owner.identity.spec.identifier
+            class_id = self._state.current_class.identifier
             editing = found.known or Accepted(plane, value, (), found.patch, class_id)
             if editing.patch != found.patch:  # painted on since
                 editing = replace(editing, patch=found.patch)
@@ -405,17 +413,17 @@ class Objects:
                 scene = replace(scene, objects=objects)
             draft = Draft(found.patch, marks, editing)
         pairing.step(scene.with_draft(plane, draft, marks), plane)
-        owner.state.message = (
+        self._state.message = (
             f"Correct object {value} with clicks, then accept it again."
             if own
             else f"Begun from region {value} of '{found.source.layer.name}'; correct it with "
             "clicks, then accept it."
         )
-        owner.request()
+        self._answers.request()
 
     def _choose_class_of(self, pairing: Pairing, plane: Plane, found: _Found) -> None:
-        identity, earlier = self._owner.identity, pairing.earlier_classes
-        if self._owner.state.scheme == "classes":
+        identity, earlier = self._identity, pairing.earlier_classes
+        if self._state.scheme == "classes":
             identity.choose_class(found.value)
         elif found.known is not None:
             identity.choose_class(found.known.class_id)
@@ -426,16 +434,16 @@ class Objects:
 
     def show_seen(self) -> None:
         """Add the displayed plane as the model sees it, as an image layer."""
-        owner = self._owner
-        pairing, plane = owner.pairing, owner.displayed()
-        if pairing is None or plane is None or owner.segmenter is None:
-            owner.state.message = "Set up an image and wait for the model first."
+        context = self._context
+        pairing, plane = context.pairing, context.displayed()
+        if pairing is None or plane is None or context.segmenter is None:
+            self._state.message = "Set up an image and wait for the model first."
             return
         if plane.shape[0] * plane.shape[1] > _SEARCHED * _SEARCHED:
-            owner.state.message = "This image is too large to show as a whole; crop it first."
+            self._state.message = "This image is too large to show as a whole; crop it first."
             return
 
-        session_of = owner.answers.opener(pairing, plane)
+        session_of = self._answers.opener(pairing, plane)
 
         def work(_: Stop) -> npt.NDArray[np.float32]:
             return session_of().seen_image()
@@ -443,7 +451,7 @@ class Objects:
         def done(seen: npt.NDArray[np.float32]) -> None:
             pairing.add_on_top(_seen_layer(pairing, plane, seen))
 
-        owner.runner.submit("seen", work, done, owner.report)
+        context.runner.submit("seen", work, done, self._status.report)
 
 
 def _seen_layer(pairing: Pairing, plane: Plane, seen: npt.NDArray[np.float32]) -> Image:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari.utils.colormaps import CyclicLabelColormap, label_colormap
+from psygnal import Signal
 
-from napari_clickseg._napari.annotate.changes import leave
 from napari_clickseg._napari.annotate.click_layers import ClickLayers
 from napari_clickseg._napari.annotate.display import Display
-from napari_clickseg._napari.annotate.one_history import OneHistory
 from napari_clickseg._napari.annotate.scene import Entry, Scene, Timeline
 from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.viewer.belonging import note_image
+from napari_clickseg._napari.viewer.changes import leave
 from napari_clickseg._napari.viewer.layers import (
     TRANSFORMS,
     CompanionError,
@@ -23,16 +23,20 @@ from napari_clickseg._napari.viewer.layers import (
     check_companion,
     click_limits,
     companion_shape,
+    data_under,
     follow_transform,
     make_annotation,
     make_points,
+    step_to,
 )
 from napari_clickseg._napari.viewer.metadata import is_under_review
-from napari_clickseg._napari.viewer.planes import displayed_plane
+from napari_clickseg._napari.viewer.one_history import OneHistory
+from napari_clickseg._napari.viewer.planes import displayed_plane, walking_axis
 from napari_clickseg._napari.viewer.writes import PaintStroke, check_writable
+from napari_clickseg.core.clicks import Click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Points
@@ -44,41 +48,22 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.writes import Write
 
-__all__ = ["Pairing", "Reactions"]
+__all__ = ["Pairing", "PairingEvents"]
 
 _count = itertools.count()
 
 
-@dataclass(frozen=True, slots=True)
-class Reactions:
-    """What is to be done when the user changes layers of a pairing.
+class PairingEvents:
+    """What the user does to the layers of pairings; each signal but the first says to which."""
 
-    Parameters
-    ----------
-    before_edit : callable
-        Called with the pairing before anything that the user did becomes a step.
-    edited : callable
-        Called with the pairing when clicks were changed with napari's own tools.
-    image_edited, contrast_changed, reshaped : callable
-        Called with the pairing when the image's data became others; its contrast limits; its
-        shape, so that the layers don't fit any more.
-    painted : callable
-        Called with the pairing and the id that was painted with.
-    relabelled : callable
-        Called with the pairing when the annotation layer got other data.
-    walk : callable
-        Called with the pairing, and whether forwards, when napari is asked to undo or redo what
-        was done to the annotation layer.
-    """
-
-    before_edit: Callable[[Pairing], object]
-    edited: Callable[[Pairing], object]
-    image_edited: Callable[[Pairing], object]
-    contrast_changed: Callable[[Pairing], object]
-    reshaped: Callable[[Pairing], object]
-    painted: Callable[[Pairing, int], object]
-    relabelled: Callable[[Pairing], object]
-    walk: Callable[[Pairing, bool], object]
+    before_edit = Signal()  # anything that the user did is going to become a step
+    edited = Signal(object)  # clicks were changed with napari's own tools
+    image_edited = Signal(object)  # the image's data became others
+    contrast_changed = Signal(object)  # its contrast limits did
+    reshaped = Signal(object)  # it got another shape: the layers don't fit any more
+    painted = Signal(object, int)  # with this id
+    relabelled = Signal(object)  # the annotation layer got other data
+    walked = Signal(object, bool)  # napari is asked to undo, or (True) to redo
 
 
 class Pairing:
@@ -90,13 +75,14 @@ class Pairing:
     image : Image
         Never changed.
     channel_axis : int, optional
-    reactions : Reactions
+    events : PairingEvents
+        Emitted when the user does something to the layers.
     """
 
     alive: ClassVar[weakref.WeakSet[Pairing]] = weakref.WeakSet()  # not closed yet
 
     def __init__(
-        self, viewer: ViewerModel, image: Image, channel_axis: int | None, reactions: Reactions
+        self, viewer: ViewerModel, image: Image, channel_axis: int | None, events: PairingEvents
     ) -> None:
         self.viewer, self.image, self.channel_axis = viewer, image, channel_axis
         self.annotation: Labels | None = None
@@ -110,7 +96,7 @@ class Pairing:
         self.earlier_classes: ObjectClasses | None = None
         self._colours_before: Any = None  # of the annotation, when it was taken
         self.survey = f"survey {next(_count)}"
-        self._reactions = reactions
+        self._events = events
         self._shape = companion_shape(image, channel_axis)
         self._made: list[Layer] = []
         self._beside: list[Layer] = []  # that show the image in another way
@@ -234,6 +220,29 @@ class Pairing:
             return None
         return displayed_plane(self.viewer.dims, self.image, self.channel_axis)
 
+    def walking_axis(self) -> int | None:
+        """Return the axis of a stack that is stepped through; None for a flat image."""
+        return walking_axis(self.viewer.dims, self.image, self.channel_axis)
+
+    def go_to(self, plane: Plane) -> None:
+        """Have the viewer show a plane of the image."""
+        dims = self.viewer.dims
+        for axis, value in step_to(self.image, dims, plane.index).items():
+            at = axis - (dims.ndim - self.image.ndim)
+            if at not in plane.axes and at != self.channel_axis:
+                dims.set_point(axis, value)
+
+    def under(self, position: Sequence[float], plane: Plane) -> tuple[float, float] | None:
+        """Return y and x of a world position on a plane; None if it is outside the image."""
+        inside = data_under(self.image, self.viewer.dims, position)
+        at = plane.locate(
+            [
+                float(value) if axis in plane.axes else float(plane.index[axis])
+                for axis, value in enumerate(inside)
+            ]
+        )
+        return at if at is not None and Click(*at).inside(plane.shape) else None
+
     # ---- the scene
 
     def step(
@@ -246,7 +255,7 @@ class Pairing:
         """Make `after` the scene, as a step that can be undone, and show its clicks."""
         if after == self.scene and not writes:
             return
-        self._reactions.before_edit(self)
+        self._events.before_edit.emit()
         self.timeline.add(Entry(self.scene, after, plane, writes, end))
         self.set_scene(after)
 
@@ -282,11 +291,11 @@ class Pairing:
         if self.scene.with_marks(marks) == self.scene:
             return
         with self._clicks.kept():
-            self._reactions.before_edit(self)
+            self._events.before_edit.emit()
         after = self.scene.with_marks(marks)
         self.timeline.add(Entry(self.scene, after, self.displayed()))
         self.scene = after
-        self._reactions.edited(self)
+        self._events.edited.emit(self)
 
     # ---- the annotation layer
 
@@ -307,7 +316,7 @@ class Pairing:
         self.annotation = layer
         self._colours_before = layer.colormap
         note_image(layer, self.image)
-        self._history = OneHistory(layer, lambda redo: self._reactions.walk(self, redo))
+        self._history = OneHistory(layer, lambda redo: self._events.walked.emit(self, redo))
         for stroke in self._history.earlier():
             self.timeline.add(Entry(self.scene, self.scene, None, (stroke,)))
 
@@ -336,24 +345,24 @@ class Pairing:
         layer = self.annotation
         if self._writing or layer is None:
             return
-        self._reactions.before_edit(self)
+        self._events.before_edit.emit()
         stroke = PaintStroke.of(layer, event.value)
         self.timeline.add(Entry(self.scene, self.scene, self.displayed(), (stroke,)))
-        self._reactions.painted(self, int(layer.selected_label))
+        self._events.painted.emit(self, int(layer.selected_label))
 
     def _relabelled(self) -> None:
-        self._reactions.relabelled(self)
+        self._events.relabelled.emit(self)
 
     # ---- the image
 
     def _image_data_changed(self) -> None:
         if companion_shape(self.image, self.channel_axis) != self._shape:
-            self._reactions.reshaped(self)
+            self._events.reshaped.emit(self)
         else:
-            self._reactions.image_edited(self)
+            self._events.image_edited.emit(self)
 
     def _image_contrast_changed(self) -> None:
-        self._reactions.contrast_changed(self)
+        self._events.contrast_changed.emit(self)
 
     # ---- what is shown
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.annotate.scene import Draft, Scene
-from napari_clickseg._napari.viewer.planes import Plane, walking_axis
 from napari_clickseg.engine.carrying import Carried, carry, pointed_at
 
 if TYPE_CHECKING:
-    from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.answers import Answers
+    from napari_clickseg._napari.annotate.classes import Identity
+    from napari_clickseg._napari.annotate.context import Context
+    from napari_clickseg._napari.annotate.objects import Objects
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.status import Status
+    from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg._napari.viewer.writes import LabelWrite
     from napari_clickseg.core.patch import Patch
@@ -45,61 +49,75 @@ class Propagation:
 
     Parameters
     ----------
-    owner : AnnotateController
+    context : Context
+    status : Status
+    identity : Identity
+    answers : Answers
+    objects : Objects
     """
 
-    def __init__(self, owner: AnnotateController) -> None:
-        self._owner = owner
+    def __init__(
+        self,
+        context: Context,
+        status: Status,
+        identity: Identity,
+        answers: Answers,
+        objects: Objects,
+    ) -> None:
+        self._context, self._state, self._status = context, context.state, status
+        self._identity, self._answers, self._objects = identity, answers, objects
         self._run: _Run | None = None
 
     def one(self) -> None:
         """Accept, go one plane on and begin from the mask there, for the user to correct."""
-        owner = self._owner
-        pairing, plane, axis = owner.pairing, owner.displayed(), self._axis()
+        context = self._context
+        pairing, plane = context.pairing, context.displayed()
+        axis = pairing.walking_axis() if pairing is not None else None
         if pairing is None or plane is None or axis is None:
-            owner.state.message = "There is no next plane; this image is not a stack."
+            self._state.message = "There is no next plane; this image is not a stack."
             return
-        if plane.index[axis] + 1 >= owner.state.planes:
-            owner.state.message = "This is the last plane of the stack."
+        if plane.index[axis] + 1 >= self._state.planes:
+            self._state.message = "This is the last plane of the stack."
             return
-        found, value = pairing.display.prediction, owner.identity.value(pairing.scene, plane)
-        done = owner.objects.written(pairing, plane)
+        found, value = pairing.display.prediction, pairing.scene.value(plane, self._state.class_id)
+        done = self._objects.written(pairing, plane)
         if found is None or done is None:
             return
         scene, write = done
         following = plane.stepped(axis, 1)
         begun = self._begun(pairing, scene, following, pointed_at(found.patch), value)
         pairing.step(begun, plane, (write,), following)
-        owner.objects.accepted(pairing)
-        owner.go_to(following)
-        owner.request()
-        if owner.segmenter is not None:
+        self._objects.accepted(pairing)
+        pairing.go_to(following)
+        self._answers.request()
+        if context.segmenter is not None:
             self._look_anew(pairing, following, found.patch, begun)
 
     def start(self, last: int) -> None:
         """Run to plane `last`, accepting on every plane, this one included."""
-        owner = self._owner
-        pairing, plane, axis = owner.pairing, owner.displayed(), self._axis()
+        context = self._context
+        pairing, plane = context.pairing, context.displayed()
+        axis = pairing.walking_axis() if pairing is not None else None
         if pairing is None or plane is None or axis is None:
-            owner.state.message = "Only a stack can be gone through; this image has one plane."
+            self._state.message = "Only a stack can be gone through; this image has one plane."
             return
-        if owner.segmenter is None:
-            owner.state.message = "The model is not loaded yet; try again in a moment."
+        if context.segmenter is None:
+            self._state.message = "The model is not loaded yet; try again in a moment."
             return
-        last = min(max(0, last), owner.state.planes - 1)
+        last = min(max(0, last), self._state.planes - 1)
         found = pairing.display.prediction
         if found is None or not found.mask_part.any():
-            owner.state.message = "There is no mask to carry on; click on an object first."
+            self._state.message = "There is no mask to carry on; click on an object first."
             return
         self.cancel()
-        value = owner.identity.value(pairing.scene, plane)
+        value = pairing.scene.value(plane, self._state.class_id)
         self._run = _Run(pairing, axis, plane.index[axis], last, value, pairing.scene, plane)
         self._accept(plane, found)
 
     def cancel(self) -> None:
         """Stop a run; what it accepted stays, and is one step to undo."""
         if self._run is not None:
-            self._owner.runner.cancel("propagate")
+            self._context.runner.cancel("propagate")
             self._finish("Stopped; what was accepted so far stays.")
 
     def _look_anew(self, pairing: Pairing, plane: Plane, patch: Patch, begun: Scene) -> None:
@@ -107,8 +125,8 @@ class Propagation:
 
         It takes the turn of the request for that, so that whatever the user does comes first.
         """
-        owner, refinement = self._owner, self._owner.refinement()
-        session_of = owner.answers.opener(pairing, plane)
+        refinement = self._context.refinement()
+        session_of = self._answers.opener(pairing, plane)
 
         def done(found: Carried) -> None:
             if found.sure and pairing.scene is begun:
@@ -116,21 +134,21 @@ class Propagation:
                 better = self._begun(pairing, begun, plane, found.prompt, value)
                 pairing.timeline.revise(lambda scene: better if scene is begun else scene)
                 pairing.set_scene(better)
-            owner.request()
+            self._answers.request()
 
-        owner.runner.submit(
+        self._context.runner.submit(
             "predict",
             lambda stop: carry(session_of(), patch, refinement, stop=stop),
             done,
-            owner.answers.failed,
+            self._answers.failed,
         )
 
     def _accept(self, plane: Plane, found: Prediction) -> None:
         """Write one plane's mask and go on to the next, or end."""
-        run, owner = self._run, self._owner
+        run = self._run
         assert run is not None
         try:
-            scene, write = owner.objects.plan(
+            scene, write = self._objects.plan(
                 run.pairing, plane, found, run.pairing.scene, run.value
             )
             run.pairing.write(write)
@@ -139,7 +157,7 @@ class Propagation:
             return
         run.writes.append(write)
         done = abs(plane.index[run.axis] - run.first) + 1
-        owner.state.progress = done, abs(run.last - run.first) + 1
+        self._state.progress = done, abs(run.last - run.first) + 1
         if plane == run.plane:
             run.pairing.display.show_nothing()
         if plane.index[run.axis] == run.last:
@@ -152,8 +170,8 @@ class Propagation:
         self._submit(run, following, found.patch)
 
     def _submit(self, run: _Run, plane: Plane, patch: Patch) -> None:
-        owner, refinement = self._owner, self._owner.refinement()
-        session_of = owner.answers.opener(run.pairing, plane)
+        refinement = self._context.refinement()
+        session_of = self._answers.opener(run.pairing, plane)
 
         def work(stop: Stop) -> Carried:
             return carry(session_of(), patch, refinement, stop=stop)
@@ -170,25 +188,24 @@ class Propagation:
                 f"Stopped at plane {at}: {doubt}. "
                 "Correct it and go on, or clear it if the object has ended."
             )
-            owner.go_to(plane)
+            run.pairing.go_to(plane)
 
-        owner.runner.submit("propagate", work, done, self._failed)
+        self._context.runner.submit("propagate", work, done, self._failed)
 
     def _failed(self, error: Exception) -> None:
         self._finish("")
-        self._owner.report(error)
+        self._status.report(error)
 
     def _finish(self, message: str) -> None:
         run, self._run = self._run, None
-        owner = self._owner
         if run is None:
             return
         after, run.pairing.scene = run.pairing.scene, run.before
         run.pairing.step(after, run.plane, tuple(run.writes))
-        owner.identity.save_with(run.pairing)
-        owner.state.progress = (0, 0)
-        owner.state.message = message
-        owner.request()
+        self._identity.save_with(run.pairing)
+        self._state.progress = (0, 0)
+        self._state.message = message
+        self._answers.request()
 
     def _begun(
         self, pairing: Pairing, scene: Scene, plane: Plane, prompt: Prompt, value: int
@@ -199,15 +216,9 @@ class Propagation:
             for click in prompt.clicks
         ]
         there = [one for one in scene.objects if one.plane == plane and one.value == value]
-        by_class = self._owner.state.scheme == "classes"
+        by_class = self._state.scheme == "classes"
         editing = there[-1] if there and not by_class else None
         return scene.with_draft(plane, Draft(prompt.start, (), editing, value), marks)
-
-    def _axis(self) -> int | None:
-        owner = self._owner
-        if owner.pairing is None:
-            return None
-        return walking_axis(owner.viewer.dims, owner.pairing.image, owner.pairing.channel_axis)
 
 
 def _doubt(found: Carried, before: Patch) -> str:

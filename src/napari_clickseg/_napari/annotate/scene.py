@@ -120,12 +120,17 @@ class Scene:
         quiet = self.draft(plane).quiet or any(one.plane == plane for one in self.objects)
         return not quiet and not self.prompt(plane)
 
-    def value(self, plane: Plane) -> int:
-        """Return the id that the object being made on a plane gets, where each gets its own."""
+    def value(self, plane: Plane, class_id: int | None = None) -> int:
+        """Return the id that the object being made on a plane gets.
+
+        A corrected object keeps its own. A new one gets `class_id`, where ids are classes.
+        """
         draft = self.draft(plane)
         if draft.editing is not None:
             return draft.editing.value
-        return self.object_id if draft.value is None else draft.value
+        if draft.value is not None:
+            return draft.value
+        return self.object_id if class_id is None else class_id
 
     @property
     def in_use(self) -> bool:

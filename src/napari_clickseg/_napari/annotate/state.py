@@ -159,3 +159,13 @@ class AnnotateState:
     planes: int = 1
     plane: int = 0
     progress: tuple[int, int] = (0, 0)
+
+    @property
+    def current_class(self) -> ClassSpec:
+        """The class being annotated."""
+        return self.classes[min(self.class_index, len(self.classes) - 1)]
+
+    @property
+    def class_id(self) -> int | None:
+        """The id that every new object gets, where that is its class's; else None."""
+        return self.current_class.identifier if self.scheme == "classes" else None

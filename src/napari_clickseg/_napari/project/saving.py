@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 
-from napari_clickseg._napari.annotate import changes
 from napari_clickseg._napari.annotate.pairing import Pairing
 from napari_clickseg._napari.project.gather import gather
 from napari_clickseg._napari.project.pairs import pairs_of, snapshot
+from napari_clickseg._napari.viewer import changes
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.metadata import is_under_review, origin_of
 from napari_clickseg.data.inspection.summary import number

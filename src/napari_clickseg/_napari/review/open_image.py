@@ -286,7 +286,7 @@ class Sheet:
         )
         editing = None
         if pending.editing is not None and pending.start is not None:
-            class_id = self._annotate.identity.spec.identifier
+            class_id = self._annotate.state.current_class.identifier
             editing = Accepted(plane, pending.editing, (), pending.start, class_id)
         draft = Draft(pending.start, marks[: pending.settled], editing)
         scene = pairing.scene

@@ -1,0 +1,66 @@
+"""What the parts of the Annotate widget share; none of them knows the controller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from napari_clickseg._napari.annotate.pairing import PairingEvents
+from napari_clickseg.core.masks import Refinement
+from napari_clickseg.core.prompts import Prompt
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.state import AnnotateState
+    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg._napari.viewer.runner import Runner
+    from napari_clickseg.engine.segmenter import Segmenter
+
+__all__ = ["Context"]
+
+
+@dataclass(eq=False)
+class Context:
+    """The viewer, the state, the worker, and what is being worked on.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    state : AnnotateState
+    runner : Runner
+    events : PairingEvents
+        Of all pairings.
+    pairings : dict of Image to Pairing
+        All images that are set up.
+    pairing : Pairing, optional
+        The one that clicks go to.
+    segmenter : Segmenter, optional
+        None while no model is loaded.
+    """
+
+    viewer: ViewerModel
+    state: AnnotateState
+    runner: Runner
+    events: PairingEvents = field(default_factory=PairingEvents)
+    pairings: dict[Image, Pairing] = field(default_factory=dict)
+    pairing: Pairing | None = None
+    segmenter: Segmenter | None = None
+
+    def displayed(self) -> Plane | None:
+        """Return the plane of the current image that the viewer shows."""
+        return None if self.pairing is None else self.pairing.displayed()
+
+    def prompt(self) -> Prompt:
+        """Return what the user has said about the object on the displayed plane."""
+        plane = self.displayed()
+        if self.pairing is None or plane is None:
+            return Prompt()
+        return self.pairing.scene.prompt(plane)
+
+    def refinement(self) -> Refinement:
+        """Return how the state says that a probability becomes a mask."""
+        s = self.state
+        return Refinement(s.threshold, s.smooth, s.fill_holes, s.keep_clicked)

@@ -1,0 +1,84 @@
+"""What the state says of the current pairing, and of what went wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_error
+
+if TYPE_CHECKING:
+    from napari_clickseg._napari.annotate.context import Context
+    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.prompts import Prompt
+
+__all__ = ["Status"]
+
+
+class Status:
+    """Brings the state into line with the current pairing.
+
+    Parameters
+    ----------
+    context : Context
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._state = context, context.state
+        self._last_error = ""
+
+    def show_layers(self) -> None:
+        """Bring the state's layers into line with the pairing."""
+        state, pairing = self._state, self._context.pairing
+        state.image = pairing.image if pairing else None
+        state.annotation = pairing.annotation if pairing else None
+        state.positive = pairing.positive if pairing else None
+        state.negative = pairing.negative if pairing else None
+        overlay = pairing.display.overlay if pairing else None
+        state.prediction = overlay.layer if overlay else None
+
+    def show_counts(self, plane: Plane | None, prompt: Prompt) -> None:
+        """Bring the state's counts into line with the scene, given what is displayed of it."""
+        state, pairing, clicks = self._state, self._context.pairing, prompt.clicks
+        state.n_positive = sum(click.positive for click in clicks)
+        state.n_negative = len(clicks) - state.n_positive
+        state.n_objects = len(pairing.scene.objects) if pairing else 0
+        state.begun = bool(prompt)
+        state.can_undo = bool(pairing and pairing.timeline.can_undo)
+        state.can_redo = bool(pairing and pairing.timeline.can_redo)
+        draft = pairing.scene.draft(plane) if pairing and plane else None
+        state.editing = draft is not None and draft.editing is not None
+        if pairing is not None:
+            scene = pairing.scene
+            state.object_id = scene.object_id if plane is None else scene.value(plane)
+            state.begun = state.begun or scene.in_use
+            self.show_brush()
+
+    def show_brush(self) -> None:
+        """Have napari's brush paint the object that is being made."""
+        pairing, plane = self._context.pairing, self._context.displayed()
+        layer = pairing.annotation if pairing is not None else None
+        if pairing is None or layer is None or layer.multiscale:
+            return
+        scene = pairing.scene
+        value = scene.object_id if plane is None else scene.value(plane, self._state.class_id)
+        data: Any = layer.data
+        if layer.selected_label != value and value <= np.iinfo(np.dtype(data.dtype)).max:
+            layer.selected_label = value
+
+    def model_works(self) -> None:
+        """Note that the model answered: should it fail again, that is said again."""
+        self._last_error = ""
+
+    def report(self, error: Exception) -> None:
+        """Say what went wrong: in the state always, as a notification once."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, ValueError):
+            text = (
+                f"The model failed: {text} Your clicks are kept; click again or choose "
+                "another model."
+            )
+        self._state.message = text
+        if text != self._last_error:
+            self._last_error = text
+            show_error(text)
