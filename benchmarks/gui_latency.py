@@ -25,6 +25,8 @@ from qtpy.QtCore import QEventLoop, QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_clickseg._napari.viewer.actions import Action
+
 CELL = 128  # pixels from one generated object to the next
 PAUSE = 0.2  # seconds from an answer to the next click: hands are not quicker
 
@@ -168,7 +170,7 @@ def measure(driver: Driver, side: int, objects: int) -> dict[str, float]:
             if number >= 2:  # the first are for warming up
                 seconds.append(took)
                 share.append(sum(network) / took)
-        driver.controller.objects.clear()
+        driver.controller.do(Action.CLEAR)
     segmenter.look = look
     return {
         "median_ms": 1000 * float(np.median(seconds)),
@@ -197,9 +199,11 @@ def held(driver: Driver, *, slow: float) -> dict[str, float]:
 
         return call
 
-    tool, runner = controller.tool, controller.runner
-    saved = tool._click, runner.deliver
-    tool._click, runner.deliver = watched(tool._click), watched(runner.deliver)
+    clicked, runner = controller.tool.clicked, controller.runner
+    click, deliver = watched(controller._clicked), runner.deliver
+    clicked.disconnect(controller._clicked)
+    clicked.connect(click)
+    runner.deliver = watched(deliver)
     last = [time.perf_counter()]
 
     def beat() -> None:
@@ -222,9 +226,11 @@ def held(driver: Driver, *, slow: float) -> dict[str, float]:
             time.sleep(0.0005)
     driver.wait(lambda: not controller.state.busy, 300)
     timer.stop()
-    tool._click, runner.deliver = saved
+    clicked.disconnect(click)
+    clicked.connect(controller._clicked)
+    runner.deliver = deliver
     segmenter.look = look
-    controller.objects.clear()
+    controller.do(Action.CLEAR)
     return {
         "slots_max_ms": 1000 * max(ours),
         "slots_cpu_max_ms": 1000 * max(own),

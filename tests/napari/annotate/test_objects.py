@@ -660,8 +660,7 @@ def test_objects_among_huge_and_negative_ids_are_made_corrected_and_deleted(
     make(bench, A)
     assert bench.labels[A] == large + 1
     bench.take_up(105, 105)
-    bench.controller.objects.delete()
-    bench.settle()
+    bench.do("delete")
     assert not (bench.labels == large).any() and bench.labels[A] == large + 1
     bench.do("undo")
     assert (bench.labels == large).sum() == 100

@@ -85,7 +85,8 @@ def test_undo_takes_back_what_is_being_begun_and_nothing_else(opened: Any) -> No
 
 def test_what_follows_a_deletion_is_not_dropped(opened: Any) -> None:
     accept(opened, A)
-    opened.controller.objects.delete_at(opened.world(*A))
+    opened.viewer.cursor.position = opened.world(*A)
+    opened.do("delete", wait=False)
     opened.click(*B, wait=False)
     opened.do("accept", wait=False)
     opened.settle()

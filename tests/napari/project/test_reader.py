@@ -271,7 +271,7 @@ def test_an_object_is_taken_up_with_the_class_that_it_has_in_its_image(
         bench.controller.set_up(bench.viewer.layers[0])
         bench.settle()
         bench.take_up(y, x)
-        chosen.append(bench.controller.identity.spec.identifier)
+        chosen.append(bench.state.current_class.identifier)
     assert chosen == [2, 1]
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.viewer.planes import plane_data
-from napari_clickseg.core.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Prediction, Session
 
 __all__ = ["Answers"]
@@ -29,7 +29,7 @@ _LARGE = 4096 * 4096  # pixels of a plane that is not predicted as a whole unles
 class _Waiting:
     act: Callable[[], object]
     needs_answer: bool
-    pairing: Pairing | None
+    pairing: Pairing
     plane: Plane | None
 
 
@@ -52,16 +52,19 @@ class Answers:
 
     # ---- what waits
 
-    def in_turn(self, act: Callable[[], object]) -> None:
-        """Act now, or after what the user did before and is still waiting."""
-        self._enqueue(act, needs_answer=False)
+    def in_turn(self, pairing: Pairing, act: Callable[[], object]) -> None:
+        """Act now, or after what the user did before and is still waiting.
 
-    def when_answered(self, act: Callable[[], object]) -> None:
+        Nothing happens if the pairing is closed before that.
+        """
+        self._enqueue(_Waiting(act, False, pairing, None))
+
+    def when_answered(self, pairing: Pairing, plane: Plane, act: Callable[[], object]) -> None:
         """Act now, or as soon as the clicks made so far are answered.
 
         Nothing happens if the user goes to another plane or image before that.
         """
-        self._enqueue(act, needs_answer=True)
+        self._enqueue(_Waiting(act, True, pairing, plane))
 
     def take_back(self) -> bool:
         """Forget the last thing that waits or is being begun; return whether there was one."""
@@ -92,16 +95,15 @@ class Answers:
         finally:
             self._going_on = False
 
-    def _enqueue(self, act: Callable[[], object], *, needs_answer: bool) -> None:
-        context = self._context
-        self._waiting.append(_Waiting(act, needs_answer, context.pairing, context.displayed()))
+    def _enqueue(self, one: _Waiting) -> None:
+        self._waiting.append(one)
         self.go_on()
 
     def _has_to_wait(self, one: _Waiting) -> bool:
         context, runner = self._context, self._context.runner
         if runner.active("take_up"):
             return True
-        pairing, plane = context.pairing, context.displayed()
+        pairing, plane = context.pairing, context.plane
         if not one.needs_answer or pairing is None or plane is None:
             return False
         if not (pairing.scene.prompt(plane) or self.unasked(pairing, plane)):
@@ -112,8 +114,8 @@ class Answers:
     def _is_here(self, one: _Waiting) -> bool:
         context = self._context
         if not one.needs_answer:
-            return True
-        if one.pairing is context.pairing and one.plane == context.displayed():
+            return context.pairings.get(one.pairing.image) is one.pairing
+        if one.pairing is context.pairing and one.plane == context.plane:
             return True
         self._state.message = "You went elsewhere before the answer came, so nothing was accepted."
         return False
@@ -123,11 +125,9 @@ class Answers:
     def request(self) -> None:
         """Have the displayed plane's prompt answered; the latest request wins."""
         context = self._context
-        pairing, plane = context.pairing, context.displayed()
-        prompt = Prompt() if pairing is None or plane is None else pairing.scene.prompt(plane)
-        self._status.show_counts(plane, prompt)
-        if pairing is not None:
-            self._ask(pairing, plane, prompt)
+        self._status.show_counts()
+        if context.pairing is not None:
+            self._ask(context.pairing, context.plane, context.prompt())
         self.go_on()
 
     def unasked(self, pairing: Pairing, plane: Plane) -> bool:
@@ -159,6 +159,12 @@ class Answers:
         return lambda: sessions.get(plane, start)
 
     def _ask(self, pairing: Pairing, plane: Plane | None, prompt: Prompt) -> None:
+        # From a click to the mask:
+        # 1. The click became a step of the scene; what the scene has on the plane is the prompt.
+        # 2. The request takes the place of the one before it: a click's answer is the latest's.
+        # 3. The worker has the plane's session answer the prompt (`work`).
+        # 4. The response comes back to the main thread, if no newer request was made (`done`).
+        # 5. If its plane is still displayed, the prediction layer shows it; what waited goes on.
         context, state = self._context, self._state
         if plane is None or not (prompt or self.unasked(pairing, plane)):
             context.runner.cancel("predict")
@@ -189,7 +195,7 @@ class Answers:
         notices: tuple[str, ...],
     ) -> None:
         context = self._context
-        if pairing is not context.pairing or plane != context.displayed():
+        if pairing is not context.pairing or plane != context.plane:
             return
         pairing.display.show(self._state, plane, prompt, found)
         self._status.show_layers()

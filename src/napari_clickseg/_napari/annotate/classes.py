@@ -46,21 +46,21 @@ class Identity:
 
     def id_chosen(self, value: int) -> None:
         """Take over the id that the user chose for the current object."""
-        context = self._context
-        pairing, plane = context.pairing, context.displayed()
+        pairing, plane = self._context.pairing, self._context.plane
         if pairing is None:
             return
         scene = pairing.scene
         draft = scene.draft(plane) if plane is not None else None
-        if value != (scene.value(plane) if plane is not None else scene.object_id):
-            if draft is not None and draft.editing is not None:
-                self._state.message = "An object keeps its id while it is corrected."
-            elif draft is not None and plane is not None and draft.value is not None:
-                draft = replace(draft, value=max(1, value))
-                pairing.scene = scene.with_draft(plane, draft, scene.on(plane))
-            else:
-                pairing.scene = replace(scene, object_id=max(1, value))
-        self._status.show_counts(plane, context.prompt())
+        if value == (scene.value(plane) if plane is not None else scene.object_id):
+            return  # nobody chose it: it is what the counts show
+        if draft is not None and draft.editing is not None:
+            self._state.message = "An object keeps its id while it is corrected."
+        elif draft is not None and plane is not None and draft.value is not None:
+            draft = replace(draft, value=max(1, value))
+            pairing.scene = scene.with_draft(plane, draft, scene.on(plane))
+        else:
+            pairing.scene = replace(scene, object_id=max(1, value))
+        self._status.show_counts()
 
     def choose_class(self, identifier: int) -> None:
         """Make the class of an id the current one, if there is one."""
@@ -193,9 +193,8 @@ class Identity:
         self._show_counts(pairing)
 
     def _show_counts(self, pairing: Pairing) -> None:
-        context = self._context
-        if pairing is context.pairing:
-            self._status.show_counts(context.displayed(), context.prompt())
+        if pairing is self._context.pairing:
+            self._status.show_counts()
 
 
 def _known(pairing: Pairing) -> ObjectClasses:

@@ -37,6 +37,8 @@ class Context:
         All images that are set up.
     pairing : Pairing, optional
         The one that clicks go to.
+    plane : Plane, optional
+        Of its image: the one that the viewer showed when it was last looked, see `resolve`.
     segmenter : Segmenter, optional
         None while no model is loaded.
     """
@@ -47,18 +49,28 @@ class Context:
     events: PairingEvents = field(default_factory=PairingEvents)
     pairings: dict[Image, Pairing] = field(default_factory=dict)
     pairing: Pairing | None = None
+    plane: Plane | None = None
     segmenter: Segmenter | None = None
 
-    def displayed(self) -> Plane | None:
-        """Return the plane of the current image that the viewer shows."""
-        return None if self.pairing is None else self.pairing.displayed()
+    def turn_to(self, pairing: Pairing | None) -> None:
+        """Make a pairing the current one, or have none."""
+        self.pairing = pairing
+        self.resolve()
+
+    def resolve(self) -> tuple[Pairing | None, Plane | None]:
+        """Work out what a gesture is about: the current pairing and its displayed plane.
+
+        A gesture does so once, when it begins, and hands both on; and so does who learns that
+        another plane is displayed. What follows later goes by `pairing` and `plane`.
+        """
+        self.plane = None if self.pairing is None else self.pairing.displayed()
+        return self.pairing, self.plane
 
     def prompt(self) -> Prompt:
         """Return what the user has said about the object on the displayed plane."""
-        plane = self.displayed()
-        if self.pairing is None or plane is None:
+        if self.pairing is None or self.plane is None:
             return Prompt()
-        return self.pairing.scene.prompt(plane)
+        return self.pairing.scene.prompt(self.plane)
 
     def refinement(self) -> Refinement:
         """Return how the state says that a probability becomes a mask."""

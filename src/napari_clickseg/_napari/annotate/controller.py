@@ -23,7 +23,6 @@ from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.core.clicks import Click
-from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.engine.segmenter import Superseded
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.fitting import TrainedModels
 
@@ -179,14 +179,17 @@ class AnnotateController:
             state.class_index = (state.class_index + 1) % len(state.classes)
         elif action is Action.SAVE:
             self._save()
-        elif self.pairing is None:
-            state.message = "Choose an image and press 'Annotate this image' first."
         else:
             self._do_on_pairing(action)
 
     def propagate(self, last: int) -> None:
         """Carry the mask on to plane `last` of the stack, accepting on the way."""
-        self.answers.when_answered(lambda: self._propagation.start(last))
+        pairing, plane = self.context.resolve()
+        if pairing is None or plane is None:
+            self.state.message = "Only a stack can be gone through; this image has one plane."
+            return
+        start = self._propagation.start
+        self.answers.when_answered(pairing, plane, lambda: start(pairing, plane, last))
 
     def cancel(self) -> None:
         """Stop a running propagation; what it accepted stays."""
@@ -206,7 +209,11 @@ class AnnotateController:
 
     def show_seen(self) -> None:
         """Add the displayed plane as the model sees it, as a layer."""
-        self.objects.show_seen()
+        pairing, plane = self.context.resolve()
+        if pairing is None or plane is None or self.segmenter is None:
+            self.state.message = "Set up an image and wait for the model first."
+            return
+        self.objects.show_seen(pairing, plane)
 
     def close(self) -> None:
         """Unbind everything, stop the worker and free the model; the layers stay."""
@@ -222,14 +229,16 @@ class AnnotateController:
 
     def displayed(self) -> Plane | None:
         """Return the plane of the current image that the viewer shows."""
-        return self.context.displayed()
+        return None if self.pairing is None else self.pairing.displayed()
 
     def prompt(self) -> Prompt:
         """Return what the user has said about the object on the displayed plane."""
+        self.context.resolve()
         return self.context.prompt()
 
     def request(self) -> None:
         """Have the displayed plane's prompt answered; the latest request wins."""
+        self.context.resolve()
         self.answers.request()
 
     def activate(self, pairing: Pairing) -> None:
@@ -285,7 +294,7 @@ class AnnotateController:
     # ---- clicks
 
     def _clicked(self, position: tuple[float, ...], left: bool) -> None:
-        pairing, plane = self.pairing, self.displayed()
+        pairing, plane = self.context.resolve()
         if pairing is None:
             self.state.message = "Choose an image and press 'Annotate this image' first."
             return
@@ -304,11 +313,9 @@ class AnnotateController:
             self.state.message = "That click was outside the image; click on the image."
             return
         click = Click(*at, positive=left != self.state.swapped)
-        self.answers.in_turn(lambda: self._click(pairing, plane, click))
+        self.answers.in_turn(pairing, lambda: self._click(pairing, plane, click))
 
     def _click(self, pairing: Pairing, plane: Plane, click: Click) -> None:
-        if pairing is not self.pairings.get(pairing.image):
-            return  # it was closed meanwhile
         there = [c for c in pairing.scene.prompt(plane).clicks if c.pixel == click.pixel]
         if there and there[-1].positive == click.positive:
             return  # the second half of a double click
@@ -321,11 +328,14 @@ class AnnotateController:
         self.answers.request()
 
     def _take_up_at(self, position: tuple[float, ...]) -> None:
-        self.answers.in_turn(lambda: self.objects.take_up_at(position))
+        pairing, plane = self.context.resolve()
+        if pairing is None or plane is None:
+            self.state.message = "Choose an image, and a 2D view of it, first."
+            return
+        self.objects.take_up_at(pairing, plane, position)
 
-    def _marks_edited(self, pairing: Pairing) -> None:
-        """Note that napari's own tools changed clicks."""
-        plane = self.displayed()
+    def _marks_edited(self, pairing: Pairing, plane: Plane | None) -> None:
+        """Note that napari's own tools changed clicks on a plane."""
         if pairing is not self.pairing:
             return
         if plane is not None:
@@ -340,23 +350,35 @@ class AnnotateController:
     # ---- actions
 
     def _do_on_pairing(self, action: Action) -> None:
-        if action is Action.UNDO:
+        pairing, plane = self.context.resolve()
+        if pairing is None:
+            self.state.message = "Choose an image and press 'Annotate this image' first."
+        elif action is Action.UNDO:
             if not self.answers.take_back():
                 self._walk(redo=False)
         elif action is Action.REDO:
-            self.answers.in_turn(lambda: self._walk(redo=True))
-        elif action is Action.ACCEPT:
-            self.answers.when_answered(self.objects.accept)
-        elif action is Action.SKIP:
-            self.objects.skip()
-        elif action is Action.CLEAR:
-            self.objects.clear()
-        elif action is Action.TAKE_UP:
-            self._take_up_at(tuple(self.viewer.cursor.position))
+            self.answers.in_turn(pairing, lambda: self._walk(redo=True))
+        elif plane is not None:
+            self._do_on_plane(action, pairing, plane)
         elif action is Action.PROPAGATE:
-            self.answers.when_answered(self._propagation.one)
+            self.state.message = "There is no next plane; this image is not a stack."
+        elif action is Action.TAKE_UP:
+            self.state.message = "Choose an image, and a 2D view of it, first."
+
+    def _do_on_plane(self, action: Action, pairing: Pairing, plane: Plane) -> None:
+        objects, when_answered = self.objects, self.answers.when_answered
+        if action is Action.ACCEPT:
+            when_answered(pairing, plane, lambda: objects.accept(pairing, plane))
+        elif action is Action.SKIP:
+            objects.skip(pairing, plane)
+        elif action is Action.CLEAR:
+            objects.clear(pairing, plane)
+        elif action is Action.TAKE_UP:
+            objects.take_up_at(pairing, plane, tuple(self.viewer.cursor.position))
+        elif action is Action.PROPAGATE:
+            when_answered(pairing, plane, lambda: self._propagation.one(pairing, plane))
         elif action is Action.DELETE:
-            self.objects.delete_at(tuple(self.viewer.cursor.position))
+            objects.delete_at(pairing, plane, tuple(self.viewer.cursor.position))
 
     def _walk(self, *, redo: bool) -> None:
         pairing = self.pairing
@@ -376,7 +398,7 @@ class AnnotateController:
         self.identity.save_with(pairing)
         self.state.message = ""
         plane = (entry.end or entry.plane) if redo else entry.plane
-        if plane is not None and plane != self.displayed():
+        if plane is not None and plane != self.context.plane:
             pairing.go_to(plane)
         self.answers.request()
 

@@ -12,7 +12,6 @@ from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.viewer.belonging import Belonging, belonging, clicks_of
 from napari_clickseg._napari.viewer.front import Front
 from napari_clickseg._napari.viewer.planes import displayed_plane, plane_data
-from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.core.source import ImageSource
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.propagation import Propagation
     from napari_clickseg._napari.annotate.status import Status
+    from napari_clickseg._napari.viewer.planes import Plane
 
 __all__ = ["Images"]
 
@@ -162,7 +162,7 @@ class Images:
             self._propagation.cancel()
             context.runner.cancel("predict")
             context.runner.cancel("take_up")
-        context.pairing = pairing
+        context.turn_to(pairing)
         self._bring(pairing.image)
         state.channel_axis = pairing.channel_axis
         self._status.show_layers()
@@ -170,7 +170,7 @@ class Images:
         self._identity.save_with(pairing)
         pairing.look(state)
         pairing.show_probability(state.probability)
-        self.plane_changed()
+        self._show_plane(pairing, context.plane)
         if another:
             self.turned.emit()
 
@@ -201,10 +201,10 @@ class Images:
         self._propagation.cancel()
         context.runner.cancel("predict")
         context.runner.cancel("take_up")
-        context.pairing = None
+        context.turn_to(None)
         state.busy = False
         self._status.show_layers()
-        self._status.show_counts(None, Prompt())
+        self._status.show_counts()
         state.message = message
 
     def _bring(self, image: Image) -> None:
@@ -218,13 +218,15 @@ class Images:
 
     def plane_changed(self) -> None:
         """Show what there is on the plane that is displayed now."""
-        context, state = self._context, self._state
-        pairing = context.pairing
-        if pairing is None or pairing.image not in context.viewer.layers:
+        pairing, plane = self._context.resolve()
+        if pairing is not None:
+            self._show_plane(pairing, plane)
+
+    def _show_plane(self, pairing: Pairing, plane: Plane | None) -> None:
+        if pairing.image not in self._context.viewer.layers:
             return
-        axis = pairing.walking_axis()
+        state, axis = self._state, pairing.walking_axis()
         finest: Any = pairing.image.data[0] if pairing.image.multiscale else pairing.image.data
-        plane = context.displayed()
         state.planes = 1 if axis is None else int(finest.shape[axis])
         state.plane = 0 if axis is None or plane is None else plane.index[axis]
         answered = pairing.display.answered

@@ -118,12 +118,8 @@ class Objects:
         self._context, self._state, self._status = context, context.state, status
         self._identity, self._answers = identity, answers
 
-    def accept(self) -> bool:
+    def accept(self, pairing: Pairing, plane: Plane) -> bool:
         """Write the shown mask into the annotation layer and begin the next object."""
-        context = self._context
-        pairing, plane = context.pairing, context.displayed()
-        if pairing is None or plane is None:
-            return False
         if pairing.scene.in_use and pairing.display.prediction is None:
             self._finish_painted(pairing, plane)
             return True
@@ -205,46 +201,36 @@ class Objects:
             after = after.used(value)
         return after, LabelWrite.of(plane, box, labels, changed, values)
 
-    def skip(self) -> None:
+    def skip(self, pairing: Pairing, plane: Plane) -> None:
         """Leave the current object as it was and begin the next one."""
         segmenter = self._context.segmenter
-        self._drop(Draft(quiet=segmenter is not None and segmenter.card.automatic))
+        quiet = segmenter is not None and segmenter.card.automatic
+        self._drop(pairing, plane, Draft(quiet=quiet))
 
-    def clear(self) -> None:
+    def clear(self, pairing: Pairing, plane: Plane) -> None:
         """Remove the clicks and the mask of the current object, but keep its id."""
-        pairing, plane = self._context.pairing, self._context.displayed()
-        if pairing is not None and plane is not None:
-            draft = pairing.scene.draft(plane)
-            self._drop(Draft(editing=draft.editing, value=draft.value))
+        draft = pairing.scene.draft(plane)
+        self._drop(pairing, plane, Draft(editing=draft.editing, value=draft.value))
 
-    def _drop(self, draft: Draft) -> None:
-        context = self._context
-        pairing, plane = context.pairing, context.displayed()
-        if pairing is None or plane is None:
-            return
+    def _drop(self, pairing: Pairing, plane: Plane, draft: Draft) -> None:
         after = pairing.scene.with_draft(plane, draft)
-        if after == pairing.scene and not context.runner.active("take_up"):
+        if after == pairing.scene and not self._context.runner.active("take_up"):
             return  # what changes nothing cancels nothing
         self._answers.forget()
         pairing.step(after, plane)
         self._state.message = ""
         self._answers.request()
 
-    def delete_at(self, position: Sequence[float]) -> None:
+    def delete_at(self, pairing: Pairing, plane: Plane, position: Sequence[float]) -> None:
         """Delete the object that is being corrected, or else the one under a world position."""
-        context = self._context
-        pairing, plane = context.pairing, context.displayed()
-        if pairing is None or plane is None:
-            return
         if not pairing.scene.prompt(plane):
-            self._answers.in_turn(lambda: self.take_up_at(position))
-        self._answers.in_turn(self.delete)
+            self.take_up_at(pairing, plane, position)
+        self._answers.in_turn(pairing, lambda: self.delete(pairing, plane))
 
-    def delete(self) -> None:
+    def delete(self, pairing: Pairing, plane: Plane) -> None:
         """Take the object that is being corrected out of the annotation layer."""
-        context, state = self._context, self._state
-        pairing, plane = context.pairing, context.displayed()
-        if pairing is None or plane is None or pairing.annotation is None:
+        state = self._state
+        if pairing.annotation is None:
             return
         scene = pairing.scene
         earlier = scene.draft(plane).editing
@@ -285,70 +271,53 @@ class Objects:
         row, column = click.pixel
         if not (read_labels(layer, plane, Box(row, column, 1, 1)) > 0).any():
             return False
-        self.take_up([layer], plane, click.pixel)
+        self._take_up(pairing, plane, self._sources(pairing, plane, [layer]), click.pixel)
         if not click.positive:
             mark = pairing.new_mark(plane.position(click.y, click.x), positive=False)
-            self._answers.in_turn(lambda: self._add_mark(pairing, plane, mark))
+            self._answers.in_turn(pairing, lambda: self._add_mark(pairing, plane, mark))
         return True
 
     def _add_mark(self, pairing: Pairing, plane: Plane, mark: Mark) -> None:
         pairing.step(pairing.scene.with_marks([*pairing.scene.marks, mark]), plane)
         self._answers.request()
 
-    def take_up_at(self, position: Sequence[float]) -> None:
-        """Begin from the region under a world position."""
-        context, state = self._context, self._state
-        pairing, plane = context.pairing, context.displayed()
-        if pairing is None or plane is None:
-            state.message = "Choose an image, and a 2D view of it, first."
-            return
+    def take_up_at(self, pairing: Pairing, plane: Plane, position: Sequence[float]) -> None:
+        """Begin from the region under a world position, in its turn."""
+        self._answers.in_turn(pairing, lambda: self._take_up_at(pairing, plane, position))
+
+    def _take_up_at(self, pairing: Pairing, plane: Plane, position: Sequence[float]) -> None:
         at = pairing.under(position, plane)
         if at is None:
-            state.message = "That is outside the image; point at a region on it."
+            self._state.message = "That is outside the image; point at a region on it."
             return
-        sources = self._sources(pairing, plane)
+        sources = self._sources(pairing, plane, self._candidates(pairing))
         if sources:
-            self.take_up(sources, plane, Click(*at).pixel)
+            self._take_up(pairing, plane, sources, Click(*at).pixel)
         else:
-            state.message = (
+            self._state.message = (
                 self._elsewhere(pairing, plane) or "There is no labels layer to take a region from."
             )
 
-    def take_up(self, sources: Sequence[Labels], plane: Plane, pixel: tuple[int, int]) -> None:
-        """Begin from the region that holds a pixel (row, column), of the first that has one.
-
-        Parameters
-        ----------
-        sources : sequence of Labels
-            They lie on the image pixel by pixel.
-        plane : Plane
-            Of the image.
-        pixel : (int, int)
-            Of the plane.
-        """
-        context, pairing = self._context, self._context.pairing
-        assert pairing is not None
+    def _take_up(
+        self,
+        pairing: Pairing,
+        plane: Plane,
+        sources: Sequence[_Source],
+        pixel: tuple[int, int],
+    ) -> None:
+        """Begin from the region that holds a pixel (row, column), of the first that has one."""
+        context = self._context
         by_class, scene = self._state.scheme == "classes", pairing.scene
-        looked_in = [
-            _Source(
-                layer,
-                layer.data[0] if layer.multiscale else layer.data,
-                there,
-                pairing.annotation is not None and layer == pairing.annotation,
-            )
-            for layer in sources
-            if (there := self._plane_of(layer, pairing, plane)) is not None
-        ]
 
         def work(_: Stop) -> _Found:
-            for source in looked_in:
+            for source in sources:
                 found = source.region_at(pixel, scene, plane, by_class=by_class)
                 if found.patch:
                     return found
             return _Found(0, None, None, None)
 
         def done(found: _Found) -> None:
-            if pairing is context.pairing and plane == context.displayed():
+            if pairing is context.pairing and plane == context.plane:
                 self._taken(pairing, plane, found)
             self._answers.go_on()
 
@@ -358,8 +327,8 @@ class Objects:
 
         context.runner.submit("take_up", work, done, failed)
 
-    def _sources(self, pairing: Pairing, plane: Plane) -> list[Labels]:
-        """Return where regions are taken from: the annotation, the chosen layer, what is seen."""
+    def _candidates(self, pairing: Pairing) -> list[Labels]:
+        """Return what regions are looked for in: the annotation, the chosen layer, what is seen."""
         context = self._context
         shown = [layer for p in context.pairings.values() for layer in p.display.layers()]
         seen = [
@@ -368,8 +337,20 @@ class Objects:
             if isinstance(layer, Labels) and layer.visible and layer not in shown
         ]
         first = [pairing.annotation, self._state.region_source]
-        every = dict.fromkeys(unwrapped(one) for one in (*first, *seen) if one is not None)
-        return [one for one in every if self._plane_of(one, pairing, plane) is not None]
+        return list(dict.fromkeys(unwrapped(x) for x in (*first, *seen) if x is not None))
+
+    def _sources(self, pairing: Pairing, plane: Plane, layers: Sequence[Labels]) -> list[_Source]:
+        """Return those layers that lie on the image pixel by pixel, to be read by the worker."""
+        return [
+            _Source(
+                layer,
+                layer.data[0] if layer.multiscale else layer.data,
+                there,
+                pairing.annotation is not None and layer == pairing.annotation,
+            )
+            for layer in layers
+            if (there := self._plane_of(layer, pairing, plane)) is not None
+        ]
 
     def _elsewhere(self, pairing: Pairing, plane: Plane) -> str:
         """Say that the chosen layer can't be a source, if that is so."""
@@ -384,7 +365,9 @@ class Objects:
     def _plane_of(self, source: Labels, pairing: Pairing, plane: Plane) -> Plane | None:
         """Return the plane of a labels layer that lies on a plane of the image, if it does."""
         dims = self._context.viewer.dims
-        there = displayed_plane(dims, source)
+        own = pairing.annotation is not None and source == pairing.annotation
+        # The annotation has the image's planes, unless somebody gave it other data.
+        there = plane if own and plane.lies_in(source) else displayed_plane(dims, source)
         if there is None or there.shape != plane.shape:
             return None
         return there if drawn_alike(pairing.image, source, dims) else None
@@ -432,13 +415,8 @@ class Objects:
 
     # ---- what the model sees
 
-    def show_seen(self) -> None:
-        """Add the displayed plane as the model sees it, as an image layer."""
-        context = self._context
-        pairing, plane = context.pairing, context.displayed()
-        if pairing is None or plane is None or context.segmenter is None:
-            self._state.message = "Set up an image and wait for the model first."
-            return
+    def show_seen(self, pairing: Pairing, plane: Plane) -> None:
+        """Add the plane as the model sees it, as an image layer."""
         if plane.shape[0] * plane.shape[1] > _SEARCHED * _SEARCHED:
             self._state.message = "This image is too large to show as a whole; crop it first."
             return
@@ -451,7 +429,7 @@ class Objects:
         def done(seen: npt.NDArray[np.float32]) -> None:
             pairing.add_on_top(_seen_layer(pairing, plane, seen))
 
-        context.runner.submit("seen", work, done, self._status.report)
+        self._context.runner.submit("seen", work, done, self._status.report)
 
 
 def _seen_layer(pairing: Pairing, plane: Plane, seen: npt.NDArray[np.float32]) -> Image:

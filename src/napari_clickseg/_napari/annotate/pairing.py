@@ -57,7 +57,7 @@ class PairingEvents:
     """What the user does to the layers of pairings; each signal but the first says to which."""
 
     before_edit = Signal()  # anything that the user did is going to become a step
-    edited = Signal(object)  # clicks were changed with napari's own tools
+    edited = Signal(object, object)  # clicks were, with napari's own tools, on this plane
     image_edited = Signal(object)  # the image's data became others
     contrast_changed = Signal(object)  # its contrast limits did
     reshaped = Signal(object)  # it got another shape: the layers don't fit any more
@@ -293,9 +293,10 @@ class Pairing:
         with self._clicks.kept():
             self._events.before_edit.emit()
         after = self.scene.with_marks(marks)
-        self.timeline.add(Entry(self.scene, after, self.displayed()))
+        plane = self.displayed()
+        self.timeline.add(Entry(self.scene, after, plane))
         self.scene = after
-        self._events.edited.emit(self)
+        self._events.edited.emit(self, plane)
 
     # ---- the annotation layer
 

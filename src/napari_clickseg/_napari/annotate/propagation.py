@@ -68,12 +68,10 @@ class Propagation:
         self._identity, self._answers, self._objects = identity, answers, objects
         self._run: _Run | None = None
 
-    def one(self) -> None:
+    def one(self, pairing: Pairing, plane: Plane) -> None:
         """Accept, go one plane on and begin from the mask there, for the user to correct."""
-        context = self._context
-        pairing, plane = context.pairing, context.displayed()
-        axis = pairing.walking_axis() if pairing is not None else None
-        if pairing is None or plane is None or axis is None:
+        axis = pairing.walking_axis()
+        if axis is None:
             self._state.message = "There is no next plane; this image is not a stack."
             return
         if plane.index[axis] + 1 >= self._state.planes:
@@ -90,18 +88,16 @@ class Propagation:
         self._objects.accepted(pairing)
         pairing.go_to(following)
         self._answers.request()
-        if context.segmenter is not None:
+        if self._context.segmenter is not None:
             self._look_anew(pairing, following, found.patch, begun)
 
-    def start(self, last: int) -> None:
+    def start(self, pairing: Pairing, plane: Plane, last: int) -> None:
         """Run to plane `last`, accepting on every plane, this one included."""
-        context = self._context
-        pairing, plane = context.pairing, context.displayed()
-        axis = pairing.walking_axis() if pairing is not None else None
-        if pairing is None or plane is None or axis is None:
+        axis = pairing.walking_axis()
+        if axis is None:
             self._state.message = "Only a stack can be gone through; this image has one plane."
             return
-        if context.segmenter is None:
+        if self._context.segmenter is None:
             self._state.message = "The model is not loaded yet; try again in a moment."
             return
         last = min(max(0, last), self._state.planes - 1)

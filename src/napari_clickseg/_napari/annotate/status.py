@@ -9,8 +9,6 @@ from napari.utils.notifications import show_error
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
-    from napari_clickseg._napari.viewer.planes import Plane
-    from napari_clickseg.core.prompts import Prompt
 
 __all__ = ["Status"]
 
@@ -37,9 +35,11 @@ class Status:
         overlay = pairing.display.overlay if pairing else None
         state.prediction = overlay.layer if overlay else None
 
-    def show_counts(self, plane: Plane | None, prompt: Prompt) -> None:
-        """Bring the state's counts into line with the scene, given what is displayed of it."""
-        state, pairing, clicks = self._state, self._context.pairing, prompt.clicks
+    def show_counts(self) -> None:
+        """Bring the state's counts into line with what the displayed plane has of the scene."""
+        state, pairing, plane = self._state, self._context.pairing, self._context.plane
+        prompt = self._context.prompt()
+        clicks = prompt.clicks
         state.n_positive = sum(click.positive for click in clicks)
         state.n_negative = len(clicks) - state.n_positive
         state.n_objects = len(pairing.scene.objects) if pairing else 0
@@ -56,7 +56,7 @@ class Status:
 
     def show_brush(self) -> None:
         """Have napari's brush paint the object that is being made."""
-        pairing, plane = self._context.pairing, self._context.displayed()
+        pairing, plane = self._context.pairing, self._context.plane
         layer = pairing.annotation if pairing is not None else None
         if pairing is None or layer is None or layer.multiscale:
             return

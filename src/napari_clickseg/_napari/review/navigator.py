@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.review.drafts import DraftFile
     from napari_clickseg._napari.review.open_image import Capture
     from napari_clickseg._napari.review.reading import Opened
     from napari_clickseg._napari.review.state import QueueRow, ReviewState
+    from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Runner, Stop
 
 __all__ = ["Navigator"]
@@ -124,13 +126,16 @@ class Navigator:
         sheet = self._ready()
         if sheet is None:
             return
-        if sheet.activate() is None or sheet.plane is None:
+        pairing, annotate = sheet.activate(), self._annotate()
+        _, plane = annotate.context.resolve()
+        if pairing is None or plane is None:
             self._state.message = (
                 "Show the image in 2D first, with all its layers; opening it again brings them "
                 "back."
             )
             return
-        self._annotate().answers.when_answered(lambda: self._accept(sheet))
+        accept = lambda: self._accept(sheet, pairing, plane)  # noqa: E731
+        annotate.answers.when_answered(pairing, plane, accept)
 
     def reject(self) -> None:
         """Leave the image to be annotated by hand, and open the next one."""
@@ -338,16 +343,15 @@ class Navigator:
             self._state.message = "Open an image first, with “Next” or in the list."
         return self.sheet
 
-    def _accept(self, sheet: Sheet) -> None:
+    def _accept(self, sheet: Sheet, pairing: Pairing, plane: Plane) -> None:
         """Accept the object that was being made, and then the image."""
         annotate, state = self._annotate(), self._state
-        pairing, plane = sheet.pairing, sheet.plane
-        if sheet is not self.sheet or self._writing or pairing is None or plane is None:
+        if sheet is not self.sheet or self._writing or sheet.pairing is not pairing:
             return
         if pairing.scene.prompt(plane):
             if not pairing.scene.on(plane):
-                annotate.objects.skip()  # it was only looked at
-            elif not annotate.objects.accept():
+                annotate.objects.skip(pairing, plane)  # it was only looked at
+            elif not annotate.objects.accept(pairing, plane):
                 state.message = annotate.state.message
                 return
         capture = sheet.capture()

@@ -60,6 +60,15 @@ class Plane:
         out[self.axes[0]], out[self.axes[1]] = rows, columns
         return tuple(out)
 
+    def lies_in(self, layer: Layer) -> bool:
+        """Whether a layer has this plane: as many axes, and pixels wherever the plane has some."""
+        shape = _layer_shape(layer)
+        return (
+            len(shape) == len(self.index)
+            and tuple(shape[axis] for axis in self.axes) == self.shape
+            and all(i < n for i, n in zip(self.index, shape, strict=True))
+        )
+
     def on_level(self, shape: Sequence[int], finest: Sequence[int]) -> Plane:
         """Return the plane on a coarser level of a pyramid, given the shapes of both levels."""
         index = tuple(
