@@ -214,3 +214,59 @@ def test_no_thread_is_left_that_keeps_what_it_worked_on() -> None:
     assert there() is None
     runner.close()
     assert runner.join(30)
+
+
+def test_what_is_posted_is_done_on_the_main_thread_after_what_was_submitted_before(
+    desk: Desk,
+) -> None:
+    done: list[tuple[str, int]] = []
+
+    def noted(name: str) -> Any:
+        return lambda: done.append((name, threading.get_ident()))
+
+    gate = threading.Event()
+    desk.submit("a", lambda _: gate.wait(30))
+    desk.runner.post(noted("first"))
+    elsewhere = threading.Thread(target=lambda: desk.runner.post(noted("second")))
+    elsewhere.start()
+    elsewhere.join(30)
+    assert done == [] and not desk.runner.idle
+    gate.set()
+    desk.settle()
+    here = threading.get_ident()
+    assert desk.results == [True] and done == [("first", here), ("second", here)]
+
+
+def test_of_what_is_posted_under_a_key_the_latest_is_done_and_none_once_it_is_cancelled(
+    desk: Desk,
+) -> None:
+    done: list[int] = []
+    gate = threading.Event()
+    desk.submit("a", lambda _: gate.wait(30))
+    for i in range(3):
+        desk.runner.post(lambda i=i: done.append(i), "same")
+        desk.runner.post(lambda i=i: done.append(10 + i))
+        desk.runner.post(lambda i=i: done.append(20 + i), "never")
+    desk.runner.cancel("never")
+    gate.set()
+    desk.settle()
+    assert sorted(done) == [2, 10, 11, 12]
+
+
+def test_what_has_no_key_is_replaced_by_nothing(desk: Desk) -> None:
+    for i in range(5):
+        desk.runner.submit(None, lambda _, i=i: i, desk.results.append, desk.errors.append)
+    desk.settle()
+    assert desk.results == [0, 1, 2, 3, 4] and not desk.errors
+    desk.runner.close()
+    desk.runner.submit(None, lambda _: 5, desk.results.append, desk.errors.append)
+    assert desk.runner.idle and len(desk.results) == 5
+
+
+def test_an_error_in_what_is_posted_is_not_swallowed(desk: Desk) -> None:
+    def wrong() -> None:
+        raise ValueError("a slot that fails")
+
+    desk.runner.post(wrong)
+    with pytest.raises(ValueError, match="a slot"):
+        desk.settle()

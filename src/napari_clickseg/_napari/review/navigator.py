@@ -78,7 +78,6 @@ class Navigator:
         self._at = -1
         self._writing = False
         self._removing = False
-        self._number = 0
         viewer.layers.events.removed.connect(self._layer_removed)
 
     # ---- what keys and buttons do
@@ -178,7 +177,7 @@ class Navigator:
 
         state.busy, state.message, self._writing = f"Taking {image} back …", "", True
         job = lambda _: jobs.take_back(home, folder, image, capture)  # noqa: E731
-        self._submit("write", job, done, failed)
+        self._runner.submit(None, job, done, failed)
 
     def _last_reviewed(self) -> str | None:
         """Return the image that is open, if it was reviewed; else the one reviewed last."""
@@ -381,7 +380,7 @@ class Navigator:
             ended()
             self._not_reviewed(sheet, error)
 
-        self._submit("write", job, done, failed)
+        self._runner.submit(None, job, done, failed)
 
     def _reviewed(self, sheet: Sheet, saved: jobs.Saved) -> None:
         state = self._state
@@ -425,7 +424,7 @@ class Navigator:
     ) -> None:
         image, file = sheet.image, sheet.file
         job = lambda _: jobs.keep(image, capture, file, last=last)  # noqa: E731
-        self._submit("keep", job, done, failed or self._not_kept)
+        self._runner.submit(None, job, done, failed or self._not_kept)
 
     def _not_kept(self, error: Exception) -> None:
         self.failed.emit(
@@ -443,17 +442,6 @@ class Navigator:
         if new != row:
             state.queue = tuple(new if each is row else each for each in state.queue)
 
-    def _submit(
-        self,
-        key: str,
-        job: Callable[[Stop], Any],
-        done: Callable[[Any], None],
-        failed: Callable[[Exception], None],
-    ) -> None:
-        """Have something done that nothing else replaces."""
-        self._number += 1
-        self._runner.submit(f"{key} {self._number}", job, done, failed)
-
     def _take_away(self, sheet: Sheet) -> None:
         self.sheet = None
         self._removing = True
@@ -469,11 +457,11 @@ class Navigator:
         if sheet is None or self._removing or event.value not in (sheet.layer, sheet.labels):
             return
 
-        def gone(_: None) -> None:
+        def gone() -> None:
             if self.sheet is sheet:
                 self.put_away()
 
-        self._submit("gone", lambda _: None, gone, self._not_kept)
+        self._runner.post(gone)
 
 
 def _write_all(left: list[tuple[Capture, DraftFile]]) -> None:

@@ -132,7 +132,7 @@ class ClickEditor:
         if known is None or known.present != seen.sight.clicks:  # edited elsewhere
             self._histories[key] = History(seen.sight.clicks)
         if not self.layers.show(seen.sight, editable=self._editable):
-            self._runner.submit("sight", lambda _: seen, self._arrived, self._unread)
+            self._runner.post(lambda: self._arrived(seen), "sight")
             return
         self._seen = seen  # not before: until now, what was edited was on the other image
         self._tell()
@@ -174,7 +174,7 @@ class ClickEditor:
         if len(clicks) < len(shown):
             self._state.message = "A click has to lie on the image; the one beside it is removed."
             # Not while napari is still at it.
-            self._runner.submit("tidy", lambda _: clicks, self.layers.put, self._failed)
+            self._runner.post(lambda: self.layers.put(clicks), "tidy")
 
     def _keep(self, history: History[Clicks]) -> None:
         seen, saver = self._seen, self.saver
@@ -186,7 +186,7 @@ class ClickEditor:
 
     def _layer_removed(self) -> None:
         self._seen = None  # at once: what napari does to a removed layer is no edit
-        self._runner.submit("closing", lambda _: None, lambda _: self.close(), self._failed)
+        self._runner.post(self.close, "closing")
 
     def _run_changed(self) -> None:
         """Lock the clicks while something learns from them; leave another run's."""

@@ -307,11 +307,11 @@ class TrainController(TrainChoices):
 
     def _stepped(self, done: int, wanted: int) -> None:
         """Say how far the work is; runs on the worker thread."""
-        self.reader.submit("steps", lambda _: (done, wanted), self._show_steps, self._unreadable)
+        self.reader.post(lambda: self._show_steps(done, wanted), "steps")
 
-    def _show_steps(self, steps: tuple[int, int]) -> None:
+    def _show_steps(self, done: int, wanted: int) -> None:
         if self.state.busy:
-            self.state.steps = steps
+            self.state.steps = done, wanted
 
     def _checked(self, answer: tuple[Path, Found]) -> None:
         self._end_work()
@@ -415,7 +415,7 @@ class TrainController(TrainChoices):
 
     def _show_montage(self, found: Montage) -> None:
         if self.state.show_previews and not self.previews.show(found):
-            self.reader.submit("montage", lambda _: found, self._show_montage, self._unreadable)
+            self.reader.post(lambda: self._show_montage(found), "montage")
 
 
 def _montage(run: Path, previews: tuple[Preview, ...]) -> Montage:

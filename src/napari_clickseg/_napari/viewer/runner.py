@@ -2,7 +2,7 @@
 
 Work is submitted under a key. Of several pieces under one key only the latest is done: one that
 waits is replaced, one that runs is told to stop, and a result that comes too late is dropped,
-checked once more on the main thread.
+checked once more on the main thread. What the main thread is to do later is posted.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ __all__ = ["Runner", "Stop"]
 Stop = Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Job:
-    key: str
+    key: str | None
     generation: int
     work: Callable[[Stop], Any]
     done: Callable[[Any], None]
@@ -49,7 +49,7 @@ class Runner:
     def __init__(self, notify: Callable[[], None], superseded: type[Exception]) -> None:
         self._notify = notify
         self._superseded = superseded
-        self._waiting: OrderedDict[str, _Job] = OrderedDict()
+        self._waiting: OrderedDict[str | _Job, _Job] = OrderedDict()
         self._generations: dict[str, int] = {}
         self._running: _Job | None = None
         self._outcomes: deque[_Outcome] = deque()
@@ -60,7 +60,7 @@ class Runner:
 
     def submit(
         self,
-        key: str,
+        key: str | None,
         work: Callable[[Stop], Any],
         done: Callable[[Any], None],
         failed: Callable[[Exception], None],
@@ -69,8 +69,8 @@ class Runner:
 
         Parameters
         ----------
-        key : str
-            Names the kind of work.
+        key : str, optional
+            Names the kind of work. Without one nothing replaces it, and it can't be cancelled.
         work : callable
             Runs on the worker thread, so it must touch neither layers nor widgets. Is given a
             function that says whether the work has become useless.
@@ -80,16 +80,38 @@ class Runner:
         with self._changed:
             if self._closed:
                 return
-            generation = self._generations.get(key, 0) + 1
-            self._generations[key] = generation
-            self._waiting.pop(key, None)
-            self._waiting[key] = _Job(key, generation, work, done, failed)
+            if key is None:
+                job = _Job(None, 0, work, done, failed)
+                self._waiting[job] = job
+            else:
+                generation = self._generations.get(key, 0) + 1
+                self._generations[key] = generation
+                self._waiting.pop(key, None)
+                self._waiting[key] = _Job(key, generation, work, done, failed)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name="napari-clickseg", daemon=True
                 )
                 self._thread.start()
             self._changed.notify()
+
+    def post(self, act: Callable[[], object], key: str | None = None) -> None:
+        """Have something done later, on the main thread: by `deliver`, in its turn.
+
+        What was submitted before comes first, so what is posted may go by it. May be called on
+        any thread.
+
+        Parameters
+        ----------
+        act : callable
+        key : str, optional
+            As of work.
+        """
+
+        def done(_: None) -> None:
+            act()
+
+        self.submit(key, lambda _: None, done, _raise)
 
     def cancel(self, key: str) -> None:
         """Forget the work under a key; its result, if it still comes, is dropped."""
@@ -161,7 +183,8 @@ class Runner:
         return not self._thread.is_alive()
 
     def _is_current(self, job: _Job) -> bool:
-        return not self._closed and self._generations.get(job.key) == job.generation
+        latest = job.key is None or self._generations.get(job.key) == job.generation
+        return not self._closed and latest
 
     def _next(self) -> _Job | None:
         with self._changed:
@@ -199,3 +222,7 @@ class Runner:
             return None
         except Exception as error:  # noqa: BLE001  (whatever a model raises must reach the user)
             return _Outcome(job, error=error)
+
+
+def _raise(error: Exception) -> None:
+    raise error
