@@ -263,6 +263,23 @@ def test_an_accept_waits_until_free_ids_are_known(
     assert bench.state.object_id == 2 and not bench.state.can_undo
 
 
+def test_an_accept_waits_until_all_of_a_large_layer_was_looked_through(
+    bench: Any, grey: Any, monkeypatch: Any
+) -> None:
+    from napari_clickseg._napari.annotate import classes
+
+    monkeypatch.setattr(classes, "_BLOCK", 200)  # clicks are answered between
+    image = bench.viewer.add_image(grey)
+    labels = np.zeros(grey.shape, int)
+    labels[-1, -1] = 1
+    bench.settle()
+    bench.controller.adopt(image, annotation=bench.viewer.add_labels(labels))
+    bench.click(*A, wait=False)
+    bench.do("accept", wait=False)
+    bench.settle()
+    assert bench.labels[-1, -1] == 1 and bench.labels[A] == 2
+
+
 def test_ids_that_were_painted_are_left_out(bench: Any, grey: Any) -> None:
     bench.open(grey)
     make(bench, A)

@@ -109,7 +109,7 @@ class Answers:
         if not (pairing.scene.prompt(plane) or self.unasked(pairing, plane)):
             return False
         loading = self._state.model_status == "loading"
-        return loading or runner.active("predict") or runner.active("survey")
+        return loading or runner.active("predict") or runner.active(pairing.survey)
 
     def _is_here(self, one: _Waiting) -> bool:
         context = self._context
