@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from psygnal import Signal
+
 from napari_clickseg._napari.train.crossfit_jobs import ClickSaver, Seen, see
 from napari_clickseg._napari.train.region_layers import RegionLayers
 from napari_clickseg._napari.train.state import ShownRegions
+from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg.crossfit.progress import parts_of
 from napari_clickseg.util.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from napari.components import ViewerModel
@@ -39,23 +41,21 @@ class ClickEditor:
         Its `looked` is written here.
     runner : Runner
         Reads and writes.
-    failed : callable
-        Is told what went wrong.
     """
 
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        state: TrainState,
-        runner: Runner,
-        failed: Callable[[Exception], None],
-    ) -> None:
-        self._state, self._runner, self._failed = state, runner, failed
-        self.layers = RegionLayers(viewer, self._edited, self._layer_removed, self.walk)
+    failed = Signal(object)  # the error
+
+    def __init__(self, viewer: ViewerModel, state: TrainState, runner: Runner) -> None:
+        self._state, self._runner = state, runner
+        self.layers = RegionLayers(viewer)
         self.saver = ClickSaver()
         self._seen: Seen | None = None
         self._histories: dict[tuple[Path, str], History[Clicks]] = {}
-        state.events.run.connect(self._run_changed, max_args=0)
+        self._connections = Connections()
+        self._connections.connect(self.layers.edited, self._edited)
+        self._connections.connect(self.layers.removed, self._layer_removed)
+        self._connections.connect(self.layers.walked, self.walk)
+        self._connections.connect(state.events.run, self._run_changed)
 
     def open(self, index: int = 0) -> None:
         """Show an image of the cross-fitting that is shown, by its number."""
@@ -105,11 +105,11 @@ class ClickEditor:
     def end(self) -> None:
         """Write what is not written yet, and let go; the layers stay."""
         self.layers.end()
-        self._state.events.run.disconnect(self._run_changed, missing_ok=True)
+        self._connections.close()
         try:
             self.saver.write()
         except (ValueError, OSError) as error:
-            self._failed(error)
+            self.failed.emit(error)
 
     # ---- what comes of it
 
@@ -140,7 +140,7 @@ class ClickEditor:
     def _unread(self, error: Exception) -> None:
         if (looked := self._state.looked) is not None:
             self._state.looked = replace(looked, loading=False)
-        self._failed(error)
+        self.failed.emit(error)
 
     def _tell(self) -> None:
         """Bring the state into line with what is shown."""
@@ -181,7 +181,7 @@ class ClickEditor:
         assert seen is not None
         self._histories[seen.path, seen.sight.image] = history
         saver.keep(seen.path, seen.sight.image, history.present)
-        self._runner.submit("save", lambda _: saver.write(), lambda _: None, self._failed)
+        self._runner.submit("save", lambda _: saver.write(), lambda _: None, self.failed.emit)
         self._tell()
 
     def _layer_removed(self) -> None:

@@ -79,7 +79,8 @@ class TrainController(TrainChoices):
         self.reader = Runner(notify or (lambda: None), Stopped)
         self.asker = Runner(notify or (lambda: None), Stopped)
         self.previews = PreviewLayers(viewer)
-        self.clicks = ClickEditor(viewer, self.state, self.reader, self._unreadable)
+        self.clicks = ClickEditor(viewer, self.state, self.reader)
+        self.clicks.failed.connect(self._unreadable)
         self._reading: RunReader | None = None
         self._stop_wanted = False
         self._shown: tuple[Path | None, int] = (None, 0)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels, Points
 from napari.layers.base import ActionType
+from psygnal import Signal
 
 from napari_clickseg._napari.viewer.colours import label_colormap
 from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE, as_positions, unwrapped
 from napari_clickseg.core.clicks import Click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari.components import ViewerModel
     from napari.layers.base import Layer
@@ -40,22 +41,14 @@ class RegionLayers:
     Parameters
     ----------
     viewer : ViewerModel
-    edited : callable
-        Called when the user changed clicks with napari's tools.
-    removed : callable
-        Called when the user removed one of the layers.
-    walk : callable
-        Called with True for redo and False for undo.
     """
 
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        edited: Callable[[], object],
-        removed: Callable[[], object],
-        walk: Callable[[bool], object],
-    ) -> None:
-        self._viewer, self._edited, self._removed, self._walk = viewer, edited, removed, walk
+    edited = Signal()  # the user changed clicks with napari's tools
+    removed = Signal()  # the user removed one of the layers
+    walked = Signal(bool)  # napari is asked to undo, or (True) to redo
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
         self._layers: list[Layer] = []
         self._hidden: list[Layer] = []
         self._before: tuple[Any, ...] = ()  # where the camera was
@@ -195,8 +188,8 @@ class RegionLayers:
         """Follow what the user does in the layers."""
         for layer in self._layers[2:]:
             layer.events.data.connect(self._points_event)
-            layer.bind_key("Control-Z", lambda _: self._walk(False), overwrite=True)
-            layer.bind_key("Control-Shift-Z", lambda _: self._walk(True), overwrite=True)
+            layer.bind_key("Control-Z", lambda _: self.walked.emit(False), overwrite=True)
+            layer.bind_key("Control-Shift-Z", lambda _: self.walked.emit(True), overwrite=True)
 
     def _hide_others(self) -> None:
         camera = self._viewer.scene.camera
@@ -214,11 +207,11 @@ class RegionLayers:
 
     def _layer_removed(self, event: Any) -> None:
         if not self._busy and any(event.value == layer for layer in self._layers):
-            self._removed()
+            self.removed.emit()
 
     def _points_event(self, event: Any) -> None:
         if not self._busy and event.action in _DONE:
-            self._edited()
+            self.edited.emit()
 
 
 def _image(sight: ImageRegions) -> Layer:
