@@ -14,6 +14,7 @@ from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.viewer.metadata import origin_of
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.engine.segmenter import Superseded
+from napari_clickseg.models._torch import beside_a_window
 from napari_clickseg.models.fitting import model_name
 from napari_clickseg.models.registry import list_models
 from napari_clickseg.util.text import one_line
@@ -41,7 +42,8 @@ def load(model: str, device: str, half: bool) -> Segmenter:
 
     from napari_clickseg.engine.segmenter import load_segmenter
 
-    segmenter = load_segmenter(model, device, half=half)
+    with beside_a_window():
+        segmenter = load_segmenter(model, device, half=half)
     import torch
 
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1)))
