@@ -21,6 +21,8 @@ def assert_nothing_is_cut_off(widget: QWidget, parts: Iterable[QWidget] = ()) ->
             assert control.width() >= control.minimumSizeHint().width(), control.text()
         if isinstance(control, QLabel):
             assert control.height() >= control.heightForWidth(control.width()), control.text()
+            if control.text() and not control.wordWrap():
+                assert control.width() >= control.sizeHint().width(), control.text()
         if isinstance(control, (QAbstractButton, QLabel, QComboBox)):
             right = control.mapTo(widget, control.rect().topRight()).x()
             assert right <= edge, control
