@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from tests.shared_viewer import SharedViewer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from napari_clickseg.engine.segmenter import Segmenter
@@ -33,6 +33,23 @@ settings.register_profile(
 )
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("reproducible")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure no coverage of tests with a window, which it makes half as slow again.
+
+    The widgets need none, and what they call is covered without them.
+    """
+    measuring = item.config.pluginmanager.getplugin("_cov")
+    control = None if measuring is None else measuring.cov_controller
+    if control is None or "qapp" not in getattr(item, "fixturenames", ()):
+        return (yield)
+    control.pause()
+    try:
+        return (yield)
+    finally:
+        control.resume()
 
 
 @pytest.fixture(scope="session")
