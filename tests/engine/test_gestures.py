@@ -175,7 +175,7 @@ def test_other_networks_are_shown_clicks_and_a_mask_to_go_on_from() -> None:
     box = shown([DrawnBox(9.5, 9.5, 29.5, 39.5)], WINDOW, None, "channels")
     assert box.region is None
     assert box.previous is not None
-    assert (box.previous > 0.5).sum() == 20 * 30
+    assert abs((box.previous > 0.5).sum() - 20 * 30 * np.pi / 4) < 12, "what it is likeliest to be"
     ((y, x),) = box.positive
     assert abs(y - 19.5) < 1
     assert abs(x - 24.5) < 1

@@ -45,7 +45,7 @@ _FIRST_LOOKS = 4  # at the first click
 _LATER_LOOKS = 2  # at later ones, and after scouting, which counts as one
 _WIDER = 1.6  # more margin where the mask touches the window's border
 _KEPT = 8  # windows whose pixels, and what the encoder made of them, are kept
-_FROM_A_PART = 1.5  # more margin around a scribble, which may show a part of the object
+_FROM_A_PART = 2.5  # more margin around a scribble, which may show a part of the object
 _STRAY = 0.02  # parts smaller than this share of the largest don't widen the window
 
 

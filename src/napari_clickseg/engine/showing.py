@@ -28,7 +28,7 @@ __all__ = ["Shown", "shown"]
 
 FloatArray = npt.NDArray[np.float32]
 Position = tuple[float, float]
-_PRIOR = 0.6  # probability of what a box or lasso is around, before anything else is known
+_PRIOR = 0.8  # probability of what a box or lasso is around, before anything else is known
 _ALONG = 5  # clicks along a scribble, for networks that know none
 
 
@@ -112,6 +112,16 @@ def _area(one: DrawnBox | Lasso, window: Window) -> npt.NDArray[np.bool_]:
     return np.logical_and.outer((at >= top) & (at <= bottom), (at >= left) & (at <= right))
 
 
+def _ellipse(box: DrawnBox, window: Window) -> npt.NDArray[np.bool_]:
+    """Return what an object in a box is likeliest to cover: bool (size, size)."""
+    top, left = window.to_network(box.top, box.left)
+    bottom, right = window.to_network(box.bottom, box.right)
+    at = np.arange(window.size)
+    y = (2 * at - top - bottom) / max(bottom - top, 1.0)
+    x = (2 * at - left - right) / max(right - left, 1.0)
+    return np.asarray(np.add.outer(y**2, x**2) <= 1)
+
+
 def _along(points: npt.NDArray[np.float64]) -> list[Position]:
     dense = Stroke(points, True).dense()
     chosen = np.unique(np.linspace(0, len(dense) - 1, _ALONG + 2).round().astype(int)[1:-1])
@@ -136,5 +146,7 @@ def _begun(one: DrawnBox | Lasso, window: Window, previous: FloatArray | None) -
     """Return what was found before, as a box or lasso changes it."""
     out = np.zeros((window.size, window.size), np.float32) if previous is None else previous.copy()
     area = _area(one, window)
+    if isinstance(one, DrawnBox):
+        area &= _ellipse(one, window)
     out[area] = np.maximum(out[area], _PRIOR) if one.positive else 0.0
     return out
