@@ -41,6 +41,7 @@ def no_dialog_waits_for_a_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("getExistingDirectory", "getOpenFileName", "getSaveFileName"):
         monkeypatch.setattr(QFileDialog, name, unanswered)
     monkeypatch.setattr(QColorDialog, "getColor", unanswered)
+    monkeypatch.setattr("napari_clickseg._qt.parts.folders.choose_or_make_folder", unanswered)
 
 
 @pytest.fixture

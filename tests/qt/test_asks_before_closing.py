@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QCoreApplication, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
+from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_clickseg._napari.viewer.actions import Action
+from napari_clickseg._qt.parts import folders
 from napari_clickseg.data.project import read_project
 from tests.qt.test_manners import ON, Keyboard, settled
 
@@ -140,7 +141,7 @@ def test_saving_closes_the_window_once_all_is_written(
         asked.append("folder")
         return str(tmp_path / "new")
 
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", folder)
+    monkeypatch.setattr(folders, "choose_or_make_folder", folder)
     viewer, widget = annotating()
     user = User(viewer, widget, qtbot)
     user.accept()
@@ -155,7 +156,7 @@ def test_saving_closes_the_window_once_all_is_written(
 def test_giving_up_the_folder_leaves_the_window_open(
     annotating: Open, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
+    monkeypatch.setattr(folders, "choose_or_make_folder", lambda *_: "")
     viewer, widget = annotating()
     user = User(viewer, widget, qtbot)
     user.accept()
@@ -205,7 +206,7 @@ def test_one_key_saves_and_says_so_while_nothing_moves(
     annotating: Open, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = str(tmp_path / "new")
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: folder)
+    monkeypatch.setattr(folders, "choose_or_make_folder", lambda *_: folder)
     viewer, widget = annotating()
     user = User(viewer, widget, qtbot)
     user.accept()

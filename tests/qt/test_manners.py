@@ -16,12 +16,12 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
-    QFileDialog,
     QScrollBar,
     QWidget,
 )
 
 from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action, shortcuts
+from napari_clickseg._qt.parts import folders
 from tests.qt.annotate.test_widget import CHOICES
 from tests.qt.review.test_widget import CHANGES as REVIEWED
 from tests.qt.train.test_widget import CHANGES as TRAINED
@@ -116,7 +116,7 @@ def test_every_button_of_annotate_leaves_the_keys_to_the_image(
     annotating: Open, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = lambda *_: str(tmp_path / "saved")  # noqa: E731
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", chosen)
+    monkeypatch.setattr(folders, "choose_or_make_folder", chosen)
     viewer, widget = annotating(np.stack([_spots()] * 3))
     widget.desk.controller.add_class("bud")
     keys = Keyboard(viewer, widget, qtbot)

@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary, ref
 
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog
 
 from napari_clickseg._napari.annotate.controller import AnnotateController
 from napari_clickseg._napari.annotate.loading import load
@@ -17,6 +16,7 @@ from napari_clickseg._napari.project.saver import Saver
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import window_of
 from napari_clickseg._napari.viewer.settings import runs_home
+from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.closing import ClosingGuard
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg.models.fitting import TrainedModels
@@ -111,7 +111,7 @@ def _saver_of(viewer: Any) -> Saver:
 
         def ask() -> str:
             title = "In which folder shall the project be made?"
-            return QFileDialog.getExistingDirectory(there(), title)
+            return folders.choose_or_make_folder(there(), title)
 
         _savers[key] = saver = Saver(viewer, ask, wakeup.ring)
         ClosingGuard(window, saver)

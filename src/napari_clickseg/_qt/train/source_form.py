@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ class SourceForm(QWidget):
     def _save(self) -> None:
         controller, folder = self._desk.controller, ""
         if controller.homeless():
-            folder = QFileDialog.getExistingDirectory(self, "Save in which project's folder?")
+            folder = folders.choose_or_make_folder(self, "Save in which project's folder?")
             if not folder:
                 return
         controller.save(folder)
