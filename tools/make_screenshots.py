@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = (1280, 860)
+TALL = (1280, 960)  # where groups are open
 COINS = 6  # are accepted before the picture is taken
 CLICKS = 4
 
@@ -52,11 +53,12 @@ def annotating(theme: str) -> None:
 
 def correcting() -> None:
     """A photograph; the prediction as a contour, with the groups that change it open."""
-    stage = opened("astronaut", "dark")
+    stage = opened("astronaut", "dark", TALL)
     stage.state.shown = "contour"
     stage.click(110, 220)
     stage.click(60, 225)
     stage.click(330, 100, positive=False)
+    stage.widget.folds["Classes"].collapse(animate=False)
     for name in ("Look", "Mask"):
         stage.widget.folds[name].expand(animate=False)
     stage.picture(IMAGES / "correct.png")
@@ -65,26 +67,27 @@ def correcting() -> None:
 
 def stack() -> None:
     """Cells over time, one carried on through the planes."""
-    stage = opened("time_lapse", "dark")
+    stage = opened("time_lapse", "dark", TALL)
     stage.state.shown = "fill"
     image: Any = stage.state.image
     plane = np.asarray(image.data[stage.viewer.dims.current_step[0]], float)
     middle = ndimage.gaussian_filter(plane, 8)[64:192, 64:192]
     row, column = np.unravel_index(int(middle.argmax()), middle.shape)
     stage.click(float(row) + 64, float(column) + 64)
+    stage.widget.folds["Classes"].collapse(animate=False)
     stage.widget.folds["Stack"].expand(animate=False)
     stage.picture(IMAGES / "stack.png")
     stage.close()
 
 
-def opened(sample: str, theme: str) -> Stage:
+def opened(sample: str, theme: str, size: tuple[int, int] = SIZE) -> Stage:
     """Open a sample with the widget, and wait for the model."""
     from napari.settings import get_settings
 
     from napari_clickseg._qt.demo.stage import Stage
 
     get_settings().appearance.theme = theme
-    stage = Stage(sample, SIZE)
+    stage = Stage(sample, size)
     if not stage.wait_for_the_model():
         raise SystemExit(stage.state.model_text)
     return stage
