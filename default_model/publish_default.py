@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,12 +74,43 @@ def scouting(card: ModelCard) -> str:
 def inputs(card: ModelCard) -> str:
     """Say what the network is shown."""
     guidance = f"positive clicks, negative clicks (disks of radius {card.disk_radius:g})"
-    if card.encoding == "likeness":
-        guidance += ", previous probability, and how much each pixel looks like the clicked ones "
+    if card.encoding == "prompts":
+        guidance += ", scribbles as strokes beside them"
+    guidance += ", previous probability"
+    if card.encoding == "prompts":
+        guidance += ", what boxes and lassos are around"
+    if card.encoding in ("likeness", "prompts"):
+        guidance += ", and how much each pixel looks like the clicked ones "
         guidance += "(positive and negative, at two scales)"
-    else:
-        guidance += ", previous probability"
-    return f"{card.image_channels} image channels, {guidance}"
+    where = "; these join beside the encoder" if card.fusion == "beside" else ""
+    return f"{card.image_channels} image channels, {guidance}{where}"
+
+
+def beginning(runs: list[dict[str, Any]]) -> str:
+    """Say what the first run began with."""
+    weights = runs[0]["spec"].get("encoder_weights")
+    if not weights:
+        return "Trained from scratch (no weights of others)"
+    return (
+        f"The encoder began with weights from {weights} (those of the packages that "
+        "[dependencies.md](dependencies.md) lists), all else from scratch"
+    )
+
+
+def terms(card: ModelCard) -> str:
+    """Say under which terms the weights may be used, and which sets have terms of their own."""
+    own = [f"`{d.name}`" for d in card.data if re.search("individual .*terms", d.licence)]
+    said = (
+        f"**Terms.** The weights may be used under {card.licence}. They were learned from "
+        "generated images and from the sets [listed below](#what-it-was-trained-on), each with its "
+        "licence"
+    )
+    if not own:
+        return f"{said}."
+    return (
+        f"{said}; of these, {', '.join(own)} hold photos that their authors published under terms "
+        "of their own."
+    )
 
 
 def page(card: ModelCard, size: int) -> str:
@@ -95,12 +127,13 @@ def page(card: ModelCard, size: int) -> str:
         "",
         card.description,
         "",
+        terms(card),
+        "",
         f"- Network: {card.architecture} with encoder {card.encoder} ({options}), "
         f"{size / 2**20:.1f} MB in half precision",
         f"- Input: {inputs(card)}; windows of {card.window.size} pixels",
         f"- The first click is looked at from {scouting(card)}",
-        f"- Trained from scratch (no weights of others), {total:,} samples in all; "
-        "[how](#how-it-was-trained)",
+        f"- {beginning(runs)}; {total:,} samples in all; [how](#how-it-was-trained)",
         f"- Licence: {card.licence}",
         "",
         "## How good it is",
