@@ -88,6 +88,19 @@ def test_what_can_not_be_used_is_said_in_one_line(
     assert why in err.splitlines()[-1]
 
 
+def test_the_reading_of_the_first_click_can_be_chosen(
+    coins: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = clickseg.load_segmenter("default", "cpu").start(skimage.data.coins())
+    session.click(60, 200)
+    for n in range(session.readings):
+        words = ["predict", "coins.png", "--device", "cpu", "--positive", "60,200", "--json"]
+        assert main([*words, "--reading", str(n), "--out", f"{n}.tif"]) == 0
+        assert json.loads(capsys.readouterr().out)["readings"] == session.readings
+        session.reading(n)
+        np.testing.assert_array_equal(read_labels(coins / f"{n}.tif") > 0, session.predict().mask)
+
+
 def test_all_first_gestures_can_be_asked_for() -> None:
     import argparse
 

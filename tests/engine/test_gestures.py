@@ -6,20 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from torch import Tensor, nn
 
 from napari_clickseg.core.clicks import PromptError
 from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
 from napari_clickseg.core.window import Window
+from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.engine.showing import shown
+from napari_clickseg.models.card import ScoutingSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_clickseg.core.guidance import Encoding
-    from napari_clickseg.engine.segmenter import Segmenter, Session
+    from napari_clickseg.engine.segmenter import Session
+    from napari_clickseg.models.card import ModelCard
 
     Make = Callable[..., Segmenter]
 
@@ -190,3 +195,78 @@ def test_other_networks_are_shown_clicks_and_a_mask_to_go_on_from() -> None:
     assert (off.previous == 0).sum() == 25
     assert before.min() > 0.8, "what was found before is not changed"
     assert len(off.negative) == 1
+
+
+# ---- another reading of the first click
+
+
+@pytest.fixture
+def nested(make_card: Callable[..., ModelCard]) -> Segmenter:
+    """Finds what is at least as bright as half of the brightest thing in the window."""
+
+    class Nested(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            image = inputs[:, :1]
+            inside = (image.amax((2, 3), keepdim=True) > 0.9) & (image.mean() < 0.5)
+            return 20 * (image - torch.where(inside, 0.3, 0.7))
+
+    scouting = ScoutingSpec(size=64, looks=4, factor=1.7, weights=(0.0,) * 13 + (1.0, 0.0, 0.0))
+    return Segmenter(Nested(), make_card(scouting=scouting), device="cpu")
+
+
+def cell() -> np.ndarray:
+    image = np.zeros((400, 400), np.uint8)
+    image[150:250, 150:250] = 110
+    image[180:220, 180:220] = 250
+    return image
+
+
+def test_a_first_click_can_be_taken_for_another_object(nested: Segmenter) -> None:
+    session = nested.start(cell())
+    session.click(200, 200)
+    assert session.readings == 2
+    first = session.predict().mask
+    session.reading(1)
+    second = session.predict().mask
+    areas = sorted(int(mask.sum()) for mask in (first, second))
+    assert areas == pytest.approx([40 * 40, 100 * 100], rel=0.05)
+    session.click(160, 160)
+    later = session.predict().mask
+    session.undo()
+    np.testing.assert_array_equal(session.predict().mask, second)
+    session.undo()
+    np.testing.assert_array_equal(session.predict().mask, first)
+    session.redo()
+    session.redo()
+    np.testing.assert_array_equal(session.predict().mask, later)
+    replayed = nested.start(cell()).evaluate(session.history.present)
+    np.testing.assert_array_equal(replayed.mask, later)
+
+
+def test_after_the_last_reading_the_first_one_comes_again(nested: Segmenter) -> None:
+    session = nested.start(cell())
+    session.click(200, 200)
+    before = session.history.present
+    assert session.reading(2) == before
+    assert session.reading(5) == session.reading(1)
+
+
+def test_to_go_to_another_reading_asks_no_network(nested: Segmenter) -> None:
+    session = nested.start(cell())
+    session.click(200, 200)
+    session.predict()
+    asked: list[object] = []
+    session._prepared().ask = lambda *_: asked.append(1)  # type: ignore[assignment,return-value]
+    session.reading(1)
+    session.predict()
+    assert not asked
+
+
+def test_what_is_no_single_first_click_has_one_reading(nested: Segmenter) -> None:
+    session = nested.start(cell())
+    assert session.readings == 1
+    session.box(150, 150, 250, 250)
+    assert session.readings == 1
+    before = session.history
+    session.reading(1)
+    assert session.history is before, "no step that does nothing"

@@ -238,6 +238,30 @@ def test_a_first_gesture_counts_as_a_click(truth):
         assert len(clicks) == 3
 
 
+@pytest.mark.parametrize(
+    ("right", "ious"), [(0, (1, 1, 1, 1)), (1, (0, 1, 1, 1)), (2, (0, 0, 1, 1)), (3, (0, 0, 0, 0))]
+)
+def test_each_step_to_another_reading_counts_as_a_click(truth, right, ious):
+    class Session:
+        readings = 4
+
+        def start_from(self, mask):
+            self.at = 0
+
+        def click(self, y, x, positive=True):
+            pass
+
+        def reading(self, n):
+            self.at = n
+
+        def predict(self):
+            return SimpleNamespace(mask=(truth == 1) & (self.at == right))
+
+    spec = NocSpec(clicks=4, readings=3)
+    found = click_object(Session(), truth == 1, spec, spec.rng("a"))[1]
+    assert found == ious
+
+
 def test_a_method_of_clicks_alone_is_refused_a_first_box(known, truth):
     session = known().start(truth)
     with pytest.raises(ValueError, match="takes clicks only"):

@@ -54,6 +54,13 @@ def add(verbs: Any) -> None:
         default="click",
         help="what comes first on each object, with a hand's imprecision, three times over",
     )
+    option(
+        "--readings",
+        type=positive_count,
+        default=1,
+        metavar="N",
+        help="look at N objects that the first click may mean; each step to another is a click",
+    )
     option("--from-mask", action="store_true", help="start from the truth made worse, IoU 0.6-0.8")
     option(
         "--ignore",
@@ -121,6 +128,7 @@ def _spec(args: argparse.Namespace) -> NocSpec:
         jitter=JITTER_SIGMA if args.jitter else 0.0,
         repeats=JITTER_REPEATS if args.jitter or args.first != "click" else 1,
         first=args.first,
+        readings=args.readings,
         from_mask=args.from_mask,
         seed=args.seed,
     )

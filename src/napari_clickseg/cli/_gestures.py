@@ -7,7 +7,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from napari_clickseg.cli._common import UsageError, position
+from napari_clickseg.cli._common import UsageError, count, position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     option("negative-scribble", _lines, line, "a stroke along what is not of it")
     option("lasso", _lines, line, "a line around the object")
     option("negative-lasso", _lines, line, "a line around what is not of it")
+    parser.add_argument(
+        "--reading",
+        type=count,
+        default=0,
+        metavar="N",
+        help="which of the objects that the first click may mean, from 0, the most plausible",
+    )
     parser.set_defaults(gestures=[])
 
 

@@ -125,6 +125,8 @@ def _session(args: argparse.Namespace) -> Session:
     session = segmenter.start(plane.data, start, rgb=plane.rgb)
     session.refinement = Refinement(threshold=args.threshold)
     _gestures.make(session, args.gestures)
+    if args.reading:
+        session.reading(args.reading)
     prompt = session.history.present
     if not (prompt.has_positive or prompt.start or segmenter.card.automatic):
         raise PromptError(
@@ -159,6 +161,7 @@ def _say_found(args: argparse.Namespace, session: Session, prediction: Predictio
             "model": args.model,
             "clicks": [[click.y, click.x, click.positive] for click in session.clicks],
             "gestures": _gestures.as_json(args.gestures),
+            "readings": session.readings,
             "pixels": pixels,
             "box": {"top": box.top, "left": box.left, "height": box.height, "width": box.width},
             "out": str(args.out),

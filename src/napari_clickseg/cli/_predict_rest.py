@@ -120,6 +120,7 @@ def _check(args: argparse.Namespace) -> None:
         "--plane": args.plane,
         "--channel": args.channel,
         "--threshold": args.threshold != 0.5,
+        "--reading": args.reading,
     }
     wrong = [name for name, value in given.items() if value]
     if wrong:

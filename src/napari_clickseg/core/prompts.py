@@ -32,11 +32,14 @@ class Prompt:
     settled : int
         So many of the first gestures are answered by `start` already, as in an object that is
         taken up again.
+    reading : int
+        Which of the objects that a first click may mean: 0 is the most plausible one, 1 the next.
     """
 
     gestures: tuple[Gesture, ...] = ()
     start: Patch | None = None
     settled: int = 0
+    reading: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.gestures) or self.start is not None
@@ -78,6 +81,10 @@ class PromptHistory(History[Prompt]):
     def add(self, *gestures: Gesture) -> PromptHistory:
         """Add gestures after the ones that are there, as one step."""
         return self._to(replace(self.present, gestures=(*self.present.gestures, *gestures)))
+
+    def read(self, reading: int) -> PromptHistory:
+        """Take the first click for another object."""
+        return self._to(replace(self.present, reading=reading))
 
     def clear(self) -> PromptHistory:
         """Begin again with neither gestures nor a starting mask; can be undone."""

@@ -22,7 +22,7 @@ from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.core.mosaic import predict_mosaic, whole_window
 from napari_clickseg.core.window import Box, Window, first_window, object_window
 from napari_clickseg.engine.estimate import Estimate, Looked, Sight
-from napari_clickseg.engine.scouting import LENGTHS, Scouted, choose, describe, scouting_windows
+from napari_clickseg.engine.scouting import LENGTHS, Scouted, describe, readings, scouting_windows
 from napari_clickseg.engine.showing import shown
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Estimator:
     ) -> None:
         self.card, self.source, self.intensity, self.ask = card, source, intensity, ask
         self._seen: OrderedDict[Window, Sight] = OrderedDict()
+        self._read: tuple[tuple[Gesture, ...], list[Estimate]] | None = None  # see `_readings`
 
     def step(self, prompt: Prompt, previous: Estimate | None) -> Estimate | None:
         """Answer a prompt, given the answer to the one before it.
@@ -98,7 +99,7 @@ class Estimator:
                 return None
             if not gestures and self.card.window.zoom is not None:
                 return self.whole()
-            estimate = self._scout(gestures)
+            estimate = self._scout(gestures, prompt.reading)
             previous = estimate  # or closer looks would forget what the first one found
             closer_too = self.card.scouting is None and not _marked(gestures)
         else:
@@ -142,19 +143,40 @@ class Estimator:
         """Whether a starting mask is the answer, without anything to add."""
         return prompt.start is not None and len(prompt.gestures) == prompt.settled
 
-    def _scout(self, gestures: tuple[Gesture, ...]) -> Estimate:
+    def readings(self, prompt: Prompt) -> int:
+        """Return for how many different objects a prompt's first click can be taken."""
+        n = next((n for n, one in enumerate(prompt.gestures, 1) if one.positive), 0)
+        if n == 0 or prompt.start is not None or not self._scouts(prompt.gestures[:n]):
+            return 1
+        return len(self._readings(prompt.gestures[:n]))
+
+    def _scouts(self, gestures: tuple[Gesture, ...]) -> bool:
+        """Whether what is said is one click on the object, which is looked at from far and near."""
+        spec = self.card.scouting
+        positive = [one for one in gestures if one.positive]
+        clicked = len(positive) == 1 and isinstance(positive[0], Click)
+        return spec is not None and clicked and len(spec.weights) in LENGTHS
+
+    def _readings(self, gestures: tuple[Gesture, ...]) -> list[Estimate]:
+        """Return what the only positive click may mean, the most plausible first."""
+        if self._read is None or self._read[0] != gestures:
+            spec = self.card.scouting
+            assert spec is not None
+            estimates, looks, described = self._looked_around(gestures, spec)
+            order = readings(looks, described, spec.weights)
+            self._read = gestures, [estimates[k] for k in order]
+        return self._read[1]
+
+    def _scout(self, gestures: tuple[Gesture, ...], reading: int = 0) -> Estimate:
         """Look for the object of the first gestures.
 
         Around a click it looks from several distances, if the card says so. A box, a scribble or
         a lasso says itself how near.
         """
-        spec = self.card.scouting
-        positive = [one for one in gestures if one.positive]
-        clicked = len(positive) == 1 and isinstance(positive[0], Click)
-        if spec is None or not clicked or len(spec.weights) not in LENGTHS:
+        if not self._scouts(gestures):
             return self.look(self._first_window(gestures), gestures, None)
-        estimates, described = self.scouted(gestures, spec)
-        return estimates[choose(described, spec.weights)]
+        found = self._readings(gestures)
+        return found[reading % len(found)]
 
     def scouted(
         self, gestures: tuple[Gesture, ...], spec: ScoutingSpec
@@ -175,6 +197,12 @@ class Estimator:
         described : float64 (looks, features)
             See `scouting.describe`.
         """
+        estimates, _, described = self._looked_around(gestures, spec)
+        return estimates, described
+
+    def _looked_around(
+        self, gestures: tuple[Gesture, ...], spec: ScoutingSpec
+    ) -> tuple[list[Estimate], list[Scouted], npt.NDArray[np.float64]]:
         at = next((one.y, one.x) for one in gestures if isinstance(one, Click) and one.positive)
         span = self.card.window.first_span
         windows = scouting_windows(self.source.shape, at, spec.size, span, spec.looks, spec.factor)
@@ -189,7 +217,7 @@ class Estimator:
             )
             for e in estimates
         ]
-        return estimates, describe(looks, at)
+        return estimates, looks, describe(looks, at)
 
     def look(
         self, window: Window, gestures: tuple[Gesture, ...], previous: Estimate | None

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
     from napari_clickseg.core.window import Box, Window
 
-__all__ = ["FEATURES", "LENGTHS", "Scouted", "choose", "describe", "scouting_windows"]
+__all__ = [
+    "FEATURES",
+    "LENGTHS",
+    "Scouted",
+    "choose",
+    "describe",
+    "readings",
+    "scouting_windows",
+]
 
 FloatArray = npt.NDArray[np.float32]
 _NEAREST = 40  # pixels of the image that a look shows at the least
@@ -55,6 +63,7 @@ LENGTHS = (16, 18, 19, len(FEATURES))
 _RIM = 2  # network pixels around an answer that it is compared with
 _LEAST_DEVIATION = 0.02  # of intensities between 0 and 1, as the network sees them
 _MOST_CONTRAST = 10.0
+_SAME = 0.9  # IoU of two masks that say the same
 
 
 class Scouted(NamedTuple):
@@ -146,6 +155,32 @@ def choose(described: npt.NDArray[np.float64], weights: Sequence[float]) -> int:
     return int((described[:, : len(weights)] @ np.asarray(weights)).argmax())
 
 
+def readings(
+    looks: Sequence[Scouted], described: npt.NDArray[np.float64], weights: Sequence[float]
+) -> list[int]:
+    """Return which looks show different objects, the most plausible one first.
+
+    Parameters
+    ----------
+    looks : sequence of Scouted
+        From far to near.
+    described, weights
+        As for `choose`.
+
+    Returns
+    -------
+    list of int
+        At least one. Of looks whose masks agree (IoU of 0.9 and more) the more plausible one; none
+        that found nothing, but where that is the most plausible.
+    """
+    scores = described[:, : len(weights)] @ np.asarray(weights)
+    kept: list[int] = []
+    for k in (int(k) for k in np.argsort(-scores, kind="stable")):
+        if not kept or (looks[k].box and all(_iou(looks[k], looks[n]) < _SAME for n in kept)):
+            kept.append(k)
+    return kept
+
+
 def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -> list[float]:
     window, p, found, touches, pixels, overlap = looks[i]
     mask, last = p > 0.5, len(looks) - 1
@@ -209,6 +244,15 @@ def _centrality(mask: npt.NDArray[np.bool_], at: tuple[int, int]) -> float:
         return 0.0
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     return float(depth[at] / depth.max())
+
+
+def _iou(one: Scouted, other: Scouted) -> float:
+    """Return the IoU of two masks, in the window of the farther look."""
+    far, near = (one, other) if one.window.span >= other.window.span else (other, one)
+    mask = far.foreground > 0.5
+    moved = near.window.moved_to(far.window, near.foreground) > 0.5
+    either = int((mask | moved).sum())
+    return float((mask & moved).sum()) / either if either else 1.0
 
 
 def _agreement(far: Scouted, near: Scouted) -> float:

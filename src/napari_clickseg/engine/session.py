@@ -186,6 +186,26 @@ class Session:
         """
         return self._add(Lasso(_as_points(points), bool(positive)))
 
+    @property
+    def readings(self) -> int:
+        """For how many different objects the first click can be taken; worked out if need be."""
+        with self._lock:
+            return self._prepared().readings(self.history.present)
+
+    def reading(self, n: int) -> Prompt:
+        """Take the first click for another object, such as the cell instead of its nucleus.
+
+        Later gestures go on from it. It is a step that `undo` takes back.
+
+        Parameters
+        ----------
+        n : int
+            0 is the most plausible object, 1 the next one that is different; after the last of
+            `readings` it begins anew.
+        """
+        self.history = self.history.read(int(n) % self.readings)
+        return self.history.present
+
     def _add(self, gesture: Gesture) -> Prompt:
         self.history = self.history.add(cut(gesture, self.shape))
         return self.history.present

@@ -90,6 +90,20 @@ class GestureSession(ClickSession, Protocol):
         ...
 
 
+@runtime_checkable
+class ReadingSession(ClickSession, Protocol):
+    """One that takes a click for one of several objects; see `Session`."""
+
+    @property
+    def readings(self) -> int:
+        """For how many different objects the first click can be taken."""
+        ...
+
+    def reading(self, n: int) -> object:
+        """Take it for another one."""
+        ...
+
+
 class ClickPredictor(Protocol):
     """A method of interactive segmentation; `Segmenter` is one."""
 
@@ -119,6 +133,9 @@ class NocSpec:
         How often each object is clicked on, each time with another seed; for jitter.
     first : {"click", "box", "scribble", "lasso"}
         What comes first on each object; a box, scribble or lasso counts as a click.
+    readings : int
+        So many of the objects that the first click may mean are looked at, where it says so; each
+        step to another one counts as a click.
     from_mask : bool
         Start from the truth dilated, eroded or shifted to an IoU of 0.6 to 0.8.
     seed : int
@@ -131,6 +148,7 @@ class NocSpec:
     jitter: float = 0.0
     repeats: int = 1
     first: First = "click"
+    readings: int = 1
     from_mask: bool = False
     seed: int = 0
 
@@ -304,8 +322,32 @@ def click_object(
         seconds.append(time.perf_counter() - since)
         clicks.append(click)
         ious.append(iou(mask, truth, ignore))
+        if spec.readings > 1 and len(ious) == 1:
+            mask = _read_on(session, mask, truth, spec, ignore, ious)
     made = tuple((click.y, click.x, click.positive) for click in clicks)
     return begun, tuple(ious), tuple(seconds), made
+
+
+def _read_on(
+    session: ClickSession,
+    mask: BoolArray,
+    truth: BoolArray,
+    spec: NocSpec,
+    ignore: BoolArray | None,
+    ious: list[float],
+) -> BoolArray:
+    """Step to the best of the objects that a first click may mean; note the IoU of each step."""
+    if not isinstance(session, ReadingSession):
+        raise ValueError("This method knows one object for a click; leave the readings out.")
+    masks, found = [mask], list(ious)
+    for n in range(1, min(spec.readings, session.readings, spec.clicks)):
+        session.reading(n)
+        masks.append(session.predict().mask)
+        found.append(iou(masks[-1], truth, ignore))
+    best = int(np.argmax(found))
+    session.reading(best)
+    ious += found[1 : best + 1]
+    return masks[best]
 
 
 def _begin(session: ClickSession, gesture: DrawnBox | Scribble | Lasso) -> BoolArray:
