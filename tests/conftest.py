@@ -134,6 +134,28 @@ def bright_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segme
     return make
 
 
+@pytest.fixture(scope="session")
+def nested_segmenter(make_card: Callable[..., ModelCard]) -> Callable[[], Segmenter]:
+    """Make segmenters that find what is bright; near by, where all else is, what is brightest."""
+    import torch
+    from torch import Tensor, nn
+
+    from napari_clickseg.engine.segmenter import Segmenter
+    from napari_clickseg.models.card import ScoutingSpec
+
+    class Nested(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            image = inputs[:, :1]
+            far = (image.amax((2, 3), keepdim=True) > 0.9) & (image.mean() < 0.5)
+            return 20 * (image - torch.where(far, 0.3, 0.7))
+
+    def make() -> Segmenter:
+        scouting = ScoutingSpec(size=64, looks=4, factor=1.7, weights=(0.0,) * 13 + (1.0, 0.0, 0.0))
+        return Segmenter(Nested(), make_card(scouting=scouting), device="cpu")
+
+    return make
+
+
 # ---- viewers
 
 

@@ -6,25 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from torch import Tensor, nn
 
 from napari_clickseg.core.clicks import PromptError
 from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
 from napari_clickseg.core.window import Window
-from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.engine.showing import shown
-from napari_clickseg.models.card import ScoutingSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_clickseg.core.guidance import Encoding
-    from napari_clickseg.engine.segmenter import Session
-    from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.engine.segmenter import Segmenter, Session
 
     Make = Callable[..., Segmenter]
 
@@ -201,17 +196,8 @@ def test_other_networks_are_shown_clicks_and_a_mask_to_go_on_from() -> None:
 
 
 @pytest.fixture
-def nested(make_card: Callable[..., ModelCard]) -> Segmenter:
-    """Finds what is at least as bright as half of the brightest thing in the window."""
-
-    class Nested(nn.Module):
-        def forward(self, inputs: Tensor) -> Tensor:
-            image = inputs[:, :1]
-            inside = (image.amax((2, 3), keepdim=True) > 0.9) & (image.mean() < 0.5)
-            return 20 * (image - torch.where(inside, 0.3, 0.7))
-
-    scouting = ScoutingSpec(size=64, looks=4, factor=1.7, weights=(0.0,) * 13 + (1.0, 0.0, 0.0))
-    return Segmenter(Nested(), make_card(scouting=scouting), device="cpu")
+def nested(nested_segmenter: Callable[[], Segmenter]) -> Segmenter:
+    return nested_segmenter()
 
 
 def cell() -> np.ndarray:

@@ -189,8 +189,12 @@ class Session:
     @property
     def readings(self) -> int:
         """For how many different objects the first click can be taken; worked out if need be."""
+        return self.readings_of(self.history.present)
+
+    def readings_of(self, prompt: Prompt) -> int:
+        """Return it for any prompt; may run on a worker thread."""
         with self._lock:
-            return self._prepared().readings(self.history.present)
+            return self._prepared().readings(prompt)
 
     def reading(self, n: int) -> Prompt:
         """Take the first click for another object, such as the cell instead of its nucleus.

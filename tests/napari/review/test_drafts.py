@@ -54,6 +54,7 @@ def pending(draw: st.DrawFn) -> Pending:
         settled=draw(st.integers(0, len(made))),
         start=draw(st.none() | masks),
         editing=draw(st.none() | st.integers(1, 2**31)),
+        reading=draw(st.integers(0, 4)),
     )
 
 

@@ -33,6 +33,16 @@ class _Waiting:
     plane: Plane | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the worker brings back."""
+
+    prompt: Prompt
+    prediction: Prediction
+    readings: int
+    notices: tuple[str, ...]
+
+
 class Answers:
     """Has prompts answered, and keeps what the user does in the order in which it was done.
 
@@ -170,6 +180,7 @@ class Answers:
             context.runner.cancel("predict")
             pairing.display.show_nothing()
             state.busy = False
+            state.reading, state.readings = 0, 1
             return
         if context.segmenter is None:
             state.busy = state.model_status == "loading"
@@ -177,32 +188,28 @@ class Answers:
         state.busy = True
         refinement, session_of = context.refinement(), self.opener(pairing, plane)
 
-        def work(stop: Stop) -> tuple[Prediction, tuple[str, ...]]:
+        def work(stop: Stop) -> _Answer:
             session = session_of()
-            return session.evaluate(prompt, refinement, stop=stop), session.notices
+            found = session.evaluate(prompt, refinement, stop=stop)
+            return _Answer(prompt, found, session.readings_of(prompt), session.notices)
 
-        def done(found: tuple[Prediction, tuple[str, ...]]) -> None:
-            self._answered(pairing, plane, prompt, *found)
+        def done(answer: _Answer) -> None:
+            self._answered(pairing, plane, answer)
 
         context.runner.submit("predict", work, done, self.failed)
 
-    def _answered(
-        self,
-        pairing: Pairing,
-        plane: Plane,
-        prompt: Prompt,
-        found: Prediction,
-        notices: tuple[str, ...],
-    ) -> None:
+    def _answered(self, pairing: Pairing, plane: Plane, answer: _Answer) -> None:
         context = self._context
         if pairing is not context.pairing or plane != context.plane:
             return
-        pairing.display.show(self._state, plane, prompt, found)
+        pairing.display.show(self._state, plane, answer.prompt, answer.prediction)
+        self._state.readings = answer.readings
+        self._state.reading = answer.prompt.reading % answer.readings
         self._status.show_layers()
         self._state.busy = False
         self._status.model_works()
-        if notices and not self._state.message:
-            self._state.message = " ".join(notices)
+        if answer.notices and not self._state.message:
+            self._state.message = " ".join(answer.notices)
         self.go_on()
 
     def failed(self, error: Exception) -> None:

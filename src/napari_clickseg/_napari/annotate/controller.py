@@ -5,6 +5,7 @@ Everything here runs on the main thread and only decides; what takes time goes t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.annotate.answers import Answers
@@ -375,10 +376,25 @@ class AnnotateController:
             objects.clear(pairing, plane)
         elif action is Action.TAKE_UP:
             objects.take_up_at(pairing, plane, tuple(self.viewer.cursor.position))
+        elif action in (Action.READING, Action.READING_BACK):
+            step = 1 if action is Action.READING else -1
+            when_answered(pairing, plane, lambda: self._read_on(pairing, plane, step))
         elif action is Action.PROPAGATE:
             when_answered(pairing, plane, lambda: self._propagation.one(pairing, plane))
         elif action is Action.DELETE:
             objects.delete_at(pairing, plane, tuple(self.viewer.cursor.position))
+
+    def _read_on(self, pairing: Pairing, plane: Plane, step: int) -> None:
+        """Take the first click for the next object that it may mean, or for the one before."""
+        scene, state = pairing.scene, self.state
+        if state.readings < 2 or not scene.prompt(plane).clicks:
+            state.message = "What was clicked on can be taken for one object only."
+            return
+        draft = scene.draft(plane)
+        other = replace(draft, reading=(draft.reading + step) % state.readings)
+        pairing.step(scene.with_draft(plane, other, scene.on(plane)), plane)
+        state.message = ""
+        self.answers.request()
 
     def _walk(self, *, redo: bool) -> None:
         pairing = self.pairing

@@ -62,6 +62,8 @@ class Draft:
         The object that is corrected; it keeps its id.
     value : int, optional
         The id it gets where that is decided already, as when it comes from another plane.
+    reading : int
+        See `Prompt`.
     quiet : bool
         Nothing is shown before a click, even by a model that needs none: it was skipped.
     """
@@ -70,6 +72,7 @@ class Draft:
     settled: tuple[Mark, ...] = ()
     editing: Accepted | None = None
     value: int | None = None
+    reading: int = 0
     quiet: bool = False
 
 
@@ -112,7 +115,7 @@ class Scene:
             marks, draft = self.on(plane), self.draft(plane)
             settled = marks[: len(draft.settled)] == draft.settled
             n = len(_clicks(draft.settled, plane)) if settled else 0
-            self._prompts[plane] = Prompt(_clicks(marks, plane), draft.start, n)
+            self._prompts[plane] = Prompt(_clicks(marks, plane), draft.start, n, draft.reading)
         return self._prompts[plane]
 
     def untouched(self, plane: Plane) -> bool:

@@ -82,6 +82,8 @@ class AnnotateState:
         The id that the current object will get (instances), from 1. A view may set it.
     editing : bool
         The current object was accepted before and is being corrected.
+    reading, readings : int
+        Which of the objects that the first click may mean is shown, from 0, and how many it may.
     n_positive, n_negative, n_objects : int
         Clicks on the current object; objects accepted in this pairing.
     begun : bool
@@ -141,6 +143,8 @@ class AnnotateState:
     n_positive: int = 0
     n_negative: int = 0
     n_objects: int = 0
+    reading: int = 0
+    readings: int = 1
     begun: bool = False
     can_undo: bool = False
     can_redo: bool = False

@@ -51,12 +51,15 @@ class Pending:
         The mask that it began with.
     editing : int, optional
         The id of the object in the annotation layer that it corrects, with the pixels of `start`.
+    reading : int
+        See `Prompt`.
     """
 
     clicks: tuple[ProjectClick, ...] = ()
     settled: int = 0
     start: Patch | None = None
     editing: int | None = None
+    reading: int = 0
 
     def __bool__(self) -> bool:
         return len(self.clicks) > self.settled
@@ -96,6 +99,7 @@ class _Head(BaseModel):
     settled: int = Field(0, ge=0)
     corner: tuple[NonNegativeInt, NonNegativeInt] | None = None
     editing: int | None = Field(None, ge=1)
+    reading: int = Field(0, ge=0)
 
 
 class DraftFile:
@@ -265,7 +269,7 @@ def read_draft(path: Path, shape: tuple[int, ...]) -> Correction:
     if not ids or mask.dtype != bool or not inside or head.settled > len(head.clicks):
         raise ValueError(f"{path} makes no sense.")
     start = Patch(box, mask) if box is not None else None
-    pending = Pending(head.clicks, head.settled, start, head.editing)
+    pending = Pending(head.clicks, head.settled, start, head.editing, head.reading)
     return Correction(labels, head.notes, head.classes, pending)
 
 
@@ -295,6 +299,7 @@ def _write(path: Path, correction: Correction) -> None:
         settled=pending.settled,
         corner=(start.box.top, start.box.left) if start is not None else None,
         editing=pending.editing,
+        reading=pending.reading,
     )
     mask = start.mask if start is not None else np.zeros((0, 0), bool)
     np.savez_compressed(

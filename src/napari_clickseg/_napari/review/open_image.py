@@ -71,6 +71,7 @@ class Capture:
             len(draft.settled),
             draft.start,
             draft.editing.value if draft.editing is not None else None,
+            draft.reading,
         )
 
 
@@ -288,7 +289,8 @@ class Sheet:
         if pending.editing is not None and pending.start is not None:
             class_id = self._annotate.state.current_class.identifier
             editing = Accepted(plane, pending.editing, (), pending.start, class_id)
-        draft = Draft(pending.start, marks[: pending.settled], editing)
+        settled = marks[: pending.settled]
+        draft = Draft(pending.start, settled, editing, reading=pending.reading)
         scene = pairing.scene
         if editing is not None:
             scene = replace(scene, objects=(*scene.objects, editing))

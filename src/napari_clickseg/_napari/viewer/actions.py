@@ -19,6 +19,8 @@ class Action(StrEnum):
     CLEAR = "clear"
     UNDO = "undo"
     REDO = "redo"
+    READING = "reading"
+    READING_BACK = "reading_back"
     TAKE_UP = "take_up"
     NEXT_CLASS = "next_class"
     SHOW = "show"
@@ -88,6 +90,18 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "Take the last step back: a click, a start, an accepted object.",
         ),
         Shortcut(Action.REDO, "Shift-U", "Redo", "Do again what was undone."),
+        Shortcut(
+            Action.READING,
+            ".",
+            "Another reading",
+            "Take the first click for another object: the cell instead of its nucleus.",
+        ),
+        Shortcut(
+            Action.READING_BACK,
+            ",",
+            "Reading before",
+            "Take the first click for the object before again.",
+        ),
         Shortcut(
             Action.TAKE_UP,
             "J",

@@ -58,6 +58,7 @@ class ObjectForm:
         self.undo = action_button(Action.UNDO, do)
         self.redo = action_button(Action.REDO, do)
         self.delete = action_button(Action.DELETE, do)
+        self.reading = action_button(Action.READING, do)
         self.save = action_button(Action.SAVE, do)
         self.counts = note("Clicks on this object, and objects accepted on this image.", lines=2)
         self.widget = form(
@@ -66,7 +67,7 @@ class ObjectForm:
             self.add,
             row(self.accept, self.skip, self.clear),
             row(self.undo, self.redo),
-            self.delete,
+            row(self.delete, self.reading),
             self.save,
             self.counts,
             labels=False,
@@ -84,9 +85,11 @@ class ObjectForm:
         ties.show(self._show_undo, "can_undo", "can_redo")
         ties.show(self._show_begun, "begun")
         ties.show(self._show_editing, "editing")
+        ties.show(self._show_readings, "readings")
         ties.show(
             self._show_counts,
             *("object_id", "editing", "n_positive", "n_negative", "n_objects", "image"),
+            *("reading", "readings"),
         )
 
     def _classes(self, _: object) -> list[tuple[str, Any]]:
@@ -135,11 +138,18 @@ class ObjectForm:
     def _show_editing(self) -> None:
         self.delete.enabled = self._state.editing
 
+    def _show_readings(self) -> None:
+        self.reading.enabled = self._state.readings > 1
+
     def _show_counts(self) -> None:
         state = self._state
         clicks = f"{state.n_positive} positive, {state.n_negative} negative"
         doing = f"Correcting object {state.object_id}: " if state.editing else ""
-        self.counts.value = f"{doing}{clicks} · {state.n_objects} accepted"
+        several = (
+            f" · reading\N{NO-BREAK SPACE}{state.reading + 1}\N{NO-BREAK SPACE}of {state.readings}"
+        )
+        read = several if state.readings > 1 else ""
+        self.counts.value = f"{doing}{clicks} · {state.n_objects} accepted{read}"
 
 
 def hint(state: AnnotateState, images_open: bool) -> str:
