@@ -11,8 +11,8 @@ import pytest
 import zarr
 from napari.components import ViewerModel
 
-from napari_clickseg._napari.project.gather import gather, pairs_of, snapshot
-from napari_clickseg._napari.project.pairs import possible_pairs
+from napari_clickseg._napari.project.gather import gather
+from napari_clickseg._napari.project.pairs import pairs_of, possible_pairs, snapshot
 from napari_clickseg._napari.viewer.layers import CompanionError
 from napari_clickseg._napari.viewer.metadata import mark_empty
 from napari_clickseg.data.annotations import read_clicks

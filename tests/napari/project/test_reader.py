@@ -11,7 +11,8 @@ import tifffile
 from napari.components import ViewerModel
 
 from napari_clickseg._napari.project import reader
-from napari_clickseg._napari.project.gather import gather, pairs_of, snapshot
+from napari_clickseg._napari.project.gather import gather
+from napari_clickseg._napari.project.pairs import pairs_of, snapshot
 from napari_clickseg._napari.project.reader import get_reader
 from napari_clickseg._napari.project.saving import homeless
 from napari_clickseg._napari.viewer.layers import companion_transform

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Prediction, Session
 
-__all__ = ["Answers"]
-
 _LARGE = 4096 * 4096  # pixels of a plane that is not predicted as a whole unless asked for
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
 
-__all__ = ["Identity"]
-
 _BLOCK = 1 << 24  # pixels looked through at a time; clicks are answered between
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Points
 
-__all__ = ["ClickLayers"]
-
 _DONE = (ActionType.ADDED, ActionType.REMOVED, ActionType.CHANGED)
 
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers.base import Layer
 
-__all__ = ["ClickTool"]
-
 _LEFT, _RIGHT = 1, 2
 _PAN = "pan_zoom"
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.runner import Runner
     from napari_clickseg.engine.segmenter import Segmenter
 
-__all__ = ["Context"]
-
 
 @dataclass(eq=False)
 class Context:

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.fitting import TrainedModels
 
-__all__ = ["AnnotateController"]
-
 _SHOWN = ("fill", "contour", "hidden")
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Prediction
 
-__all__ = ["Display"]
-
 
 class Display:
     """The layers that show a prediction; they are made when they are needed.

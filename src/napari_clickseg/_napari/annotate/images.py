@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.planes import Plane
 
-__all__ = ["Images"]
-
 _PYRAMID = (
     " So large an annotation is a pyramid, which napari's File menu can't save: Save to project "
     "(Shift+S) can."

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.fitting import TrainedModels
 
-__all__ = ["Loading", "ModelChoice", "load"]
-
 
 def load(model: str, device: str, half: bool) -> Segmenter:
     """Load a model; runs on the worker thread, where torch is imported.

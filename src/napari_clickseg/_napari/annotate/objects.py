@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.engine.segmenter import Prediction
 
-__all__ = ["Objects"]
-
 _SEARCHED = 4096  # side of the part of a huge plane in which a region is looked for
 
 

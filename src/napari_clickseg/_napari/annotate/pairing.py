@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.writes import Write
 
-__all__ = ["Pairing", "PairingEvents"]
-
 _count = itertools.count()
 
 

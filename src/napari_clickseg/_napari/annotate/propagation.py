@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Prediction
 
-__all__ = ["Propagation"]
-
 _LEAST, _MOST = 0.2, 5.0  # an area that changes by more from plane to plane is another object
 _LISTED = 12  # planes whose agreement is said one by one
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.writes import Write
     from napari_clickseg.core.patch import Patch
 
-__all__ = ["Accepted", "Draft", "Entry", "Mark", "Scene", "Timeline", "changed_marks"]
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg.engine.segmenter import Session
 
-__all__ = ["SessionMemory"]
-
 _REMEMBERED = 8  # planes
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._napari.viewer.settings import Groups, read_settings, save_settings
 
-__all__ = ["FIELDS", "new_state", "remember"]
-
 _GROUPS: Groups = {
     "model": ("model", "device", "half", "contrast_from_layer"),
     "objects": ("rule", "scheme"),

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.core.masks import OverlapRule
 
-__all__ = ["AnnotateState", "ClassSpec", "ModelStatus", "Scheme", "Shown"]
-
 ModelStatus = Literal["none", "loading", "ready", "failed"]
 Scheme = Literal["instances", "classes"]
 Shown = Literal["fill", "contour", "hidden"]

@@ -10,8 +10,6 @@ from napari.utils.notifications import show_error
 if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
 
-__all__ = ["Status"]
-
 
 class Status:
     """Brings the state into line with the current pairing.

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_clickseg._napari.project.pairs import LayerPair, PairData, pairs_of, snapshot
 from napari_clickseg.data.annotations import Annotations, ProjectClick, read_clicks
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.names import safe_name
@@ -25,21 +24,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_clickseg._napari.project.pairs import PairData
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg.data.classes import ProjectClass, ProjectClasses
     from napari_clickseg.data.project import Unannotated
 
     GroupBy = Literal["layer", "image"] | Callable[[PairData, Plane], str]
-
-__all__ = [
-    "Gathered",
-    "LayerPair",
-    "PairData",
-    "annotations_of",
-    "gather",
-    "pairs_of",
-    "snapshot",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.writes import Write
     from napari_clickseg.data.classes import ProjectClasses
 
-__all__ = ["LayerPair", "PairData", "pairs_of", "possible_pairs", "snapshot"]
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LayerPair:

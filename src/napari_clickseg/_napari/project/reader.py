@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     Entry = Record | Unannotated
 
-__all__ = ["get_reader", "open_project"]
-
 _MOST = 12  # stacks, beyond which a viewer becomes a heap of layers
 
 

@@ -10,19 +10,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from napari.types import LayerDataTuple
 
-__all__ = [
-    "astronaut",
-    "cell",
-    "coin_regions",
-    "coins",
-    "coins_with_regions",
-    "galaxies",
-    "retina",
-    "time_lapse",
-    "tissue",
-    "two_channels",
-]
-
 FloatArray = npt.NDArray[np.float64]
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.project.saving import Saving
 
-__all__ = ["Saver"]
-
 
 class Saver:
     """Saves what was annotated in a viewer into projects.

@@ -28,18 +28,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.project.pairs import LayerPair, PairData
     from napari_clickseg._napari.viewer.writes import Write
 
-__all__ = [
-    "Saving",
-    "changes_of",
-    "homeless",
-    "note_saved",
-    "prepare_saving",
-    "to_save",
-    "unsaved",
-    "unsaved_by_layer",
-    "write_saving",
-]
-
 _FOLDER_KEY = "napari-clickseg saved in"  # in an image's metadata: the project the user named
 
 

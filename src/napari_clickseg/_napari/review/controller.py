@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     Queue = tuple[QueueCounts, tuple[QueueRow, ...]]
 
-__all__ = ["ReviewController"]
-
 
 class ReviewController:
     """Ties a viewer, the state, the workers and a project together.

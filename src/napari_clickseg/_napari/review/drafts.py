@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from filelock import BaseFileLock
 
-__all__ = ["Correction", "DraftFile", "Pending", "drafts_of", "place_of", "read_draft"]
-
 _BARE = "bare"  # drafts of images that had no mask
 _MARK = "~"  # before the number of who came second
 _LONGEST = 1 << 26  # bytes of what a draft says beside its pixels

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.review.open_image import Capture
 
-__all__ = ["Accepting", "Saved", "accept", "keep", "reject", "take_back"]
-
 
 @dataclass(frozen=True, slots=True)
 class Saved:

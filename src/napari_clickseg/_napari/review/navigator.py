@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Runner, Stop
 
-__all__ = ["Navigator"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -15,8 +15,6 @@ from napari_clickseg.util.files import write_whole
 if TYPE_CHECKING:
     from napari_clickseg.models.fitting import ModelOffer
 
-__all__ = ["Offers", "OffersReader", "remember_project"]
-
 _MOST = 10  # projects that are offered
 
 

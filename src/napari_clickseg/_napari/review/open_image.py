@@ -9,7 +9,8 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_clickseg._napari.annotate.scene import Accepted, Draft, Scene
-from napari_clickseg._napari.project.gather import LayerPair, annotations_of, snapshot
+from napari_clickseg._napari.project.gather import annotations_of
+from napari_clickseg._napari.project.pairs import LayerPair, snapshot
 from napari_clickseg._napari.review.drafts import Correction, Pending
 from napari_clickseg._napari.viewer.colours import colours_of, label_colormap
 from napari_clickseg._napari.viewer.layers import companion_transform, unwrapped
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.reading import Opened
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg.data.annotations import Annotations
-
-__all__ = ["Capture", "Sheet", "SheetError"]
 
 _ROOM = 0.95  # of the canvas that the image takes
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.runs.reader import Change
 
-__all__ = ["PredictingOrder", "PredictingReader"]
-
 _ENDED = "Predicting ended unexpectedly; what was predicted is kept. Start it again to go on."
 
 

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Project
     from napari_clickseg.data.review import Review
 
-__all__ = ["Opened", "QueueReader", "Reader"]
-
 _ENOUGH = 8  # masks that say what ids mean, where a project does not
 
 

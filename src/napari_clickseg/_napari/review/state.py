@@ -16,17 +16,6 @@ from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
 if TYPE_CHECKING:
     from napari_clickseg.models.fitting import ModelOffer
 
-__all__ = [
-    "ANNOTATED",
-    "LISTED",
-    "Listed",
-    "Predicting",
-    "PredictingStatus",
-    "QueueCounts",
-    "QueueRow",
-    "ReviewState",
-]
-
 PredictingStatus = Literal[
     "none", "starting", "running", "stopping", "stopped", "finished", "failed"
 ]

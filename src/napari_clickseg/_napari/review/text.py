@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.state import Predicting, QueueCounts, QueueRow
     from napari_clickseg.models.fitting import ModelOffer
 
-__all__ = [
-    "counts_text",
-    "drafted_text",
-    "model_text",
-    "opened_text",
-    "predicting_text",
-    "project_names",
-    "row_text",
-]
-
 _SAID = {
     TO_REVIEW: "",
     REJECTED: "This image was rejected. Annotate it by hand, then accept it.",

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.fields import Setting
     from napari_clickseg._napari.train.state import Offer, Source, Together, TrainState, Way
 
-__all__ = ["TrainChoices"]
-
 
 class TrainChoices:
     """Writes what the user chooses into the state, and makes an order of it.

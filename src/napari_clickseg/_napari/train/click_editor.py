@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.runner import Runner
     from napari_clickseg.data.click_table import TableClick
 
-__all__ = ["ClickEditor"]
-
 Clicks = tuple["TableClick", ...]
 
 

@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.progress import Preview
     from napari_clickseg.training.reader import RunReader
 
-__all__ = ["TrainController"]
-
 
 class TrainController(TrainChoices):
     """Ties a viewer, the state, the workers and a run's folder together.

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.inspection.facts import Findings
     from napari_clickseg.data.project import Project
 
-__all__ = ["ClickSaver", "Seen", "begin", "copy", "planned", "see"]
-
 _USUAL = 5  # folds, which may be fewer
 
 

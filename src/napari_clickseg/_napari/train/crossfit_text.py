@@ -17,8 +17,6 @@ if TYPE_CHECKING:
         Step,
     )
 
-__all__ = ["STAGE_NAMES", "figures_lines", "obedience_text", "part_text", "status_text"]
-
 STAGE_NAMES = {
     "baseline": "Baseline",
     "predict": "Prediction",

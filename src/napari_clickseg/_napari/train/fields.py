@@ -16,11 +16,6 @@ from napari_clickseg.training.spec import TASK_WORDS, SpecError, TrainingSpec, r
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = [
-    "CROSSFIT", "CROSSFIT_GROUPS", "GROUPS", "NAMED", "NOT_CROSSFIT", "Setting", "checked",
-    "crossfit_checked", "settings_of", "text_of", "value_of",
-]  # fmt: skip
-
 Kind = Literal["choice", "switch", "integer", "text"]
 
 CROSSFIT = "crossfit."  # stands before the names of fields of a CrossfitSpec

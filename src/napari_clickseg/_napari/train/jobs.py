@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     Steps = Callable[[int, int], object]
     Gather = Callable[[Path, Steps], Path]
 
-__all__ = ["TrainingOrder", "begin", "inspect", "keep_model", "list_names", "resume", "samples"]
-
-
 _BROKEN = ("unreadable", "size")  # problems of single images, which may be left out
 _ASK = """
 import json

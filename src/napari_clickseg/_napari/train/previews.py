@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.training.progress import Preview
 
-__all__ = ["Montage", "PreviewLayers", "montage"]
-
 _SIDE = 512  # pixels: larger images are shown smaller, so that refreshing stays quick
 _GAP = 8
 _NAMES = ("validation images", "validation truth", "validation predictions")

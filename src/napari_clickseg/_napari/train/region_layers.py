@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from napari_clickseg.crossfit.editing import ImageRegions
     from napari_clickseg.data.click_table import TableClick
 
-__all__ = ["REGION_COLOURS", "RegionLayers"]
-
 # The usual ones: true positives, false positives, false negatives.
 REGION_COLOURS = {"tp": "#1fa84a", "fp": "#e0342b", "fn": "#2f6fed"}
 _REGIONS = "regions: TP, FP, FN"

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari_clickseg.runs.process import Launch
     from napari_clickseg.training.progress import RunStatus
 
-__all__ = ["list_runs", "reader_of"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -8,8 +8,6 @@ from napari_clickseg._napari.train.state import TrainState
 from napari_clickseg._napari.viewer.settings import Groups, read_settings, save_settings
 from napari_clickseg.runs.home import default_home
 
-__all__ = ["FIELDS", "new_state", "remember"]
-
 _GROUPS: Groups = {"training": ("home",)}
 FIELDS = tuple(name for names in _GROUPS.values() for name in names)
 

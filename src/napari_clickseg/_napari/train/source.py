@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_clickseg._napari.project.gather import gather, pairs_of, snapshot
-from napari_clickseg._napari.project.pairs import possible_pairs
+from napari_clickseg._napari.project.gather import gather
+from napari_clickseg._napari.project.pairs import pairs_of, possible_pairs, snapshot
 from napari_clickseg._napari.project.saving import changes_of
 from napari_clickseg._napari.train.state import Offer
 from napari_clickseg._napari.viewer.layers import unwrapped
@@ -28,15 +28,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.jobs import Gather, Steps
     from napari_clickseg._napari.train.state import Together
     from napari_clickseg._napari.viewer.planes import Plane
-
-__all__ = [
-    "ahead_warning",
-    "gatherer",
-    "offers_of",
-    "split_warning",
-    "toggle_empty",
-    "unclear_warning",
-]
 
 
 def offers_of(

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.training.progress import RunStatus
 
-__all__ = ["Found", "Offer", "RunEntry", "ShownRegions", "Source", "Together", "TrainState", "Way"]
-
 Source = Literal["layers", "project"]
 Together = Literal["layer", "image"]
 Way = Literal["train", "crossfit"]

@@ -11,8 +11,6 @@ from napari_clickseg.util.text import counted
 if TYPE_CHECKING:
     from napari_clickseg.training.progress import RunProgress
 
-__all__ = ["figure_text", "metric_text", "shown_metrics", "status_text", "time_text"]
-
 _MOST_METRICS = 4
 _WAITING = 0.1  # share of the time from which on it is worth a word
 _NAMES = {"iou": "IoU", "dice": "Dice", "noc": "NoC"}

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["SHORTCUTS", "Action", "Shortcut", "shortcuts", "tooltip"]
-
 
 class Action(StrEnum):
     """What the user can do by key or button."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from napari.layers.base import Layer
 
-__all__ = ["Belonging", "belonging", "clicks_of", "note_image"]
-
 # In the metadata of what goes with an image: which one, and whether points are positive clicks.
 _IMAGE_KEY, _CLICKS_KEY = "napari-clickseg image", "napari-clickseg clicks"
 _AFTER = re.compile(r"([\s_.\-(\[]|$)")  # the name of an image ends there

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.viewer.writes import Write
 
-__all__ = ["leave", "note_saved", "since_saved", "was_saved"]
-
 # By layer, and weakly: of a layer that is gone there is nothing to save.
 _saved: WeakKeyDictionary[Any, tuple[Write, ...]] = WeakKeyDictionary()  # what its file holds
 _left: WeakKeyDictionary[Any, tuple[Write, ...]] = WeakKeyDictionary()  # of timelines that ended

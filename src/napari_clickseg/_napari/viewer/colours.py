@@ -15,17 +15,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.classes import ProjectClasses
 
-__all__ = [
-    "PALETTE",
-    "class_colours",
-    "colour_of",
-    "colours_of",
-    "label_colormap",
-    "object_colours",
-    "same_colours",
-    "shade",
-]
-
 # Okabe & Ito's colours, told apart by the colour-blind, without black.
 PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
 _MOST = 255

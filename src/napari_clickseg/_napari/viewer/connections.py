@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Connections"]
-
 
 class Connections:
     """A list of connections, made one by one and ended together.

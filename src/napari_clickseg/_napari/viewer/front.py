@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers.base import Layer
 
-__all__ = ["Front"]
-
 _COVERING = ("opaque", "translucent", "translucent_no_depth")  # the others add to what is below
 _SOLID = 0.5  # opacity above which what is below can't be made out
 

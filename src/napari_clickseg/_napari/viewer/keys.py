@@ -8,8 +8,6 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Keys"]
-
 # What a key did before a function of ours got it; so that of two widgets on one viewer neither
 # puts the other's functions back after it was closed.
 _replaced: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()

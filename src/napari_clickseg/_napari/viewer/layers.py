@@ -21,29 +21,6 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points
     from napari.layers.base import Layer
 
-__all__ = [
-    "CLICK_EDGE",
-    "NEGATIVE",
-    "POSITIVE",
-    "TRANSFORMS",
-    "CompanionError",
-    "as_positions",
-    "check_companion",
-    "click_breadth",
-    "click_limits",
-    "companion_shape",
-    "companion_transform",
-    "corner_shift",
-    "data_under",
-    "drawn_alike",
-    "follow_transform",
-    "make_annotation",
-    "make_points",
-    "set_transform",
-    "step_to",
-    "unwrapped",
-]
-
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 POSITIVE, NEGATIVE = "#2bd62b", "#ff3b30"  # colours of clicks
 CLICK_EDGE = 0.15  # of their size

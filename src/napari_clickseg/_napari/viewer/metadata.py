@@ -16,21 +16,6 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.layers.base import Layer
 
-__all__ = [
-    "CLASSES_KEY",
-    "ObjectClasses",
-    "Origin",
-    "empty_planes",
-    "is_under_review",
-    "mark_empty",
-    "origin_of",
-    "saved_classes",
-    "saved_object_classes",
-    "under_review",
-    "with_classes",
-    "with_empty",
-]
-
 CLASSES_KEY = "napari-clickseg"  # in the annotation layer's metadata
 _EMPTY_KEY = "napari-clickseg empty"
 _ORIGIN_KEY = "napari-clickseg project"

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
 
-__all__ = ["OneHistory"]
-
 
 class OneHistory:
     """Leads undo and redo of a labels layer elsewhere, until it is given back.

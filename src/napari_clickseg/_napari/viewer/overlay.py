@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.viewer.planes import Plane
 
-__all__ = ["Overlay"]
-
 _WHOLE_PLANE = 2048 * 2048  # pixels of a plane that is shown whole
 _WHOLE = 1 << 28  # pixels of a stack that is shown whole
 _STAGE = 512  # pixels: side of the surroundings, at the least

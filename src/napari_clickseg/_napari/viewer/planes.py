@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from napari.layers.base import Layer
 
-__all__ = ["Plane", "PlaneData", "displayed_plane", "plane_data", "walking_axis"]
-
 
 @dataclass(frozen=True, slots=True)
 class Plane:

@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.layers.base import Layer
 
-__all__ = [
-    "ask_before_closing",
-    "canvas_of",
-    "drawn_once",
-    "forget_strokes",
-    "replay_stroke",
-    "stroke_touches",
-    "strokes_of",
-    "window_of",
-]
-
 
 def drawn_once(layer: Layer) -> AbstractContextManager[None]:
     """Have several changes of a layer drawn once, at the end."""

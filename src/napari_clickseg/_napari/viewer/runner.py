@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Runner", "Stop"]
-
 Stop = Callable[[], bool]
 
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from napari_clickseg.runs.home import default_home
 
-__all__ = ["Groups", "read_settings", "runs_home", "save_settings"]
-
 PLUGIN = "napari-clickseg"
 Groups = dict[str, tuple[str, ...]]  # fields of a state by the group of the manifest
 _log = logging.getLogger(__name__)

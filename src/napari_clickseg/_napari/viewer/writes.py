@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.viewer.planes import Plane
 
-__all__ = ["AnnotationError", "LabelWrite", "PaintStroke", "Write", "check_writable", "read_labels"]
-
 
 class AnnotationError(ValueError):
     """An annotation layer that cannot take an object; the message says what to do."""

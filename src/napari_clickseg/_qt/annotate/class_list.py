@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.state import ClassSpec
     from napari_clickseg._qt.annotate.form_context import Desk
 
-__all__ = ["ClassList"]
-
 _SWATCH = 14  # pixels
 
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._qt.parts.binding import Ties
 
-__all__ = ["Desk"]
-
 
 @dataclass(frozen=True)
 class Desk:

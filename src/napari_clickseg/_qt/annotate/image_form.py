@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg._qt.annotate.form_context import Desk
 
-__all__ = ["ImageForm", "LayersForm"]
-
 _ASK = object()  # stands for labels that the user has yet to choose
 _CHANNEL_NAMES = {"c", "ch", "channel", "channels"}
 

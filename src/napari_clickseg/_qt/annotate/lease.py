@@ -24,8 +24,6 @@ from napari_clickseg.models.fitting import TrainedModels
 if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
 
-__all__ = ["Lease", "lease"]
-
 _MOMENT = 100  # milliseconds of a running event loop: the widget is drawn by then
 
 

@@ -12,8 +12,6 @@ from napari_clickseg._qt.parts.controls import choice, form, key_text
 if TYPE_CHECKING:
     from napari_clickseg._qt.annotate.form_context import Desk
 
-__all__ = ["LookForm", "MaskForm"]
-
 
 class LookForm:
     """Chooses how the prediction and the clicks are drawn.

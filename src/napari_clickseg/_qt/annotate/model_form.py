@@ -17,8 +17,6 @@ from napari_clickseg.models.registry import list_models
 if TYPE_CHECKING:
     from napari_clickseg._qt.annotate.form_context import Desk
 
-__all__ = ["ModelForm", "StatusLine"]
-
 _OPEN = object()  # stands for "Open a file…" among the models
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._qt.annotate.form_context import Desk
 
-__all__ = ["ObjectForm", "hint"]
-
 _NUMBER = "The id that this object gets in the annotation layer."
 _MOST = 2**31 - 1  # that Qt's field can show
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from napari_clickseg._qt.annotate.form_context import Desk
     from napari_clickseg._qt.parts.binding import Ties
 
-__all__ = ["Stillness"]
-
 _MOMENT = 100  # milliseconds: what comes so late still seems to come at once
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg._qt.annotate.form_context import Desk
 
-__all__ = ["RulesForm"]
-
 _RULES = [
     ("keep what is there", "keep"),
     ("overwrite what is there", "overwrite"),

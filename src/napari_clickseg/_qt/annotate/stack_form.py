@@ -12,8 +12,6 @@ from napari_clickseg._qt.parts.controls import action_button, button, form, keep
 if TYPE_CHECKING:
     from napari_clickseg._qt.annotate.form_context import Desk
 
-__all__ = ["StackForm"]
-
 
 class StackForm:
     """Carries the mask through the planes of a stack.

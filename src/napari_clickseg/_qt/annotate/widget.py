@@ -21,8 +21,6 @@ from napari_clickseg._qt.parts.dock import Dock
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["AnnotateWidget"]
-
 
 class AnnotateWidget(Dock):
     """Segments by clicking: shows the state of a viewer's annotation and calls its controller.

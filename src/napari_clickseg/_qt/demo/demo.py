@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from napari_clickseg._qt.demo.stage import Stage
     from napari_clickseg.core.clicks import Click
 
-__all__ = ["run"]
-
 _COIN = (193, 212)  # a pixel of the coin that is segmented, row and column
 _CLICKS = 5  # at the most
 _ENOUGH = 0.8  # IoU

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._qt.annotate.widget import AnnotateWidget
 
-__all__ = ["Stage"]
-
 _PLUGIN = "napari-clickseg"
 _BLINK = 20  # milliseconds
 _hand: Any = QTest  # its functions are typed as if they were methods

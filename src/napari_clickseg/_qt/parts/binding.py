@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.state import ReviewState
     from napari_clickseg._napari.train.state import TrainState
 
-__all__ = ["Ties", "throttled"]
-
 _PAUSE = 40  # milliseconds between two values of a slider that is dragged
 
 

@@ -8,8 +8,6 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_clickseg._qt.parts.controls import timer
 
-__all__ = ["BusyMark"]
-
 _SIDE = 16
 _PATIENCE = 150  # milliseconds of work before the mark appears: most clicks need less
 _LINGER = 250  # and it stays as long after the work, so that it does not flicker between two

@@ -7,8 +7,6 @@ from typing import Any
 
 from qtpy.QtWidgets import QMainWindow, QWidget
 
-__all__ = ["CurrentContext", "canvas_beside", "middle"]
-
 
 class CurrentContext:
     """Has a layer's drawing taken down in the context that it was put up in.

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.project.saver import Saver
 
-__all__ = ["ClosingGuard"]
-
 _guards: WeakSet[ClosingGuard] = WeakSet()
 
 

@@ -23,22 +23,6 @@ from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action, tooltip
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = [
-    "Fold",
-    "action_button",
-    "align_labels",
-    "breakable",
-    "button",
-    "choice",
-    "form",
-    "keep_place",
-    "key_text",
-    "note",
-    "reserve_lines",
-    "row",
-    "timer",
-]
-
 _LINES = "clickseg-lines"  # property of a label: how many lines have their room
 _LONG_WORD = re.compile(r"\S{25,}")
 

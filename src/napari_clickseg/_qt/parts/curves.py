@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QMouseEvent
 
-__all__ = ["CurvePlot", "Line", "ticks"]
-
 # Okabe & Ito's colours, brighter on dark and darker on light ground.
 _ON_DARK = ("#56B4E9", "#E69F00", "#2BC593", "#E29AC2", "#F0E442", "#F2895B")
 _ON_LIGHT = ("#0072B2", "#C25400", "#00795A", "#A8477F", "#7A6F00", "#8A3B12")

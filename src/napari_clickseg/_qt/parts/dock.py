@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QShowEvent
 
-__all__ = ["Dock", "dock_of"]
-
 
 class _Scroll(QScrollArea):
     """Keeps the room of its bar free: what is beside it stays where it is when it comes."""

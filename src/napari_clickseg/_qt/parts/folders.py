@@ -11,8 +11,6 @@ from qtpy.QtWidgets import QDialogButtonBox, QFileDialog, QLineEdit
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-__all__ = ["choose_or_make_folder"]
-
 
 class _FolderDialog(QFileDialog):
     """Chooses a folder; one whose name is typed and that is not there is made.

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from napari.layers.base import Layer
 
-__all__ = ["LayerChoice"]
-
 
 class LayerChoice:
     """A combo box of the open layers of one kind, kept up to date.

@@ -28,8 +28,6 @@ from napari_clickseg._qt.parts.canvas import canvas_beside
 if TYPE_CHECKING:
     from typing import TypeGuard
 
-__all__ = ["give_keyboard_back", "teach"]
-
 _TURNED = (QAbstractSlider, QAbstractSpinBox, QComboBox)  # by the wheel
 _TYPED = (QAbstractSpinBox, QLineEdit, QPlainTextEdit)
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)

@@ -12,8 +12,6 @@ from qtpy.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Picture"]
-
 _SIDE = 720  # pixels
 
 

@@ -10,8 +10,6 @@ from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Wakeup"]
-
 
 class Wakeup(QObject):
     """Has something called on the main thread soon after any thread asked for it.

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.state import ReviewState
     from napari_clickseg._qt.parts.binding import Ties
 
-__all__ = ["ReviewDesk"]
-
 
 @dataclass(frozen=True)
 class ReviewDesk:

@@ -26,8 +26,6 @@ from napari_clickseg._qt.parts.controls import (
 if TYPE_CHECKING:
     from napari_clickseg._qt.review.form_context import ReviewDesk
 
-__all__ = ["PredictForm", "ProjectForm"]
-
 _OTHER = object()  # stands for "Choose a folder…" and "Open a file…"
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.state import QueueRow
     from napari_clickseg._qt.review.form_context import ReviewDesk
 
-__all__ = ["QueueList", "QueueModel"]
-
 _NAME, _UNCERTAINTY, _STATE = range(3)
 _HEADS = ("Image", "Unsure", "State")
 _TIPS = (

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._qt.annotate.lease import Lease
 
-__all__ = ["ReviewWidget"]
-
 _QUICK, _SLOW = 500, 2000  # milliseconds between two looks, while predicting goes on and else
 _OFFERING = 15_000  # milliseconds between two looks at what can be chosen
 _KEEPING = 3000  # milliseconds after which corrections are on disk

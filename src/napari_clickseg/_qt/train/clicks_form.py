@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.state import ShownRegions
     from napari_clickseg._qt.train.form_context import TrainDesk
 
-__all__ = ["ClicksForm"]
-
 _COLOURS = "Green: found rightly. Red: too much. Blue: missed."
 _HOW = (
     "To edit, select the layer of positive or of negative clicks; with napari's tools, key 2 adds "

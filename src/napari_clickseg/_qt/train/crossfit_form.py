@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from napari_clickseg._qt.train.form_context import TrainDesk
     from napari_clickseg.crossfit.progress import CrossfitProgress
 
-__all__ = ["CrossfitForm", "FiguresTable", "StagesTable"]
-
 _Place = tuple[int, int, int]  # row, column, columns that it takes
 _AS_FOUND, _WHOLE = "as found", "whole"
 _MOST_FOLDS = 10  # that are told apart in the table

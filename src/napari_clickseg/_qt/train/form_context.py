@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.state import TrainState
     from napari_clickseg._qt.parts.binding import Ties
 
-__all__ = ["TrainDesk"]
-
 
 @dataclass(frozen=True)
 class TrainDesk:

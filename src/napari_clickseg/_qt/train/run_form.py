@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from napari_clickseg._qt.train.form_context import TrainDesk
     from napari_clickseg.training.progress import HelpRow
 
-__all__ = ["CurvesForm", "HelpForm", "Messages", "RunChoice", "RunForm"]
-
 _STEPS = 1000  # of the progress bar
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.state import Offer
     from napari_clickseg._qt.train.form_context import TrainDesk
 
-__all__ = ["SourceForm"]
-
 _ROWS = 5  # pairs that are seen at a time
 _GROUP = 1  # column
 _ROOM = 6  # pixels between two lines

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.fields import Setting
     from napari_clickseg._qt.train.form_context import TrainDesk
 
-__all__ = ["IntegerField", "MainForm", "SpecForm"]
-
 _CROSSFIT = "crossfit"
 _OPEN = object()  # stands for "Open a file…" among the models
 

@@ -25,8 +25,6 @@ from napari_clickseg._qt.train.spec_form import MainForm, SpecForm
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["TrainWidget"]
-
 _PACE = 500  # milliseconds between two looks at a run
 _CLICK_TRAINING = "Click training"
 _TIPS = {
