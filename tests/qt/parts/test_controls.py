@@ -14,7 +14,7 @@ from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._qt.annotate.object_form import hint
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.busy import BusyMark
-from napari_clickseg._qt.parts.controls import Fold, breakable, form, note
+from napari_clickseg._qt.parts.controls import Fold, breakable, choice, form, note
 from napari_clickseg._qt.parts.layer_choice import LayerChoice
 from napari_clickseg._qt.parts.wakeup import Wakeup
 
@@ -136,6 +136,22 @@ def test_a_long_note_wraps_even_within_a_path(qtbot: Any) -> None:
     qtbot.addWidget(native)
     assert native.minimumSizeHint().width() < 200
     assert breakable("default on cpu-1") == "default on cpu-1"
+
+
+def test_choices_stand_in_their_order_whenever_they_came(qtbot: Any) -> None:
+    offered = [("a", 1), ("Open a file…", 9)]
+    box = choice("Model", "", lambda _: offered)
+    qtbot.addWidget(box.native)
+    changes: list[int] = []
+    box.changed.connect(changes.append)
+    box.value = 9
+    offered[1:1] = [("b", 2), ("c", 3)]
+    box.reset_choices()
+    assert [box.native.itemText(i) for i in range(4)] == ["a", "b", "c", "Open a file…"]
+    assert (box.value, box.native.currentText(), changes) == (9, "Open a file…", [9])
+    del offered[3]
+    box.reset_choices()
+    assert box.value == 1 and changes == [9, 1], "what can't be chosen any more"
 
 
 def test_a_layer_choice_keeps_its_layer_through_renaming_and_other_changes(qtbot: Any) -> None:

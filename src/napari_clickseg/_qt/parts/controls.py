@@ -80,6 +80,23 @@ class Fold(QCollapsible):
         self.header.setArrowType(arrow)
 
 
+class _OrderedChoice(ComboBox):
+    """Offers what there is in its order; the base class puts what is new at the end."""
+
+    def reset_choices(self, *args: Any) -> None:
+        """Look what can be chosen now, and keep the choice if it still can."""
+        before = self.value
+        with self.changed.blocked():
+            self.native.blockSignals(True)
+            self.native.clear()
+            self.native.blockSignals(False)
+            super().reset_choices(*args)
+            if before in self.choices:
+                self.value = before
+        if self.value != before:
+            self.changed.emit(self.value)
+
+
 def key_text(action: Action) -> str:
     """Return an action's key as it is written on a button."""
     return SHORTCUTS[action].key.replace("-", "+")
@@ -114,7 +131,7 @@ def choice(
     label: str, tip: str, choices: Sequence[tuple[str, Any]] | Callable[[Any], Any] = ()
 ) -> ComboBox:
     """Make a combo box that long names don't widen."""
-    made = ComboBox(label=label, choices=choices, tooltip=tip)
+    made = _OrderedChoice(label=label, choices=choices, tooltip=tip)
     native = made.native
     assert isinstance(native, QComboBox)
     policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
