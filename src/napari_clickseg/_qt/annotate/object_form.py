@@ -55,7 +55,7 @@ class ObjectForm:
         self.clear = action_button(Action.CLEAR, do)
         self.undo = action_button(Action.UNDO, do)
         self.redo = action_button(Action.REDO, do)
-        self.delete = action_button(Action.DELETE, do)
+        self.delete = action_button(Action.DELETE, do, text="Delete")
         self.reading = action_button(Action.READING, do)
         self.save = action_button(Action.SAVE, do)
         self.counts = note("Clicks on this object, and objects accepted on this image.", lines=2)
