@@ -71,7 +71,7 @@ def test_fewer_groups_than_folds_make_fewer_folds(
 ) -> None:
     said = begin(make_spec(project, folds=5), folder)
     assert folder.folds == [1, 2, 3]
-    assert "There are 3 groups, so there are 3 folds instead of 5." in said
+    assert "The images are of 3 groups, so there are 3 folds instead of 5." in said
 
 
 def test_two_groups_are_said_to_flatter_the_choice_of_the_round(

@@ -236,8 +236,8 @@ def _rows(
     said = []
     if len(cut) < spec.folds:
         said.append(
-            f"{counted(len(set(groups)), 'group')}, so there are {len(cut)} folds instead of "
-            f"{spec.folds}."
+            f"The images are of {counted(len(set(groups)), 'group')}, so there are {len(cut)} "
+            f"folds instead of {spec.folds}."
         )
     if cut[0].leaks or (
         training.split_by == "image" and len({r.group for r in records}) < len(records)
