@@ -138,7 +138,9 @@ install_plugin() {
             ;;
         *) die "VERSIONS is pinned, lowest, newest or napari-main, not $VERSIONS" ;;
     esac
-    uv_pip install "${versions[@]}" --group dev "${napari[@]}" --editable .
+    # Compiled once here, each process of the tests starts in half of the time; not all machines
+    # let Python keep what it compiles.
+    uv_pip install --compile-bytecode "${versions[@]}" --group dev "${napari[@]}" --editable .
 }
 
 setup_python() {
