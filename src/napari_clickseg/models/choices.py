@@ -53,7 +53,6 @@ def encoders(*, timm: bool = True) -> tuple[str, ...]:
     own = tuple(sorted(smp.encoders.get_encoder_names()))
     if not timm:
         return own
-    import_networks()
     from timm import list_models
 
     at_hand = packaged_encoders()
