@@ -76,6 +76,19 @@ def tiff_of_strips_that_are_not_there(path: Path) -> Path:
     return path
 
 
+def test_a_tiff_that_does_not_say_where_its_pixels_are_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((16, 16), np.uint8), metadata=None)
+    data = path.read_bytes()
+    for code in (273, 279):  # where the strips are, and how long
+        assert data.count(code.to_bytes(2, "little")) == 1
+        data = data.replace(code.to_bytes(2, "little"), (65000 + code % 2).to_bytes(2, "little"))
+    path.write_bytes(data)
+    for read in (read_labels, read_layout, lambda path: read_plane(path).read_all()):
+        with pytest.raises(ImageError, match="does not say where its pixels are"):
+            read(path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "count"), [("images", 10_000), ("texts", 10_000), ("cards", 10_000), ("zarrs", 2_000)]

@@ -138,6 +138,8 @@ def test_a_table_that_is_no_text_is_refused(tmp_path):
         ("/,b.png,,", "is a folder"),
         (".,b.png,,", "is a folder"),
         ("images/,b.png,,", "is a folder"),
+        ("images,b.png,,", "is a folder"),
+        ("b.png,./masks,,", "is a folder"),
         ("images/../../x.png,b.png,,", "leads out of its folder"),
         ("b.png,masks/../../x.png,,", "leads out of its folder"),
         ("b\0.png,b.png,,", "has a character"),

@@ -28,6 +28,7 @@ __all__ = [
     "wrong_name",
 ]
 
+_FOLDERS = (["images"], ["masks"], ["clicks"], ["predictions"])  # of a project
 _LONGEST = 255  # bytes of a name of a file
 _LONGEST_PATH = 3000
 _LARGEST = 256 * 1024**2  # bytes of a text
@@ -46,7 +47,8 @@ def wrong_name(name: str) -> str:
     parts = [part for part in inner.parts if part != "/"]
     while parts and parts[0] == "..":
         parts.pop(0)
-    if not parts or (name.endswith("/") and inner.suffix.lower() != ".zarr"):
+    ends_as_folder = name.endswith("/") and inner.suffix.lower() != ".zarr"
+    if not parts or ends_as_folder or parts in _FOLDERS:
         return f"'{_shown(name)}' is a folder, not a file"
     if ".." in parts:
         return f"'{_shown(name)}' leads out of its folder"
@@ -109,7 +111,7 @@ def clicks_path(folder: Path, image: str) -> Path:
     if is_outside(image):
         digest = hashlib.sha256(image.encode("utf-8", "replace")).hexdigest()[:8]
         return folder / "clicks" / f"{inner.stem}-{digest}.json"
-    if inner.parts[0] == "images":
+    if inner.parts[0] == "images" and len(inner.parts) > 1:
         inner = inner.relative_to("images")
     return folder / "clicks" / inner.with_suffix(".json")
 

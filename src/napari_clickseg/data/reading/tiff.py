@@ -286,6 +286,8 @@ def _check_tiles(path: Path, series: TiffPageSeries) -> None:
     depth = int(page.samplesperpixel) if int(page.planarconfig) == 1 else 1
     nbytes = piece[0] * piece[1] * depth * np.dtype(page.dtype).itemsize
     check_pieces(path, piece, (height, width), nbytes)
+    if not len(page.dataoffsets):
+        raise ImageError(f"{path} is broken: it does not say where its pixels are.")
     count = math.ceil(height / max(1, piece[0])) * math.ceil(width / max(1, piece[1]))
     if count > max(_MANY_PIECES, len(page.dataoffsets)):
         raise ImageError(
