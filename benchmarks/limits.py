@@ -31,7 +31,7 @@ from napari_clickseg.core.window import Box, object_window
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.engine.inference import Estimator
-from napari_clickseg.engine.scouting import choose
+from napari_clickseg.engine.scouting import plausibility
 from napari_clickseg.evaluation.metrics import iou
 from napari_clickseg.evaluation.noc import NocSpec, click_object, objects_of
 from napari_clickseg.evaluation.sweep import list_tasks
@@ -95,7 +95,7 @@ def limits(segmenter: clickseg.Segmenter, image: Any, truth: Bool, spec: NocSpec
     own = window_of(truth, card, card.window.size)
     estimates, described = estimator.scouted((click,), card.scouting)
     overlaps = [overlap(estimate, truth) for estimate in estimates]
-    chosen = choose(described, card.scouting.weights)
+    chosen = int(plausibility(described, card.scouting.weights).argmax())
     known = estimator.look(own, (click,), None)
     session = segmenter.start(image)
     ious = click_object(session, truth, spec, spec.rng("limits"))[1]

@@ -13,11 +13,12 @@ from scipy import ndimage
 from skimage.draw import polygon2mask
 
 from napari_clickseg.core.clicks import Click, ClickError, PromptError
-from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble, cut, enclosed
+from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble, enclosed
 from napari_clickseg.core.window import Box
 
 SHAPE = (40, 60)
 NUMBERS = st.floats(-80, 120)
+SIDES = st.floats(0.001, 200)
 POINTS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=12).map(tuple)
 
 
@@ -55,13 +56,13 @@ def test_too_few_points_are_refused(make: Any, points: Any) -> None:
         make(points)
 
 
-@given(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+@given(NUMBERS, NUMBERS, SIDES, SIDES)
 def test_a_box_is_cut_to_the_image_or_refused(
-    top: float, left: float, bottom: float, right: float
+    top: float, left: float, height: float, width: float
 ) -> None:
-    assume(bottom > top and right > left)
+    bottom, right = top + height, left + width
     try:
-        found = cut(DrawnBox(top, left, bottom, right), SHAPE)
+        found = DrawnBox(top, left, bottom, right).cut(SHAPE)
     except PromptError as error:
         assert "outside the image" in str(error)
         assert bottom <= -0.5 or right <= -0.5 or top >= 39.5 or left >= 59.5
@@ -69,7 +70,7 @@ def test_a_box_is_cut_to_the_image_or_refused(
     assert isinstance(found, DrawnBox)
     assert found.top >= max(top, -0.5)
     assert found.bottom <= min(bottom, 39.5)
-    assert cut(found, SHAPE) == found
+    assert found.cut(SHAPE) == found
 
 
 @given(POINTS)
@@ -77,9 +78,9 @@ def test_a_scribble_is_cut_to_the_image_or_refused(points: tuple[tuple[float, fl
     inside = [point for point in points if Click(*point).inside(SHAPE)]
     if not inside:
         with pytest.raises(PromptError, match="outside the image"):
-            cut(Scribble(points), SHAPE)
+            Scribble(points).cut(SHAPE)
         return
-    found = cut(Scribble(points, False), SHAPE)
+    found = Scribble(points, False).cut(SHAPE)
     assert isinstance(found, Scribble)
     assert list(found.points) == inside
     assert not found.positive
@@ -88,11 +89,11 @@ def test_a_scribble_is_cut_to_the_image_or_refused(points: tuple[tuple[float, fl
 
 def test_what_lies_outside_is_refused() -> None:
     with pytest.raises(ClickError, match="outside the image"):
-        cut(Click(50, 0), SHAPE)
+        Click(50, 0).cut(SHAPE)
     with pytest.raises(PromptError, match="The lasso is outside the image"):
-        cut(Lasso(((50, 0), (50, 9), (59, 9))), SHAPE)
+        Lasso(((50, 0), (50, 9), (59, 9))).cut(SHAPE)
     around_all = Lasso(((-9, -9), (-9, 80), (80, 80), (80, -9)))
-    assert cut(around_all, SHAPE) is around_all
+    assert around_all.cut(SHAPE) is around_all
 
 
 @given(st.lists(st.tuples(st.integers(-9, 49), st.integers(-9, 69)), min_size=3, max_size=9))

@@ -63,6 +63,21 @@ class Click:
         row, column = self.pixel
         return 0 <= row < shape[0] and 0 <= column < shape[1]
 
+    def cut(self, shape: tuple[int, int]) -> Click:
+        """Return it as it is, if it is on an image of this shape (Y, X).
+
+        Raises
+        ------
+        ClickError
+            If it is outside.
+        """
+        if not self.inside(shape):
+            raise ClickError(
+                f"The click ({self.y:g}, {self.x:g}) is outside the image, whose pixels go "
+                f"from (0, 0) to ({shape[0] - 1}, {shape[1] - 1}); click on the image."
+            )
+        return self
+
     def holds(self, mask: Patch) -> bool:
         """Whether a mask has the click's pixel where it is positive, and has it not otherwise."""
         (row, column), box = self.pixel, mask.box

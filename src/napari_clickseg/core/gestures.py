@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg.core.clicks import Click, ClickError, PromptError
+from napari_clickseg.core.clicks import Click, PromptError
 from napari_clickseg.core.window import Box
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["DrawnBox", "Gesture", "Lasso", "Points", "Scribble", "cut", "enclosed"]
+__all__ = ["DrawnBox", "Gesture", "Lasso", "Points", "Scribble", "enclosed"]
 
 Points: TypeAlias = tuple[tuple[float, float], ...]
 BoolArray = npt.NDArray[np.bool_]
@@ -172,24 +169,6 @@ class Lasso:
 Gesture: TypeAlias = Click | DrawnBox | Scribble | Lasso
 
 
-def cut(gesture: Gesture, shape: tuple[int, int]) -> Gesture:
-    """Return what of a gesture lies in an image of this shape (Y, X).
-
-    Raises
-    ------
-    PromptError
-        If nothing does.
-    """
-    if not isinstance(gesture, Click):
-        return gesture.cut(shape)
-    if not gesture.inside(shape):
-        raise ClickError(
-            f"The click ({gesture.y:g}, {gesture.x:g}) is outside the image, whose pixels go "
-            f"from (0, 0) to ({shape[0] - 1}, {shape[1] - 1}); click on the image."
-        )
-    return gesture
-
-
 def enclosed(points: npt.ArrayLike, shape: tuple[int, int]) -> BoolArray:
     """Return the pixels that a closed line goes around, also where it crosses itself.
 
@@ -219,16 +198,20 @@ def enclosed(points: npt.ArrayLike, shape: tuple[int, int]) -> BoolArray:
     return np.asarray(np.cumsum(turns, axis=1)[:, :-1] != 0)
 
 
-def _points(points: Iterable[Any], what: str, least: int) -> Points:
+def _points(points: npt.ArrayLike, what: str, least: int) -> Points:
     try:
-        found = tuple((float(y), float(x)) for y, x in points)
+        found = np.asarray(points, np.float64)
     except (TypeError, ValueError) as error:
         raise PromptError(f"The points of the {what} are not y, x pairs; give numbers.") from error
-    if not all(math.isfinite(value) for point in found for value in point):
+    if found.ndim != 2 or found.shape[1] != 2:
+        raise PromptError(
+            f"The points of the {what} are y, x pairs, (n, 2), not {found.shape}; give such."
+        )
+    if not np.isfinite(found).all():
         raise PromptError(f"The {what} has a point that is no number; leave it out.")
     if len(found) < least:
         raise PromptError(f"The {what} has {len(found)} points; give {least} at the least.")
-    return found
+    return tuple((float(y), float(x)) for y, x in found)
 
 
 def _reach(points: Points) -> Box:

@@ -27,8 +27,8 @@ __all__ = [
     "FEATURES",
     "LENGTHS",
     "Scouted",
-    "choose",
     "describe",
+    "plausibility",
     "readings",
     "scouting_windows",
 ]
@@ -142,8 +142,10 @@ def describe(looks: Sequence[Scouted], position: tuple[float, float]) -> npt.NDA
     return np.array([_features(looks, i, position) for i in range(len(looks))])
 
 
-def choose(described: npt.NDArray[np.float64], weights: Sequence[float]) -> int:
-    """Return which look is the most plausible one.
+def plausibility(
+    described: npt.NDArray[np.float64], weights: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """Return how plausible each look is: float64 (looks,), the greater, the likelier.
 
     Parameters
     ----------
@@ -152,7 +154,7 @@ def choose(described: npt.NDArray[np.float64], weights: Sequence[float]) -> int:
     weights : sequence of float
         Of the first features, as many as one of `LENGTHS` says.
     """
-    return int((described[:, : len(weights)] @ np.asarray(weights)).argmax())
+    return np.asarray(described[:, : len(weights)] @ np.asarray(weights))
 
 
 def readings(
@@ -165,7 +167,7 @@ def readings(
     looks : sequence of Scouted
         From far to near.
     described, weights
-        As for `choose`.
+        As for `plausibility`.
 
     Returns
     -------
@@ -173,7 +175,7 @@ def readings(
         At least one. Of looks whose masks agree (IoU of 0.9 and more) the more plausible one; none
         that found nothing, but where that is the most plausible.
     """
-    scores = described[:, : len(weights)] @ np.asarray(weights)
+    scores = plausibility(described, weights)
     kept: list[int] = []
     for k in (int(k) for k in np.argsort(-scores, kind="stable")):
         if not kept or (looks[k].box and all(_iou(looks[k], looks[n]) < _SAME for n in kept)):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_clickseg.core.clicks import Click, ClickError, PromptError
-from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble, cut
+from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
 from napari_clickseg.core.intensity import Intensity, measure
 from napari_clickseg.core.masks import Refinement
 from napari_clickseg.core.patch import Patch
@@ -151,6 +151,8 @@ class Session:
             raise PromptError("The edges of a box are numbers; give four of them.") from error
         return self._add(DrawnBox(*edges))
 
+    # `Scribble` and `Lasso` themselves bring points into their form, or refuse them.
+
     def scribble(self, points: npt.ArrayLike, positive: bool = True) -> Prompt:
         """Add a stroke along the object, or along what is not of it.
 
@@ -166,7 +168,7 @@ class Session:
         PromptError
             If no point is in the image, or one is no number.
         """
-        return self._add(Scribble(_as_points(points), bool(positive)))
+        return self._add(Scribble(cast("Points", points), bool(positive)))
 
     def lasso(self, points: npt.ArrayLike, positive: bool = True) -> Prompt:
         """Add a line around the object, or around what is not of it.
@@ -184,7 +186,7 @@ class Session:
         PromptError
             If it goes around nothing, lies outside the image, or a point is no number.
         """
-        return self._add(Lasso(_as_points(points), bool(positive)))
+        return self._add(Lasso(cast("Points", points), bool(positive)))
 
     @property
     def readings(self) -> int:
@@ -211,7 +213,7 @@ class Session:
         return self.history.present
 
     def _add(self, gesture: Gesture) -> Prompt:
-        self.history = self.history.add(cut(gesture, self.shape))
+        self.history = self.history.add(gesture.cut(self.shape))
         return self.history.present
 
     def undo(self) -> None:
@@ -281,7 +283,7 @@ class Session:
             If `stop` said so. What was worked out by then is remembered.
         """
         for gesture in prompt.gestures:
-            cut(gesture, self.shape)
+            gesture.cut(self.shape)
         with self._lock:
             estimate = self._estimate(prompt, stop)
         return predict(prompt, estimate, self.shape, refinement or Refinement())
@@ -323,17 +325,6 @@ class Session:
         while sum(sizes) > _REMEMBERED and len(sizes) > 1:
             self._memory.popitem(last=False)
             sizes.pop(0)
-
-
-def _as_points(points: npt.ArrayLike) -> Points:
-    """Return positions as pairs of numbers."""
-    try:
-        found = np.asarray(points, np.float64)
-    except (TypeError, ValueError) as error:
-        raise PromptError("Points are y, x pairs of numbers; give them as (n, 2).") from error
-    if found.ndim != 2 or found.shape[1] != 2:
-        raise PromptError(f"Points are y, x pairs, (n, 2), not {found.shape}; give two for each.")
-    return tuple((float(y), float(x)) for y, x in found)
 
 
 def starting_patch(mask: npt.NDArray[Any] | Patch, shape: tuple[int, int]) -> Patch | None:
