@@ -14,6 +14,8 @@ from napari_clickseg.cli import (
     _crossfit,
     _demo,
     _evaluate,
+    _export,
+    _import,
     _models,
     _predict,
     _train,
@@ -66,6 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="clickseg", description="Segment images by clicking.")
     parser.add_argument("--version", action="version", version=f"clickseg {__version__}")
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
-    for verb in (_predict, _clicks, _train, _crossfit, _compare, _models, _evaluate, _demo):
+    for verb in (
+        _predict,
+        _clicks,
+        _train,
+        _crossfit,
+        _compare,
+        _models,
+        _evaluate,
+        _export,
+        _import,
+        _demo,
+    ):
         verb.add(verbs)
     return parser

@@ -14,7 +14,7 @@ from napari_clickseg.data.places import read_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SCHEMA_VERSION", "Annotations", "ProjectClick", "read_clicks"]
+__all__ = ["SCHEMA_VERSION", "Annotations", "ObjectNote", "ProjectClick", "read_clicks"]
 
 SCHEMA_VERSION = 1
 
@@ -30,21 +30,36 @@ class ProjectClick(BaseModel):
     object: int | None = Field(None, ge=1, le=2**32 - 1)
 
 
+class ObjectNote(BaseModel):
+    """How an object came about: the model's score, how many clicks it took, the model's name."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    score: float | None = None
+    clicks: int | None = Field(None, ge=0)
+    model: str = Field("", max_length=1000)
+
+    def __bool__(self) -> bool:
+        return self.score is not None or self.clicks is not None or bool(self.model)
+
+
 class Annotations(BaseModel):
-    """The clicks on an image, in order, and the class of each object whose class is known."""
+    """What is known of an image's objects: clicks in order, classes, and how they came about."""
 
     model_config = ConfigDict(frozen=True)
 
     schema_version: int = SCHEMA_VERSION
     clicks: tuple[ProjectClick, ...] = ()
     classes: Mapping[int, int] = {}
+    objects: Mapping[int, ObjectNote] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.clicks or self.classes)
+        return bool(self.clicks or self.classes or self.objects)
 
     def to_json(self) -> str:
         """Return the text of the file."""
-        return self.model_dump_json(exclude_none=True) + "\n"
+        without = None if self.objects else {"objects"}
+        return self.model_dump_json(exclude_none=True, exclude=without) + "\n"
 
 
 def read_clicks(path: Path) -> Annotations:

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_clickseg.data.pixel_size import PixelSize
+
 __all__ = [
     "image_suffix",
     "mask_suffix",
     "palette",
     "storable_image",
     "storable_mask",
+    "write_grey",
     "write_image",
     "write_labels",
 ]
@@ -112,7 +115,9 @@ def _is_small(values: npt.NDArray[Any]) -> bool:
     return bool(values.shape[0] * values.shape[1] <= _PICTURE)
 
 
-def write_image(path: Path, values: npt.NDArray[Any], rgb: bool) -> None:
+def write_image(
+    path: Path, values: npt.NDArray[Any], rgb: bool, pixel_size: PixelSize | None = None
+) -> None:
     """Write what `storable_image` returned."""
     if path.suffix == ".png":
         import imageio.v3 as iio
@@ -122,26 +127,60 @@ def write_image(path: Path, values: npt.NDArray[Any], rgb: bool) -> None:
         _write_tiff(
             path,
             values,
+            pixel_size,
             photometric="rgb" if rgb else "minisblack",
             planarconfig="contig",
             metadata={"axes": "YXS" if rgb else "YXC"},
         )
     else:
-        _write_tiff(path, values, photometric="minisblack", metadata={"axes": "YX"})
+        write_grey(path, values, pixel_size)
 
 
-def write_labels(path: Path, values: npt.NDArray[Any], colours: bytes) -> None:
+def write_labels(
+    path: Path, values: npt.NDArray[Any], colours: bytes, pixel_size: PixelSize | None = None
+) -> None:
     """Write what `storable_mask` returned; a PNG is indexed, in colours from `palette`."""
     if path.suffix == ".png":
         path.write_bytes(_indexed_png(values, colours))
     else:
-        _write_tiff(path, values, photometric="minisblack", metadata={"axes": "YX"})
+        write_grey(path, values, pixel_size)
 
 
-def _write_tiff(path: Path, values: npt.NDArray[Any], **options: Any) -> None:
+def write_grey(
+    path: Path,
+    values: npt.NDArray[Any],
+    pixel_size: PixelSize | None = None,
+    axes: str = "YX",
+    **more: Any,
+) -> None:
+    """Write a compressed TIFF of one value a pixel.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    values : array
+        A plane, or a stack of planes.
+    pixel_size : PixelSize, optional
+        Is written as a resolution in centimetres, which most programs read.
+    axes : str
+        A letter for each axis.
+    **more
+        What its description says besides.
+    """
+    options = {"photometric": "minisblack", "metadata": {"axes": axes, **more}}
+    _write_tiff(path, values, pixel_size, **options)
+
+
+def _write_tiff(
+    path: Path, values: npt.NDArray[Any], pixel_size: PixelSize | None, **options: Any
+) -> None:
     import tifffile
 
-    if max(values.shape[:2]) > _TILED:
+    if pixel_size is not None:
+        size = pixel_size.within("cm")
+        options["resolution"], options["resolutionunit"] = (1 / size.x, 1 / size.y), "CENTIMETER"
+    if max(values.shape) > _TILED:
         options["tile"] = (512, 512)
     tifffile.imwrite(
         path,

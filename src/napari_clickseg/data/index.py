@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["COLUMNS", "INDEX", "SPLITS", "Row", "Table", "read_table"]
+__all__ = ["COLUMNS", "INDEX", "PIXEL_SIZE", "SPLITS", "Row", "Table", "read_table"]
 
 INDEX = "index.csv"
 COLUMNS = ("image", "mask", "group", "split")
+PIXEL_SIZE = "pixel_size"  # a column that a table may have besides
 SPLITS = ("", "training", "validation", "test")
 _ALIASES = {"train": "training", "val": "validation", "valid": "validation"}
 
@@ -57,12 +58,16 @@ class Table:
 
     def with_row(self, row: Row) -> Table:
         """Return a table in which `row` stands at the end."""
-        return replace(self, rows=(*self.rows, row))
+        return replace(self, rows=(*self.rows, row), more=self._names(row))
 
     def exchanged(self, old: Row, new: Row) -> Table:
         """Return a table in which `new` stands where `old` stood."""
-        new = replace(new, more=old.more)
-        return replace(self, rows=tuple(new if row is old else row for row in self.rows))
+        new = replace(new, more=tuple({**dict(old.more), **dict(new.more)}.items()))
+        rows = tuple(new if row is old else row for row in self.rows)
+        return replace(self, rows=rows, more=self._names(new))
+
+    def _names(self, row: Row) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.more, *(name for name, _ in row.more))))
 
     def text(self) -> str:
         """Return the table as text."""

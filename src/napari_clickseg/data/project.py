@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from napari_clickseg.data.classes import ProjectClasses, read_classes
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.images import KINDS, SUFFIXES
-from napari_clickseg.data.index import INDEX, Row, Table, read_table
+from napari_clickseg.data.index import INDEX, PIXEL_SIZE, Row, Table, read_table
+from napari_clickseg.data.pixel_size import PixelSize
 from napari_clickseg.data.places import clicks_path, listing, located
 from napari_clickseg.data.reading.header import beginning
 from napari_clickseg.data.staging import mend, tidy
@@ -60,6 +61,8 @@ class Record:
     unknown : int, optional
         Of the mask's objects the classes are asked for, not their ids, and this stands for
         objects without one; see `object_classes.read_mask`. None: ids are read as they are.
+    pixel_size : PixelSize, optional
+        As the table says it; None where only the image's file may say it.
     """
 
     image: Path
@@ -69,6 +72,7 @@ class Record:
     split: str = ""
     clicks: Path | None = None
     unknown: int | None = None
+    pixel_size: PixelSize | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Unannotated:
     group: str
     name: str
     split: str = ""
+    pixel_size: PixelSize | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,8 @@ def read_project(source: Path | str) -> Project:
     if not table:
         tidy(folder, *FOLDERS)
     index = read_table(source) if table else read_folder(source)
-    left_out = (*(row.wrong for row in index.wrong), *index.others)
+    sizes = (wrong for row in index.rows if (wrong := _pixel_size(row)[1]))
+    left_out = (*(row.wrong for row in index.wrong), *sizes, *index.others)
     if not index.rows:
         more = f" {left_out[0]}" if left_out else ""
         raise ProjectError(f"{source} holds no image.{more}")
@@ -197,11 +203,23 @@ def entry_of(
     names = names or listing()
     image, group = located(folder, row.image, names), row.group or row.own
     if not row.mask:
-        return Unannotated(image, group, row.image, row.split)
+        return Unannotated(image, group, row.image, row.split, _pixel_size(row)[0])
     clicks = clicks_path(folder, row.image)
     there = clicks if clicks.is_file() else None
     mask = located(folder, row.mask, names)
-    return Record(image, mask, group, row.image, row.split, there)
+    size, _ = _pixel_size(row)
+    return Record(image, mask, group, row.image, row.split, there, pixel_size=size)
+
+
+def _pixel_size(row: Row) -> tuple[PixelSize | None, str]:
+    """Return what a row says of the size of pixels, and what is wrong with it."""
+    text = dict(row.more).get(PIXEL_SIZE, "").strip()
+    if not text:
+        return None, ""
+    try:
+        return PixelSize.parse(text), ""
+    except ValueError as error:
+        return None, f"{INDEX}, line {row.line}: {error}; it counts as not known."
 
 
 def _from_pair(folder: Path) -> Table:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_clickseg.data.annotations import ObjectNote
 from napari_clickseg.data.classes import read_classes
 from napari_clickseg.data.encode import mask_suffix, storable_mask, write_labels
 from napari_clickseg.data.errors import ProjectError
@@ -159,7 +160,11 @@ class ReviewQueue:
             If the image or the prediction can't be read.
         """
         review = self._find(image, again=labels is not None)
-        found = read_labels(self.path(review)) if labels is None else labels
+        found, objects = labels, None
+        if labels is None:
+            found = read_labels(self.path(review))
+            made = ObjectNote(model=review.model)
+            objects = {int(one): made for one in np.unique(found) if one}
         accepted = _dated(replace(review, state=ACCEPTED))
         with ProjectWriter.opened(self.folder) as project, self._table_held():
             return project.annotate(  # the prediction stays: it may be taken back
@@ -167,6 +172,7 @@ class ReviewQueue:
                 found,
                 clicks=clicks,
                 object_classes=object_classes,
+                objects=objects,
                 replacing=replacing,
                 also=lambda staged: self._put(staged, accepted),
             )

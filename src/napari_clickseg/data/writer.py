@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from napari_clickseg.core.source import ImageError
-from napari_clickseg.data.annotations import Annotations, ProjectClick
+from napari_clickseg.data.annotations import Annotations, ObjectNote, ProjectClick, read_clicks
 from napari_clickseg.data.classes import CLASSES_FILE, ProjectClasses, read_classes
 from napari_clickseg.data.encode import (
     image_suffix,
@@ -26,7 +26,7 @@ from napari_clickseg.data.encode import (
 )
 from napari_clickseg.data.errors import AnnotatedError, ProjectError
 from napari_clickseg.data.images import read_layout, read_plane
-from napari_clickseg.data.index import INDEX, SPLITS, Row, Table
+from napari_clickseg.data.index import INDEX, PIXEL_SIZE, SPLITS, Row, Table
 from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.names import VERSION_MARK, check_name, record_name
 from napari_clickseg.data.places import is_outside, listing, located
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
+
+    from napari_clickseg.data.pixel_size import PixelSize
 
 __all__ = ["ProjectWriter", "mask_colours"]
 
@@ -143,9 +145,11 @@ class ProjectWriter:
         split: str = "",
         clicks: Sequence[ProjectClick] = (),
         object_classes: Mapping[int, int] | None = None,
+        objects: Mapping[int, ObjectNote] | None = None,
         really_empty: bool = False,
         rgb: bool | None = None,
         classes: ProjectClasses | None = None,
+        pixel_size: PixelSize | None = None,
     ) -> Record | Unannotated:
         """Add an image with its mask, or put them in place of the record of that name.
 
@@ -163,12 +167,16 @@ class ProjectWriter:
             In data pixels, in order.
         object_classes : mapping of int to int, optional
             The class of each object, where the project's scheme is "instances".
+        objects : mapping of int to ObjectNote, optional
+            How each object came about.
         really_empty : bool
             Labels without any id say that there is really nothing in the image.
         rgb : bool, optional
             Whether channels are colours; by default 8-bit images with three or four are.
         classes : ProjectClasses, optional
             The project's from now on.
+        pixel_size : PixelSize, optional
+            None leaves what the project says of the image.
 
         Raises
         ------
@@ -180,8 +188,10 @@ class ProjectWriter:
             raise ProjectError(f"'{split}' is no split; give training, validation, test or ''.")
         values, colours = storable_image(name, image, rgb)
         mask = self._mask(name, labels, values.shape[:2], really_empty)
-        notes = Annotations(clicks=tuple(clicks), classes=dict(object_classes or {}))
+        notes = _annotations(clicks, object_classes, objects or {})
         row = Row("", "", " ".join(group.split()), split)
+        if pixel_size is not None:
+            row = replace(row, more=((PIXEL_SIZE, str(pixel_size)),))
         with self._changing() as table:
             old = self._find(table, name)
             with staging(self.folder) as staged:
@@ -190,11 +200,14 @@ class ProjectWriter:
                 else:
                     kept_as = self._free("images", name, image_suffix(values, colours))
                     row = replace(row, image=kept_as)
-                    staged.put(row.image, lambda path: write_image(path, values, colours))
+                    staged.put(
+                        row.image, lambda path: write_image(path, values, colours, pixel_size)
+                    )
                 if mask is not None:
                     kept_as = self._mask_name(table, old, row.image, mask_suffix(mask))
                     row = replace(row, mask=kept_as)
-                    self._put_mask(staged, row, mask, classes or self._classes)
+                    size = pixel_size or (_pixel_size(self.folder, old) if old else None)
+                    self._put_mask(staged, row, mask, classes or self._classes, size)
                 if classes is not None:
                     self._put_classes(staged, classes)
                 self._put_notes(staged, row, notes)
@@ -214,6 +227,7 @@ class ProjectWriter:
         *,
         clicks: Sequence[ProjectClick] = (),
         object_classes: Mapping[int, int] | None = None,
+        objects: Mapping[int, ObjectNote] | None = None,
         replacing: str = "",
         also: Callable[[Staged], object] | None = None,
     ) -> Record:
@@ -227,6 +241,8 @@ class ProjectWriter:
             Ids; nothing but 0 says that there is really nothing in the image.
         clicks, object_classes
             As in `add`.
+        objects : mapping of int to ObjectNote, optional
+            As in `add`; None keeps what is known of the ids that the labels still have.
         replacing : str
             `masks.file_digest` of the mask that it takes the place of; any other one is kept.
         also : callable, optional
@@ -241,7 +257,6 @@ class ProjectWriter:
         ImageError
             If the image can't be read.
         """
-        notes = Annotations(clicks=tuple(clicks), classes=dict(object_classes or {}))
         with self._changing() as table:
             old = next((row for row in table.rows if row.image == image), None)
             if old is None:
@@ -251,10 +266,14 @@ class ProjectWriter:
             path = located(self.folder, image, listing())
             height, width = read_layout(path).shape[:2]
             mask = storable_mask(image, labels, (height, width))
+            if objects is None:
+                objects = self._known(old, mask)
+            notes = _annotations(clicks, object_classes, objects)
             row = replace(old, mask=self._new_mask_name(table, old, mask_suffix(mask)))
             after = table.exchanged(old, row)
             with staging(self.folder) as staged:
-                self._put_mask(staged, row, mask, self._classes)
+                size = _pixel_size(self.folder, old)
+                self._put_mask(staged, row, mask, self._classes, size)
                 has_notes = self._put_notes(staged, row, notes)
                 self._put_index(staged, after)
                 if old.mask:
@@ -269,6 +288,7 @@ class ProjectWriter:
             image,
             row.split,
             clicks_path(self.folder, image) if has_notes else None,
+            pixel_size=size,
         )
 
     def unannotate(
@@ -333,11 +353,27 @@ class ProjectWriter:
             self._classes = read_classes(self.folder)
             yield table
 
+    def _known(self, row: Row, mask: npt.NDArray[Any]) -> dict[int, ObjectNote]:
+        """Return how those objects of a mask came about of which that is known."""
+        path = clicks_path(self.folder, row.image)
+        if not row.mask or not path.is_file():
+            return {}
+        with contextlib.suppress(ProjectError):  # a broken file is replaced
+            known = read_clicks(path).objects
+            there = {int(one) for one in np.unique(mask)} if known else set()
+            return {identifier: note for identifier, note in known.items() if identifier in there}
+        return {}
+
     def _put_mask(
-        self, staged: Staged, row: Row, mask: npt.NDArray[Any], classes: ProjectClasses | None
+        self,
+        staged: Staged,
+        row: Row,
+        mask: npt.NDArray[Any],
+        classes: ProjectClasses | None,
+        pixel_size: PixelSize | None,
     ) -> None:
         colour_of = mask_colours(classes)
-        staged.put(row.mask, lambda path: write_labels(path, mask, colour_of))
+        staged.put(row.mask, lambda path: write_labels(path, mask, colour_of, pixel_size))
 
     def _put_notes(self, staged: Staged, row: Row, notes: Annotations) -> bool:
         """Write the clicks of a row, if there are any and there is a place; return whether."""
@@ -477,6 +513,19 @@ def _names(image: str) -> tuple[bool, str, str, str]:
 def _stem(name: str) -> str:
     """Return what may be there once only: the stem, whatever its case and its accents' form."""
     return unicodedata.normalize("NFC", PurePosixPath(name).stem).lower()
+
+
+def _annotations(
+    clicks: Sequence[ProjectClick],
+    classes: Mapping[int, int] | None,
+    objects: Mapping[int, ObjectNote],
+) -> Annotations:
+    noted = {identifier: note for identifier, note in objects.items() if note}
+    return Annotations(clicks=tuple(clicks), classes=dict(classes or {}), objects=noted)
+
+
+def _pixel_size(folder: Path, row: Row) -> PixelSize | None:
+    return entry_of(folder, row).pixel_size
 
 
 def mask_colours(classes: ProjectClasses | None) -> bytes:

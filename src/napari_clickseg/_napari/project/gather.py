@@ -169,6 +169,7 @@ class _Work:
             split=split,
             clicks=known.clicks,
             object_classes=known.classes,
+            objects=known.objects,
             really_empty=empty,
             rgb=pair.rgb,
             classes=self._classes,

@@ -1,0 +1,234 @@
+"""labelme's JSON: a file an image; a polygon where it says all, else a small mask (labelme 5.3)."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg.data.annotations import ObjectNote
+from napari_clickseg.data.classes import ProjectClass, ProjectClasses
+from napari_clickseg.formats.annotated import FormatError, ObjectRow
+from napari_clickseg.formats.found import (
+    FoundFile,
+    FoundImage,
+    FoundObject,
+    checked_rings,
+    outlined,
+    said_number,
+)
+from napari_clickseg.formats.shapes.filling import MaskPart, filled, united
+from napari_clickseg.formats.shapes.outlines import outlines
+from napari_clickseg.formats.texts import points_text, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from napari_clickseg.formats.annotated import AnnotatedImage
+    from napari_clickseg.formats.problems import Problems
+    from napari_clickseg.formats.shapes.outlines import Piece
+
+__all__ = ["is_labelme", "read_labelme", "write_labelme"]
+
+_VERSION = "5.5.0"  # of labelme, whose masks these are
+_NO_CLASS = "object"  # the label of objects without a class
+_CIRCLE = 64  # corners that a circle is drawn with, at the least
+
+
+def write_labelme(image: AnnotatedImage, path: Path, note: Callable[[str], object]) -> None:
+    """Write a plane into a file; see the module.
+
+    Parameters
+    ----------
+    image : AnnotatedImage
+        One plane.
+    path : Path
+        Of the file.
+    note : callable
+        Called with a line on what could not be kept.
+    """
+    rows, first = image.rows(), True
+    height, width = image.plane
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f'{{"version": "{_VERSION}", "flags": {{}}, "shapes": [')
+        for identifier, pieces in outlines(image.labels):
+            if identifier == image.ignore:
+                note(f"{image.name}: pixels marked as unknown ({identifier}) are left out.")
+                continue
+            row = rows.get(identifier) or ObjectRow(identifier)
+            file.write(f"{'' if first else ','}\n{_shape(row, pieces, image.plane)}")
+            first = False
+        name = json.dumps(image.file or f"{image.name}.png")
+        file.write(f'\n], "imagePath": {name}, "imageData": null, ')
+        file.write(f'"imageHeight": {height}, "imageWidth": {width}')
+        if image.classes is not None:
+            kept = image.classes.model_dump(exclude={"schema_version"})
+            file.write(f', "clickseg": {json.dumps(kept)}')
+        file.write("}\n")
+
+
+def _shape(row: ObjectRow, pieces: Sequence[Piece], plane: tuple[int, int]) -> str:
+    about = {"score": row.score, "clicks": row.clicks, "model": row.model or None}
+    said = {key: value for key, value in about.items() if value is not None}
+    if len(pieces) == 1 and not pieces[0].holes:
+        kind, points, mask = "polygon", points_text(pieces[0].exterior), None
+    else:
+        part = filled([ring for piece in pieces for ring in piece.rings], plane)
+        rows, columns = part.key
+        ends = [[columns.start, rows.start], [columns.stop - 1, rows.stop - 1]]
+        kind, points, mask = "mask", json.dumps(ends), _png(part.mask)
+    return (
+        f'{{"label": {json.dumps(row.class_name or _NO_CLASS)}, "points": {points}, '
+        f'"group_id": {row.id}, "description": {json.dumps(json.dumps(said) if said else "")}, '
+        f'"shape_type": "{kind}", "flags": {{}}, "mask": {json.dumps(mask)}}}'
+    )
+
+
+def _png(mask: npt.NDArray[np.bool_]) -> str:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(mask).save(file, "png")
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def is_labelme(value: object) -> bool:
+    """Whether JSON looks like labelme's."""
+    return isinstance(value, dict) and "shapes" in value and "imagePath" in value
+
+
+def read_labelme(path: Path, problems: Problems) -> FoundFile:
+    """Read the polygons, rectangles, circles and masks of a file.
+
+    Raises
+    ------
+    FormatError
+        If it is none of labelme's.
+    """
+    value = read_json(path, "labelme file")
+    if not is_labelme(value) or not isinstance(value["shapes"], list):
+        raise FormatError(f"{path} is no labelme file: it has no shapes.")
+    classes = _classes(value)
+    by_name = {one.name: one for one in classes.classes}
+    grouped: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {}
+    for at, one in enumerate(value["shapes"], 1):
+        where = f"{path.name}, shape {at}"
+        kind = one.get("shape_type", "polygon") if isinstance(one, dict) else None
+        if kind not in _PARTS:
+            problems.add(where, f"it is a {kind}; only areas become objects")
+            continue
+        group = one.get("group_id")  # shapes of one group are pieces of one object
+        key = (one.get("label"), group) if isinstance(group, int) else at
+        grouped.setdefault(key, []).append((where, one))
+    objects = [_object(shapes, by_name, problems) for shapes in grouped.values()]
+    height, width = said_number(value.get("imageHeight")), said_number(value.get("imageWidth"))
+    shape = (int(height), int(width)) if height and width else None
+    file = str(value["imagePath"]).replace("\\", "/")
+    known = classes if classes.classes else None
+    return FoundFile((FoundImage(file, tuple(objects), shape=shape),), known)
+
+
+def _classes(value: Mapping[str, Any]) -> ProjectClasses:
+    saved = value.get("clickseg")
+    if isinstance(saved, dict):
+        try:
+            return ProjectClasses.model_validate(saved).model_copy(update={"scheme": "instances"})
+        except ValueError:
+            pass
+    labels = [
+        str(one.get("label") or "")[:1000] for one in value["shapes"] if isinstance(one, dict)
+    ]
+    names = [name for name in dict.fromkeys(labels) if name and name != _NO_CLASS]
+    return ProjectClasses(
+        classes=tuple(ProjectClass(id=i, name=name) for i, name in enumerate(names, 1))
+    )
+
+
+def _object(
+    shapes: Sequence[tuple[str, Mapping[str, Any]]],
+    classes: Mapping[str, ProjectClass],
+    problems: Problems,
+) -> FoundObject:
+    where, first = shapes[0]
+    group = first.get("group_id")
+
+    def part(plane: tuple[int, int]) -> MaskPart:
+        parts = []
+        for place, one in shapes:
+            found, beyond = _PARTS[one.get("shape_type", "polygon")](one, plane)
+            parts.append(found)
+            if beyond:
+                problems.note(f"{place}: it reaches beyond the image, and is cut there.")
+        return united(parts)
+
+    known = classes.get(str(first.get("label") or ""))
+    own = group if isinstance(group, int) and group > 0 else None
+    return FoundObject(where, part, own, None if known is None else known.id, _note(first))
+
+
+def _note(one: Mapping[str, Any]) -> ObjectNote:
+    try:
+        return ObjectNote.model_validate(json.loads(str(one.get("description") or "{}")))
+    except ValueError:  # somebody's own words
+        return ObjectNote()
+
+
+def _polygon(one: Mapping[str, Any], plane: tuple[int, int]) -> tuple[MaskPart, bool]:
+    return outlined(checked_rings([one.get("points")], plane), plane)
+
+
+def _two_points(one: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    try:
+        points = np.asarray(one.get("points"), np.float64)
+    except (TypeError, ValueError):
+        points = np.zeros(0)
+    if points.shape != (2, 2) or not np.isfinite(points).all():
+        raise ValueError("it has not two points")
+    return points
+
+
+def _rectangle(one: Mapping[str, Any], plane: tuple[int, int]) -> tuple[MaskPart, bool]:
+    (left, top), (right, bottom) = _two_points(one)
+    ring = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    return outlined([ring], plane)
+
+
+def _circle(one: Mapping[str, Any], plane: tuple[int, int]) -> tuple[MaskPart, bool]:
+    centre, edge = _two_points(one)
+    radius = float(np.hypot(*(edge - centre)))
+    turn = np.linspace(0, 2 * np.pi, max(_CIRCLE, int(8 * min(radius, 1e5))), endpoint=False)
+    ring = centre + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return outlined([ring], plane)
+
+
+def _mask(one: Mapping[str, Any], plane: tuple[int, int]) -> tuple[MaskPart, bool]:
+    from PIL import Image
+
+    (left, top), _ = np.rint(_two_points(one)).astype(int).tolist()
+    try:
+        data = io.BytesIO(base64.b64decode(str(one.get("mask"))))
+        with Image.open(data, formats=["PNG"]) as image:
+            if image.width * image.height > plane[0] * plane[1]:
+                raise ValueError("its mask is larger than the image")
+            mask = np.asarray(image.convert("L")) > 0
+    except (OSError, SyntaxError) as error:
+        raise ValueError("its mask is no PNG") from error
+    up, before = max(0, -top), max(0, -left)
+    inside = mask[up : max(0, plane[0] - top), before : max(0, plane[1] - left)]
+    if not inside.any():
+        raise ValueError("it has no pixel in the image")
+    return MaskPart(max(0, top), max(0, left), inside), inside.shape != mask.shape
+
+
+_PARTS: Mapping[Any, Callable[[Mapping[str, Any], tuple[int, int]], tuple[MaskPart, bool]]] = {
+    "polygon": _polygon,
+    "rectangle": _rectangle,
+    "circle": _circle,
+    "mask": _mask,
+}

@@ -1,0 +1,249 @@
+"""Masks in files, and in folders of images with masks as other programs lay them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg.core.source import ImageError
+from napari_clickseg.data.classes import ProjectClass, ProjectClasses
+from napari_clickseg.data.images import SUFFIXES
+from napari_clickseg.data.masks import read_mask
+from napari_clickseg.data.reading.header import beginning
+from napari_clickseg.formats.annotated import FormatError, annotated_mask, read_sidecar
+from napari_clickseg.formats.colour_masks import (
+    colours_of,
+    confirmed,
+    holds_colours,
+    ids_by_colour,
+)
+from napari_clickseg.formats.found import FoundFile, FoundImage
+from napari_clickseg.formats.texts import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from napari_clickseg.formats.problems import Problems
+
+__all__ = ["MaskChoice", "images_in", "masks_in", "read_masks", "read_nnunet"]
+
+_FULL = 255  # what binary masks have where the object is
+
+
+@dataclass(frozen=True, slots=True)
+class MaskChoice:
+    """Which files of a folder are masks, and what colours mean.
+
+    Parameters
+    ----------
+    suffix : str
+        A mask's name is its image's with this at the end of the stem: "_mask", "_masks", "_seg".
+    palette : str, optional
+        As for `colour_masks.confirmed`.
+    """
+
+    suffix: str = ""
+    palette: str | None = None
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the files in a folder, at any depth, that are named as images are."""
+    found: list[Path] = []
+    waiting = [folder]
+    while waiting:
+        for path in sorted(waiting.pop().iterdir()):
+            if path.name.startswith("."):
+                continue
+            if path.suffix.lower() in SUFFIXES:
+                found.append(path)
+            elif path.is_dir():
+                waiting.append(path)
+    return sorted(found)
+
+
+def masks_in(
+    folder: Path, choice: MaskChoice, problems: Problems
+) -> list[tuple[Path, Path | None]]:
+    """Return the masks of a folder, each with its image where that lies beside it.
+
+    Raises
+    ------
+    FormatError
+        If there are none.
+    """
+    every = images_in(folder)
+    if not choice.suffix:
+        beside = folder / "masks"
+        return [(path, None) for path in (images_in(beside) if beside.is_dir() else every)]
+    masks = [path for path in every if path.stem.endswith(choice.suffix)]
+    images: dict[tuple[Path, str], list[Path]] = {}
+    for path in every:
+        if not path.stem.endswith(choice.suffix):
+            images.setdefault((path.parent, path.stem), []).append(path)
+    found: list[tuple[Path, Path | None]] = []
+    for mask in masks:
+        stem = mask.stem.removesuffix(choice.suffix)
+        own = images.pop((mask.parent, stem), [])
+        if len(own) > 1:
+            problems.add(str(mask), f"{own[0].name} and {own[1].name} both fit it")
+            continue
+        found.append((mask, own[0] if own else None))
+    if not masks:
+        raise FormatError(f"{folder} holds no mask called …{choice.suffix}; see --mask-suffix.")
+    for own in images.values():
+        problems.note(f"{own[0]}: it has no mask, and is left out.")
+    return found
+
+
+def read_masks(
+    pairs: Iterable[tuple[Path, Path | None]], choice: MaskChoice, problems: Problems
+) -> FoundFile:
+    """Read masks: of ids, of 0 and 255, or of colours that a palette names.
+
+    Parameters
+    ----------
+    pairs : iterable of (Path, Path or None)
+        Masks, and their images where they are known.
+    choice : MaskChoice
+        Names the colours.
+    problems : Problems
+        Is told of those that can't be read.
+
+    Raises
+    ------
+    FormatError
+        If colours have to be named first.
+    """
+    plain: list[tuple[Path, Path | None]] = []
+    coloured: list[tuple[Path, Path | None]] = []
+    for mask, image in pairs:
+        try:
+            _check_pickle(mask)
+            (coloured if holds_colours(mask) else plain).append((mask, image))
+        except (ImageError, FormatError) as error:
+            problems.add("", str(error))
+    if coloured and plain:
+        raise FormatError(
+            f"{coloured[0][0]} holds colours, {plain[0][0]} ids; bring them in one after the other."
+        )
+    if coloured:
+        return _coloured(coloured, choice)
+    classes: ProjectClasses | None = None
+    found = []
+    for mask, image in plain:
+        try:
+            one, own = _found(mask, image, choice, problems)
+        except (ImageError, FormatError) as error:
+            problems.add("", str(error))
+            continue
+        found.append(one)
+        classes = classes or own
+    return FoundFile(tuple(found), classes)
+
+
+def _check_pickle(path: Path) -> None:
+    """Raise FormatError if a .npy file holds Python objects: reading them runs what is in it."""
+    if path.suffix.lower() != ".npy":
+        return
+    if b"'|O'" in beginning(path, 256):
+        raise FormatError(
+            f"{path} holds a pickle, which can run any program when it is read, so it is not; in "
+            "Cellpose, save the masks as PNG or TIFF (File ▸ Save masks)."
+        )
+
+
+def _coloured(pairs: Sequence[tuple[Path, Path | None]], choice: MaskChoice) -> FoundFile:
+    ids, classes = confirmed(colours_of(mask for mask, _ in pairs), choice.palette)
+
+    def reader(mask: Path) -> Callable[[], npt.NDArray[Any]]:
+        return lambda: ids_by_colour(mask, ids)
+
+    found = tuple(
+        FoundImage(_stem(mask, choice), mask=reader(mask), images=(image,) if image else ())
+        for mask, image in pairs
+    )
+    return FoundFile(found, classes)
+
+
+def _found(
+    mask: Path, image: Path | None, choice: MaskChoice, problems: Problems
+) -> tuple[FoundImage, ProjectClasses | None]:
+    stem, images = _stem(mask, choice), (image,) if image is not None else ()
+    if read_sidecar(mask) is not None:
+        known = annotated_mask(mask)
+        return FoundImage(
+            stem, mask=_reader(mask, problems), notes=known.annotations,
+            pixel_size=known.pixel_size, images=images,
+        ), known.classes  # fmt: skip
+    return FoundImage(stem, mask=_reader(mask, problems), images=images), None
+
+
+def _stem(mask: Path, choice: MaskChoice) -> str:
+    return mask.stem.removesuffix(".ome").removesuffix(choice.suffix)
+
+
+def _reader(mask: Path, problems: Problems) -> Callable[[], npt.NDArray[Any]]:
+    def read() -> npt.NDArray[Any]:
+        stored = read_mask(mask)
+        for notice in stored.notices:
+            problems.note(f"{mask.name}: {notice}")
+        labels = stored.labels
+        if labels.dtype == np.uint8 and labels.max(initial=0) == _FULL:
+            count = np.bincount(labels.ravel(), minlength=256)
+            if count[0] + count[_FULL] == labels.size:
+                return np.asarray(labels == _FULL, np.uint8)
+        return labels
+
+    return read
+
+
+def read_nnunet(folder: Path, problems: Problems) -> FoundFile:
+    """Read the labels of nnU-Net's version 2: dataset.json, imagesTr/, labelsTr/.
+
+    Raises
+    ------
+    FormatError
+        If dataset.json can't be read, or its labels are regions.
+    """
+    about = read_json(folder / "dataset.json", "dataset.json of nnU-Net")
+    try:
+        ending = str(about["file_ending"])
+        labels = {str(name): number for name, number in about["labels"].items()}
+        channels = len(about["channel_names"])
+    except (TypeError, LookupError, AttributeError) as error:
+        raise FormatError(
+            f"{folder / 'dataset.json'} lacks channel_names, labels or file_ending; mend it."
+        ) from error
+    regions = [name for name, number in labels.items() if not isinstance(number, int)]
+    if regions:
+        raise FormatError(
+            f"{folder / 'dataset.json'}: {regions[0]} is a region made of several labels; write "
+            "one label for each class."
+        )
+    ignore = labels.pop("ignore", None)
+    classes = tuple(
+        ProjectClass(id=number, name=name) for name, number in labels.items() if number > 0
+    )
+    found = []
+    for part, split in (("Tr", ""), ("Ts", "test")):
+        for mask in sorted((folder / f"labels{part}").glob(f"*{ending}")):
+            name = mask.name.removesuffix(ending)
+            images = [
+                folder / f"images{part}" / f"{name}_{at:04d}{ending}" for at in range(channels)
+            ]
+            there = tuple(path for path in images if path.is_file())
+            if not there:
+                problems.add(mask.name, f"there is no image {images[0].name}")
+                continue
+            found.append(FoundImage(name, mask=_plain_reader(mask), images=there, split=split))
+    known = ProjectClasses(scheme="classes", classes=classes, ignore=ignore)
+    return FoundFile(tuple(found), known)
+
+
+def _plain_reader(mask: Path) -> Callable[[], npt.NDArray[Any]]:
+    return lambda: read_mask(mask).labels

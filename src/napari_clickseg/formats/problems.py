@@ -1,0 +1,50 @@
+"""What is wrong with a file that is brought in: named, and refused or left out by choice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_clickseg.formats.annotated import FormatError
+from napari_clickseg.util.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Problems"]
+
+_SHOWN = 3
+
+
+class Problems:
+    """Collects what can't be used, and what is worth knowing.
+
+    Parameters
+    ----------
+    skip : bool
+        What can't be used is left out, and named; otherwise it is an error.
+    note : callable
+        Called with a line on each thing that is left out, or is worth knowing.
+    """
+
+    def __init__(self, *, skip: bool, note: Callable[[str], object]) -> None:
+        self._skip, self.note = skip, note
+        self.found: list[str] = []
+
+    def add(self, where: str, what: str) -> None:
+        """Take note of something that can't be used; `where` says which image and object."""
+        line = (f"{where}: {what}" if where else what).rstrip(".")
+        self.found.append(line)
+        if self._skip:
+            self.note(f"left out: {line}")
+
+    def check(self) -> None:
+        """Raise FormatError if there is something that can't be used, and none may be left out."""
+        if self._skip or not self.found:
+            return
+        more = len(self.found) - _SHOWN
+        shown = "; ".join(self.found[:_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
+        raise FormatError(
+            f"{counted(len(self.found), 'thing')} can't be used: {shown}. Mend "
+            f"{'it' if len(self.found) == 1 else 'them'}, or leave "
+            f"{'it' if len(self.found) == 1 else 'them'} out with --skip."
+        )

@@ -1,0 +1,206 @@
+"""YOLO's folders for segmentation: a line an object, a text file an image, classes in data.yaml.
+
+An object is one polygon there: holes and pieces are joined to it by lines without width.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg.data.classes import ProjectClass, ProjectClasses
+from napari_clickseg.formats.annotated import FormatError, ObjectRow
+from napari_clickseg.formats.found import (
+    FoundFile,
+    FoundImage,
+    FoundObject,
+    checked_rings,
+    outlined,
+)
+from napari_clickseg.formats.shapes.outlines import joined, outlines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from napari_clickseg.formats.annotated import AnnotatedImage
+    from napari_clickseg.formats.problems import Problems
+    from napari_clickseg.formats.shapes.filling import MaskPart
+
+__all__ = ["is_yolo", "read_yolo", "write_yolo"]
+
+_SPLITS = {"training": "train", "validation": "val", "test": "test", "": "train"}
+_FOLDERS = {"train": "training", "val": "validation", "valid": "validation", "test": "test"}
+_NO_CLASS = "object"  # the class of objects without one
+_DATA = "data.yaml"
+
+
+def write_yolo(
+    images: Iterable[AnnotatedImage], folder: Path, note: Callable[[str], object]
+) -> None:
+    """Write images into an empty folder: images/, labels/ and data.yaml.
+
+    Parameters
+    ----------
+    images : iterable of AnnotatedImage
+        Each is looked at once, so they may be read as they come.
+    folder : Path
+        Which is there.
+    note : callable
+        Called with a line on what could not be kept.
+    """
+    import yaml
+
+    names: list[str] = []
+    used: set[str] = set()
+    for image in (plane for each in images for plane in each.planes()):
+        split = _SPLITS[image.split]
+        used.add(split)
+        labels = folder / "labels" / split
+        labels.mkdir(parents=True, exist_ok=True)
+        with (labels / f"{image.name}.txt").open("w", encoding="utf-8") as file:
+            file.writelines(_lines(image, names, note))
+        if image.image is not None and image.image.is_file():
+            beside = folder / "images" / split
+            beside.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(image.image, beside / f"{image.name}{image.image.suffix.lower()}")
+        else:
+            note(f"{image.name}: there is no file of its image to be copied into images/.")
+    data: dict[str, Any] = {"path": ".", "train": "images/train", "val": "images/val"}
+    if "val" not in used:
+        note("No image is for validation; data.yaml says to validate on those of training.")
+        data["val"] = data["train"]
+    if "test" in used:
+        data["test"] = "images/test"
+    data["names"] = dict(enumerate(names or [_NO_CLASS]))
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    (folder / _DATA).write_text(text, encoding="utf-8")
+
+
+def _lines(image: AnnotatedImage, names: list[str], note: Callable[[str], object]) -> Iterator[str]:
+    rows = image.rows()
+    height, width = image.plane
+    for one in image.classes.classes if image.classes is not None else ():
+        if one.name not in names:
+            names.append(one.name)
+    for identifier, pieces in outlines(image.labels):
+        if identifier == image.ignore:
+            note(f"{image.name}: pixels marked as unknown ({identifier}) are left out.")
+            continue
+        name = (rows.get(identifier) or ObjectRow(identifier)).class_name or _NO_CLASS
+        if name not in names:
+            names.append(name)
+        ring = joined([ring for piece in pieces for ring in piece.rings])
+        numbers = (ring / (width, height)).ravel().tolist()
+        yield f"{names.index(name)} {' '.join(f'{value:.8g}' for value in numbers)}\n"
+
+
+def is_yolo(folder: Path) -> bool:
+    """Whether a folder looks like YOLO's."""
+    return (folder / _DATA).is_file() or (
+        (folder / "labels").is_dir() and any((folder / "labels").rglob("*.txt"))
+    )
+
+
+def read_yolo(source: Path, problems: Problems) -> FoundFile:
+    """Read the polygons of a folder, or of the folder of a data.yaml.
+
+    Raises
+    ------
+    FormatError
+        If it holds no labels, or its data.yaml can't be read.
+    """
+    folder = source if source.is_dir() else source.parent
+    classes = _classes(folder / _DATA)
+    labels = folder / "labels" if (folder / "labels").is_dir() else folder
+    files = sorted(path for path in labels.rglob("*.txt") if path.name != "classes.txt")
+    if not files:
+        raise FormatError(f"{folder} holds no labels (labels/*.txt).")
+    images = [_found(path, labels, classes, problems) for path in files]
+    numbers = sorted({n for _, used in images for n in used})
+    known = {**{n: ProjectClass(id=n + 1, name=str(n)) for n in numbers}, **classes}
+    listed = tuple(known[n] for n in sorted(known))
+    alone = len(listed) == 1 and listed[0].name == _NO_CLASS
+    found = tuple(one for one, _ in images)
+    return FoundFile(found, None if alone or not listed else ProjectClasses(classes=listed))
+
+
+def _classes(path: Path) -> dict[int, ProjectClass]:
+    import yaml
+
+    if not path.is_file():
+        return {}
+    try:
+        names = yaml.safe_load(path.read_text(encoding="utf-8"))["names"]
+        every: Mapping[int, Any] = names if isinstance(names, dict) else dict(enumerate(names))
+        return {int(n): ProjectClass(id=int(n) + 1, name=str(v)) for n, v in every.items()}
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(
+            f"{path} cannot be read: it lists no names of classes; mend it."
+        ) from error
+
+
+def _found(
+    path: Path, labels: Path, classes: Mapping[int, ProjectClass], problems: Problems
+) -> tuple[FoundImage, set[int]]:
+    """Return what a file says of its image, and the numbers of classes in it."""
+    objects: list[FoundObject] = []
+    used: set[int] = set()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} is no text that can be read; mend it.") from error
+    for number, line in enumerate(lines, 1):
+        where = f"{path.name}, line {number}"
+        if not line.strip():
+            continue
+        try:
+            class_number, ring = _line(line)
+        except ValueError as error:
+            problems.add(where, str(error))
+            continue
+        if classes and class_number not in classes:
+            problems.add(where, f"there is no class {class_number} in {_DATA}")
+            continue
+        used.add(class_number)
+        plain = class_number in classes and classes[class_number].name == _NO_CLASS
+        part = _part(ring, where, problems)
+        objects.append(FoundObject(where, part, None, None if plain else class_number + 1))
+    split = next(
+        (_FOLDERS[name] for name in path.relative_to(labels).parts[:-1] if name in _FOLDERS), ""
+    )
+    return FoundImage(path.stem, tuple(objects), split=split), used
+
+
+def _line(line: str) -> tuple[int, npt.NDArray[np.float64]]:
+    first, *rest = line.split()
+    try:
+        number, values = int(float(first)), np.array([float(value) for value in rest])
+    except (ValueError, OverflowError):
+        raise ValueError("it has words where numbers should be") from None
+    if number < 0:
+        raise ValueError(f"there is no class {number}")
+    if len(values) == 4:
+        raise ValueError("it is a box, not an outline; use labels for segmentation")
+    if len(values) < 6 or len(values) % 2:
+        raise ValueError(f"it has {len(values)} coordinates; pairs of them, three at least, do")
+    return number, values.reshape(-1, 2)
+
+
+def _part(
+    ring: npt.NDArray[np.float64], where: str, problems: Problems
+) -> Callable[[tuple[int, int]], MaskPart]:
+    def part(plane: tuple[int, int]) -> MaskPart:
+        rings: Sequence[npt.NDArray[np.float64]] = checked_rings(
+            [ring * (plane[1], plane[0])], plane
+        )
+        found, beyond = outlined(rings, plane)
+        if beyond:
+            problems.note(f"{where}: it reaches beyond the image, and is cut there.")
+        return found
+
+    return part
