@@ -1,4 +1,4 @@
-"""Processor time and memory of exports: 10,000 objects in a mask of 4,096 × 4,096 pixels (docs/formats.md).
+"""What exports take: 10,000 objects in a mask of 4,096 × 4,096 pixels (docs/formats.md).
 
     python benchmarks/formats.py [--objects N] [--size N] [FORMAT …]
 
