@@ -16,6 +16,7 @@ from napari_clickseg.cli import (
     _evaluate,
     _export,
     _import,
+    _measure,
     _models,
     _predict,
     _train,
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         _evaluate,
         _export,
         _import,
+        _measure,
         _demo,
     ):
         verb.add(verbs)
