@@ -22,7 +22,8 @@ SETUP = VENV=$(VENV) QT=$(QT) VERSIONS=$(VERSIONS) tools/setup.sh
 XVFB = $(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1280x1024x24")
 # Tests never open windows on the desktop of whoever runs them: where there is Xvfb, pytest-xvfb
 # gives each process a display of its own.
-PYTEST = env -u WAYLAND_DISPLAY NAPARI_STRICT_QT=1 QT_API=$(QT) PYTEST_QT_API=$(QT) \
+# Python keeps what it compiles, which halves the start of each of the many processes.
+PYTEST = env -u WAYLAND_DISPLAY -u PYTHONDONTWRITEBYTECODE NAPARI_STRICT_QT=1 QT_API=$(QT) PYTEST_QT_API=$(QT) \
 	$(BIN)/python -m pytest
 # A run of some tests covers little, so only that of all of them has to cover enough.
 COVERAGE = $(if $(strip $(PYTEST_ARGS)),,--cov --cov-report=term)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,21 +37,37 @@ settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile("reproducible")
 
 
+def pytest_collection_finish() -> None:
+    """What is imported by now stays; the garbage collector need not look through it each time."""
+    gc.collect()
+    gc.freeze()
+
+
+_taken: defaultdict[str, float] = defaultdict(float)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure no coverage of tests with a window, which it makes half as slow again.
+    """Measure coverage where it may grow: it makes everything half as slow again.
 
-    The widgets need none, and what they call is covered without them.
+    The widgets need none, and what they call is covered without them. Properties are examples of
+    what other tests cover, and so are the further cases of a test that has taken a second.
     """
     measuring = item.config.pluginmanager.getplugin("_cov")
     control = None if measuring is None else measuring.cov_controller
-    if control is None or "qapp" not in getattr(item, "fixturenames", ()):
+    if control is None:
         return (yield)
-    control.pause()
+    name, start = item.nodeid.split("[")[0], time.perf_counter()
+    drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    pausing = drawn or _taken[name] > 1 or "qapp" in getattr(item, "fixturenames", ())
+    if pausing:
+        control.pause()
     try:
         return (yield)
     finally:
-        control.resume()
+        _taken[name] += time.perf_counter() - start
+        if pausing:
+            control.resume()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ class SharedViewer:
         self._viewer: Viewer | None = None
         self._patches = ExitStack()
         self._before: dict[str, Any] = {}
+        self._frozen = False
 
     @property
     def open(self) -> bool:
@@ -46,9 +47,6 @@ class SharedViewer:
         from napari.plugins import _initialize_plugins
         from qtpy.QtWidgets import QWidget
 
-        # What is imported stays; else each closing of a viewer would look through it for garbage.
-        gc.collect()
-        gc.freeze()
         app = NapariApplication("shared_viewer")
         app.injection_store.namespace = _napari_names
         self._patches.callback(Application.destroy, "shared_viewer")
@@ -89,6 +87,7 @@ class SharedViewer:
         viewer, before = self._viewer, self._before
         window = viewer.window._qt_window
         viewer.window.remove_dock_widget("all")
+        viewer.layers.selection.clear()  # else another layer is selected for each that goes
         viewer.layers.clear()
         QApplication.processEvents()
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
@@ -103,6 +102,12 @@ class SharedViewer:
         window.resize(before["size"])
         QApplication.processEvents()
         assert self._bound() == before["bound"], "Keys or the mouse are still bound."
+        if not self._frozen:
+            # What the first test imported stays, as the window does; else napari looks through it
+            # for garbage each time that a layer goes.
+            gc.collect()
+            gc.freeze()
+            self._frozen = True
 
     def close(self) -> None:
         from napari._qt.qt_viewer import QtViewer
@@ -115,5 +120,7 @@ class SharedViewer:
         self._viewer = None
         self._before = {}
         self._patches.close()
+        gc.unfreeze()
         gc.collect()
+        self._frozen = False
         QtViewer._instances.clear()

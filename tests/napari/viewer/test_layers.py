@@ -264,14 +264,20 @@ def scenes(draw: st.DrawFn) -> dict[str, Any]:
     return {"shape": shape, "order": order, "index": index, "position": position} | options
 
 
+def for_examples(count: int, law: Callable[..., None], **drawn: Any) -> Any:
+    """Make a test of a law; in `make test` of few examples, since each one makes a viewer."""
+    test = settings(max_examples=count, suppress_health_check=list(HealthCheck))(
+        given(**drawn)(law)
+    )
+    # Before the axes are turned.
+    return pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")(test)
+
+
 def never(*_: object) -> Any:
     raise ValueError("There is no model.")
 
 
-@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")  # before the axes are turned
-@given(scene=scenes())
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
-def test_a_click_lands_on_the_pixel_under_it(scene: dict[str, Any]) -> None:
+def lands_on_the_pixel_under_it(scene: dict[str, Any]) -> None:
     """For any shape, transform and order of the axes; the point is seen exactly there."""
     viewer = ViewerModel()
     image = viewer.add_image(
@@ -298,15 +304,15 @@ def test_a_click_lands_on_the_pixel_under_it(scene: dict[str, Any]) -> None:
         controller.close()
 
 
-@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
-@given(
-    matrix=st.lists(st.floats(-1, 1), min_size=9, max_size=9),
-    order=st.permutations(range(3)),
-    steps=st.tuples(*[st.floats(0, 1)] * 3),
-    pixel=st.tuples(st.floats(0, 8), st.floats(0, 8)),
+test_a_click_lands_on_the_pixel_under_it = for_examples(
+    8, lands_on_the_pixel_under_it, scene=scenes()
 )
-@settings(max_examples=60)
-def test_a_pixel_is_found_where_napari_draws_it(
+test_every_click_lands_on_the_pixel_under_it = pytest.mark.slow(
+    for_examples(60, lands_on_the_pixel_under_it, scene=scenes())
+)
+
+
+def is_found_where_napari_draws_it(
     matrix: list[float], order: list[int], steps: tuple[float, ...], pixel: tuple[float, float]
 ) -> None:
     """Also where the transform mixes displayed axes with others, which napari leaves out."""
@@ -325,6 +331,20 @@ def test_a_pixel_is_found_where_napari_draws_it(
     np.testing.assert_allclose(found[shown], pixel, atol=1e-6)
     hidden = order[0]
     assert found[hidden] == pytest.approx(image._data_slice.point[hidden])
+
+
+DRAWN = {
+    "matrix": st.lists(st.floats(-1, 1), min_size=9, max_size=9),
+    "order": st.permutations(range(3)),
+    "steps": st.tuples(*[st.floats(0, 1)] * 3),
+    "pixel": st.tuples(st.floats(0, 8), st.floats(0, 8)),
+}
+test_a_pixel_is_found_where_napari_draws_it = for_examples(
+    20, is_found_where_napari_draws_it, **DRAWN
+)
+test_every_pixel_is_found_where_napari_draws_it = pytest.mark.slow(
+    for_examples(150, is_found_where_napari_draws_it, **DRAWN)
+)
 
 
 def test_other_units_are_converted_the_way_napari_draws_them() -> None:

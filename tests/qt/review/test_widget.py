@@ -399,21 +399,21 @@ CHANGES: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("field", CHANGES)
-def test_showing_a_change_is_quick(field: str, open_review: Open, qtbot: Any) -> None:
+def test_showing_a_change_is_quick(open_review: Open, qtbot: Any) -> None:
     _, widget = open_review()
     state = widget.desk.state
     widget._looking.stop()
     state.projects = ("/some/where",)
-    before = getattr(state, field)
-    times = []
-    for _ in range(6):
-        for value in (CHANGES[field], before):
-            start = thread_time()
-            setattr(state, field, value)
-            times.append(thread_time() - start)
-            qtbot.wait(1)
-    assert median(times) < 0.020
+    times: dict[str, list[float]] = {}
+    for field, choice in CHANGES.items():
+        before = getattr(state, field)
+        for _ in range(6):
+            for value in (choice, before):
+                start = thread_time()
+                setattr(state, field, value)
+                times.setdefault(field, []).append(thread_time() - start)
+                qtbot.wait(1)
+    assert {field: median(took) for field, took in times.items() if median(took) >= 0.020} == {}
     state.project = ""
 
 
