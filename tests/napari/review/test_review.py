@@ -24,6 +24,7 @@ from napari_clickseg.data.project import Record, read_folder, read_project
 from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.util.files import PARTIAL
+from tests.napari.annotate.test_gestures import PlaneCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -873,3 +874,16 @@ def test_what_killed_programs_left_beside_the_drafts_goes_at_the_next_opening(
     reviewer.do("next")
     reviewer.close()
     assert not list(place.iterdir())
+
+
+def test_an_accept_works_out_the_displayed_plane_once(
+    reviewer: Reviewer, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the next image is shown in the same layers."""
+    reviewer.choose(project)
+    reviewer.do("next")
+    first = reviewer.current
+    counter = PlaneCounter(monkeypatch)
+    assert counter.of(lambda: reviewer.do("accept"), reviewer) == 1
+    assert reviewer.state.counts.accepted == 1 and reviewer.current != first
+    assert counter.of(lambda: reviewer.do("accept"), reviewer) == 1

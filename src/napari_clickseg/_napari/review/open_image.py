@@ -155,7 +155,7 @@ class Sheet:
         bool
             Whether that was possible: it is for an image of the same shape and kind.
         """
-        pairing, annotate = self.pairing, self._annotate
+        pairing, annotate = self.activate(), self._annotate
         if pairing is None or not self._fits(opened, pairing):
             return False
         history = getattr(self.labels, "_reset_history", None)
@@ -163,8 +163,6 @@ class Sheet:
             return False
         before = record_name(self.image)
         self._take(opened)
-        if annotate.pairing is not pairing:
-            annotate.activate(pairing)
         annotate.answers.forget()
         pairing.begin_anew()
         self.layer.data = opened.pixels
@@ -177,7 +175,7 @@ class Sheet:
         self._rename(before, record_name(opened.image))
         annotate.identity.restore(pairing)
         annotate.identity.save_with(pairing)
-        annotate.request()
+        annotate.answers.request()
         self._begin(opened.shown.pending)
         return True
 
@@ -200,7 +198,7 @@ class Sheet:
             and layer.data.shape == opened.pixels.shape
             and layer.data.dtype == opened.pixels.dtype
             and bool(layer.rgb) == opened.rgb
-            and pairing.displayed() is not None
+            and self._annotate.context.plane is not None
         )
 
     def _rename(self, before: str, after: str) -> None:
@@ -220,11 +218,6 @@ class Sheet:
         """What Annotate knows of the image; None if it was closed there."""
         found = self._annotate.pairings.get(self.layer)
         return found if found is not None and found.annotation == self.labels else None
-
-    @property
-    def plane(self) -> Plane | None:
-        """The plane of the image, if it is displayed."""
-        return None if self.pairing is None else self.pairing.displayed()
 
     def activate(self) -> Pairing | None:
         """Have clicks go to this image; None if that is not possible."""
@@ -277,7 +270,7 @@ class Sheet:
 
     def _restore(self, pending: Pending) -> None:
         """Go on with an object where it was left."""
-        pairing, plane = self.pairing, self.plane
+        pairing, plane = self.pairing, self._annotate.context.plane
         if pairing is None or plane is None or not pending:
             return
         marks = tuple(
@@ -294,7 +287,7 @@ class Sheet:
         if editing is not None:
             scene = replace(scene, objects=(*scene.objects, editing))
         pairing.set_scene(scene.with_draft(plane, draft, marks))
-        self._annotate.request()
+        self._annotate.answers.request()
 
     def _look(self) -> None:
         """Fill the canvas with the image."""
