@@ -17,7 +17,7 @@ from napari_clickseg.formats.found import FoundFile, FoundImage
 from napari_clickseg.formats.texts import rgb_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_clickseg.data.pixel_size import PixelSize
     from napari_clickseg.formats.problems import Problems
 
-__all__ = ["labels_in", "read_omezarr", "write_omezarr"]
+__all__ = ["labels_in", "read_omezarr", "saved_in", "write_omezarr"]
 
 _CHUNK = 1024
 _COARSEST = 512  # pixels of the longer side from which on no level is added
@@ -38,7 +38,13 @@ _NAME, _VERSION = "annotation", "0.5"
 _MOST_COLOURS = 100_000
 
 
-def write_omezarr(image: AnnotatedImage, folder: Path, note: Callable[[str], object]) -> None:
+def write_omezarr(
+    image: AnnotatedImage,
+    folder: Path,
+    note: Callable[[str], object],
+    *,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Write a group: the image with labels/annotation in it, or the labels alone.
 
     Parameters
@@ -49,6 +55,8 @@ def write_omezarr(image: AnnotatedImage, folder: Path, note: Callable[[str], obj
         That is made.
     note : callable
         Called with a line on what could not be kept.
+    more : mapping, optional
+        Is kept beside what is known of the objects.
     """
     import zarr
 
@@ -68,7 +76,7 @@ def write_omezarr(image: AnnotatedImage, folder: Path, note: Callable[[str], obj
         "multiscales": [_multiscale(_NAME, axes, image.pixel_size, levels)],
         "image-label": _label_attributes(image, inside=where is not root),
     }
-    where.attrs["clickseg"] = image.sidecar()
+    where.attrs["clickseg"] = image.sidecar() | dict(more or {})
 
 
 def _known_axes(axes: str) -> str:
@@ -85,6 +93,9 @@ def _known_axes(axes: str) -> str:
 
 def _storable(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return labels of a kind that all readers know: whole numbers of at most 32 bits."""
+    if labels.dtype.kind == "u" and labels.dtype.itemsize <= 4:
+        return labels  # perhaps lazy
+    labels = np.asarray(labels)
     if labels.dtype == np.bool_:
         return labels.astype(np.uint8)
     high = int(labels.max(initial=0))
@@ -133,23 +144,44 @@ def _levels(group: Any, array: npt.NDArray[Any], axes: str, *, nearest: bool) ->
             dimension_names=list(axes.lower()),
             fill_value=0,
         )
-        stored[...] = array
+        _copy(stored, array)
         factors.append(factor)
         if max(array.shape[-2:]) <= _COARSEST:
             return factors
         array, factor = _halved(array, nearest), factor * 2
 
 
+def _copy(stored: Any, array: Any) -> None:
+    """Write an array that may be lazy, in strips; chunks without a label take no room."""
+    for index in np.ndindex(*(int(n) for n in array.shape[:-2])):
+        for top in range(0, int(array.shape[-2]), _CHUNK):
+            key = (*index, slice(top, top + _CHUNK), slice(None))
+            part = np.asarray(array[key])
+            if part.any():
+                stored[key] = part
+
+
 def _halved(array: npt.NDArray[Any], nearest: bool) -> npt.NDArray[Any]:
     """Return every second pixel of labels, or the means of four pixels of an image."""
     if nearest or min(array.shape[-2:]) < 2:
-        return array[..., ::2, ::2]
+        return _every_second(array)
     height, width = (n // 2 * 2 for n in array.shape[-2:])
     four = [array[..., y:height:2, x:width:2].astype(np.float32) for y in (0, 1) for x in (0, 1)]
     mean = sum(four[1:], four[0]) / 4
     if array.dtype.kind == "f":
         return np.asarray(mean, array.dtype)
     return np.asarray(np.rint(mean), array.dtype)
+
+
+def _every_second(array: Any) -> npt.NDArray[Any]:
+    """Return every second pixel of an array that may be lazy, read in strips."""
+    *lead, height, width = (int(n) for n in array.shape)
+    out = np.empty((*lead, -(-height // 2), -(-width // 2)), array.dtype)
+    for index in np.ndindex(*lead):
+        for top in range(0, height, _CHUNK):
+            part = np.asarray(array[(*index, slice(top, top + _CHUNK), slice(None))])
+            out[(*index, slice(top // 2, top // 2 + _CHUNK // 2), slice(None))] = part[::2, ::2]
+    return out
 
 
 def _multiscale(
@@ -203,6 +235,12 @@ def labels_in(folder: Path) -> list[Path]:
     names = listed if isinstance(listed, list) else []
     inside = [folder / "labels" / str(name) for name in names]
     return [path for path in inside if path.parent == folder / "labels" and path.is_dir()]
+
+
+def saved_in(folder: Path) -> dict[str, Any] | None:
+    """Return what a group of labels that was written here says of its objects; else None."""
+    saved = _attributes(folder).get("clickseg")
+    return saved if isinstance(saved, dict) else None
 
 
 def _attributes(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from psygnal import Signal
 
 from napari_clickseg._napari.annotate.state import ClassSpec
 from napari_clickseg._napari.viewer.colours import colour_of, object_colours, same_colours
-from napari_clickseg._napari.viewer.metadata import CLASSES_KEY, ObjectClasses, saved_object_classes
+from napari_clickseg._napari.viewer.features import saved_notes, show_features, with_notes
+from napari_clickseg._napari.viewer.metadata import (
+    CLASSES_KEY,
+    ObjectClasses,
+    saved_classes,
+    saved_object_classes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg.data.annotations import ObjectNote
 
 _BLOCK = 1 << 24  # pixels looked through at a time; clicks are answered between
 
@@ -109,6 +116,9 @@ class Identity:
                 {"id": c.identifier, "name": c.name, "colour": c.colour} for c in state.classes
             ],
         } | _known(pairing).as_metadata()
+        notes = _notes(pairing)
+        layer.metadata.update(with_notes(notes))
+        show_features(layer, saved_classes(layer)[0], _known(pairing).of_ids, notes)
         self._colour(pairing, layer)
 
     def _colour(self, pairing: Pairing, layer: Labels) -> None:
@@ -140,6 +150,7 @@ class Identity:
             return
         if pairing.earlier_classes is None:
             pairing.earlier_classes = saved_object_classes(layer)
+            pairing.earlier_notes = saved_notes(layer.metadata)
         if not classes or scheme not in ("instances", "classes"):
             return
         if (classes, scheme) != (state.classes, state.scheme):
@@ -200,6 +211,12 @@ def _known(pairing: Pairing) -> ObjectClasses:
     earlier = pairing.earlier_classes or ObjectClasses()
     made = ((one.plane.index, one.value, one.class_id) for one in pairing.scene.objects)
     return earlier.with_objects(made)
+
+
+def _notes(pairing: Pairing) -> dict[int, ObjectNote]:
+    """Return how the objects in a pairing came about, those that were made before included."""
+    made = {one.value: one.note for one in pairing.scene.objects if one.note}
+    return {**pairing.earlier_notes, **made}
 
 
 def _blocks(shape: tuple[int, ...], key: tuple[slice, ...] = ()) -> Iterator[tuple[slice, ...]]:

@@ -28,6 +28,7 @@ from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.masks import plan_commit, region_of
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
+from napari_clickseg.data.annotations import ObjectNote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -193,11 +194,20 @@ class Objects:
             )
         kept = Patch.of((values == value) & patch.cut(box), offset=(box.top, box.left))
         class_id = self._state.current_class.identifier
-        new = Accepted(plane, value, scene.on(plane), kept, class_id)
+        note = self._note(found, len(scene.on(plane)))
+        new = Accepted(plane, value, scene.on(plane), kept, class_id, note)
         after = scene.with_draft(plane, None).with_object(new, draft.editing)
         if draft.editing is None:
             after = after.used(value)
         return after, LabelWrite.of(plane, box, labels, changed, values)
+
+    def _note(self, found: Prediction, clicks: int) -> ObjectNote:
+        """Return how an object came about: the mask's mean probability, clicks, and the model."""
+        segmenter = self._context.segmenter
+        inside = found.part[found.mask_part]
+        score = round(float(inside.mean()), 4) if inside.size else None
+        name = segmenter.card.name if segmenter is not None else ""
+        return ObjectNote(score=score, clicks=clicks, model=name)
 
     def skip(self, pairing: Pairing, plane: Plane) -> None:
         """Leave the current object as it was and begin the next one."""

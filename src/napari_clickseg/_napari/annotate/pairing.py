@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.metadata import ObjectClasses
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.writes import Write
+    from napari_clickseg.data.annotations import ObjectNote
 
 _count = itertools.count()
 
@@ -92,6 +93,7 @@ class Pairing:
         self.timeline = Timeline()
         self.sessions = SessionMemory()
         self.earlier_classes: ObjectClasses | None = None
+        self.earlier_notes: dict[int, ObjectNote] = {}
         self._colours_before: Any = None  # of the annotation, when it was taken
         self.survey = f"survey {next(_count)}"
         self._events = events
@@ -207,7 +209,7 @@ class Pairing:
 
     def begin_anew(self) -> None:
         """Forget what was made, as the layers are going to show another image of that shape."""
-        self.timeline, self.earlier_classes = Timeline(), None
+        self.timeline, self.earlier_classes, self.earlier_notes = Timeline(), None, {}
         self.sessions = SessionMemory()
         self.set_scene(Scene())
         self.display.show_nothing()
@@ -324,7 +326,7 @@ class Pairing:
         if self.annotation is None:
             return
         self._disconnect_annotation()
-        self.annotation, self.earlier_classes = None, None
+        self.annotation, self.earlier_classes, self.earlier_notes = None, None, {}
         drafts = {p: replace(d, editing=None) for p, d in self.scene.drafts.items()}
         self.scene = replace(self.scene, objects=(), drafts=drafts)
         self.timeline = Timeline()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.prompts import Prompt
+from napari_clickseg.data.annotations import ObjectNote
 from napari_clickseg.util.history import History
 
 if TYPE_CHECKING:
@@ -37,13 +38,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An object in the annotation layer, with what is needed to take it up again."""
+    """An object in the annotation layer, with what is needed to take it up again.
+
+    `note` says how it came about.
+    """
 
     plane: Plane
     value: int
     marks: tuple[Mark, ...]
     patch: Patch
     class_id: int = 1
+    note: ObjectNote = field(default_factory=ObjectNote)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,7 @@ class _Work:
             really_empty=empty,
             rgb=pair.rgb,
             classes=self._classes,
+            pixel_size=pair.pixel_size,
         )
         into = self.annotated if annotated else self.cleared if erased else self.others
         into.append(entry.name)
@@ -272,8 +273,13 @@ def annotations_of(
     again = {click.object for click in clicks}
     kept = [c for c in earlier.clicks if c.object not in again and c.object in ids]
     classes = {**earlier.classes, **pair.object_classes.on(plane.index)}
+    # An id may be another object in each image of a project: what the project says goes first.
+    made = {one.value: one.note for one in pair.objects if one.plane == plane and one.note}
+    noted = {**(pair.notes if pair.origin is None else {}), **earlier.objects, **made}
     return Annotations(
-        clicks=(*kept, *clicks), classes={i: classes[i] for i in sorted(ids) if i in classes}
+        clicks=(*kept, *clicks),
+        classes={i: classes[i] for i in sorted(ids) if i in classes},
+        objects={i: noted[i] for i in sorted(ids) if i in noted},
     )
 
 

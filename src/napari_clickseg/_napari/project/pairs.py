@@ -16,6 +16,7 @@ from napari.layers import Image, Labels
 
 from napari_clickseg._napari.annotate.pairing import Pairing
 from napari_clickseg._napari.viewer.belonging import belonging
+from napari_clickseg._napari.viewer.features import noted_in, saved_notes
 from napari_clickseg._napari.viewer.layers import check_companion, unwrapped
 from napari_clickseg._napari.viewer.metadata import (
     ObjectClasses,
@@ -25,10 +26,11 @@ from napari_clickseg._napari.viewer.metadata import (
     origin_of,
     saved_classes,
 )
+from napari_clickseg._napari.viewer.pixels import pixel_size_of
 from napari_clickseg._napari.viewer.planes import Plane, PlaneData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
     from napari.components import Dims, ViewerModel
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.scene import Accepted
     from napari_clickseg._napari.viewer.writes import Write
+    from napari_clickseg.data.annotations import ObjectNote
     from napari_clickseg.data.classes import ProjectClasses
+    from napari_clickseg.data.pixel_size import PixelSize
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,6 +90,9 @@ class PairData:
         Positions of planes in which there is really nothing.
     origin : Origin, optional
         The records that the image was opened from.
+    notes : mapping of int to ObjectNote
+        How objects came about that were not made now.
+    pixel_size : PixelSize, optional
     erasable : tuple of Write
         What changed in labels that a project holds: planes that became empty by it were erased.
     """
@@ -102,6 +109,8 @@ class PairData:
     objects: tuple[Accepted, ...] = ()
     empty: frozenset[tuple[int, ...]] = frozenset()
     origin: Origin | None = None
+    notes: Mapping[int, ObjectNote] = field(default_factory=dict)
+    pixel_size: PixelSize | None = None
     erasable: tuple[Write, ...] = ()
 
     def erased(self, plane: Plane) -> bool:
@@ -219,19 +228,22 @@ def _frozen(pair: LayerPair, dims: Dims | None) -> PairData:
     check_companion(labels, image, pair.channel_axis)
     classes, object_classes = saved_classes(labels)
     made = ((one.plane.index, one.value, one.class_id) for one in pair.objects)
+    axes = _axes(pair, dims)
     return PairData(
         image.name,
         labels.name,
         image.data[0] if image.multiscale else image.data,
         labels.data[0] if labels.multiscale else labels.data,
         bool(image.rgb),
-        _axes(pair, dims),
+        axes,
         pair.channel_axis,
         classes,
         object_classes.with_objects(made),
         pair.objects,
         empty_planes(labels),
         origin_of(image),
+        noted_in(labels.features) | saved_notes(labels.metadata),
+        pixel_size_of(image, axes),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_warning
 
+from napari_clickseg._napari.viewer.features import features_of, with_notes
 from napari_clickseg._napari.viewer.layers import (
     CLICK_EDGE,
     NEGATIVE,
@@ -21,6 +22,7 @@ from napari_clickseg._napari.viewer.layers import (
     click_limits,
 )
 from napari_clickseg._napari.viewer.metadata import ObjectClasses, Origin, with_classes, with_empty
+from napari_clickseg._napari.viewer.pixels import placed
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, read_clicks
 from napari_clickseg.data.errors import ProjectError
@@ -29,6 +31,7 @@ from napari_clickseg.data.index import INDEX, read_table
 from napari_clickseg.data.inspection.summary import named, number
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.names import record_name
+from napari_clickseg.data.pixel_size import PixelSize, read_pixel_size
 from napari_clickseg.data.project import Project, Record, Unannotated, is_project, read_project
 
 if TYPE_CHECKING:
@@ -93,6 +96,7 @@ class _Stack:
     name: str
     layout: Layout
     entries: tuple[Entry, ...]
+    pixel_size: PixelSize | None = None
 
     @property
     def plane(self) -> tuple[int, int]:
@@ -160,12 +164,16 @@ def _stacks(project: Project) -> tuple[list[_Stack], list[str]]:
         except ImageError:
             unreadable.append(entry.name)
             continue
-        key = layout.shape, layout.dtype, layout.rgb
+        size = entry.pixel_size or read_pixel_size(entry.image)
+        size = size and PixelSize(size.y, size.x, size.unit)
+        key = layout.shape, layout.dtype, layout.rgb, size
         layouts[key] = layout
         alike.setdefault(key, []).append(entry)
     title = project.folder.resolve().name
     return [
-        _Stack(_title(title, entries, layouts[key], len(alike)), layouts[key], tuple(entries))
+        _Stack(
+            _title(title, entries, layouts[key], len(alike)), layouts[key], tuple(entries), key[-1]
+        )
         for key, entries in alike.items()
     ], unreadable
 
@@ -184,14 +192,19 @@ def _layers(
     common: dict[str, Any] = {"visible": visible}
     if stack.lead:
         common["axis_labels"] = (*stack.lead, "y", "x")
+    common |= placed(stack.pixel_size, len(stack.lead))
     image = {"name": stack.name, "rgb": stack.layout.rgb, "metadata": _origin(project, stack)}
     yield _images(stack), {**image, **common}, "image"
-    common |= _beside(stack)
+    common |= _beside(stack, common.get("scale"))
     notes = [_notes(entry, warnings) for entry in stack.entries]
     labels, empty = _labels(stack, warnings)
     metadata = with_classes(project.classes, _object_classes(stack, notes)) | with_empty(empty)
     metadata |= _origin(project, stack)  # whose labels they are
-    meta = {"name": f"{stack.name} annotation", "metadata": metadata, **_colours(project.classes)}
+    own: dict[str, Any] = _colours(project.classes)
+    if stack.single and (notes[0].classes or notes[0].objects):
+        metadata |= with_notes(notes[0].objects)
+        own["features"] = features_of(project.classes, notes[0].classes, notes[0].objects)
+    meta = {"name": f"{stack.name} annotation", "metadata": metadata, **own}
     yield labels, {**meta, **common}, "labels"
     if any(each.clicks for each in notes):
         points, options = _clicks(stack, notes)
@@ -229,13 +242,17 @@ def _images(stack: _Stack) -> Any:
     return planes[0] if stack.single else da.stack(planes)  # type: ignore[no-untyped-call]
 
 
-def _beside(stack: _Stack) -> dict[str, Any]:
+def _beside(stack: _Stack, scale: npt.NDArray[Any] | None) -> dict[str, Any]:
     """Return where labels lie: along channels they have one pixel, stretched over all of them."""
     if not stack.channels:
         return {}
     n = stack.channels
     return {
-        "scale": [*(1.0 for _ in stack.lead[:-1]), float(n), 1.0, 1.0],
+        "scale": [
+            *(1.0 for _ in stack.lead[:-1]),
+            float(n),
+            *((1.0, 1.0) if scale is None else scale[-2:]),
+        ],
         "translate": [*(0.0 for _ in stack.lead[:-1]), (n - 1) / 2, 0.0, 0.0],
     }
 

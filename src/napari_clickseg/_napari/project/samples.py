@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_clickseg._napari.project.reader import open_project
+from napari_clickseg.data.pixel_size import PixelSize
+from napari_clickseg.data.project import is_project, read_project
+from napari_clickseg.data.writer import ProjectWriter
+from napari_clickseg.runs.home import default_home
+
 if TYPE_CHECKING:
     from napari.types import LayerDataTuple
 
@@ -72,6 +78,29 @@ def two_channels() -> list[LayerDataTuple]:
         "contrast_limits": (0, 4095),
     }
     return [(np.array(planes), meta, "image")]
+
+
+def project() -> list[LayerDataTuple]:
+    """Make a small project of cells, unless it is there already, and return its layers.
+
+    Ten images of five specimens are annotated, four are not: enough to try a training, and to
+    predict the rest and review it.
+    """
+    folder = default_home() / "sample project"
+    if not is_project(folder):
+        with ProjectWriter.opened(folder) as writer:
+            for number in range(14):
+                cells = _cells(96, phase=number / 5)
+                labels = np.where(cells.max(axis=0) > 0.45, cells.argmax(axis=0) + 1, 0)
+                specimen = f"specimen {number // 2 + 1}"
+                writer.add(
+                    f"cells {number + 1:02d}",
+                    _noisy(cells.max(axis=0), seed=number),
+                    labels if number < 10 else None,
+                    group=specimen,
+                    pixel_size=PixelSize(0.65, 0.65, "µm"),
+                )
+    return open_project(read_project(folder))
 
 
 def coin_regions(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
     from napari_clickseg._napari.annotate.state import AnnotateState
+    from napari_clickseg._napari.formats.exchange_state import ExchangeState
     from napari_clickseg._napari.review.state import ReviewState
     from napari_clickseg._napari.train.state import TrainState
 
@@ -24,10 +25,10 @@ class Ties:
 
     Parameters
     ----------
-    state : AnnotateState, TrainState or ReviewState
+    state : AnnotateState, ExchangeState, TrainState or ReviewState
     """
 
-    def __init__(self, state: AnnotateState | TrainState | ReviewState) -> None:
+    def __init__(self, state: AnnotateState | ExchangeState | TrainState | ReviewState) -> None:
         self._state = state
         self._shown: list[tuple[Any, Callable[[], None]]] = []
 

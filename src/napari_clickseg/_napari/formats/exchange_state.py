@@ -1,0 +1,50 @@
+"""What the Files widget shows: the controller writes it, and views may write the choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from psygnal import SignalGroupDescriptor
+
+__all__ = ["ExchangeState"]
+
+
+@dataclass
+class ExchangeState:
+    """The state of the Files widget.
+
+    Parameters
+    ----------
+    project : str
+        *Choice of the user:* the project that goes out; "" is what is annotated in the layers.
+    form, out : str
+        *Choices of the user:* the format, a key of `exporting.FORMATS`, and where it goes.
+    overwrite : bool
+        *Choice of the user:* files that are there may be replaced.
+    source, images, into : str
+        *Choices of the user:* what comes in, the folder of its images, and the project it goes to.
+    suffix, palette : str
+        *Choices of the user:* how names of masks end, and what colours mean.
+    skip : bool
+        *Choice of the user:* what can't be used is left out, and named.
+    busy : bool
+        Whether something is going out or coming in.
+    message : str
+        What was done, or went wrong.
+    """
+
+    project: str = ""
+    form: str = "coco"
+    out: str = ""
+    overwrite: bool = False
+    source: str = ""
+    images: str = ""
+    into: str = ""
+    suffix: str = ""
+    palette: str = ""
+    skip: bool = False
+    busy: bool = False
+    message: str = ""
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()

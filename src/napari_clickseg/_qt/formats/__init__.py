@@ -1,0 +1,1 @@
+"""The Files widget, and the commands of the plugin's menu."""

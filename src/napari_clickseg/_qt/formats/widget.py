@@ -1,0 +1,163 @@
+"""The Files widget: annotated images go out to other programs, and theirs come in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import CheckBox, LineEdit
+from napari.layers import Labels
+from qtpy.QtWidgets import QFileDialog
+
+from napari_clickseg._napari.formats.exchange import ExchangeController
+from napari_clickseg._napari.formats.exchange_state import ExchangeState
+from napari_clickseg._qt.parts import folders
+from napari_clickseg._qt.parts.binding import Ties
+from napari_clickseg._qt.parts.controls import Fold, breakable, button, choice, form, note, row
+from napari_clickseg._qt.parts.dock import Dock
+from napari_clickseg._qt.parts.wakeup import Wakeup
+from napari_clickseg.formats.exporting import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import napari.viewer
+
+__all__ = ["FilesWidget"]
+
+
+class FilesWidget(Dock):
+    """Exports, measures and imports.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._viewer = napari_viewer
+        self.state = ExchangeState()
+        wakeup = Wakeup(self._deliver)
+        self.controller = ExchangeController(napari_viewer, self.state, wakeup.ring)
+        self._ties = Ties(self.state)
+        self._make_export()
+        self._make_import()
+        self.message = note("What was done, or what went wrong.", lines=3)
+        going_out = Fold(
+            "Export and measure", self._export_form.native, "To files of other programs."
+        )
+        coming_in = Fold("Import", self._import_form.native, "What other programs annotated.")
+        self.folds = {"Export": going_out, "Import": coming_in}
+        going_out.expand(animate=False)
+        self.fill(*self.folds.values(), foot=self.message.native)
+        self._ties.show(self._show, "busy", "message")
+        self.at_end(self._ties.cut, wakeup.silence, self.controller.close)
+
+    def _deliver(self) -> None:
+        self.controller.deliver()
+
+    def _make_export(self) -> None:
+        self.project = self._line(
+            "project", "Project", "The folder of a project; empty: what is annotated in the layers."
+        )
+        self.form = choice(
+            "Format",
+            "What the other program reads; docs/formats.md says what each keeps.",
+            [(each.title, name) for name, each in FORMATS.items()],
+        )
+        self._ties.tie(self.form, "form")
+        self.out = self._line("out", "To", "The file or folder to write; a .csv for a table.")
+        self.overwrite = CheckBox(label="", text="Replace files that are there")
+        self._ties.tie(self.overwrite, "overwrite")
+        self.export = button("Export", "Write it in that format.", self.controller.export)
+        self.measure = button(
+            "Measure into a table", "A row an object, .csv or .parquet.", self.controller.measure
+        )
+        self.measure_layer = button(
+            "Measure into the layer",
+            "The selected labels layer gets the measurements into its table of features.",
+            self._measure_layer,
+        )
+        self._export_form = form(
+            self.project,
+            self._folder_button(self.project, "The folder of a project"),
+            self.form,
+            self.out,
+            row(
+                button("File…", "Choose a file to write.", self._ask_out),
+                button("Folder…", "Choose a folder to write into.", self._ask_out_folder),
+            ),
+            self.overwrite,
+            row(self.export, self.measure),
+            self.measure_layer,
+        )
+
+    def _make_import(self) -> None:
+        self.source = self._line("source", "From", "What the other program wrote: file or folder.")
+        self.images = self._line("images", "Images", "Their folder; empty: beside the file.")
+        self.into = self._line("into", "Project", "Its folder; it is made, or added to.")
+        self.suffix = self._line("suffix", "Masks end", "How names of masks end, such as _mask.")
+        self.colours = self._line(
+            "palette", "Colours", "#000000=background,#ff0000=nucleus, where colours are classes."
+        )
+        self.skip = CheckBox(label="", text="Leave out what can't be used")
+        self._ties.tie(self.skip, "skip")
+        self.bring_in = button("Import", "Make the project and open it.", self.controller.bring_in)
+        self._import_form = form(
+            self.source,
+            row(
+                button("File…", "Choose a file.", self._ask_source),
+                self._folder_button(self.source, "What the other program wrote"),
+            ),
+            self.images,
+            self._folder_button(self.images, "The folder of the images"),
+            self.into,
+            button("Folder…", "Choose or make the project's folder.", self._ask_into),
+            self.suffix,
+            self.colours,
+            self.skip,
+            self.bring_in,
+        )
+
+    def _line(self, name: str, label: str, tip: str) -> LineEdit:
+        made = LineEdit(label=label, tooltip=tip)
+        self._ties.tie(made, name)
+        return made
+
+    def _folder_button(self, line: LineEdit, title: str) -> Any:
+        return button("Folder…", "Choose a folder.", self._asking_folder(line, title))
+
+    def _asking_folder(self, line: LineEdit, title: str) -> Callable[[], None]:
+        def ask() -> None:
+            chosen = QFileDialog.getExistingDirectory(self, title)
+            line.value = chosen or line.value
+
+        return ask
+
+    def _ask_out(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(self, "Where it goes")
+        self.out.value = chosen or self.out.value
+
+    def _ask_out_folder(self) -> None:
+        chosen = folders.choose_or_make_folder(self, "The folder to write into")
+        self.out.value = chosen or self.out.value
+
+    def _ask_source(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "What the other program wrote")
+        self.source.value = chosen or self.source.value
+
+    def _ask_into(self) -> None:
+        chosen = folders.choose_or_make_folder(self, "The folder of the project")
+        self.into.value = chosen or self.into.value
+
+    def _measure_layer(self) -> None:
+        chosen = self._viewer.layers.selection.active
+        if isinstance(chosen, Labels):
+            self.controller.measure_layer(chosen)
+        else:
+            self.state.message = "Select the labels layer first."
+
+    def _show(self) -> None:
+        for made in (self.export, self.measure, self.measure_layer, self.bring_in):
+            made.enabled = not self.state.busy
+        self.message.value = breakable(self.state.message)
