@@ -66,6 +66,30 @@ def test_accepting_is_one_step_of_naparis_undo_and_one_of_ours(bench: Any, grey:
     assert bench.state.object_id == 2 and not bench.state.can_redo
 
 
+def test_the_table_says_how_each_object_came_about_through_undo_and_redo(
+    bench: Any, grey: Any
+) -> None:
+    bench.open(grey)
+    layer = bench.state.annotation
+    make(bench, A)
+    bench.click(*B)
+    bench.click(B[0] + 2, B[1])
+    bench.do("accept")
+    made = layer.features
+    assert list(made.columns) == ["index", "class", "score", "clicks", "model"]
+    assert made["index"].tolist() == [1, 2]
+    assert made["clicks"].tolist() == [1, 2]
+    assert (made["score"] > 0.9).all()
+    assert made["model"].tolist() == [bench.controller.context.segmenter.card.name] * 2
+    layer.features = made.assign(mine=[7, 8])
+    bench.do("undo")
+    assert layer.features["clicks"].tolist()[0] == 1
+    assert layer.features["clicks"].isna().tolist() == [False, True]
+    bench.do("redo")
+    assert layer.features.drop(columns="mine").equals(made)
+    assert layer.features["mine"].tolist() == [7, 8]
+
+
 def test_undo_and_redo_go_through_many_objects_without_limit(bench: Any, grey: Any) -> None:
     bench.open(grey)
     random = np.random.default_rng(1)
