@@ -35,31 +35,33 @@ def write_report(folder: ComparisonFolder) -> None:
     OSError
         If they can't be written.
     """
-    found = figures.collect(folder)
-    groups = figures.grouped(found)
-    write_table(folder.table, figures.rows(found))
-    folder.write(folder.figures, json.dumps(overview(folder, found), indent=2) + "\n")
-    parts = [f"# Comparison of {' and '.join(folder.spec.vary)}", _summary(folder, found)]
+    collected = figures.collect(folder)
+    groups = figures.grouped(collected)
+    write_table(folder.table, figures.rows(collected))
+    folder.write(folder.figures, json.dumps(overview(folder, collected), indent=2) + "\n")
+    parts = [f"# Comparison of {' and '.join(folder.spec.vary)}", _summary(folder, collected)]
     parts += _results(folder, groups)
-    if any(one.curve for one in found):
+    if any(one.curve for one in collected):
         drawn = plot_all(folder, groups)
         parts += ["## Plots", *(f"![{text}]({name})" for name, text in drawn.items())]
-    parts += _failures(found) + _said(folder)
+    parts += _failures(collected) + _said(folder)
     parts.append("## Spec\n\n```json\n" + folder.spec.to_json() + "```")
     write_report_files(folder.report, "\n\n".join(parts) + "\n")
 
 
-def overview(folder: ComparisonFolder, found: Sequence[Figures] | None = None) -> dict[str, Any]:
+def overview(
+    folder: ComparisonFolder, collected: Sequence[Figures] | None = None
+) -> dict[str, Any]:
     """Return all figures as values that JSON knows.
 
     Parameters
     ----------
     folder : ComparisonFolder
         With any number of trainings that ended.
-    found : sequence of Figures, optional
+    collected : sequence of Figures, optional
         Where they were read already.
     """
-    known = figures.collect(folder) if found is None else found
+    known = figures.collect(folder) if collected is None else collected
     spec = folder.spec
     return {
         "vary": {key: list(values) for key, values in spec.vary.items()},
@@ -76,8 +78,8 @@ def overview(folder: ComparisonFolder, found: Sequence[Figures] | None = None) -
 
 def _combination(group: Group) -> dict[str, Any]:
     def both(values: Sequence[float]) -> dict[str, Any] | None:
-        found = figures.spread(values)
-        return None if found is None else {"mean": found[0], "std": found[1]}
+        summed = figures.spread(values)
+        return None if summed is None else {"mean": summed[0], "std": summed[1]}
 
     names = {name: None for one in group.done for name in one.validation}
     tested = {name: None for one in group.done for name in one.test}
@@ -93,7 +95,7 @@ def _combination(group: Group) -> dict[str, Any]:
     }
 
 
-def _summary(folder: ComparisonFolder, found: Sequence[Figures]) -> str:
+def _summary(folder: ComparisonFolder, collected: Sequence[Figures]) -> str:
     spec, sets = folder.spec, {name: len(some) for name, some in folder.split().items()}
     training = spec.training
     counts = " × ".join(f"{key} ({len(values)})" for key, values in spec.vary.items())
@@ -106,8 +108,9 @@ def _summary(folder: ComparisonFolder, found: Sequence[Figures]) -> str:
         if key not in spec.vary and getattr(training, key)
     ]
     lines = [
-        f"{counted(len(found), 'training')}: {counts}{seeds}. Task: {TASK_WORDS[training.task]} "
-        f"({training.task}). Start: {_start(spec)}." + "".join(network),
+        f"{counted(len(collected), 'training')}: {counts}{seeds}. "
+        f"Task: {TASK_WORDS[training.task]} ({training.task}). Start: {_start(spec)}."
+        + "".join(network),
         "All have the same split, which was checked after each training: "
         f"{counted(sets['training'], 'image')} to learn from, {sets['validation']} to validate "
         f"on{tested} "
@@ -116,10 +119,10 @@ def _summary(folder: ComparisonFolder, found: Sequence[Figures]) -> str:
         f"so those on them flatter a little{innocent}.",
         _spread_note(spec.seeds),
     ]
-    undone = [f"{one.trial.name} ({one.state})" for one in found if one.state != "done"]
+    undone = [f"{one.trial.name} ({one.state})" for one in collected if one.state != "done"]
     if undone:
-        ended = len(found) - len(undone)
-        lines.append(f"{ended} of {len(found)} are done. The others: {', '.join(undone)}.")
+        ended = len(collected) - len(undone)
+        lines.append(f"{ended} of {len(collected)} are done. The others: {', '.join(undone)}.")
     return "\n\n".join(lines)
 
 
@@ -199,7 +202,7 @@ def shape_tables(
     second, others = (rest[0] if rest else ("", (None,))), rest[1:]
     known = {group.name: group for group in groups}
     means = [figures.spread(group.values_of(name, test=test)) for group in groups]
-    best = max((found[0] for found in means if found), default=None)
+    best = max((mean[0] for mean in means if mean), default=None)
 
     def cell(values: dict[str, Any]) -> str:
         text = ", ".join(f"{key}={shown(value)}" for key, value in values.items())
@@ -220,17 +223,17 @@ def shape_tables(
 
 
 def _cell(group: Group, name: str, best: float | None, test: bool) -> str:
-    found = figures.spread(group.values_of(name, test=test))
-    if found is None:
+    summed = figures.spread(group.values_of(name, test=test))
+    if summed is None:
         return "failed" if any(one.state == "failed" for one in group.all) else _NONE
-    text = _with_spread(found, lambda value: f"{value:.3f}")
+    text = _with_spread(summed, lambda value: f"{value:.3f}")
     few = len(group.done) < len(group.all)
     text += f" ({len(group.done)} of {len(group.all)} seeds)" if few else ""
-    return f"**{text}**" if found[0] == best else text
+    return f"**{text}**" if summed[0] == best else text
 
 
-def _with_spread(found: tuple[float, float | None], write: Callable[[float], str]) -> str:
-    mean, deviation = found
+def _with_spread(summed: tuple[float, float | None], write: Callable[[float], str]) -> str:
+    mean, deviation = summed
     return write(mean) if deviation is None else f"{write(mean)} ± {write(deviation)}"
 
 
@@ -257,8 +260,8 @@ def _cost(groups: Sequence[Group]) -> str:
 
 
 def _mean(values: Sequence[float], digits: int) -> str:
-    found = figures.spread(values)
-    return _NONE if found is None else _with_spread(found, lambda value: f"{value:.{digits}f}")
+    summed = figures.spread(values)
+    return _NONE if summed is None else _with_spread(summed, lambda value: f"{value:.{digits}f}")
 
 
 def _latency(groups: Sequence[Group]) -> str:
@@ -276,8 +279,8 @@ def _latency(groups: Sequence[Group]) -> str:
     )
 
 
-def _failures(found: Sequence[Figures]) -> list[str]:
-    lines = [f"- {one.trial.name}: {one.problem}" for one in found if one.state == "failed"]
+def _failures(collected: Sequence[Figures]) -> list[str]:
+    lines = [f"- {one.trial.name}: {one.problem}" for one in collected if one.state == "failed"]
     if not lines:
         return []
     return ["## What failed", "\n".join(lines), "`--resume` tries these again."]

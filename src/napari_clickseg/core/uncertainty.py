@@ -28,11 +28,11 @@ def pixel_entropy(probabilities: npt.ArrayLike, *, overlapping: bool = False) ->
     """
     values = np.asarray(probabilities, np.float32)
     if len(values) > 1 and not overlapping:
-        found, most = _surprise(values).sum(axis=0), len(values)
+        entropy, most = _surprise(values).sum(axis=0), len(values)
     else:
         each = values[1:] if len(values) > 1 else values
-        found, most = (_surprise(each) + _surprise(1 - each)).max(axis=0), 2
-    share: FloatArray = np.clip(found / np.float32(np.log(most)), 0, 1)
+        entropy, most = (_surprise(each) + _surprise(1 - each)).max(axis=0), 2
+    share: FloatArray = np.clip(entropy / np.float32(np.log(most)), 0, 1)
     return share
 
 
@@ -72,10 +72,10 @@ def mean_entropy(
     within = np.ones(foreground.shape, bool) if inside is None else inside
     if not within.any():
         return 0.0
-    found = within & (foreground > 0.5)
-    if not found.any():
-        found = within & (foreground >= foreground[within].max() / 2)
-    near = ndimage.distance_transform_edt(~found) <= _SURROUNDINGS
+    object_pixels = within & (foreground > 0.5)
+    if not object_pixels.any():
+        object_pixels = within & (foreground >= foreground[within].max() / 2)
+    near = ndimage.distance_transform_edt(~object_pixels) <= _SURROUNDINGS
     return float(pixel_entropy(values, overlapping=overlapping)[near & within].mean(dtype=float))
 
 

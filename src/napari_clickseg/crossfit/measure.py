@@ -61,22 +61,22 @@ def measure_fold(
     segmenter = load_segmenter(folder.run(fold, "clicked").model, spec.training.device)
     ignore = ignored_id(spec.training)
     kept = folder.fold(fold) / "measured.jsonl"
-    found = _read(kept)
+    measured = _read(kept)
     with kept.open("a", encoding="utf-8") as file:
         for done, row in enumerate(rows):
             tell(done, len(rows))
-            if row.image in found:
+            if row.image in measured:
                 continue
             record = records[row.image]
             truth = read_truth(record, spec.training, ignore)
             mine = [region for region in regions if region.image == row.image]
             placed = _largest_first(clicks.get(row.image, ()), mine)
-            found[row.image] = measure_image(
+            measured[row.image] = measure_image(
                 segmenter, folder, row, record, truth, placed, mine, spec.noc_clicks
             )
-            file.write(json.dumps(found[row.image]) + "\n")
+            file.write(json.dumps(measured[row.image]) + "\n")
             file.flush()
-    text = json.dumps({"fold": fold, "images": [found[row.image] for row in rows]}, indent=1)
+    text = json.dumps({"fold": fold, "images": [measured[row.image] for row in rows]}, indent=1)
     folder.write(folder.measured(fold), text + "\n")
     kept.unlink()
     tell(len(rows), len(rows))
@@ -133,22 +133,22 @@ def measure_image(
     }
 
 
-def _numbers(found: Overlap) -> list[int]:
-    return [found.both, found.predicted, found.actual]
+def _numbers(overlap: Overlap) -> list[int]:
+    return [overlap.both, overlap.predicted, overlap.actual]
 
 
 def _curve(session: Session, truth: Truth, mask: BoolArray, most: int) -> list[float]:
     """Click where the mask is most wrong, beginning with what is found without a click."""
     session.reset()
-    found = [iou(mask, truth.mask, truth.ignore)]
-    while len(found) <= most:
+    ious = [iou(mask, truth.mask, truth.ignore)]
+    while len(ious) <= most:
         click = next_click(mask, truth.mask, session.clicks, ignore=truth.ignore)
         if click is None:
-            return found + [found[-1]] * (most + 1 - len(found))
+            return ious + [ious[-1]] * (most + 1 - len(ious))
         session.click(click.y, click.x, click.positive)
         mask = session.predict().mask
-        found.append(iou(mask, truth.mask, truth.ignore))
-    return found
+        ious.append(iou(mask, truth.mask, truth.ignore))
+    return ious
 
 
 def _obeyed(
@@ -161,11 +161,11 @@ def _obeyed(
     from napari_clickseg.core.regions import find_regions
 
     wrong = find_regions(masks["baseline"], truth.mask, ignore=truth.ignore)
-    found = {one.number: one for one in wrong}
+    by_number = {one.number: one for one in wrong}
     rows = []
     for region in regions:
         count = clicks.get(region.region, 0)
-        if not count or region.kind == "tp" or region.region not in found:
+        if not count or region.kind == "tp" or region.region not in by_number:
             continue
         rows.append(
             {
@@ -173,8 +173,8 @@ def _obeyed(
                 "kind": region.kind,
                 "clicks": count,
                 "confidence": region.confidence,
-                "right": _right(masks["clicks"], found[region.region]),
-                "right_without": _right(masks["no_clicks"], found[region.region]),
+                "right": _right(masks["clicks"], by_number[region.region]),
+                "right_without": _right(masks["no_clicks"], by_number[region.region]),
             }
         )
     return rows

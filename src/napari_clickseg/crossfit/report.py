@@ -82,15 +82,15 @@ def write_report(folder: CrossfitFolder, failed: Sequence[Done] = ()) -> None:
     failed : sequence of Done
         Stages with a problem.
     """
-    folds, found = _measured(folder), overview(folder)
+    folds, totals = _measured(folder), overview(folder)
     parts = [f"# Click training of {folder.spec.training.name} by cross-fitting", _summary(folder)]
     if failed:
         parts.append(_failures(failed))
-    if found is not None:
-        plot_all(folder.path, folds, found)
+    if totals is not None:
+        plot_all(folder.path, folds, totals)
         parts += [
             "## All images",
-            _whole(found),
+            _whole(totals),
             "## By fold",
             "Image-wise: the mean over the fold's images (1 where mask and truth are empty).",
             _by_fold(folds, "imagewise"),
@@ -98,10 +98,10 @@ def write_report(folder: CrossfitFolder, failed: Sequence[Done] = ()) -> None:
             _by_fold(folds, "pooled"),
             "![Dice of each fold](folds.png)",
             "## With the clicks of a simulated annotator",
-            _curve(found),
+            _curve(totals),
             "![IoU after each click](clicks.png)",
             "## Are clicks obeyed?",
-            _obedience(found["obedience"]),
+            _obedience(totals["obedience"]),
             "![Share of the clicks that are obeyed](obedience.png)",
         ]
     parts += ["## Time", _time(folder), *_said(folder)]
@@ -110,8 +110,8 @@ def write_report(folder: CrossfitFolder, failed: Sequence[Done] = ()) -> None:
 
 
 def _measured(folder: CrossfitFolder) -> dict[int, Images]:
-    found = {fold: folder.read_measured(fold) for fold in folder.folds}
-    return {fold: known["images"] for fold, known in found.items() if known is not None}
+    by_fold = {fold: folder.read_measured(fold) for fold in folder.folds}
+    return {fold: known["images"] for fold, known in by_fold.items() if known is not None}
 
 
 def _summary(folder: CrossfitFolder) -> str:
@@ -141,7 +141,7 @@ def _failures(failed: Sequence[Done]) -> str:
     return "\n".join([*lines, "", "The figures below are without these."])
 
 
-def _whole(found: Mapping[str, Any]) -> str:
+def _whole(totals: Mapping[str, Any]) -> str:
     heads = (
         "IoU image-wise", "Dice image-wise", "IoU pooled", "Dice pooled",
         "images with IoU ≥ 0.9", "below 0.5",
@@ -149,10 +149,10 @@ def _whole(found: Mapping[str, Any]) -> str:
     keys = ("iou_imagewise", "dice_imagewise", "iou_pooled", "dice_pooled", "good", "bad")
     rows = []
     for kind, name in figures.KINDS.items():
-        values = found["all"][kind]
+        values = totals["all"][kind]
         shown = [f"{values[k]:.1%}" if k in ("good", "bad") else f"{values[k]:.3f}" for k in keys]
         rows.append([name, *shown])
-    clicks = f"Generated clicks: {found['generated_clicks']:.1f} an image on the average."
+    clicks = f"Generated clicks: {totals['generated_clicks']:.1f} an image on the average."
     return f"{markdown(['', *heads], rows)}\n\n{clicks}"
 
 
@@ -161,17 +161,17 @@ def _by_fold(folds: Mapping[int, Images], way: str) -> str:
     heads += [f"{figure}, {name}" for name in figures.KINDS.values() for figure in ("IoU", "Dice")]
     rows = []
     for fold, images in folds.items():
-        found = figures.summed_up(images)
-        values = [found[k][f"{f}_{way}"] for k in figures.KINDS for f in ("iou", "dice")]
+        sums = figures.summed_up(images)
+        values = [sums[k][f"{f}_{way}"] for k in figures.KINDS for f in ("iou", "dice")]
         rows.append([str(fold), str(len(images)), *(f"{v:.3f}" for v in values)])
     return markdown(heads, rows)
 
 
-def _curve(found: Mapping[str, Any]) -> str:
-    most = len(found["curve"]) - 1
+def _curve(totals: Mapping[str, Any]) -> str:
+    most = len(totals["curve"]) - 1
     shown = [n for n in (0, 1, 2, 3, 5, 10, 15, 20, 50) if n <= most]
-    parts = {"all": found}
-    parts |= {f"fold {fold}": one for fold, one in found["clicked_folds"].items()}
+    parts = {"all": totals}
+    parts |= {f"fold {fold}": one for fold, one in totals["clicked_folds"].items()}
     reached = [
         [f"{part}, {name}", *(f"{one[key][n]:.3f}" for n in shown)]
         for part, one in parts.items()
@@ -182,11 +182,11 @@ def _curve(found: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             f"It clicks where the click-trained model is most wrong, up to {most} times on each "
-            f"of {found['images']} images, beginning with what is found without a click. Means "
+            f"of {totals['images']} images, beginning with what is found without a click. Means "
             "over images, after so many clicks:",
             markdown(["clicks", *(str(n) for n in shown)], reached),
             f"Clicks needed to an IoU, where none counts 0, and {most} where that is not enough:",
-            markdown(["images", *(f"{target} %" for target in found["noc"])], needed),
+            markdown(["images", *(f"{target} %" for target in totals["noc"])], needed),
         ]
     )
 
@@ -234,12 +234,12 @@ def _publish(folder: CrossfitFolder) -> None:
     from napari_clickseg.models.checkpoint import load_network, save_model
 
     network, card = load_network(folder.final.model)
-    found = overview(folder)
+    totals = overview(folder)
     # Its own validation images were trained on.
     metrics = {k: v for k, v in card.metrics.items() if k != "validation"}
-    if found is not None:
+    if totals is not None:
         kept = ("images", "all", "curve", "noc", "generated_clicks")
-        metrics["crossfit"] = {name: found[name] for name in kept}
+        metrics["crossfit"] = {name: totals[name] for name in kept}
     inside = str(folder.path.resolve())
     data = tuple(source for source in card.data if not source.name.startswith(inside))
     card = card.model_copy(update={"metrics": metrics, "data": data})

@@ -175,8 +175,8 @@ class Estimator:
         """
         if not self._scouts(gestures):
             return self.look(self._first_window(gestures), gestures, None)
-        found = self._readings(gestures)
-        return found[reading % len(found)]
+        readings = self._readings(gestures)
+        return readings[reading % len(readings)]
 
     def scouted(
         self, gestures: tuple[Gesture, ...], spec: ScoutingSpec
@@ -258,11 +258,11 @@ class Estimator:
             return _NOTHING
         if not isinstance(newest, Click):
             return newest.reach.intersection(Box(0, 0, *self.source.shape))
-        found = np.argwhere(previous.foreground > 0.5)
-        if found.size == 0:
+        inside = np.argwhere(previous.foreground > 0.5)
+        if inside.size == 0:
             return _NOTHING
         window, pixel = previous.window, newest.pixel
-        away = np.hypot(*(found - np.array(window.to_network(*pixel))).T).min()
+        away = np.hypot(*(inside - np.array(window.to_network(*pixel))).T).min()
         reach = round(float(away) / window.zoom)
         around = Box(pixel[0] - reach, pixel[1] - reach, 2 * reach + 1, 2 * reach + 1)
         return around.intersection(Box(0, 0, *self.source.shape))
@@ -322,11 +322,11 @@ class Estimator:
     ) -> Window:
         """Choose the window for what was found and the gestures; another one only if need be."""
         window, shape = estimate.window, self.source.shape
-        found, touches = self._found(estimate, gestures)
-        wider = found.union(beyond)
+        extent, touches = self._found(estimate, gestures)
+        wider = extent.union(beyond)
         fits = max(wider.shape) <= self.card.window.largest_span
-        box = self._in_reach(wider if fits else found, gestures)
-        if not found:
+        box = self._in_reach(wider if fits else extent, gestures)
+        if not extent:
             if not any(one.positive for one in gestures):
                 return window
             if window.span <= self.card.window.size // 2 and window.box.contains(box):
@@ -366,20 +366,20 @@ class Estimator:
         box = Box.of_mask(np.concatenate([[False], wanted])[parts])
         top, left = window.to_image(box.top - 0.5, box.left - 0.5)
         bottom, right = window.to_image(box.bottom - 0.5, box.right - 0.5)
-        found = Box.from_edges(
+        extent = Box.from_edges(
             *(math.floor(v + 0.5 + _TINY) for v in (top, left)),
             *(math.ceil(v + 0.5 - _TINY) for v in (bottom, right)),
         ).intersection(visible)
-        return found, self._touches(found, visible, 1 + window.span / window.size)
+        return extent, self._touches(extent, visible, 1 + window.span / window.size)
 
-    def _touches(self, found: Box, visible: Box, slack: float) -> bool:
+    def _touches(self, extent: Box, visible: Box, slack: float) -> bool:
         """Whether a box comes as close as `slack` to a side of the window inside the image."""
         height, width = self.source.shape
         return (
-            (found.top - visible.top < slack and visible.top > 0)
-            or (found.left - visible.left < slack and visible.left > 0)
-            or (visible.bottom - found.bottom < slack and visible.bottom < height)
-            or (visible.right - found.right < slack and visible.right < width)
+            (extent.top - visible.top < slack and visible.top > 0)
+            or (extent.left - visible.left < slack and visible.left > 0)
+            or (visible.bottom - extent.bottom < slack and visible.bottom < height)
+            or (visible.right - extent.right < slack and visible.right < width)
         )
 
     def _sight(self, window: Window) -> Sight:

@@ -250,11 +250,16 @@ class Session:
 
         The class-agnostic default model answers an empty mask until the first positive gesture.
         """
-        found = self.evaluate(self.history.present, self.refinement)
-        changed = found.extent.union(self._last_extent)
-        self._last_extent = found.extent
+        prediction = self.evaluate(self.history.present, self.refinement)
+        changed = prediction.extent.union(self._last_extent)
+        self._last_extent = prediction.extent
         return Prediction(
-            found.shape, found.extent, found.part, found.mask_part, found.class_part, changed
+            prediction.shape,
+            prediction.extent,
+            prediction.part,
+            prediction.mask_part,
+            prediction.class_part,
+            changed,
         )
 
     def evaluate(

@@ -339,14 +339,14 @@ def _read_on(
     """Step to the best of the objects that a first click may mean; note the IoU of each step."""
     if not isinstance(session, ReadingSession):
         raise ValueError("This method knows one object for a click; leave the readings out.")
-    masks, found = [mask], list(ious)
+    masks, reached = [mask], list(ious)
     for n in range(1, min(spec.readings, session.readings, spec.clicks)):
         session.reading(n)
         masks.append(session.predict().mask)
-        found.append(iou(masks[-1], truth, ignore))
-    best = int(np.argmax(found))
+        reached.append(iou(masks[-1], truth, ignore))
+    best = int(np.argmax(reached))
     session.reading(best)
-    ious += found[1 : best + 1]
+    ious += reached[1 : best + 1]
     return masks[best]
 
 
@@ -415,8 +415,8 @@ def imperfect_mask(
         if lowest <= iou(best, truth) <= highest:
             return best
     ragged = _ragged(truth, rng, float(aim), lowest)
-    found = iou(ragged, truth)
-    return ragged if lowest <= found <= highest or abs(found - aim) < best_miss else best
+    overlap = iou(ragged, truth)
+    return ragged if lowest <= overlap <= highest or abs(overlap - aim) < best_miss else best
 
 
 def _ragged(truth: BoolArray, rng: np.random.Generator, aim: float, lowest: float) -> BoolArray:

@@ -92,20 +92,20 @@ def figures(name: str, results: Iterable[ImageResult]) -> SetFigures | None:
     ]
     if not objects:
         return None
-    found = [result for _, result in objects]
+    measured = [result for _, result in objects]
     percent = {round(100 * t): t for t in THRESHOLDS}
-    seconds = [s for result in found for s in result.seconds]
-    lost = [value for result in found for value in _losses(result)]
+    seconds = [s for result in measured for s in result.seconds]
+    lost = [value for result in measured for value in _losses(result)]
     return SetFigures(
         name,
         len({(image, result.identifier) for image, result in objects}),
-        {p: fmean(result.noc(t) for result in found) for p, t in percent.items()},
-        {p: fmean(result.failed(t) for result in found) for p, t in percent.items()},
-        tuple(fmean(values) for values in zip(*(r.ious for r in found), strict=True)),
-        fmean(result.start_iou for result in found),
+        {p: fmean(result.noc(t) for result in measured) for p, t in percent.items()},
+        {p: fmean(result.failed(t) for result in measured) for p, t in percent.items()},
+        tuple(fmean(values) for values in zip(*(r.ious for r in measured), strict=True)),
+        fmean(result.start_iou for result in measured),
         median(seconds) if seconds else float("nan"),
         fmean(value > _LOST for value in lost) if lost else float("nan"),
-        fmean(max(result.ious) - result.ious[-1] > _SHORT for result in found),
+        fmean(max(result.ious) - result.ious[-1] > _SHORT for result in measured),
     )
 
 
@@ -135,8 +135,8 @@ def mean_figures(sets: Sequence[SetFigures]) -> SetFigures:
 def by_set(results: Sequence[ImageResult]) -> list[SetFigures]:
     """Sum up each set that has objects, in the order in which they first come."""
     names = dict.fromkeys(result.dataset for result in results)
-    found = (figures(name, [r for r in results if r.dataset == name]) for name in names)
-    return [one for one in found if one is not None]
+    summaries = (figures(name, [r for r in results if r.dataset == name]) for name in names)
+    return [one for one in summaries if one is not None]
 
 
 def report(results: Sequence[ImageResult], spec: NocSpec, **about: Any) -> dict[str, Any]:

@@ -108,15 +108,15 @@ def did_it_help(
     }
     measured = _measurement(prepared, "clicks", ())
     for suffix, (spec, after_clicks) in ways.items():
-        found = {
+        by_model = {
             name: _clicked(model, prepared, seen.some, spec, stop) for name, model in models.items()
         }
-        figures = {name: _summed(results, after_clicks) for name, results in found.items()}
+        figures = {name: _summed(results, after_clicks) for name, results in by_model.items()}
         names = [f"NoC@{percent}" for percent in _TARGETS]
         names += [f"{what} {_after(n)}" for what in ("IoU", "Dice") for n in after_clicks]
         rows += _rows(figures, {f"{name}{suffix}": name for name in names})
         if not suffix:
-            measured = _measured_clicks(prepared, found, seen.some, before, models["before"])
+            measured = _measured_clicks(prepared, by_model, seen.some, before, models["before"])
     return Help(rows, measured)
 
 
@@ -141,7 +141,7 @@ def _measurement(
 def _rows(figures: dict[str, dict[str, float]], names: dict[str, str]) -> list[Row]:
     """Return rows of the table, named as on the left, of the figures named as on the right."""
     return [
-        {"metric": text, **{model: found.get(name) for model, found in figures.items()}}
+        {"metric": text, **{model: means.get(name) for model, means in figures.items()}}
         for text, name in names.items()
     ]
 
@@ -162,16 +162,16 @@ def _task_help(
     stop: Callable[[], bool],
 ) -> Help:
     """Compare task models: the best round's figures with those of the start."""
-    found: dict[str, dict[str, float]] = {
+    metrics: dict[str, dict[str, float]] = {
         "before": {},
         "after": after.metrics.get("validation", {}),
     }
     dice: dict[str, float] = {}
     if before is not None and _finds_the_same(before, after) and not stop():
         start = _start_measured(prepared, device)
-        found["before"] = start.metrics
+        metrics["before"] = start.metrics
         dice = {str(row["image"]): float(row["dice"]) for row in start.images}
-    names = {text: name for text, name in _FIGURES if name in found["after"]}
+    names = {text: name for text, name in _FIGURES if name in metrics["after"]}
     targets = ", ".join(f"NoC@{percent}" for percent in _TARGETS)
     none = {"metric": targets, "before": None, "after": None, "note": _NO_CLICKS}
     groups = {record.name: record.group for record in prepared.validation.records}
@@ -180,11 +180,11 @@ def _task_help(
         for row in read_table(run.path / "images.csv")
         if row["image"] in groups  # those of the best epoch; one may have been taken out since
     ]
-    by_class = [(name, found["after"].get(f"dice_{name}")) for name in after.classes]
+    by_class = [(name, metrics["after"].get(f"dice_{name}")) for name in after.classes]
     known = [(name, value) for name, value in by_class if value is not None]
     why = "it started from scratch" if before is None else _OTHER_CLASSES
     measured = _measurement(prepared, "dice", each, why, known)
-    return Help([*_rows(found, names), none], measured)
+    return Help([*_rows(metrics, names), none], measured)
 
 
 def _finds_the_same(before: ModelCard, after: ModelCard) -> bool:
@@ -248,14 +248,14 @@ def _clicked(
             break
         assert segmenter is not None
         image = read_plane(record.image).read_all()
-        found = evaluate_image(segmenter, image, _truth(record, prepared), spec, record.name)
-        results += [(record.name, one) for one in found]
+        objects = evaluate_image(segmenter, image, _truth(record, prepared), spec, record.name)
+        results += [(record.name, one) for one in objects]
     return results
 
 
 def _measured_clicks(
     prepared: Prepared,
-    found: Mapping[str, Sequence[tuple[str, ObjectResult]]],
+    by_model: Mapping[str, Sequence[tuple[str, ObjectResult]]],
     records: Sequence[Record],
     before: ModelCard | None,
     started: Segmenter | None,
@@ -263,7 +263,7 @@ def _measured_clicks(
     """Return the clicks on each object; where both models clicked, on what both came to."""
     clicks = {
         model: {(name, one.identifier): float(one.noc(0.85)) for name, one in results}
-        for model, results in found.items()
+        for model, results in by_model.items()
     }
     then = clicks["before"]
     groups = {record.name: record.group for record in records}
@@ -294,15 +294,15 @@ def _summed(clicked: Sequence[tuple[str, ObjectResult]], after: Sequence[int]) -
     if not clicked:
         return {}
     results = [one for _, one in clicked]
-    found = {
+    figures = {
         f"NoC@{percent}": float(np.mean([r.noc(percent / 100) for r in results]))
         for percent in _TARGETS
     }
     for n in after:
         ious = np.array([r.ious[n - 1] for r in results])
-        found[f"IoU {_after(n)}"] = float(ious.mean())
-        found[f"Dice {_after(n)}"] = float((2 * ious / (1 + ious)).mean())
-    return found
+        figures[f"IoU {_after(n)}"] = float(ious.mean())
+        figures[f"Dice {_after(n)}"] = float((2 * ious / (1 + ious)).mean())
+    return figures
 
 
 def _without_click(
@@ -311,7 +311,7 @@ def _without_click(
     """Return the means over images of what is found without a click, if the model does that."""
     if segmenter is None or not segmenter.card.automatic:
         return {}
-    found: list[Overlap] = []
+    overlaps: list[Overlap] = []
     ignore = prepared.classes.ignore
     for record in (*seen.some, *seen.empty):
         if stop():
@@ -320,12 +320,12 @@ def _without_click(
         unknown = np.asarray(truth == ignore) if ignore is not None else None
         plane = read_plane(record.image)
         mask = segmenter.start(plane.read_all(), rgb=plane.rgb).predict().mask
-        found.append(overlap(mask, np.asarray(truth != 0), unknown))
-    if not found:
+        overlaps.append(overlap(mask, np.asarray(truth != 0), unknown))
+    if not overlaps:
         return {}
     return {
-        "IoU": float(np.mean([one.iou for one in found])),
-        "Dice": float(np.mean([one.dice for one in found])),
+        "IoU": float(np.mean([one.iou for one in overlaps])),
+        "Dice": float(np.mean([one.dice for one in overlaps])),
     }
 
 

@@ -106,21 +106,21 @@ class Verdict:
     advice: tuple[str, ...] = ()
 
 
-def judged(found: Measurement) -> Verdict:
+def judged(measured: Measurement) -> Verdict:
     """Judge what was measured, and say what to do next."""
-    if not found.each:
+    if not measured.each:
         return Verdict(
             "unmeasured",
             "Whether it helped was not measured: no validation image holds an object.",
             ("Label objects on the validation images, and train again.",),
         )
-    if any(one.before is None for one in found.each):
-        text = f"There is nothing to compare with, as {found.why_alone}: {_level(found)}"
-        return Verdict("alone", f"{text} ({_extent(found)}).", _advice(found, "alone"))
-    gains = _gains(found)
+    if any(one.before is None for one in measured.each):
+        text = f"There is nothing to compare with, as {measured.why_alone}: {_level(measured)}"
+        return Verdict("alone", f"{text} ({_extent(measured)}).", _advice(measured, "alone"))
+    gains = _gains(measured)
     interval = gain_interval(*gains)
-    kind = _kind(found.of, *gains, interval)
-    return Verdict(kind, _sentence(found, kind, gains, interval), _advice(found, kind))
+    kind = _kind(measured.of, *gains, interval)
+    return Verdict(kind, _sentence(measured, kind, gains, interval), _advice(measured, kind))
 
 
 def gain_interval(
@@ -137,7 +137,7 @@ def gain_interval(
 
     if len(totals) < 2:
         return -np.inf, np.inf
-    found = bootstrap(
+    resampled = bootstrap(
         (totals, counts),
         lambda total, count, axis=-1: total.sum(axis=axis) / count.sum(axis=axis),
         paired=True,
@@ -145,7 +145,7 @@ def gain_interval(
         method="percentile",
         random_state=np.random.default_rng(0),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(resampled.low), float(resampled.high)
 
 
 def keep_verdict(model: Path, verdict: Verdict) -> None:
@@ -157,11 +157,11 @@ def keep_verdict(model: Path, verdict: Verdict) -> None:
     save_model(model, network.state_dict(), card.model_copy(update={"training": training}))
 
 
-def _gains(found: Measurement) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _gains(measured: Measurement) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the sum of the gains of each group, and how many there are; more is better."""
-    sign = -1 if found.of == "clicks" else 1
+    sign = -1 if measured.of == "clicks" else 1
     groups: dict[str, list[float]] = {}
-    for one in found.each:
+    for one in measured.each:
         assert one.before is not None
         groups.setdefault(one.group or one.image, []).append(sign * (one.after - one.before))
     counts = np.array([len(some) for some in groups.values()], float)
@@ -188,60 +188,64 @@ def _by_chance(totals: npt.NDArray[np.float64]) -> float:
     """Return how often equally good models differ as much: the sign of each group is a coin."""
     from scipy.stats import permutation_test
 
-    found = permutation_test(
+    test = permutation_test(
         (totals, np.zeros_like(totals)),
         lambda one, other, axis=-1: (one - other).sum(axis=axis),
         permutation_type="samples",
         vectorized=True,
         random_state=np.random.default_rng(0),
     )
-    return float(found.pvalue)
+    return float(test.pvalue)
 
 
 # ---- the sentence
 
 
 def _sentence(
-    found: Measurement,
+    measured: Measurement,
     kind: Kind,
     gains: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
     interval: tuple[float, float],
 ) -> str:
     totals, counts = gains
     gain = float(totals.sum() / counts.sum())
-    before = float(np.mean([one.before for one in found.each if one.before is not None]))
-    instead = f"{_level(found)} instead of {_figure(found.of, before)}"
-    change, sure = _change(found.of, gain), f"95 % interval: {_range(found.of, *interval)}"
+    before = float(np.mean([one.before for one in measured.each if one.before is not None]))
+    instead = f"{_level(measured)} instead of {_figure(measured.of, before)}"
+    change, sure = (
+        _change(measured.of, gain),
+        f"95 % interval: {_range(measured.of, *interval)}",
+    )
     match kind:
         case "better":
-            return f"It helped: {instead}, {change} ({_extent(found)}; {sure})."
+            return f"It helped: {instead}, {change} ({_extent(measured)}; {sure})."
         case "worse":
-            return f"It did not help: {instead}, {change} ({_extent(found)}; {sure})."
+            return f"It did not help: {instead}, {change} ({_extent(measured)}; {sure})."
         case "same":
-            return f"It changed hardly anything: {instead} ({_extent(found)}; {sure})."
+            return f"It changed hardly anything: {instead} ({_extent(measured)}; {sure})."
     if len(totals) < _FEWEST:
         return (
-            f"Whether it helped is not sure: {instead}, but {_extent(found)} are too few to tell "
-            "that from chance."
+            f"Whether it helped is not sure: {instead}, but {_extent(measured)} are too few to "
+            "tell that from chance."
         )
     return (
-        f"Whether it helped is not sure: {instead}, which may be chance ({_extent(found)}; {sure})."
+        f"Whether it helped is not sure: {instead}, which may be chance "
+        f"({_extent(measured)}; {sure})."
     )
 
 
-def _level(found: Measurement) -> str:
-    mean = _figure(found.of, float(np.mean([one.after for one in found.each])))
-    if found.of == "clicks":
+def _level(measured: Measurement) -> str:
+    mean = _figure(measured.of, float(np.mean([one.after for one in measured.each])))
+    if measured.of == "clicks":
         return f"an object takes {mean} clicks to an IoU of 0.85"
     return f"the Dice of an image is {mean}"
 
 
-def _extent(found: Measurement) -> str:
-    images = {one.image for one in found.each}
-    groups = {one.group or one.image for one in found.each}
+def _extent(measured: Measurement) -> str:
+    images = {one.image for one in measured.each}
+    groups = {one.group or one.image for one in measured.each}
     text = counted(len(images), "image")
-    if found.of == "clicks":
-        text = f"{counted(len(found.each), 'object')} in {text}"
+    if measured.of == "clicks":
+        text = f"{counted(len(measured.each), 'object')} in {text}"
     return f"{text} of {counted(len(groups), 'group')}" if len(groups) < len(images) else text
 
 
@@ -267,18 +271,18 @@ def _figure(of: str, value: float) -> str:
 # ---- what to do next
 
 
-def _advice(found: Measurement, kind: Kind) -> tuple[str, ...]:
+def _advice(measured: Measurement, kind: Kind) -> tuple[str, ...]:
     lines = []
     if kind == "worse":
-        start = f" ({found.start})" if found.start else ""
+        start = f" ({measured.start})" if measured.start else ""
         lines.append(f"Go on with the model from before{start}.")
-    if found.findings:
-        more = f" (and {len(found.findings) - 1} more)" if len(found.findings) > 1 else ""
-        lines.append(f"Mend what Check found: {found.findings[0]}{more}")
-    lines += filter(None, (_missed(found), _weak_class(found), _weak_image(found)))
-    groups = len({one.group or one.image for one in found.each})
+    if measured.findings:
+        more = f" (and {len(measured.findings) - 1} more)" if len(measured.findings) > 1 else ""
+        lines.append(f"Mend what Check found: {measured.findings[0]}{more}")
+    lines += filter(None, (_missed(measured), _weak_class(measured), _weak_image(measured)))
+    groups = len({one.group or one.image for one in measured.each})
     if groups < _FEWEST:
-        what = "groups" if groups < len({one.image for one in found.each}) else "images"
+        what = "groups" if groups < len({one.image for one in measured.each}) else "images"
         lines.append(
             f"Annotate more {what}: to be sure, at least {_FEWEST} have to be validated on, and "
             f"{groups} {'is' if groups == 1 else 'are'}."
@@ -298,43 +302,43 @@ _LAST: dict[Kind, str] = {
 }
 
 
-def _missed(found: Measurement) -> str:
+def _missed(measured: Measurement) -> str:
     """Say where clicks do not help."""
-    if found.of != "clicks":
+    if measured.of != "clicks":
         return ""
-    never = [one for one in found.each if one.after >= MOST_CLICKS]
-    if len(never) < _OFTEN * len(found.each) or not never:
+    never = [one for one in measured.each if one.after >= MOST_CLICKS]
+    if len(never) < _OFTEN * len(measured.each) or not never:
         return ""
     images = [one.image for one in never]
     worst = max(dict.fromkeys(images), key=images.count)
     return (
-        f"{counted(len(never), 'object')} of {len(found.each)} took {MOST_CLICKS:.0f} clicks: open "
-        f"images like {worst} in Annotate, click where the model misses, accept, train again."
+        f"{counted(len(never), 'object')} of {len(measured.each)} took {MOST_CLICKS:.0f} clicks: "
+        f"open images like {worst} in Annotate, click where the model misses, accept, train again."
     )
 
 
-def _weak_class(found: Measurement) -> str:
+def _weak_class(measured: Measurement) -> str:
     """Name the class that stands out, if one does."""
-    by_class = dict(found.by_class) or _means(found, "kind")
+    by_class = dict(measured.by_class) or _means(measured, "kind")
     by_class.pop("", None)
-    name = _standing_out(found.of, by_class)
+    name = _standing_out(measured.of, by_class)
     if name is None:
         return ""
-    return f"Annotate more of the class “{name}”: {_compared(found.of, by_class, name)}."
+    return f"Annotate more of the class “{name}”: {_compared(measured.of, by_class, name)}."
 
 
-def _weak_image(found: Measurement) -> str:
+def _weak_image(measured: Measurement) -> str:
     """Name the image that stands out, if one does."""
-    by_image = _means(found, "image")
-    name = _standing_out(found.of, by_image)
+    by_image = _means(measured, "image")
+    name = _standing_out(measured.of, by_image)
     if name is None:
         return ""
-    return f"Annotate more images like {name}: {_compared(found.of, by_image, name)}."
+    return f"Annotate more images like {name}: {_compared(measured.of, by_image, name)}."
 
 
-def _means(found: Measurement, by: Literal["image", "kind"]) -> dict[str, float]:
+def _means(measured: Measurement, by: Literal["image", "kind"]) -> dict[str, float]:
     values: dict[str, list[float]] = {}
-    for one in found.each:
+    for one in measured.each:
         values.setdefault(one.image if by == "image" else one.kind, []).append(one.after)
     return {name: float(np.mean(some)) for name, some in values.items()}
 

@@ -272,12 +272,12 @@ class Navigator:
             capture, file = held
             return self._reader.open(Path(project), image, capture.correction(), file.base)
 
-        def opened(found: Opened) -> None:
-            self._reader.taken(found)
+        def opened(ready: Opened) -> None:
+            self._reader.taken(ready)
             if project == state.project:
-                self._show(found, at)
+                self._show(ready, at)
             else:
-                found.file.let_go()
+                ready.file.let_go()
 
         def failed(error: Exception) -> None:
             state.busy = ""
@@ -286,30 +286,30 @@ class Navigator:
 
         self._runner.submit("open", read, opened, failed)
 
-    def _show(self, found: Opened, at: int | None) -> None:
+    def _show(self, opened: Opened, at: int | None) -> None:
         state = self._state
         state.busy = ""
         if at is None:
-            if self._opened[-1:] != [found.image]:
-                self._opened = [*self._opened, found.image]
+            if self._opened[-1:] != [opened.image]:
+                self._opened = [*self._opened, opened.image]
             at = len(self._opened) - 1
         self._at = at
         there = self.sheet
         if there is not None:
             self._hand_in(there)
-            if there.turn(found):
-                state.current, state.message = found.image, _said(found)
+            if there.turn(opened):
+                state.current, state.message = opened.image, _said(opened)
                 return
             self._take_away(there)
-        sheet = Sheet(self._viewer, self._annotate(), found)
+        sheet = Sheet(self._viewer, self._annotate(), opened)
         try:
-            sheet.open(found.shown)
+            sheet.open(opened.shown)
         except SheetError as error:
-            found.file.let_go()
+            opened.file.let_go()
             self.failed.emit(str(error))
             return
         self.sheet = sheet
-        state.current, state.message = found.image, _said(found)
+        state.current, state.message = opened.image, _said(opened)
 
     def _following(self) -> QueueRow | None:
         """Return the row that comes next: the first that was not opened yet, else the first."""
@@ -472,5 +472,5 @@ def _write_all(left: list[tuple[Capture, DraftFile]]) -> None:
             file.let_go()
 
 
-def _said(found: Opened) -> str:
-    return found.notice or opened_text(found.state, found.other is not None)
+def _said(opened: Opened) -> str:
+    return opened.notice or opened_text(opened.state, opened.other is not None)

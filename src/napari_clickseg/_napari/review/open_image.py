@@ -216,8 +216,8 @@ class Sheet:
     @property
     def pairing(self) -> Pairing | None:
         """What Annotate knows of the image; None if it was closed there."""
-        found = self._annotate.pairings.get(self.layer)
-        return found if found is not None and found.annotation == self.labels else None
+        known = self._annotate.pairings.get(self.layer)
+        return known if known is not None and known.annotation == self.labels else None
 
     def activate(self) -> Pairing | None:
         """Have clicks go to this image; None if that is not possible."""

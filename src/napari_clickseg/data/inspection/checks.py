@@ -18,9 +18,9 @@ _GRADED = 0.3  # share of pixels between a lower and a higher id, from which edg
 _UNKNOWN = 255  # what many programs write where it is not known what a pixel is
 
 
-def find_problems(found: Findings) -> list[Problem]:
+def find_problems(findings: Findings) -> list[Problem]:
     """Return what is wrong with the images as a whole, given all that could be read."""
-    if not any(image.pixels for image in found.images):
+    if not any(image.pixels for image in findings.images):
         return [
             Problem(
                 "no_annotation",
@@ -28,7 +28,7 @@ def find_problems(found: Findings) -> list[Problem]:
                 "see that each mask is called like its image.",
                 True,
             ),
-            *_tags(found),
+            *_tags(findings),
         ]
     checks = (
         _one_image,
@@ -44,28 +44,28 @@ def find_problems(found: Findings) -> list[Problem]:
         _ids,
         _rest,
     )
-    return [problem for check in checks for problem in check(found)]
+    return [problem for check in checks for problem in check(findings)]
 
 
-def _unit(found: Findings, image: ImageFacts) -> str:
+def _unit(findings: Findings, image: ImageFacts) -> str:
     """Return what must not be split: the group, unless there is one only."""
-    return image.group if len(found.groups) > 1 else image.name
+    return image.group if len(findings.groups) > 1 else image.name
 
 
-def _one_image(found: Findings) -> Iterator[Problem]:
-    if len(found.images) == 1:
+def _one_image(findings: Findings) -> Iterator[Problem]:
+    if len(findings.images) == 1:
         yield Problem(
             "one_image",
             "One image is annotated, and one to train on and one to validate on are needed; "
             "annotate another one.",
             True,
-            (found.images[0].name,),
+            (findings.images[0].name,),
         )
 
 
-def _one_group(found: Findings) -> Iterator[Problem]:
-    units = {_unit(found, image) for image in found.images if image.pixels}
-    if len(found.images) > 1 and len(units) == 1:
+def _one_group(findings: Findings) -> Iterator[Problem]:
+    units = {_unit(findings, image) for image in findings.images if image.pixels}
+    if len(findings.images) > 1 and len(units) == 1:
         (unit,) = units
         yield Problem(
             "one_group",
@@ -76,24 +76,24 @@ def _one_group(found: Findings) -> Iterator[Problem]:
         )
 
 
-def _classes(found: Findings) -> Iterator[Problem]:
-    if found.scheme != "classes" or len(found.ids) < 2:
+def _classes(findings: Findings) -> Iterator[Problem]:
+    if findings.scheme != "classes" or len(findings.ids) < 2:
         return
-    for identifier in found.ids:
-        units = {_unit(found, image) for image in found.images if identifier in image.pixels}
-        if len(units) == 1 and len(found.images) > 1:
+    for identifier in findings.ids:
+        units = {_unit(findings, image) for image in findings.images if identifier in image.pixels}
+        if len(units) == 1 and len(findings.images) > 1:
             (unit,) = units
             yield Problem(
                 "class_in_one_group",
-                f"The class {found.class_name(identifier)} is in {unit} only, so it can't be both "
-                "trained and validated; annotate it elsewhere too, or leave the class out.",
+                f"The class {findings.class_name(identifier)} is in {unit} only, so it can't be "
+                "both trained and validated; annotate it elsewhere too, or leave the class out.",
                 True,
                 (str(identifier),),
             )
 
 
-def _classless(found: Findings) -> Iterator[Problem]:
-    images = [image for image in found.images if image.classless]
+def _classless(findings: Findings) -> Iterator[Problem]:
+    images = [image for image in findings.images if image.classless]
     if images:
         objects = number(sum(image.classless for image in images), "object has", "objects have")
         names = tuple(image.name for image in images)
@@ -106,11 +106,11 @@ def _classless(found: Findings) -> Iterator[Problem]:
         )
 
 
-def _channels(found: Findings) -> Iterator[Problem]:
-    if len(found.channels) < 2:
+def _channels(findings: Findings) -> Iterator[Problem]:
+    if len(findings.channels) < 2:
         return
-    have = " and ".join(f"{n} ({number(count, 'image')})" for n, count in found.channels.items())
-    rgb = all(image.rgb or image.channels == 1 for image in found.images)
+    have = " and ".join(f"{n} ({number(count, 'image')})" for n, count in findings.channels.items())
+    rgb = all(image.rgb or image.channels == 1 for image in findings.images)
     what = (
         "grey ones are used as colour without colours."
         if rgb
@@ -119,9 +119,9 @@ def _channels(found: Findings) -> Iterator[Problem]:
     yield Problem("channels", f"Images have different numbers of channels: {have}; {what}", not rgb)
 
 
-def _dtypes(found: Findings) -> Iterator[Problem]:
-    if len(found.dtypes) > 1:
-        have = " and ".join(f"{name} ({count})" for name, count in found.dtypes.items())
+def _dtypes(findings: Findings) -> Iterator[Problem]:
+    if len(findings.dtypes) > 1:
+        have = " and ".join(f"{name} ({count})" for name, count in findings.dtypes.items())
         yield Problem(
             "dtypes",
             f"Images are of different dtypes: {have}; each is brought to the same range, but see "
@@ -130,8 +130,8 @@ def _dtypes(found: Findings) -> Iterator[Problem]:
         )
 
 
-def _masks(found: Findings) -> Iterator[Problem]:
-    blurred = tuple(image.name for image in found.images if image.graded >= _GRADED)
+def _masks(findings: Findings) -> Iterator[Problem]:
+    blurred = tuple(image.name for image in findings.images if image.graded >= _GRADED)
     if blurred:
         yield Problem(
             "blurred",
@@ -142,7 +142,7 @@ def _masks(found: Findings) -> Iterator[Problem]:
             False,
             blurred,
         )
-    full = tuple(image.name for image in found.images if image.pixels and not image.background)
+    full = tuple(image.name for image in findings.images if image.pixels and not image.background)
     if full:
         yield Problem(
             "no_background",
@@ -153,45 +153,45 @@ def _masks(found: Findings) -> Iterator[Problem]:
         )
 
 
-def _tags(found: Findings) -> Iterator[Problem]:
+def _tags(findings: Findings) -> Iterator[Problem]:
     of: dict[str, list[str]] = {}
-    for image in found.images:
+    for image in findings.images:
         for text in image.notices:
             of.setdefault(text, []).append(image.name)
     for text, names in of.items():
         yield Problem("tags", f"{named(names)}: {text}", False, tuple(names))
 
 
-def _groups(found: Findings) -> Iterator[Problem]:
-    if found.ungrouped == len(found.images) > 1:
+def _groups(findings: Findings) -> Iterator[Problem]:
+    if findings.ungrouped == len(findings.images) > 1:
         yield Problem(
             "ungrouped",
             "It is not known which images belong together (the same patient, specimen or field); "
             "if some do, validation flatters. Give groups in index.csv.",
             False,
         )
-    elif 0 < found.ungrouped < len(found.images):
+    elif 0 < findings.ungrouped < len(findings.images):
         yield Problem(
             "ungrouped",
-            f"{number(found.ungrouped, 'image has', 'images have')} no group and count each as "
+            f"{number(findings.ungrouped, 'image has', 'images have')} no group and count each as "
             "one of their own.",
             False,
         )
-    elif len(found.groups) == 1 < len(found.images):
+    elif len(findings.groups) == 1 < len(findings.images):
         yield Problem(
             "leak",
-            f"All images are of one group ({found.images[0].group}), so training and validation "
+            f"All images are of one group ({findings.images[0].group}), so training and validation "
             "share it and validation flatters; annotate another one to know better.",
             False,
         )
 
 
-def _splits(found: Findings) -> Iterator[Problem]:
-    sides = {image.split for image in found.images} - {""}
+def _splits(findings: Findings) -> Iterator[Problem]:
+    sides = {image.split for image in findings.images} - {""}
     if not sides:
         return
     of: dict[str, set[str]] = {}
-    for image in found.images:
+    for image in findings.images:
         of.setdefault(image.group, set()).add(image.split)
     both = tuple(group for group, splits in of.items() if len(splits) > 1)
     if both:
@@ -202,18 +202,18 @@ def _splits(found: Findings) -> Iterator[Problem]:
             False,
             both,
         )
-    if {image.split for image in found.images} <= {"validation", "test"}:
+    if {image.split for image in findings.images} <= {"validation", "test"}:
         yield Problem(
             "split", "No image is left to train on; mark some as training in index.csv.", True
         )
     elif "validation" in sides:
-        yield from _unlabelled_side(found)
+        yield from _unlabelled_side(findings)
 
 
-def _unlabelled_side(found: Findings) -> Iterator[Problem]:
+def _unlabelled_side(findings: Findings) -> Iterator[Problem]:
     for what in ("train", "validate"):
         marks = {"validation"} if what == "validate" else {"", "training"}
-        images = [image for image in found.images if image.split in marks]
+        images = [image for image in findings.images if image.split in marks]
         if not any(image.pixels for image in images):
             names = tuple(image.name for image in images)
             yield Problem("split", nothing_labelled(what, names), True, names)
@@ -227,21 +227,21 @@ def nothing_labelled(what: str, names: Sequence[str]) -> str:
     )
 
 
-def _ids(found: Findings) -> Iterator[Problem]:
-    if found.scheme != "classes":
+def _ids(findings: Findings) -> Iterator[Problem]:
+    if findings.scheme != "classes":
         return
-    if found.classes is None:
-        if _UNKNOWN in found.ids and len(found.ids) > 1:
+    if findings.classes is None:
+        if _UNKNOWN in findings.ids and len(findings.ids) > 1:
             yield Problem(
                 "ids",
-                f"Beside {named([str(i) for i in found.ids if i != _UNKNOWN])} there is the id "
+                f"Beside {named([str(i) for i in findings.ids if i != _UNKNOWN])} there is the id "
                 '255; if it means unknown, write "ignore": 255 into classes.json.',
                 False,
                 (str(_UNKNOWN),),
             )
         return
-    known = {one.id for one in found.classes.classes}
-    strange = tuple(str(i) for i in found.ids if i not in known)
+    known = {one.id for one in findings.classes.classes}
+    strange = tuple(str(i) for i in findings.ids if i not in known)
     if strange and known:
         yield Problem(
             "ids",
@@ -250,16 +250,16 @@ def _ids(found: Findings) -> Iterator[Problem]:
             False,
             strange,
         )
-    absent = tuple(one.name for one in found.classes.classes if one.id not in found.pixels)
+    absent = tuple(one.name for one in findings.classes.classes if one.id not in findings.pixels)
     if absent:
         yield Problem(
             "ids", f"Of {named(absent)} nothing is annotated, so it can't be learnt.", False, absent
         )
 
 
-def _rest(found: Findings) -> Iterator[Problem]:
+def _rest(findings: Findings) -> Iterator[Problem]:
     by_digest: dict[str, list[ImageFacts]] = {}
-    for image in found.images:
+    for image in findings.images:
         if image.digest:
             by_digest.setdefault(image.digest, []).append(image)
     same = [images for images in by_digest.values() if len({i.group for i in images}) > 1]
@@ -272,11 +272,11 @@ def _rest(found: Findings) -> Iterator[Problem]:
             False,
             tuple(image.name for images in same for image in images),
         )
-    if 2 * len(found.empties) > len(found.images):
+    if 2 * len(findings.empties) > len(findings.images):
         yield Problem(
             "empty",
-            f"{len(found.empties)} of {len(found.images)} masks are empty and are learnt as "
+            f"{len(findings.empties)} of {len(findings.images)} masks are empty and are learnt as "
             "'nothing there'; if some are not annotated yet, take their masks out of index.csv.",
             False,
-            found.empties,
+            findings.empties,
         )

@@ -126,8 +126,8 @@ class SemanticWork:
     def validate(self, network: nn.Module) -> Validation:
         """Predict the validation images whole, as it will be done at run time."""
         segmenter = Segmenter(network, self.card, device=_device(network), half=self.spec.amp)
-        found = measured(segmenter, self.validation, self.classes)
-        return replace(found, loss=self._validation_loss(network))
+        results = measured(segmenter, self.validation, self.classes)
+        return replace(results, loss=self._validation_loss(network))
 
     def preview(self, network: nn.Module, folder: Path, epoch: int) -> list[dict[str, str]]:
         """Write the classes found in three validation images."""
@@ -228,7 +228,7 @@ def measured(segmenter: Segmenter, dataset: Dataset[Sample], classes: ClassMap) 
         Without a loss.
     """
     names = segmenter.card.classes
-    found, together, rows = [], [], []
+    by_image, together, rows = [], [], []
     total = np.zeros((len(names) + 1, len(names) + 1), np.int64)
     for i in range(len(dataset)):
         sample = dataset[i]
@@ -237,7 +237,7 @@ def measured(segmenter: Segmenter, dataset: Dataset[Sample], classes: ClassMap) 
         truth = np.stack([indices == k for k in range(1, len(names) + 1)])
         ignored = indices == IGNORED
         counts = metrics.count(masks, truth, ignored)
-        found.append(counts)
+        by_image.append(counts)
         together.append(metrics.count(_together(masks), _together(truth), ignored))
         kept = ~ignored
         predicted = np.where(masks.any(0), masks.argmax(0) + 1, 0)
@@ -245,17 +245,17 @@ def measured(segmenter: Segmenter, dataset: Dataset[Sample], classes: ClassMap) 
         rows.append(_row(sample.record.name, counts, names))
     return Validation(
         float("nan"),
-        metrics.figures(found, names) | _of_all(together, names),
+        metrics.figures(by_image, names) | _of_all(together, names),
         tuple(rows),
         tuple(tuple(int(n) for n in line) for line in total),
     )
 
 
-def _of_all(found: Sequence[metrics.Counts], names: Sequence[str]) -> dict[str, float]:
+def _of_all(by_image: Sequence[metrics.Counts], names: Sequence[str]) -> dict[str, float]:
     """Return the figures of all classes taken as one: how well things are found at all."""
     if len(names) == 1:
         return {}
-    whole = metrics.figures(found, ["foreground"])
+    whole = metrics.figures(by_image, ["foreground"])
     return {name: whole[name] for name in ("dice_foreground", "iou_foreground")}
 
 
@@ -335,8 +335,8 @@ def _surveyed(
 def _holding(places: Sequence[Sequence[npt.NDArray[np.int32]]]) -> list[tuple[int, list[int]]]:
     """Return the classes that occur, each with the images that hold it."""
     count = len(places[0]) if places else 0
-    found = [(k, [i for i, some in enumerate(places) if len(some[k])]) for k in range(count)]
-    return [(k, images) for k, images in found if images]
+    holding = [(k, [i for i, some in enumerate(places) if len(some[k])]) for k in range(count)]
+    return [(k, images) for k, images in holding if images]
 
 
 def _anywhere(sample: Sample, rng: np.random.Generator) -> tuple[float, float]:

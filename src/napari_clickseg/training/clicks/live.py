@@ -312,8 +312,8 @@ class LiveAnnotations:
         if kind >= _CORRECTED_BY_STROKE + _CORRECTED_BY_LASSO:
             return False
         truth = np.asarray(annotation.target[0].cpu() > 0.5)
-        found = np.asarray(annotation.previous[0].cpu() > 0.5)
-        missing, wrong = truth & ~found, found & ~truth
+        predicted = np.asarray(annotation.previous[0].cpu() > 0.5)
+        missing, wrong = truth & ~predicted, predicted & ~truth
         if annotation.ignored is not None:
             wrong &= ~np.asarray(annotation.ignored[0].cpu() > 0.5)
         positive = bool(missing.sum() > wrong.sum())
@@ -335,12 +335,12 @@ class LiveAnnotations:
 
     def _spread(self, annotation: Annotation) -> list[tuple[float, float, bool]]:
         """Return several clicks at once: on the errors of the mask that is there, or the object."""
-        found, truth = (
+        predicted, truth = (
             np.asarray(part[0].cpu() > 0.5) for part in (annotation.previous, annotation.target)
         )
         seed = int(self.rng.integers(2**31))
-        if found.any():
-            return [(c.y, c.x, c.positive) for c in place_clicks(found, truth, seed=seed)]
+        if predicted.any():
+            return [(c.y, c.x, c.positive) for c in place_clicks(predicted, truth, seed=seed)]
         points = place_points(truth, int(self.rng.integers(2, _MOST_SPREAD + 1)), seed=seed)
         return [(float(y), float(x), True) for y, x in points]
 
@@ -430,12 +430,12 @@ class LiveAnnotations:
             return self._click(again) if again else None
         maps = self._maps(once)
         target = torch.stack([a.target for a in once])
-        found = (torch.stack([a.previous for a in once]) > 0.5).float()
+        predicted = (torch.stack([a.previous for a in once]) > 0.5).float()
         clicked = torch.clamp(maps.positive + maps.negative, max=1.0)
-        wrong = torch.cat([target * (1 - found), (1 - target) * found], 1) * (1 - clicked)
+        wrong = torch.cat([target * (1 - predicted), (1 - target) * predicted], 1) * (1 - clicked)
         # The very first click of an object is always positive.
         fresh = torch.tensor([not a.begun for a in once], device=self.device)
-        fresh &= found.sum(dim=(1, 2, 3)) == 0
+        fresh &= predicted.sum(dim=(1, 2, 3)) == 0
         wrong[fresh, 0:1] = target[fresh]
         ignored = _ignored(once)
         if ignored is not None:

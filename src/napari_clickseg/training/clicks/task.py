@@ -132,13 +132,13 @@ class ClickWork:
         segmenter = Segmenter(network, self.card, device=str(self.device), half=self.spec.amp)
         some, empty = self._chosen()
         clicks = 0 if self._never_clicked else _CLICKS
-        found = [self._looked_at(segmenter, i, clicks) for i in some]
-        found += [self._looked_at(segmenter, i, 0) for i in empty]
+        results = [self._looked_at(segmenter, i, clicks) for i in some]
+        results += [self._looked_at(segmenter, i, 0) for i in empty]
         automatic = self.card.automatic
         return Validation(
             self._validation_loss(network),
-            figures(found, automatic=automatic),
-            tuple(row(one, automatic=automatic) for one in found),
+            figures(results, automatic=automatic),
+            tuple(row(one, automatic=automatic) for one in results),
         )
 
     def _looked_at(self, segmenter: Segmenter, index: int, clicks: int) -> Clicked:
@@ -175,7 +175,7 @@ class ClickWork:
         return [(image, target[0].long()) for image, target in pairs]
 
     def _pool(self, dataset: Dataset[Sample]) -> ProjectPool:
-        found = as_records(
+        records = as_records(
             dataset,
             self.classes,
             self.card.image_channels,
@@ -183,7 +183,7 @@ class ClickWork:
             whole=self.card.automatic,
         )
         try:
-            return ProjectPool(found)
+            return ProjectPool(records)
         except ValueError:
             raise TrainingError(
                 "The images to train on hold no object of 40 pixels or more; annotate some."
@@ -229,8 +229,8 @@ class ClickWork:
         """Return the clicks of a table, by the image's name."""
         if self.spec.clicks == "simulated" or self._never_clicked:
             return {}
-        found = corrections(self.spec.clicks_from, [one.image for one in training.records])
-        pairs = zip(training.records, found, strict=True)
+        clicks = corrections(self.spec.clicks_from, [one.image for one in training.records])
+        pairs = zip(training.records, clicks, strict=True)
         return {record.name: one for record, one in pairs if one is not None}
 
     def _batch(self, lesson: Lesson) -> Batch:
@@ -265,8 +265,8 @@ class ClickWork:
         ids = np.where(known, sample.labels, 0)
         if self.spec.scheme == "classes":
             ids = connected_parts(ids)
-        found, counts = np.unique(ids, return_counts=True)
-        large = [int(i) for i, n in zip(found, counts, strict=True) if i and n >= _LEAST]
+        present, counts = np.unique(ids, return_counts=True)
+        large = [int(i) for i, n in zip(present, counts, strict=True) if i and n >= _LEAST]
         step = max(1, len(large) // _OBJECTS)
         return [(i, ids == i) for i in large[::step][:_OBJECTS]]
 
@@ -304,11 +304,11 @@ def _course(session: Session, truth: Bool, unknown: Bool, clicks: int) -> tuple[
     """Return what is right and wrong before the first click and after each."""
     session.start_from(None)
     mask = session.predict().mask
-    found = [counted(mask, truth, unknown)]
+    course = [counted(mask, truth, unknown)]
     for _ in range(clicks):
         if not _click(session, mask, truth, unknown):
-            found += [found[-1]] * (clicks + 1 - len(found))
+            course += [course[-1]] * (clicks + 1 - len(course))
             break
         mask = session.predict().mask
-        found.append(counted(mask, truth, unknown))
-    return tuple(found)
+        course.append(counted(mask, truth, unknown))
+    return tuple(course)
