@@ -71,7 +71,9 @@ class FilesWidget(Dock):
         self._ties.tie(self.overwrite, "overwrite")
         self.export = button("Export", "Write it in that format.", self.controller.export)
         self.measure = button(
-            "Measure into a table", "A row an object, .csv or .parquet.", self.controller.measure
+            "Measure",
+            "Write a table, .csv or .parquet, with a row for each object.",
+            self.controller.measure,
         )
         self.measure_layer = button(
             "Measure into the layer",
