@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from napari_clickseg.training.clicks.record import Record
+    from napari_clickseg.training.clicks.record import TrainingImage
 
-    _Maker = Callable[[np.random.Generator], "Record | None"]
+    _Maker = Callable[[np.random.Generator], "TrainingImage | None"]
 
 __all__ = ["Kind", "Pool", "load_folder", "set_shares"]
 
 
-def load_folder(folder: Path) -> list[Record]:
+def load_folder(folder: Path) -> list[TrainingImage]:
     """Read a project folder (`index.csv` with the columns image, mask)."""
     with (folder / "index.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -127,13 +127,13 @@ class Pool:
     ) -> None:
         rng = np.random.default_rng(seed)
         self.names: list[str] = []
-        self.sets: list[list[Record]] = []
+        self.sets: list[list[TrainingImage]] = []
         self.renewed = renewed
         self._makers: list[_Maker | None] = []  # of each set; real images have none
         weights: list[float] = []
 
         def add(
-            name: str, records: list[Record], weight: float, maker: _Maker | None = None
+            name: str, records: list[TrainingImage], weight: float, maker: _Maker | None = None
         ) -> None:
             if records and weight > 0:
                 self.names.append(name)
@@ -160,28 +160,28 @@ class Pool:
             raise ValueError("There is no image to train on; give folders with labelled objects.")
         self.weights = [weight / sum(weights) for weight in weights]
 
-    def _any(self, rng: np.random.Generator) -> Record:
+    def _any(self, rng: np.random.Generator) -> TrainingImage:
         return self._real[int(rng.integers(len(self._real)))]
 
     @staticmethod
-    def _generated(rng: np.random.Generator) -> Record | None:
+    def _generated(rng: np.random.Generator) -> TrainingImage | None:
         return make_record(*generated_sample(rng))
 
-    def _cut(self, rng: np.random.Generator) -> Record | None:
+    def _cut(self, rng: np.random.Generator) -> TrainingImage | None:
         image = self._any(rng).image
         labels = superpixels(np.ascontiguousarray(image.transpose(1, 2, 0)), rng)
         return with_objects(image, labels, 4 * SMALLEST)
 
-    def _composed(self, rng: np.random.Generator) -> Record | None:
+    def _composed(self, rng: np.random.Generator) -> TrainingImage | None:
         ground, other = self._any(rng), self._any(rng)
         mask = other.labels == other.identifiers[int(rng.integers(len(other.identifiers)))]
         return with_objects(*compose(ground.image, other.image, mask, rng), SMALLEST)
 
-    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+    def draw(self, rng: np.random.Generator, n: int) -> list[TrainingImage]:
         """Draw n images: a set by weight, then an image of it."""
         return [self._from(int(i), rng) for i in rng.choice(len(self.sets), n, p=self.weights)]
 
-    def _from(self, i: int, rng: np.random.Generator) -> Record:
+    def _from(self, i: int, rng: np.random.Generator) -> TrainingImage:
         records, maker = self.sets[i], self._makers[i]
         chosen = int(rng.integers(len(records)))
         if self.renewed and maker is not None and rng.random() < self.renewed:

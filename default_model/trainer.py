@@ -26,7 +26,7 @@ from napari_clickseg.models.checkpoint import load_network, save_model
 from napari_clickseg.models.guided import GuidedNetwork
 from napari_clickseg.models.network import build_network, create
 from napari_clickseg.models.pretrained import input_range
-from napari_clickseg.models.transfer import Layout, transfer
+from napari_clickseg.models.transfer import InputLayout, transfer
 from napari_clickseg.training.clicks.live import LiveAnnotations
 from napari_clickseg.training.clicks.losses import PixelLoss, click_loss
 from napari_clickseg.training.loop.optimising import (
@@ -165,7 +165,9 @@ class Trainer:
         self.before: dict[str, Any] = {}
         if start is not None:
             known, card = load_network(start)
-            taken = transfer(network, known.state_dict(), Layout.of(card), Layout.of(form))
+            taken = transfer(
+                network, known.state_dict(), InputLayout.of(card), InputLayout.of(form)
+            )
             if taken.fresh:
                 raise ValueError(f"{start} is of another architecture; start from another model.")
             self.before = card.training
@@ -174,8 +176,8 @@ class Trainer:
                 spec.architecture, spec.encoder, channels=3, classes=1, options=spec.options,
                 weights=spec.encoder_weights,
             )  # fmt: skip
-            image = Layout("image", 3)
-            transfer(network, trained.state_dict(), image, Layout.of(form), "encoder")
+            image = InputLayout("image", 3)
+            transfer(network, trained.state_dict(), image, InputLayout.of(form), "encoder")
         before_file = folder / "started_from.json"
         if before_file.exists():  # of a run that is resumed
             self.before = json.loads(before_file.read_text())

@@ -47,11 +47,7 @@ ROLES = {
     "widget.py": "a dock widget",
 }
 # The same name in two modules, and yet no misunderstanding; none should be added.
-HOMONYMS = {
-    "Layout": {"data.images", "models.transfer"},
-    "Plane": {"_napari.viewer.planes", "data.images"},
-    "Record": {"data.project", "training.clicks.record"},
-}
+HOMONYMS = {"Plane": {"_napari.viewer.planes", "data.images"}}
 
 
 def test_no_file_is_longer_than_can_be_read_at_once() -> None:

@@ -20,7 +20,7 @@ from default_model.trainer import (
 from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.models.card import DataSource
 from napari_clickseg.models.checkpoint import load_network
-from napari_clickseg.training.clicks.record import Record
+from napari_clickseg.training.clicks.record import TrainingImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,12 +73,14 @@ class Disks:
     """A toy set: one bright disk in each image."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.records: list[TrainingImage] = []
         for seed in range(8):
             image, truth = disk(seed=seed)
-            self.records.append(Record(np.repeat(image[None], 3, 0), truth.astype(np.int32), (1,)))
+            self.records.append(
+                TrainingImage(np.repeat(image[None], 3, 0), truth.astype(np.int32), (1,))
+            )
 
-    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+    def draw(self, rng: np.random.Generator, n: int) -> list[TrainingImage]:
         return [self.records[i] for i in rng.integers(len(self.records), size=n).tolist()]
 
 
@@ -158,7 +160,7 @@ class Interrupted:
     def __init__(self, pool: Pool, images: int) -> None:
         self.pool, self.left = pool, images
 
-    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+    def draw(self, rng: np.random.Generator, n: int) -> list[TrainingImage]:
         if self.left == 0:
             raise KeyboardInterrupt
         self.left -= 1

@@ -15,7 +15,7 @@ from napari_clickseg.models.checkpoint import load_network, save_model
 from napari_clickseg.models.choices import architectures
 from napari_clickseg.models.guided import GuidedNetwork
 from napari_clickseg.models.network import NetworkError, build_network
-from napari_clickseg.models.transfer import Layout, transfer
+from napari_clickseg.models.transfer import InputLayout, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,7 +201,7 @@ def test_a_range_has_a_mean_and_a_deviation_for_each_channel(std: tuple[float, .
 def test_a_guided_start_for_grey_images_answers_as_it_did(card: Callable[..., ModelCard]) -> None:
     before, after = card(input_range=None), card(image_channels=1, input_range=None)
     known, new = stirred(build_network(before)), build_network(after)
-    done = transfer(new, known.state_dict(), Layout.of(before), Layout.of(after))
+    done = transfer(new, known.state_dict(), InputLayout.of(before), InputLayout.of(after))
     assert done.fresh == 0
     grey = inputs(after)
     colour = torch.cat([grey[:, :1].expand(-1, 3, -1, -1), grey[:, 1:]], 1)
@@ -215,7 +215,7 @@ def test_the_encoder_of_a_guided_model_is_the_start_of_a_class_model(
     before = card()
     after = card(encoding="image", automatic=True, fusion="input", guidance_widths=())
     known, new = stirred(build_network(before)), build_network(after)
-    done = transfer(new, known.state_dict(), Layout.of(before), Layout.of(after))
+    done = transfer(new, known.state_dict(), InputLayout.of(before), InputLayout.of(after))
     assert done.encoder
     x = inputs(before)[:, :3]
     ranged = known.normalised(x)

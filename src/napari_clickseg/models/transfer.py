@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.card import Fusion, ModelCard
 
-__all__ = ["Layout", "Transfer", "first_filters", "transfer"]
+__all__ = ["InputLayout", "Transfer", "first_filters", "transfer"]
 
 _COUNTER = "num_batches_tracked"
 _ENCODER = "encoder."
@@ -28,7 +28,7 @@ _ENTRY = "entry.0.weight"  # the first filters of a guidance branch beside the e
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class InputLayout:
     """What the input channels of a network are, and which of them its encoder sees."""
 
     encoding: Encoding
@@ -41,12 +41,12 @@ class Layout:
         return input_channels(self.encoding, self.image_channels)
 
     @property
-    def of_encoder(self) -> Layout:
+    def of_encoder(self) -> InputLayout:
         """What the encoder sees: all, or the image alone where guidance joins beside it."""
-        return self if self.fusion == "input" else Layout("image", self.image_channels)
+        return self if self.fusion == "input" else InputLayout("image", self.image_channels)
 
     @classmethod
-    def of(cls, card: ModelCard) -> Layout:
+    def of(cls, card: ModelCard) -> InputLayout:
         """Return the layout that a card describes."""
         return cls(card.encoding, card.image_channels, card.fusion)
 
@@ -71,8 +71,8 @@ class Transfer:
 def transfer(
     network: nn.Module,
     weights: Mapping[str, Tensor],
-    source: Layout,
-    target: Layout,
+    source: InputLayout,
+    target: InputLayout,
     parts: Literal["all", "encoder"] = "all",
 ) -> Transfer:
     """Put the weights of another network into this one, as far as they fit.
@@ -83,7 +83,7 @@ def transfer(
         Of segmentation_models_pytorch; changed in place.
     weights : mapping of str to Tensor
         The other network's state.
-    source, target : Layout
+    source, target : InputLayout
         Input channels of the other network and of this one.
     parts : {"all", "encoder"}
         What is taken.
@@ -113,7 +113,7 @@ def transfer(
     )
 
 
-def first_filters(weights: Tensor, source: Layout, target: Layout) -> Tensor:
+def first_filters(weights: Tensor, source: InputLayout, target: InputLayout) -> Tensor:
     """Fit the filters (F, channels, h, w) of a first convolution to other input channels.
 
     Filters for three colours that are to see a grey image are added up: so it is as if the grey
@@ -135,7 +135,7 @@ def first_filters(weights: Tensor, source: Layout, target: Layout) -> Tensor:
     return torch.cat([fitted, _widened(guidance, wanted)], 1)
 
 
-def _parted(weights: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+def _parted(weights: Tensor, layout: InputLayout) -> tuple[Tensor, Tensor]:
     """Return the filters of the image, and of positive clicks, negative clicks and the rest."""
     if layout.encoding == "colour":
         return weights[:, 2:], weights[:, :2].flip(1)

@@ -11,7 +11,7 @@ from napari_clickseg.models.network import NetworkError, build_network, create
 from napari_clickseg.models.pretrained import input_range
 from napari_clickseg.models.registry import find_model
 from napari_clickseg.models.scaling import rescale
-from napari_clickseg.models.transfer import Layout, transfer
+from napari_clickseg.models.transfer import InputLayout, transfer
 from napari_clickseg.training.defaults import automatic
 from napari_clickseg.training.loop.work import TrainingError
 
@@ -106,11 +106,13 @@ def start_network(
     taken, started_from = False, _SCRATCH
     data: tuple[DataSource, ...] = ()
     if trained is not None:
-        taken = transfer(network, trained, Layout("image", 3), Layout.of(card), "encoder").encoder
+        taken = transfer(
+            network, trained, InputLayout("image", 3), InputLayout.of(card), "encoder"
+        ).encoder
         started_from, data = _IMAGENET, (_IMAGENET_DATA,)
     if spec.start != _SCRATCH and not taken:
         known, _ = load_network(entry.path, expected_sha256=entry.sha256)
-        source, target = Layout.of(before), Layout.of(card)
+        source, target = InputLayout.of(before), InputLayout.of(card)
         fresh = {name: value.detach().clone() for name, value in network.named_parameters()}
         done = transfer(network, known.state_dict(), source, target, spec.start_parts)
         if spec.task != "click":

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_clickseg.training.clicks.live import LiveAnnotations, mean_length
-from napari_clickseg.training.clicks.record import Record
+from napari_clickseg.training.clicks.record import TrainingImage
 
 SIZE = 48
 
@@ -16,16 +16,16 @@ class Squares:
     """Images whose one object is as bright as nothing else."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.records: list[TrainingImage] = []
         rng = np.random.default_rng(0)
         for _ in range(6):
             labels = np.zeros((120, 150), np.int32)
             y, x = rng.integers(5, 70, 2)
             labels[y : y + 30, x : x + 40] = 1
             image = np.repeat((labels * 255).astype(np.uint8)[None], 3, 0)
-            self.records.append(Record(image, labels, (1,)))
+            self.records.append(TrainingImage(image, labels, (1,)))
 
-    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+    def draw(self, rng: np.random.Generator, n: int) -> list[TrainingImage]:
         return [self.records[i] for i in rng.integers(len(self.records), size=n).tolist()]
 
 

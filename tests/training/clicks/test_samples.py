@@ -13,7 +13,7 @@ from scipy import ndimage
 from default_model.generated import draw_objects, generated_sample, superpixels
 from default_model.pool import Pool, load_folder
 from napari_clickseg.training.clicks.appearance import augment_intensity, estrange
-from napari_clickseg.training.clicks.record import Record, make_record
+from napari_clickseg.training.clicks.record import TrainingImage, make_record
 from napari_clickseg.training.clicks.samples import Subject, View
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def write_folder(folder: Path, n: int, *, seed: int = 0, empty: int = 0) -> Path
     return folder
 
 
-def self_portrait(labels: np.ndarray) -> Record:
+def self_portrait(labels: np.ndarray) -> TrainingImage:
     """A record whose image shows its only object, so image and target must stay alike."""
     image = np.repeat((labels > 0).astype(np.uint8)[None] * 255, 3, 0)
-    return Record(image, labels.astype(np.int32), (1,))
+    return TrainingImage(image, labels.astype(np.int32), (1,))
 
 
 # Records
@@ -150,7 +150,7 @@ def test_all_objects_that_look_alike_are_sometimes_wanted_as_one() -> None:
     for identifier, (top, value) in enumerate([(2, 200), (22, 210), (42, 90)], 1):
         labels[top : top + 10, 5:25] = identifier
         image[:, top : top + 10, 5:25] = value
-    record = Record(image, labels, (1, 2, 3))
+    record = TrainingImage(image, labels, (1, 2, 3))
     rng = np.random.default_rng(0)
 
     def wanted(together: bool) -> list[set[int]]:
@@ -181,7 +181,7 @@ def test_a_pool_is_decided_by_its_seed(tmp_path: Path) -> None:
 
 
 def windows(
-    records: list[Record], size: int, rng: np.random.Generator
+    records: list[TrainingImage], size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cut a window of any zoom from each image."""
     images, targets = [], []
@@ -222,7 +222,7 @@ def test_the_object_is_shown_at_many_zooms_but_never_lost_in_the_window() -> Non
 def test_beyond_the_image_is_black() -> None:
     labels = np.zeros((30, 300), np.int32)
     labels[10:20, 100:130] = 1
-    record = Record(np.full((3, 30, 300), 255, np.uint8), labels, (1,))
+    record = TrainingImage(np.full((3, 30, 300), 255, np.uint8), labels, (1,))
     image, target = windows([record] * 20, 64, np.random.default_rng(1))
     assert (image.amin((1, 2, 3)) == 0).float().mean() > 0.5
     assert (image[target.expand_as(image) > 0] > 0.99).all()
@@ -232,7 +232,7 @@ def test_targets_are_whole_objects_or_their_pieces() -> None:
     """An id in two pieces is wanted whole or as one piece, never as something else."""
     labels = np.zeros((100, 100), np.int32)
     labels[20:40, 20:40] = labels[60:70, 60:70] = 1
-    record = Record(np.zeros((3, 100, 100), np.uint8), labels, (1,))
+    record = TrainingImage(np.zeros((3, 100, 100), np.uint8), labels, (1,))
     from scipy import ndimage
 
     _, target = windows([record] * 80, 64, np.random.default_rng(0))
@@ -255,7 +255,7 @@ def test_a_moved_view_shows_the_same_pixels_where_it_says(seed: int) -> None:
     labels = np.zeros((200, 160), np.int32)
     labels[60:140, 50:110] = 1
     ramp = np.broadcast_to(np.mgrid[:200, :160].sum(0), (3, 200, 160)).astype(np.uint8)
-    subject = Subject.draw(Record(np.ascontiguousarray(ramp), labels, (1,)), rng)
+    subject = Subject.draw(TrainingImage(np.ascontiguousarray(ramp), labels, (1,)), rng)
     old, new = View(np.array([100.0, 80.0]), 90.0), View(np.array([108.0, 74.0]), 40.0)
     size = 64
     factor, offset = subject.between(old, new)

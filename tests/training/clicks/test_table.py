@@ -13,7 +13,7 @@ from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.click_table import ClickTable, TableClick, TableImage
 from napari_clickseg.data.masks import write_mask
 from napari_clickseg.training.clicks.project import ProjectPool
-from napari_clickseg.training.clicks.record import Record
+from napari_clickseg.training.clicks.record import TrainingImage
 from napari_clickseg.training.clicks.samples import Subject, View
 from napari_clickseg.training.clicks.table import (
     CorrectedPrediction,
@@ -46,7 +46,7 @@ def test_a_click_lands_where_its_pixel_does(
     labels = np.ones((64, 80), np.int32)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     turn = turn @ np.diag([-1.1 if mirrored else 1.1, 1 / 1.1])
-    subject = Subject(Record(pixels, labels, (1,)), labels > 0, np.zeros(2), 9.0, turn)
+    subject = Subject(TrainingImage(pixels, labels, (1,)), labels > 0, np.zeros(2), 9.0, turn)
     view = View(np.array([row + 2.3, column - 3.1]), span)
     seen, _ = subject.cut(view, SIZE)
     found = in_window(subject, view, SIZE, [click(row, column)])
@@ -59,7 +59,7 @@ def test_a_click_lands_where_its_pixel_does(
 
 def test_clicks_outside_of_the_window_are_left_out() -> None:
     labels = np.ones((90, 90), np.int32)
-    record = Record(np.zeros((1, 90, 90), np.uint8), labels, (1,))
+    record = TrainingImage(np.zeros((1, 90, 90), np.uint8), labels, (1,))
     subject = Subject(record, labels > 0, np.zeros(2), 9.0, np.eye(2))
     view = View(np.array([32.0, 32.0]), 64.0)
     clicks = [click(0, 0), click(63, 63, "fp"), click(64, 10), click(10, 80)]
@@ -69,9 +69,11 @@ def test_clicks_outside_of_the_window_are_left_out() -> None:
 def annotations(share: float, clicked: float, prediction: bool = True) -> TableAnnotations:
     labels = np.zeros((80, 80), np.int32)
     labels[20:60, 20:60] = 1
-    record = Record(np.full((3, 80, 80), 99, np.uint8), labels, (1,), True, name="a")
+    record = TrainingImage(np.full((3, 80, 80), 99, np.uint8), labels, (1,), True, name="a")
     pool = ProjectPool([record])
-    before = Record(np.full((1, 80, 80), 255, np.uint8), labels * 0, ()) if prediction else None
+    before = (
+        TrainingImage(np.full((1, 80, 80), 255, np.uint8), labels * 0, ()) if prediction else None
+    )
     clicks = tuple(click(y, x) for y in range(20, 60, 4) for x in range(20, 60, 4))
     return TableAnnotations(
         pool,

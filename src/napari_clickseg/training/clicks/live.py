@@ -35,7 +35,7 @@ from napari_clickseg.training.clicks.simulate import (
 
 if TYPE_CHECKING:
     from napari_clickseg.core.guidance import Encoding
-    from napari_clickseg.training.clicks.record import Record
+    from napari_clickseg.training.clicks.record import TrainingImage
 
 __all__ = ["Annotation", "Lesson", "LiveAnnotations", "Source", "mean_length"]
 
@@ -145,7 +145,7 @@ class Lesson:
 class Source(Protocol):
     """Where images come from."""
 
-    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+    def draw(self, rng: np.random.Generator, n: int) -> list[TrainingImage]:
         """Draw n images that hold an object."""
         ...
 

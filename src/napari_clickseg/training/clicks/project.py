@@ -18,7 +18,7 @@ from napari_clickseg.data.sets.dataset import IGNORED, Dataset
 from napari_clickseg.training.classes.augment import PRESETS, shaded
 from napari_clickseg.training.clicks.appearance import augment_intensity
 from napari_clickseg.training.clicks.live import Annotation, LiveAnnotations, mean_length
-from napari_clickseg.training.clicks.record import SMALLEST, Record
+from napari_clickseg.training.clicks.record import SMALLEST, TrainingImage
 from napari_clickseg.training.clicks.samples import Subject, View
 from napari_clickseg.training.clicks.simulate import perturbed
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_clickseg.data.project import Record as FileRecord
+    from napari_clickseg.data.project import Record
     from napari_clickseg.data.sets.dataset import ClassMap, Sample
 
 __all__ = ["ProjectAnnotations", "ProjectPool", "as_records"]
@@ -39,7 +39,7 @@ _SCOUT, _WHOLE, _BEGUN = 0.4, 0.15, 0.15  # as in `live`
 
 def as_records(
     dataset: Dataset[Sample], classes: ClassMap, channels: int, *, by_class: bool, whole: bool
-) -> Dataset[Record]:
+) -> Dataset[TrainingImage]:
     """Return the images of a project as live annotations take them.
 
     Parameters
@@ -56,7 +56,7 @@ def as_records(
         The classes are one, and all of it is wanted.
     """
 
-    def read(file: FileRecord) -> Record:
+    def read(file: Record) -> TrainingImage:
         sample = dataset.read(file)
         values = sample.pixels.astype(np.float32) / sample.scale
         image = to_channels(np.ascontiguousarray(values.transpose(1, 2, 0)), channels)
@@ -66,7 +66,7 @@ def as_records(
         large = tuple(int(k) for k in np.flatnonzero(counts >= SMALLEST) if k)
         unknown = classes.indices(sample.labels) == IGNORED
         ignored = unknown if unknown.any() else None
-        return Record(pixels, labels, large, whole, ignored, file.name)
+        return TrainingImage(pixels, labels, large, whole, ignored, file.name)
 
     return Dataset(dataset.records, dataset.mib, read=read)
 
@@ -123,7 +123,7 @@ class ProjectPool:
 
     Parameters
     ----------
-    everything : sequence of Record
+    everything : sequence of TrainingImage
         Each is looked at once, and not kept here. Those without any object are there for
         annotations that begin without a click.
 
@@ -133,13 +133,13 @@ class ProjectPool:
         If there is no object.
     """
 
-    def __init__(self, everything: Sequence[Record] | Dataset[Record]) -> None:
+    def __init__(self, everything: Sequence[TrainingImage] | Dataset[TrainingImage]) -> None:
         self.everything = everything
         self.holding = [i for i in range(len(everything)) if everything[i].identifiers]
         if not self.holding:
             raise ValueError("There is no object to learn from.")
 
-    def draw(self, rng: np.random.Generator, n: int) -> list[Record]:
+    def draw(self, rng: np.random.Generator, n: int) -> list[TrainingImage]:
         """Draw n images that hold an object."""
         return [self.everything[i] for i in rng.choice(self.holding, n).tolist()]
 

@@ -10,13 +10,13 @@ import numpy.typing as npt
 from napari_clickseg.core.intensity import measure, to_channels
 from napari_clickseg.core.source import ImageSource
 
-__all__ = ["SMALLEST", "Record", "make_record", "with_objects"]
+__all__ = ["SMALLEST", "TrainingImage", "make_record", "with_objects"]
 
 SMALLEST = 40  # pixels of an object that is worth a sample
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
-class Record:
+class TrainingImage:
     """An image and its labels.
 
     Parameters
@@ -49,7 +49,9 @@ class Record:
         return int(self.image.nbytes + self.labels.nbytes + ignored)
 
 
-def make_record(image: npt.NDArray[np.generic], labels: npt.NDArray[np.generic]) -> Record | None:
+def make_record(
+    image: npt.NDArray[np.generic], labels: npt.NDArray[np.generic]
+) -> TrainingImage | None:
     """Normalise an image (Y, X) or (Y, X, C) with labels (Y, X); None if no object is there.
 
     Raises
@@ -77,8 +79,8 @@ def _smallest(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.integer]:
 
 def with_objects(
     image: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer], least: int
-) -> Record | None:
+) -> TrainingImage | None:
     """Make a record of the objects that have so many pixels; None if there is none."""
     counts = np.bincount(labels.ravel())
     identifiers = tuple(int(i) for i in np.flatnonzero(counts >= least) if i)
-    return Record(image, labels, identifiers) if identifiers else None
+    return TrainingImage(image, labels, identifiers) if identifiers else None

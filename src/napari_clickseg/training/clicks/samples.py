@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_clickseg.training.clicks.record import SMALLEST, Record
+from napari_clickseg.training.clicks.record import SMALLEST, TrainingImage
 
 __all__ = ["Subject", "View", "least_span"]
 
@@ -47,7 +47,7 @@ class Subject:
 
     Parameters
     ----------
-    record : Record
+    record : TrainingImage
     mask : bool (Y, X)
     middle : float64 (2,)
         Of its box: y, x in pixels.
@@ -57,19 +57,21 @@ class Subject:
         Maps a window's x, y (-1 … 1) to the image's, for a window of two pixels.
     """
 
-    record: Record
+    record: TrainingImage
     mask: npt.NDArray[np.bool_]
     middle: npt.NDArray[np.float64]
     extent: float
     turn: npt.NDArray[np.float64]
 
     @classmethod
-    def draw(cls, record: Record, rng: np.random.Generator, *, together: bool = False) -> Subject:
+    def draw(
+        cls, record: TrainingImage, rng: np.random.Generator, *, together: bool = False
+    ) -> Subject:
         """Choose an object of an image; rotation, mirroring and stretching are drawn.
 
         Parameters
         ----------
-        record : Record
+        record : TrainingImage
             The image.
         rng : numpy.random.Generator
             Decides everything.
@@ -198,7 +200,7 @@ class Subject:
 
 
 def _object_mask(
-    record: Record, rng: np.random.Generator, *, together: bool
+    record: TrainingImage, rng: np.random.Generator, *, together: bool
 ) -> npt.NDArray[np.bool_]:
     from scipy import ndimage
 
@@ -227,7 +229,7 @@ def _object_mask(
 _ALIKE, _AS_LARGE = 25.0, 4.0  # distance of the mean colours of 0 … 255; ratio of the areas
 
 
-def _alike(record: Record, identifier: int) -> list[int]:
+def _alike(record: TrainingImage, identifier: int) -> list[int]:
     """Return the objects that look like one, itself included."""
     ids = np.array(record.identifiers)
     flat = record.labels.ravel()

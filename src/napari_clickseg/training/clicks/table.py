@@ -17,7 +17,7 @@ from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.training.clicks.project import ProjectAnnotations
-from napari_clickseg.training.clicks.record import Record
+from napari_clickseg.training.clicks.record import TrainingImage
 from napari_clickseg.training.loop.work import TrainingError
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ class CorrectedPrediction:
     Parameters
     ----------
     clicks : tuple of TableClick
-    prediction : Record or None
+    prediction : TrainingImage or None
         Probabilities times 255 as its image, uint8 (1, Y, X).
     """
 
     clicks: tuple[TableClick, ...]
-    prediction: Record | None
+    prediction: TrainingImage | None
 
 
 def corrections(table: str, images: Sequence[Path]) -> list[CorrectedPrediction | None]:
@@ -90,11 +90,11 @@ def corrections(table: str, images: Sequence[Path]) -> list[CorrectedPrediction 
     return found
 
 
-def _probabilities(path: Path) -> Record:
+def _probabilities(path: Path) -> TrainingImage:
     values = read_plane(path).read_all()
     if values.ndim != 2 or values.dtype != np.uint8:
         raise ImageError(f"{path} holds no probabilities; delete it, and make it again.")
-    return Record(np.ascontiguousarray(values[None]), np.zeros(values.shape, np.int32), ())
+    return TrainingImage(np.ascontiguousarray(values[None]), np.zeros(values.shape, np.int32), ())
 
 
 class TableAnnotations(ProjectAnnotations):
