@@ -9,7 +9,7 @@ import pytest
 from napari_clickseg.crossfit.spec import CrossfitSpec, read_crossfit_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 NETWORK = {
@@ -41,14 +41,6 @@ def write_project(
         rows.append(f"images/{n}.png,masks/{n}.png,g{n // per_group}")
     (folder / "index.csv").write_text("\n".join(rows) + "\n")
     return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_plots() -> Iterator[None]:
-    """Curves of each run take longer to draw than it takes; training's own tests draw them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("napari_clickseg.training.report._plot", lambda *_: None)
-        yield
 
 
 @pytest.fixture(scope="session")
