@@ -12,10 +12,12 @@ import numpy.typing as npt
 from napari_clickseg.core.clicks import Click, PromptError
 from napari_clickseg.core.window import Box
 
-__all__ = ["DrawnBox", "Gesture", "Lasso", "Points", "Scribble", "enclosed"]
+__all__ = ["DrawnBox", "Gesture", "Lasso", "Points", "Scribble", "crosses_itself", "enclosed"]
 
 Points: TypeAlias = tuple[tuple[float, float], ...]
 BoolArray = npt.NDArray[np.bool_]
+_GRID = 96  # pixels that a line's length is taken for, to see whether it crosses itself
+_OVERLAP = 0.05  # of the area
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,27 @@ def enclosed(points: npt.ArrayLike, shape: tuple[int, int]) -> BoolArray:
     bool shape
         Where the line winds around the pixel's centre (nonzero winding rule).
     """
+    return np.asarray(_turns(points, shape) != 0)
+
+
+def crosses_itself(points: npt.ArrayLike) -> bool:
+    """Whether a closed line goes around a part of its area twice, or the other way round.
+
+    Parameters
+    ----------
+    points : float (n, 2)
+        y, x in any unit. That the ends overlap a little, as a hand's do, is no crossing.
+    """
+    line = np.asarray(points, np.float64)
+    low, span = line.min(axis=0), np.ptp(line, axis=0).max()
+    turns = _turns((line - low) * (_GRID / max(span, 1e-9)), (_GRID + 1, _GRID + 1))
+    inside = np.count_nonzero(turns)
+    usual = max(np.count_nonzero(turns == 1), np.count_nonzero(turns == -1))
+    return bool(inside - usual > _OVERLAP * inside)
+
+
+def _turns(points: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Return how often a closed line winds around each pixel's centre: int64 `shape`."""
     first = np.asarray(points, np.float64)
     last = np.roll(first, -1, axis=0)
     rows = np.arange(shape[0], dtype=np.float64)[:, None]
@@ -195,7 +218,7 @@ def enclosed(points: npt.ArrayLike, shape: tuple[int, int]) -> BoolArray:
     turns = np.zeros((shape[0], shape[1] + 1), np.int64)
     column = np.clip(crossed, 0, shape[1]).astype(np.int64)
     np.add.at(turns, (row, column), np.where(down[row, edge], 1, -1))
-    return np.asarray(np.cumsum(turns, axis=1)[:, :-1] != 0)
+    return np.asarray(np.cumsum(turns, axis=1)[:, :-1])
 
 
 def _points(points: npt.ArrayLike, what: str, least: int) -> Points:

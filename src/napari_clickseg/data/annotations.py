@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from napari_clickseg.core.clicks import Click, PromptError
+from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.places import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_clickseg.core.gestures import Gesture
 
 __all__ = ["SCHEMA_VERSION", "Annotations", "ObjectNote", "ProjectClick", "read_clicks"]
 
@@ -20,7 +25,11 @@ SCHEMA_VERSION = 1
 
 
 class ProjectClick(BaseModel):
-    """A click that an object was made with: y and x in data pixels, and the object's id."""
+    """A click that an object was made with: y and x in data pixels, and the object's id.
+
+    What was drawn instead has its `points` as well: of a box its first and last corner. It stands
+    for a click in the middle of them, which is all that earlier versions read of it.
+    """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
@@ -28,6 +37,45 @@ class ProjectClick(BaseModel):
     x: float
     positive: bool = True
     object: int | None = Field(None, ge=1, le=2**32 - 1)
+    drawn: Literal["box", "scribble", "lasso"] | None = None
+    points: tuple[tuple[float, float], ...] | None = None
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        _ = self.gesture
+        return self
+
+    @classmethod
+    def of(cls, gesture: Gesture, identifier: int | None = None) -> ProjectClick:
+        """Note a gesture, of the object with an id."""
+        if isinstance(gesture, Click):
+            at, more = (gesture.y, gesture.x), {}
+        elif isinstance(gesture, DrawnBox):
+            points = ((gesture.top, gesture.left), (gesture.bottom, gesture.right))
+            at = (gesture.top + gesture.bottom) / 2, (gesture.left + gesture.right) / 2
+            more = {"drawn": "box", "points": points}
+        elif isinstance(gesture, Scribble):
+            at = gesture.points[len(gesture.points) // 2]
+            more = {"drawn": "scribble", "points": gesture.points}
+        else:
+            y, x = np.mean(gesture.points, axis=0)
+            at, more = (float(y), float(x)), {"drawn": "lasso", "points": gesture.points}
+        noted = {"y": at[0], "x": at[1], "positive": gesture.positive, "object": identifier, **more}
+        return cls.model_validate(noted)
+
+    @property
+    def gesture(self) -> Gesture:
+        """What it notes."""
+        points = self.points or ()
+        if self.drawn is None:
+            return Click(self.y, self.x, self.positive)
+        if self.drawn == "scribble":
+            return Scribble(points, self.positive)
+        if self.drawn == "lasso":
+            return Lasso(points, self.positive)
+        if len(points) != 2:
+            raise PromptError(f"A box has two corners, not {len(points)}.")
+        return DrawnBox(*points[0], *points[1])
 
 
 class ObjectNote(BaseModel):

@@ -35,17 +35,18 @@ class Stopwatch:
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from napari_clickseg._napari.annotate import (
             click_layers,
-            click_tool,
             controller,
             images,
             pairing,
         )
+        from napari_clickseg._napari.annotate.pointing import click_tool, drawing
 
         for kind, names in (
             (controller.AnnotateController, ("deliver", "do", "_clicked", "_take_up_at")),
             (pairing.Pairing, ("_painted", "_follow")),
             (click_layers.ClickLayers, ("_points_event", "_points_drawn")),
             (images.Images, ("plane_changed", "layer_removed", "active_changed")),
+            (drawing.Drawing, ("begin", "go_on", "finish", "give_up")),
             (click_tool.ClickTool, ("_pressed_twice", "_other_layer", "_mode_changed")),
         ):
             for name in names:

@@ -134,7 +134,7 @@ def test_nothing_moves_but_with_ctrl(coins: Any) -> None:
     assert coins.camera() == before and coins.state.n_positive == 1
     coins.drag(OTHER, (150, 200))
     assert coins.camera() == before and coins.state.n_positive == 2
-    np.testing.assert_allclose(coins.state.positive.data[1], OTHER, atol=0.7)
+    assert len(coins.state.drawn) == 1, "it drew a box"
     coins.click(*FIELD, right=True, twice=True)
     assert coins.camera() == before and coins.state.n_negative == 1
     where = coins.at(150, 200)

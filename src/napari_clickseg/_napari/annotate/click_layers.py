@@ -30,9 +30,9 @@ class ClickLayers:
     image : Image
     channel_axis : int, optional
     known : callable
-        Returns the marks of the scene.
+        Returns the clicks of the scene.
     edited : callable
-        Called with the marks that the layers show, after the user did something to them.
+        Called with the clicks that the layers show, after the user did something to them.
     """
 
     def __init__(
@@ -77,8 +77,12 @@ class ClickLayers:
 
     def new_mark(self, position: tuple[float, ...], positive: bool) -> Mark:
         """Make a mark that comes after all others."""
+        return Mark(self.new_key(), position, positive)
+
+    def new_key(self) -> int:
+        """Return the key of a mark that comes after all others."""
         self._next_key += 1
-        return Mark(self._next_key, position, positive)
+        return self._next_key
 
     @contextmanager
     def kept(self) -> Iterator[None]:

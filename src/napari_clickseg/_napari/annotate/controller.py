@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.annotate.answers import Answers
 from napari_clickseg._napari.annotate.classes import Identity
-from napari_clickseg._napari.annotate.click_tool import ClickTool
 from napari_clickseg._napari.annotate.context import Context
 from napari_clickseg._napari.annotate.images import Images
 from napari_clickseg._napari.annotate.loading import Loading, ModelChoice
 from napari_clickseg._napari.annotate.loading import load as load_by_name
 from napari_clickseg._napari.annotate.objects import Objects
+from napari_clickseg._napari.annotate.pointing.click_tool import ClickTool
+from napari_clickseg._napari.annotate.pointing.drawing import Drawing
 from napari_clickseg._napari.annotate.propagation import Propagation
 from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._napari.annotate.status import Status
@@ -85,6 +86,7 @@ class AnnotateController:
         self._loading = Loading(context, answers, self._propagation, load or load_by_name)
         self.models = ModelChoice(context, self._loading, trained, notify)
         self.tool = ClickTool(viewer)
+        self.drawing = Drawing(context, self.images, answers, self.objects)
         self._connections = Connections()
         self._connect()
         self._keys = Keys(
@@ -258,6 +260,10 @@ class AnnotateController:
         connect(self.tool.clicked, self._clicked)
         connect(self.tool.shift_clicked, self._take_up_at)
         connect(self.tool.left, self._tool_left)
+        connect(self.tool.begun, self.drawing.begin)
+        connect(self.tool.moved, self.drawing.go_on)
+        connect(self.tool.released, self.drawing.finish)
+        connect(self.tool.given_up, self.drawing.give_up)
         connect(self.identity.surveyed, self.answers.go_on)
         connect(images.turned, self.models.look)
 
@@ -293,20 +299,10 @@ class AnnotateController:
     # ---- clicks
 
     def _clicked(self, position: tuple[float, ...], left: bool) -> None:
-        pairing, plane = self.context.resolve()
-        if pairing is None:
-            self.state.message = "Choose an image and press 'Annotate this image' first."
+        pointed = self.images.pointed_at(position)
+        if pointed is None:
             return
-        if plane is None:
-            self.state.message = "Clicks need a 2D view of the image; leave 3D or move the sliders."
-            return
-        seen = self.images.seen_at(position, pairing)
-        if seen is not None:
-            self.state.message = (
-                f"That is '{seen.name}', but '{pairing.image.name}' is being annotated; choose "
-                f"'{seen.name}' under “Image” to annotate it, or hide it."
-            )
-            return
+        pairing, plane = pointed
         at = pairing.under(position, plane)
         if at is None:
             self.state.message = "That click was outside the image; click on the image."
@@ -318,10 +314,11 @@ class AnnotateController:
         there = [c for c in pairing.scene.prompt(plane).clicks if c.pixel == click.pixel]
         if there and there[-1].positive == click.positive:
             return  # the second half of a double click
+        mark = pairing.mark_of(plane, click)
         if pairing.under_review and not pairing.scene.prompt(plane):
-            if self.objects.take_up_instead(pairing, plane, click):
+            said = None if click.positive else mark
+            if self.objects.take_up_instead(pairing, plane, click.pixel, said):
                 return
-        mark = pairing.new_mark(plane.position(click.y, click.x), click.positive)
         pairing.step(pairing.scene.with_marks([*pairing.scene.marks, mark]), plane)
         self.state.message = ""
         self.answers.request()

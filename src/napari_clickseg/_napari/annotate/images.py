@@ -243,6 +243,25 @@ class Images:
                 self.activate(pairing)
                 return
 
+    def pointed_at(self, position: tuple[float, ...]) -> tuple[Pairing, Plane] | None:
+        """Work out what a gesture at a world position is about; say why where it can't be."""
+        context, state = self._context, self._state
+        pairing, plane = context.resolve()
+        if pairing is None:
+            state.message = "Choose an image and press 'Annotate this image' first."
+            return None
+        if plane is None:
+            state.message = "Clicks need a 2D view of the image; leave 3D or move the sliders."
+            return None
+        seen = self.seen_at(position, pairing)
+        if seen is not None:
+            state.message = (
+                f"That is '{seen.name}', but '{pairing.image.name}' is being annotated; choose "
+                f"'{seen.name}' under “Image” to annotate it, or hide it."
+            )
+            return None
+        return pairing, plane
+
     def layer_removed(self, event: Any) -> None:
         """Do without a layer that the user removed."""
         context, state, layer = self._context, self._state, event.value

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.classes import Identity
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
-    from napari_clickseg._napari.annotate.scene import Mark
+    from napari_clickseg._napari.annotate.scene import AnyMark
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Stop
@@ -263,10 +263,19 @@ class Objects:
 
     # ---- starting from what is there
 
-    def take_up_instead(self, pairing: Pairing, plane: Plane, click: Click) -> bool:
-        """Begin from the object under the first click, if there is one.
+    def take_up_instead(
+        self, pairing: Pairing, plane: Plane, pixel: tuple[int, int], mark: AnyMark | None
+    ) -> bool:
+        """Begin from the object under the first gesture, if there is one.
 
-        A negative click counts as well: it says which part of the object is wrong.
+        Parameters
+        ----------
+        pairing : Pairing
+        plane : Plane
+        pixel : (int, int)
+            Row and column of where the gesture began.
+        mark : Mark or Drawn, optional
+            What it says beside that, as a negative click does: which part of the object is wrong.
 
         Returns
         -------
@@ -276,16 +285,15 @@ class Objects:
         layer = pairing.annotation
         if layer is None:
             return False
-        row, column = click.pixel
+        row, column = pixel
         if not (read_labels(layer, plane, Box(row, column, 1, 1)) > 0).any():
             return False
-        self._take_up(pairing, plane, self._sources(pairing, plane, [layer]), click.pixel)
-        if not click.positive:
-            mark = pairing.new_mark(plane.position(click.y, click.x), positive=False)
+        self._take_up(pairing, plane, self._sources(pairing, plane, [layer]), pixel)
+        if mark is not None:
             self._answers.in_turn(pairing, lambda: self._add_mark(pairing, plane, mark))
         return True
 
-    def _add_mark(self, pairing: Pairing, plane: Plane, mark: Mark) -> None:
+    def _add_mark(self, pairing: Pairing, plane: Plane, mark: AnyMark) -> None:
         pairing.step(pairing.scene.with_marks([*pairing.scene.marks, mark]), plane)
         self._answers.request()
 
@@ -458,9 +466,9 @@ def _seen_layer(pairing: Pairing, plane: Plane, seen: npt.NDArray[np.float32]) -
     )
 
 
-def _holds(mark: Mark, plane: Plane, patch: Patch) -> bool:
-    at = plane.locate(mark.position)
-    return at is not None and Click(*at, mark.positive).holds(patch)
+def _holds(mark: AnyMark, plane: Plane, patch: Patch) -> bool:
+    one = mark.said(plane)
+    return one is not None and (not isinstance(one, Click) or one.holds(patch))
 
 
 def _around(pixel: tuple[int, int], shape: tuple[int, int]) -> Box:

@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from napari_clickseg._napari.annotate.click_layers import ClickLayers
 from napari_clickseg._napari.annotate.display import Display
-from napari_clickseg._napari.annotate.scene import Entry, Scene, Timeline
+from napari_clickseg._napari.annotate.scene import Drawn, Entry, Scene, Timeline
 from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.viewer.belonging import note_image
 from napari_clickseg._napari.viewer.changes import leave
@@ -42,11 +42,12 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points
     from napari.layers.base import Layer
 
-    from napari_clickseg._napari.annotate.scene import Mark
+    from napari_clickseg._napari.annotate.scene import AnyMark, Mark
     from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._napari.viewer.metadata import ObjectClasses
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.writes import Write
+    from napari_clickseg.core.gestures import Gesture
     from napari_clickseg.data.annotations import ObjectNote
 
 _count = itertools.count()
@@ -87,7 +88,7 @@ class Pairing:
         self.annotation: Labels | None = None
         self.display = Display(image, channel_axis, self._put)
         self._clicks = ClickLayers(
-            viewer, image, channel_axis, lambda: self.scene.marks, self._marks_edited
+            viewer, image, channel_axis, lambda: self.scene.clicks, self._clicks_edited
         )
         self.scene = Scene()
         self.timeline = Timeline()
@@ -234,14 +235,18 @@ class Pairing:
 
     def under(self, position: Sequence[float], plane: Plane) -> tuple[float, float] | None:
         """Return y and x of a world position on a plane; None if it is outside the image."""
+        at = self.beside(position, plane)
+        return at if at is not None and Click(*at).inside(plane.shape) else None
+
+    def beside(self, position: Sequence[float], plane: Plane) -> tuple[float, float] | None:
+        """Return y and x of a world position on a plane, also outside the image."""
         inside = data_under(self.image, self.viewer.dims, position)
-        at = plane.locate(
+        return plane.locate(
             [
                 float(value) if axis in plane.axes else float(plane.index[axis])
                 for axis, value in enumerate(inside)
             ]
         )
-        return at if at is not None and Click(*at).inside(plane.shape) else None
 
     # ---- the scene
 
@@ -286,13 +291,20 @@ class Pairing:
         """Make a mark that comes after all others."""
         return self._clicks.new_mark(position, positive)
 
-    def _marks_edited(self, marks: list[Mark]) -> None:
-        """Make the scene what the points layers show."""
-        if self.scene.with_marks(marks) == self.scene:
+    def mark_of(self, plane: Plane, gesture: Gesture) -> AnyMark:
+        """Make a mark of a gesture on a plane, which comes after all others."""
+        if isinstance(gesture, Click):
+            return self.new_mark(plane.position(gesture.y, gesture.x), gesture.positive)
+        return Drawn(self._clicks.new_key(), plane, gesture)
+
+    def _clicks_edited(self, clicks: list[Mark]) -> None:
+        """Make the clicks of the scene what the points layers show."""
+        drawn = [mark for mark in self.scene.marks if isinstance(mark, Drawn)]
+        if self.scene.with_marks([*clicks, *drawn]) == self.scene:
             return
         with self._clicks.kept():
             self._events.before_edit.emit()
-        after = self.scene.with_marks(marks)
+        after = self.scene.with_marks([*clicks, *drawn])
         plane = self.displayed()
         self.timeline.add(Entry(self.scene, after, plane))
         self.scene = after
@@ -400,7 +412,11 @@ class Pairing:
             self._made.append(layer)
         else:
             follow_transform(layer, self.image, self.channel_axis)
-            kept = [mark for mark in self.scene.marks if mark.positive != positive]
+            kept = [
+                mark
+                for mark in self.scene.marks
+                if isinstance(mark, Drawn) or mark.positive != positive
+            ]
             new = [self.new_mark(at, positive) for at in as_positions(layer.data)]
             self.scene = self.scene.with_marks([*kept, *new])
         self._clicks.watch(positive)

@@ -205,10 +205,7 @@ class Propagation:
         self, pairing: Pairing, scene: Scene, plane: Plane, prompt: Prompt, value: int
     ) -> Scene:
         """Return the scene with the start and the clicks of a prompt on a plane."""
-        marks = [
-            pairing.new_mark(plane.position(click.y, click.x), click.positive)
-            for click in prompt.clicks
-        ]
+        marks = [pairing.mark_of(plane, gesture) for gesture in prompt.gestures]
         there = [one for one in scene.objects if one.plane == plane and one.value == value]
         by_class = self._state.scheme == "classes"
         editing = there[-1] if there and not by_class else None

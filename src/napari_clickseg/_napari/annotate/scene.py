@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.prompts import Prompt
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.writes import Write
+    from napari_clickseg.core.gestures import DrawnBox, Gesture, Lasso, Scribble
     from napari_clickseg.core.patch import Patch
 
 
@@ -35,6 +36,59 @@ class Mark:
     position: tuple[float, ...]
     positive: bool
 
+    def lies_on(self, plane: Plane) -> bool:
+        """Whether it is on a plane, be it outside the image."""
+        return plane.locate(self.position) is not None
+
+    def said(self, plane: Plane) -> Click | None:
+        """Return the click, be it outside the image; None if it is on another plane."""
+        at = plane.locate(self.position)
+        return None if at is None else Click(*at, self.positive)
+
+    def gesture(self, plane: Plane) -> Click | None:
+        """Return the click; None if it is on another plane or outside the image."""
+        click = self.said(plane)
+        return click if click is not None and click.inside(plane.shape) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A box, scribble or lasso on a plane.
+
+    Parameters
+    ----------
+    key : int
+        As a `Mark`'s: clicks and what is drawn have their turns in one order.
+    plane : Plane
+        That it was drawn on, and belongs to.
+    shape : DrawnBox, Scribble or Lasso
+        In pixels of the plane; within the image.
+    """
+
+    key: int
+    plane: Plane
+    shape: DrawnBox | Scribble | Lasso
+
+    @property
+    def positive(self) -> bool:
+        """Whether it is on, or around, the object."""
+        return self.shape.positive
+
+    def lies_on(self, plane: Plane) -> bool:
+        """Whether it was drawn on a plane."""
+        return plane == self.plane
+
+    def said(self, plane: Plane) -> Gesture | None:
+        """Return what was drawn; None if it is on another plane."""
+        return self.shape if plane == self.plane else None
+
+    def gesture(self, plane: Plane) -> Gesture | None:
+        """Return what was drawn, which is in the image; None if it is on another plane."""
+        return self.said(plane)
+
+
+AnyMark: TypeAlias = Mark | Drawn
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -45,7 +99,7 @@ class Accepted:
 
     plane: Plane
     value: int
-    marks: tuple[Mark, ...]
+    marks: tuple[AnyMark, ...]
     patch: Patch
     class_id: int = 1
     note: ObjectNote = field(default_factory=ObjectNote)
@@ -59,8 +113,8 @@ class Draft:
     ----------
     start : Patch, optional
         The mask.
-    settled : tuple of Mark
-        Clicks that the mask answers already.
+    settled : tuple of Mark or Drawn
+        What the mask answers already.
     editing : Accepted, optional
         The object that is corrected; it keeps its id.
     value : int, optional
@@ -72,7 +126,7 @@ class Draft:
     """
 
     start: Patch | None = None
-    settled: tuple[Mark, ...] = ()
+    settled: tuple[AnyMark, ...] = ()
     editing: Accepted | None = None
     value: int | None = None
     reading: int = 0
@@ -85,8 +139,8 @@ class Scene:
 
     Parameters
     ----------
-    marks : tuple of Mark
-        Clicks of objects that are not accepted yet, in order, on all planes.
+    marks : tuple of Mark or Drawn
+        Gestures on objects that are not accepted yet, in order, on all planes.
     drafts : mapping of Plane to Draft
         Never changed in place.
     objects : tuple of Accepted
@@ -95,7 +149,7 @@ class Scene:
         the same until the user chooses another id.
     """
 
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[AnyMark, ...] = ()
     drafts: Mapping[Plane, Draft] = field(default_factory=dict)
     objects: tuple[Accepted, ...] = ()
     object_id: int = 1
@@ -108,17 +162,22 @@ class Scene:
         """Return the draft on a plane; an empty one if there is none."""
         return self.drafts.get(plane, Draft())
 
-    def on(self, plane: Plane) -> tuple[Mark, ...]:
+    @property
+    def clicks(self) -> tuple[Mark, ...]:
+        """The marks that lie in points layers."""
+        return tuple(mark for mark in self.marks if isinstance(mark, Mark))
+
+    def on(self, plane: Plane) -> tuple[AnyMark, ...]:
         """Return the marks on a plane, in order."""
-        return tuple(mark for mark in self.marks if plane.locate(mark.position) is not None)
+        return tuple(mark for mark in self.marks if mark.lies_on(plane))
 
     def prompt(self, plane: Plane) -> Prompt:
-        """Return the clicks inside the image, and the start, on a plane."""
+        """Return the gestures inside the image, and the start, on a plane."""
         if plane not in self._prompts:  # asked for several times at each click
             marks, draft = self.on(plane), self.draft(plane)
             settled = marks[: len(draft.settled)] == draft.settled
-            n = len(_clicks(draft.settled, plane)) if settled else 0
-            self._prompts[plane] = Prompt(_clicks(marks, plane), draft.start, n, draft.reading)
+            n = len(_gestures(draft.settled, plane)) if settled else 0
+            self._prompts[plane] = Prompt(_gestures(marks, plane), draft.start, n, draft.reading)
         return self._prompts[plane]
 
     def untouched(self, plane: Plane) -> bool:
@@ -155,11 +214,11 @@ class Scene:
         following = max(self.next_id, value + 1)
         return replace(self, object_id=following, next_id=following)
 
-    def with_marks(self, marks: Sequence[Mark]) -> Scene:
+    def with_marks(self, marks: Sequence[AnyMark]) -> Scene:
         """Return the scene with other marks."""
         return replace(self, marks=tuple(sorted(marks, key=lambda mark: mark.key)))
 
-    def with_draft(self, plane: Plane, draft: Draft | None, marks: Sequence[Mark] = ()) -> Scene:
+    def with_draft(self, plane: Plane, draft: Draft | None, marks: Sequence[AnyMark] = ()) -> Scene:
         """Return the scene with another draft on a plane, and `marks` for the ones there."""
         drafts = {p: d for p, d in self.drafts.items() if p != plane}
         if draft is not None and draft != Draft():
@@ -256,11 +315,9 @@ class Timeline:
         return self._history.present
 
 
-def _clicks(marks: Sequence[Mark], plane: Plane) -> tuple[Click, ...]:
-    """Return the clicks of marks that lie on a plane and inside the image."""
-    located = [(plane.locate(mark.position), mark.positive) for mark in marks]
-    clicks = [Click(*at, positive) for at, positive in located if at is not None]
-    return tuple(click for click in clicks if click.inside(plane.shape))
+def _gestures(marks: Sequence[AnyMark], plane: Plane) -> tuple[Gesture, ...]:
+    """Return what marks say that lie on a plane and inside the image."""
+    return tuple(one for mark in marks if (one := mark.gesture(plane)) is not None)
 
 
 def changed_marks(

@@ -16,6 +16,8 @@ from napari_clickseg._napari.viewer.colours import colour_of
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points
 
+    from napari_clickseg._napari.viewer.outlines import Outline
+    from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
     from napari_clickseg.core.masks import OverlapRule
 
 ModelStatus = Literal["none", "loading", "ready", "failed"]
@@ -83,9 +85,13 @@ class AnnotateState:
     reading, readings : int
         Which of the objects that the first click may mean is shown, from 0, and how many it may.
     n_positive, n_negative, n_objects : int
-        Clicks on the current object; objects accepted in this pairing.
+        Gestures on the current object; objects accepted in this pairing.
+    drawn : tuple of DrawnBox, Scribble or Lasso
+        Those of the gestures on the displayed plane that are no clicks.
+    drawing : Outline, optional
+        What is being drawn just now.
     begun : bool
-        There are clicks or a starting mask on the displayed plane: something to accept or clear.
+        There are gestures or a starting mask on the displayed plane: something to accept or clear.
     can_undo, can_redo : bool
     rule : {"overwrite", "keep", "background"}
         Choice of the user: what happens where the object overlaps with labels.
@@ -141,6 +147,8 @@ class AnnotateState:
     n_positive: int = 0
     n_negative: int = 0
     n_objects: int = 0
+    drawn: tuple[DrawnBox | Scribble | Lasso, ...] = ()
+    drawing: Outline | None = None
     reading: int = 0
     readings: int = 1
     begun: bool = False

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_error
 
+from napari_clickseg.core.clicks import Click
+
 if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
 
@@ -37,9 +39,10 @@ class Status:
         """Bring the state's counts into line with what the displayed plane has of the scene."""
         state, pairing, plane = self._state, self._context.pairing, self._context.plane
         prompt = self._context.prompt()
-        clicks = prompt.clicks
-        state.n_positive = sum(click.positive for click in clicks)
-        state.n_negative = len(clicks) - state.n_positive
+        gestures = prompt.gestures
+        state.n_positive = sum(one.positive for one in gestures)
+        state.n_negative = len(gestures) - state.n_positive
+        state.drawn = tuple(one for one in gestures if not isinstance(one, Click))
         state.n_objects = len(pairing.scene.objects) if pairing else 0
         state.begun = bool(prompt)
         state.can_undo = bool(pairing and pairing.timeline.can_undo)

@@ -288,9 +288,9 @@ def _clicks(pair: PairData, plane: Plane, ids: set[int]) -> Iterator[ProjectClic
         if made.plane != plane or made.value not in ids:
             continue
         for mark in made.marks:
-            at = plane.locate(mark.position)
-            if at is not None:
-                yield ProjectClick(y=at[0], x=at[1], positive=mark.positive, object=made.value)
+            said = mark.said(plane)
+            if said is not None:
+                yield ProjectClick.of(said, made.value)
 
 
 def _classes(pairs: Sequence[PairData], there: ProjectClasses | None) -> ProjectClasses | None:

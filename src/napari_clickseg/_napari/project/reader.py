@@ -23,6 +23,8 @@ from napari_clickseg._napari.viewer.layers import (
 )
 from napari_clickseg._napari.viewer.metadata import ObjectClasses, Origin, with_classes, with_empty
 from napari_clickseg._napari.viewer.pixels import placed
+from napari_clickseg._napari.viewer.outlines import outline_of
+from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, read_clicks
 from napari_clickseg.data.errors import ProjectError
@@ -206,9 +208,13 @@ def _layers(
         own["features"] = features_of(project.classes, notes[0].classes, notes[0].objects)
     meta = {"name": f"{stack.name} annotation", "metadata": metadata, **own}
     yield labels, {**meta, **common}, "labels"
-    if any(each.clicks for each in notes):
+    noted = [click for each in notes for click in each.clicks]
+    if any(click.drawn is None for click in noted):
         points, options = _clicks(stack, notes)
         yield points, {"name": f"{stack.name} clicks", **options, **common}, "points"
+    if any(click.drawn is not None for click in noted):
+        lines, options = _drawn(stack, notes)
+        yield lines, {"name": f"{stack.name} drawn", **options, **common}, "shapes"
 
 
 def _origin(project: Project, stack: _Stack) -> dict[str, Any]:
@@ -314,7 +320,7 @@ def _clicks(
 ) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
     at, positive, objects = [], [], []
     for i, each in enumerate(notes):
-        for click in each.clicks:
+        for click in (one for one in each.clicks if one.drawn is None):
             lead = [0.0 if name == "channel" else float(i) for name in stack.lead]
             at.append([*lead, click.y, click.x])
             positive.append(click.positive)
@@ -327,6 +333,30 @@ def _clicks(
         "border_width": CLICK_EDGE,
         "size": click_breadth(max(stack.plane)),
         "canvas_size_limits": click_limits(8),
+    }
+
+
+def _drawn(
+    stack: _Stack, notes: Sequence[Annotations]
+) -> tuple[list[npt.NDArray[np.float64]], dict[str, Any]]:
+    """Return boxes, scribbles and lassos as shapes."""
+    lines, shown = [], []
+    for i, each in enumerate(notes):
+        lead = [0.0 if name == "channel" else float(i) for name in stack.lead]
+        for click in each.clicks:
+            if not isinstance(gesture := click.gesture, Click):
+                line = outline_of(gesture)
+                before = np.tile(lead, (len(line.points), 1))
+                lines.append(np.concatenate([before, line.points], axis=1))
+                shown.append(("polygon" if line.closed else "path", line.positive, click.object))
+    return lines, {
+        "features": {
+            "positive": [positive for _, positive, _ in shown],
+            "object": [of or 0 for _, _, of in shown],
+        },
+        "shape_type": [kind for kind, _, _ in shown],
+        "edge_color": [POSITIVE if positive else NEGATIVE for _, positive, _ in shown],
+        "face_color": "transparent",
     }
 
 

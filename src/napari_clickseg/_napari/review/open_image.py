@@ -64,9 +64,9 @@ class Capture:
 
     def _pending(self) -> Pending:
         draft = self.scene.draft(self.plane)
-        marks = [(self.plane.locate(m.position), m.positive) for m in self.scene.on(self.plane)]
+        said = [mark.said(self.plane) for mark in self.scene.on(self.plane)]
         return Pending(
-            tuple(ProjectClick(y=at[0], x=at[1], positive=p) for at, p in marks if at is not None),
+            tuple(ProjectClick.of(one) for one in said if one is not None),
             len(draft.settled),
             draft.start,
             draft.editing.value if draft.editing is not None else None,
@@ -273,10 +273,7 @@ class Sheet:
         pairing, plane = self.pairing, self._annotate.context.plane
         if pairing is None or plane is None or not pending:
             return
-        marks = tuple(
-            pairing.new_mark(plane.position(click.y, click.x), click.positive)
-            for click in pending.clicks
-        )
+        marks = tuple(pairing.mark_of(plane, click.gesture) for click in pending.clicks)
         editing = None
         if pending.editing is not None and pending.start is not None:
             class_id = self._annotate.state.current_class.identifier

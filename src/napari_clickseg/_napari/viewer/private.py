@@ -89,6 +89,16 @@ def window_of(viewer: Any) -> Any:
     return viewer.window._qt_window
 
 
+def node_of(viewer: Any, layer: Layer) -> Any:
+    """Return the node that a layer is drawn by; None if it isn't drawn.
+
+    What is put below it lies on the layer: its positions are the layer's displayed data pixels, the
+    last axis first.
+    """
+    visual = viewer.window._qt_viewer.canvas.layer_to_visual.get(layer)
+    return None if visual is None else visual.node
+
+
 def canvas_of(viewer: Any) -> Any:
     """Return the Qt widget that a viewer draws on."""
     return viewer.window._qt_viewer.canvas.native

@@ -16,6 +16,7 @@ from napari_clickseg._napari.project.saver import Saver
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import window_of
 from napari_clickseg._napari.viewer.settings import runs_home
+from napari_clickseg._qt.annotate.drawn_lines import DrawnLines
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.closing import ClosingGuard
 from napari_clickseg._qt.parts.wakeup import Wakeup
@@ -68,12 +69,14 @@ class _Shared:
             trained=TrainedModels(runs_home()),
         )
         self.saver.say = self._say
+        self.lines = DrawnLines(viewer, self.controller.state)
         self.closed = False
 
     def close(self) -> None:
         """Save the user's choices and close the controller."""
         self.closed = True
         self.wakeup.silence()
+        self.lines.end()
         self._seen.set()
         self.saver.say = show_info  # what is being saved is saved all the same
         self.controller.close()

@@ -1,10 +1,13 @@
-"""The click tool: mouse buttons become clicks, whichever layer is selected."""
+"""The click tool: the mouse clicks and draws, whichever layer is selected."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from psygnal import Signal
+
+from napari_clickseg._napari.viewer.keys import Keys
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -12,15 +15,32 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers.base import Layer
 
+Kind: TypeAlias = Literal["box", "scribble", "lasso"]
+Position: TypeAlias = tuple[float, ...]
 _LEFT, _RIGHT = 1, 2
 _PAN = "pan_zoom"
+_STILL = 4.0  # screen pixels that a click may move between press and release
+
+
+@dataclass(eq=False, slots=True)
+class _Drag:
+    """From the press of a button to its release."""
+
+    kind: Kind
+    left: bool
+    start: Position  # in the world
+    pressed_at: tuple[float, float]  # on the screen
+    drawing: bool = False
+    escape: tuple[Keys, ...] = ()
 
 
 class ClickTool:
     """Takes the mouse while it is on, and gives it back as it was.
 
-    Left is one polarity, right the other; with Shift the region under the pointer is taken up;
-    with Ctrl dragging moves the image, with Alt it zooms as ever. Wheel and keys stay napari's own.
+    Left is one polarity, right the other. A button that is released where it was pressed is a
+    click, with Shift one that takes up the region under the pointer. Dragging draws a box, with
+    Shift a scribble, with Ctrl and Shift a lasso; Escape gives it up. With Ctrl, dragging moves
+    the image, with Alt it zooms as ever. Wheel and keys stay napari's own.
 
     Parameters
     ----------
@@ -29,12 +49,18 @@ class ClickTool:
 
     clicked = Signal(tuple, bool)  # where in the world, and whether with the left button
     shift_clicked = Signal(tuple)  # where in the world
+    pressed = Signal()
+    begun = Signal(str, tuple, bool)  # to draw what, from where, whether with the left button
+    moved = Signal(tuple)  # where to in the world
+    released = Signal()  # what is being drawn is finished
+    given_up = Signal()  # it is not to be
     left = Signal()  # the user chose one of napari's own tools
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._on = False
         self._quiet = False
+        self._drag: _Drag | None = None
         self._layer: Layer | None = None
         self._mode: Any = None
         self._double: list[Any] = []
@@ -58,6 +84,7 @@ class ClickTool:
             viewer.layers.selection.events.active.connect(self._other_layer)
             self._hold(viewer.layers.selection.active)
         else:
+            self._end_drag()
             _remove(viewer.mouse_drag_callbacks, self._pressed)
             _remove(viewer.mouse_double_click_callbacks, self._pressed_twice)
             viewer.mouse_double_click_callbacks[:0] = self._double
@@ -97,24 +124,67 @@ class ClickTool:
             self.left.emit()
 
     def _pressed(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
-        modifiers = {str(getattr(m, "name", m)) for m in event.modifiers}
-        if event.handled or event.button not in (_LEFT, _RIGHT) or "Alt" in modifiers:
+        held = {str(getattr(m, "name", m)) for m in event.modifiers}
+        if event.handled or event.button not in (_LEFT, _RIGHT) or "Alt" in held:
             return  # with Alt, napari zooms
+        left = event.button == _LEFT
         if viewer.dims.ndisplay != 2:
-            self.clicked.emit(tuple(event.position), event.button == _LEFT)  # says that it can't
+            self.clicked.emit(tuple(event.position), left)  # says that it can't
             return
         event.handled = True  # the camera neither pans nor zooms
-        if "Control" in modifiers:
+        self._end_drag()  # one whose release nobody told of
+        if "Control" in held and "Shift" not in held:
             yield from self._pan(viewer, event)
             return
-        if "Shift" in modifiers:
-            self.shift_clicked.emit(tuple(event.position))
-        else:
-            self.clicked.emit(tuple(event.position), event.button == _LEFT)
+        kind: Kind = "lasso" if "Control" in held else "scribble" if "Shift" in held else "box"
+        drag = self._drag = _Drag(kind, left, tuple(event.position), tuple(event.pos))
+        self.pressed.emit()
         yield
         while event.type == "mouse_move":
             event.handled = True
+            self._dragged(drag, event)
             yield
+        self._let_go(drag)
+
+    def _dragged(self, drag: _Drag, event: Any) -> None:
+        if drag is not self._drag:
+            return  # given up
+        if not drag.drawing:
+            x, y = drag.pressed_at
+            if max(abs(event.pos[0] - x), abs(event.pos[1] - y)) <= _STILL:
+                return
+            self._begin(drag)
+        self.moved.emit(tuple(event.position))
+
+    def _begin(self, drag: _Drag) -> None:
+        drag.drawing = True
+        # The selected layer's own keys come before the viewer's.
+        at = [one for one in (self._viewer, self._layer) if one is not None]
+        drag.escape = tuple(Keys(one, {"Escape": lambda _: self._end_drag()}) for one in at)
+        self.begun.emit(drag.kind, drag.start, drag.left)
+
+    def _let_go(self, drag: _Drag) -> None:
+        if drag is not self._drag:
+            return
+        self._forget_drag()
+        if drag.drawing:
+            self.released.emit()
+        elif drag.kind == "scribble":
+            self.shift_clicked.emit(drag.start)
+        elif drag.kind == "box":
+            self.clicked.emit(drag.start, drag.left)
+
+    def _end_drag(self) -> None:
+        """Give a drag up."""
+        drag = self._drag
+        self._forget_drag()
+        if drag is not None and drag.drawing:
+            self.given_up.emit()
+
+    def _forget_drag(self) -> None:
+        drag, self._drag = self._drag, None
+        for keys in drag.escape if drag is not None else ():
+            keys.give_back()
 
     def _pan(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
         last = tuple(event.pos)

@@ -1,0 +1,1 @@
+"""What the user points out: with the click tool, by drawing, with shapes that are there."""
