@@ -34,9 +34,17 @@ With the click tool on:
 | left click | positive click: this pixel belongs to the object |
 | right click | negative click: this pixel does not belong to it |
 | Shift + click | begins from the region under the pointer |
+| drag | a box around the object |
+| Shift + drag | a scribble along the object, however thin |
+| right drag, Shift + right drag | a negative scribble: along what does not belong to it |
+| Ctrl + Shift + drag | a lasso: roughly around the object; right button: around what is not |
+| Escape | gives up what is being drawn |
 | Ctrl + drag | moves the image; the wheel zooms as always |
 
-In an image that is reviewed, a first click on an object begins from it as Shift + click does.
+A button that is released within 4 screen pixels of where it was pressed is a click. What is drawn
+counts as a click does: it is one step for undo, may come before and after clicks, and returns with
+its object. In an image that is reviewed, a first click or scribble on an object begins from it as
+Shift + click does.
 """
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -301,20 +302,31 @@ class Window:
         if wait:
             self.settle()
 
-    def drag(self, start: tuple[int, int], end: tuple[int, int], held: str = "No") -> None:
-        """Drag from one pixel to where another one was at the beginning."""
+    def drag(
+        self,
+        *pixels: tuple[float, float],
+        held: str = "No",
+        right: bool = False,
+        during: Callable[[], object] = lambda: None,
+        pause: int = 15,
+    ) -> None:
+        """Drag from a pixel to where others were at the beginning; `during` before the release."""
         from qtpy.QtCore import QPoint, Qt
         from qtpy.QtTest import QTest
 
-        modifier = getattr(Qt.KeyboardModifier, f"{held}Modifier")
-        button = Qt.MouseButton.LeftButton
-        a, b = self.at(*start), self.at(*end)
-        QTest.mousePress(self.canvas, button, modifier, a)
-        for part in (0.25, 0.5, 0.75, 1):
-            x, y = a.x() + part * (b.x() - a.x()), a.y() + part * (b.y() - a.y())
-            self._move(QPoint(round(x), round(y)), button, modifier)
-            self.qtbot.wait(15)
-        QTest.mouseRelease(self.canvas, button, modifier, b)
+        modifier = Qt.KeyboardModifier.NoModifier
+        for each in held.split("+"):
+            modifier |= getattr(Qt.KeyboardModifier, f"{each}Modifier")
+        button = Qt.MouseButton.RightButton if right else Qt.MouseButton.LeftButton
+        way = [self.at(*pixel) for pixel in pixels]
+        QTest.mousePress(self.canvas, button, modifier, way[0])
+        for a, b in itertools.pairwise(way):
+            for part in (0.25, 0.5, 0.75, 1):
+                x, y = a.x() + part * (b.x() - a.x()), a.y() + part * (b.y() - a.y())
+                self._move(QPoint(round(x), round(y)), button, modifier)
+                self.qtbot.wait(pause)
+        during()
+        QTest.mouseRelease(self.canvas, button, modifier, way[-1])
         self.settle()
 
     def _move(self, at: Any, button: Any, modifier: Any) -> None:

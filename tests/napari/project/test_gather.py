@@ -430,3 +430,31 @@ def test_other_projects_are_not_touched(viewer: ViewerModel, tmp_path: Path) -> 
     image = viewer.add_image(noise(H, W), name="new")
     gather(snapshot([(image, viewer.add_labels(annotated((H, W), ())))]), tmp_path)
     assert [r.name for r in read_project(tmp_path).records] == ["images/old.png", "images/new.png"]
+
+
+def test_what_was_drawn_comes_back_from_a_project_as_it_was(bench: Any, tmp_path: Path) -> None:
+    from napari_clickseg.core.gestures import DrawnBox, Scribble
+
+    bench.open(np.random.default_rng(0).integers(0, 255, (120, 160), np.uint8), name="cells")
+    tool = bench.controller.tool
+    for kind, points in (("box", ((10, 20), (70, 90))), ("scribble", ((30, 30), (32, 40)))):
+        tool.begun.emit(kind, bench.world(*points[0]), True)
+        tool.moved.emit(bench.world(*points[1]))
+        tool.released.emit()
+        bench.settle()
+    bench.click(40, 50)
+    made = bench.controller.prompt().gestures
+    bench.do("accept")
+    gather(snapshot(pairs_of(bench.viewer), bench.viewer.dims), tmp_path / "project")
+    noted = read_clicks(tmp_path / "project" / "clicks" / "cells.json").clicks
+    assert tuple(click.gesture for click in noted) == made
+    assert [type(click.gesture) for click in noted][:2] == [DrawnBox, Scribble]
+    from napari_clickseg._napari.project.reader import get_reader
+
+    layers = get_reader(str(tmp_path / "project"))(str(tmp_path / "project"))
+    kinds = {kind: (data, options) for data, options, kind in layers}
+    assert len(kinds["points"][0]) == 1 and len(kinds["shapes"][0]) == 2
+    from napari.layers import Shapes
+
+    shapes = Shapes(kinds["shapes"][0], **kinds["shapes"][1])
+    np.testing.assert_allclose(shapes.data[1][:, -2:], [(30, 30), (32, 40)])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_clickseg._napari.review.drafts import Correction, DraftFile, Pending, read_draft
+from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.data.annotations import Annotations, ProjectClick
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
@@ -26,14 +27,23 @@ if TYPE_CHECKING:
 SHAPE = (12, 17)
 SECONDS = 5
 
+points = st.lists(st.tuples(st.floats(-1, 20), st.floats(-1, 20)), min_size=1, max_size=4)
+objects = st.none() | st.integers(1, 2**32 - 1)
+edges = st.tuples(*[st.floats(-1, 9)] * 2, *[st.floats(10, 20)] * 2)
+drawn = st.one_of(
+    st.builds(lambda found, positive: Scribble(tuple(found), positive), points, st.booleans()),
+    edges.map(lambda found: DrawnBox(*found)),
+    edges.map(lambda e: Lasso(((e[0], e[1]), (e[0], e[3]), (e[2], e[1])), False)),
+)
 clicks = st.lists(
     st.builds(
         ProjectClick,
         y=st.floats(-1, 20),
         x=st.floats(-1, 20),
         positive=st.booleans(),
-        object=st.none() | st.integers(1, 2**32 - 1),
-    ),
+        object=objects,
+    )
+    | st.builds(ProjectClick.of, drawn, objects),
     max_size=4,
 ).map(tuple)
 classes = st.none() | st.builds(

@@ -64,7 +64,8 @@ SHORTCUTS: dict[Action, Shortcut] = {
             Action.TOOL,
             "K",
             "Click tool",
-            "Turn clicking on or off: left click is positive, right click negative.",
+            "Turn clicking on or off: left click is positive, right click negative. Dragging draws "
+            "a box, with Shift a scribble, with Ctrl + Shift a lasso.",
         ),
         Shortcut(
             Action.SWAP,
@@ -80,12 +81,17 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "Write the mask into the annotation layer and begin the next object.",
         ),
         Shortcut(Action.SKIP, "N", "Skip", "Leave this object as it was and begin the next one."),
-        Shortcut(Action.CLEAR, "W", "Clear", "Remove the clicks and the mask of this object."),
+        Shortcut(
+            Action.CLEAR,
+            "W",
+            "Clear",
+            "Remove the clicks, what was drawn and the mask of this object.",
+        ),
         Shortcut(
             Action.UNDO,
             "U",
             "Undo",
-            "Take the last step back: a click, a start, an accepted object.",
+            "Take the last step back: a click, a box, a start, an accepted object.",
         ),
         Shortcut(Action.REDO, "Shift-U", "Redo", "Do again what was undone."),
         Shortcut(

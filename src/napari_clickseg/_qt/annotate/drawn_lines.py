@@ -12,7 +12,7 @@ from vispy.scene import visuals
 
 from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE, unwrapped
-from napari_clickseg._napari.viewer.outlines import Outline, outline_of
+from napari_clickseg._napari.viewer.lines import Outline, outline_of
 from napari_clickseg._napari.viewer.private import node_of
 
 if TYPE_CHECKING:

@@ -144,6 +144,7 @@ class ClickTool:
             event.handled = True
             self._dragged(drag, event)
             yield
+        self._dragged(drag, event)  # a quick hand is elsewhere by then
         self._let_go(drag)
 
     def _dragged(self, drag: _Drag, event: Any) -> None:

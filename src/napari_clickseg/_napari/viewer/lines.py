@@ -69,5 +69,6 @@ def mask_outline(mask: npt.NDArray[np.bool_], box: Box) -> FloatArray:
     y, x = np.nonzero(padded[:, 1:] != padded[:, :-1])
     down = np.stack([np.stack([y - 1, x], 1), np.stack([y, x], 1)], 1)
     # Pixel (0, 0) of the mask lies between -0.5 and 0.5.
-    ends: FloatArray = np.concatenate([across, down]).astype(np.float64)
-    return ends + np.array([box.top, box.left]) - 0.5
+    ends = np.concatenate([across, down]).astype(np.float64)
+    ends += (box.top - 0.5, box.left - 0.5)
+    return ends
