@@ -17,6 +17,7 @@ from napari_clickseg._napari.annotate.loading import load as load_by_name
 from napari_clickseg._napari.annotate.objects import Objects
 from napari_clickseg._napari.annotate.pointing.click_tool import ClickTool
 from napari_clickseg._napari.annotate.pointing.drawing import Drawing
+from napari_clickseg._napari.annotate.pointing.from_shapes import ObjectsFromShapes
 from napari_clickseg._napari.annotate.propagation import Propagation
 from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._napari.annotate.status import Status
@@ -87,6 +88,7 @@ class AnnotateController:
         self.models = ModelChoice(context, self._loading, trained, notify)
         self.tool = ClickTool(viewer)
         self.drawing = Drawing(context, self.images, answers, self.objects)
+        self._shapes = ObjectsFromShapes(context, status, identity, answers, self.objects)
         self._connections = Connections()
         self._connect()
         self._keys = Keys(
@@ -196,6 +198,17 @@ class AnnotateController:
         """Stop a running propagation; what it accepted stays."""
         self._propagation.cancel()
 
+    def objects_from_shapes(self) -> None:
+        """Make an object of each selected shape, or of all; where that goes on, stop."""
+        if self.state.shapes != (0, 0):
+            self._shapes.cancel()
+            return
+        pairing, plane = self.context.resolve()
+        if pairing is None or plane is None:
+            self.state.message = "Choose an image, and a 2D view of it, first."
+            return
+        self.answers.in_turn(pairing, lambda: self._shapes.start(pairing, plane))
+
     def add_class(self, name: str, colour: str | None = None) -> None:
         """Add a class with the next free id and make it the current one."""
         self.identity.add_class(name, colour)
@@ -268,7 +281,7 @@ class AnnotateController:
         connect(images.turned, self.models.look)
 
         pairings = self.context.events
-        connect(pairings.before_edit, self._propagation.cancel)
+        connect(pairings.before_edit, self._propagation.cancel, self._shapes.cancel)
         connect(pairings.edited, self._marks_edited)
         connect(pairings.painted, self.identity.painted)
         connect(pairings.relabelled, self.identity.survey)

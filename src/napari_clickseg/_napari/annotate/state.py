@@ -120,6 +120,8 @@ class AnnotateState:
         Index of the displayed plane along that axis.
     progress : (int, int)
         Planes done and wanted of a running propagation; (0, 0) if none runs.
+    shapes : (int, int)
+        Shapes done and wanted, while objects are made of them; (0, 0) else.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -169,6 +171,7 @@ class AnnotateState:
     planes: int = 1
     plane: int = 0
     progress: tuple[int, int] = (0, 0)
+    shapes: tuple[int, int] = (0, 0)
 
     @property
     def current_class(self) -> ClassSpec:

@@ -74,6 +74,38 @@ def data_under(layer: Layer, dims: Dims, position: Sequence[float]) -> npt.NDArr
     return out
 
 
+def carried_over(
+    points: npt.NDArray[np.float64],
+    layer: Layer,
+    image: Image,
+    dims: Dims,
+    index: Sequence[int],
+) -> npt.NDArray[np.float64]:
+    """Return where positions in a layer lie in an image, in data pixels along every axis.
+
+    Parameters
+    ----------
+    points : float64 (n, layer.ndim)
+        In data pixels of the layer.
+    layer, image : Layer
+    dims : Dims
+        The viewer's.
+    index : sequence of int
+        Position along the image's axes; where the layer has fewer axes, it lies there.
+
+    Returns
+    -------
+    float64 (n, image.ndim)
+    """
+    matrix, origin = _placement(layer, _unit_factors(layer, dims))
+    there = points @ matrix.T + origin
+    matrix, origin = _placement(image, _unit_factors(image, dims))
+    world = np.tile(matrix @ np.asarray(index, float) + origin, (len(points), 1))
+    n = min(there.shape[1], world.shape[1])
+    world[:, -n:] = there[:, -n:]
+    return np.asarray((world - origin) @ np.linalg.inv(matrix).T)
+
+
 def step_to(layer: Layer, dims: Dims, index: Sequence[int]) -> dict[int, float]:
     """Return where the viewer's sliders have to be for a plane of a layer to be displayed.
 

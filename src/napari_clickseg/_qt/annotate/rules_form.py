@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari.layers import Labels
 
 from napari_clickseg._napari.viewer.actions import Action
-from napari_clickseg._qt.parts.controls import choice, form, key_text
+from napari_clickseg._qt.parts.controls import button, choice, form, key_text
 from napari_clickseg._qt.parts.layer_choice import LayerChoice
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _RULES = [
     ("overwrite what is there", "overwrite"),
     ("only on background", "background"),
 ]
+_FROM_SHAPES = "Objects from the selected shapes"
 
 
 class RulesForm:
@@ -52,10 +53,17 @@ class RulesForm:
             wanted=self._is_source,
             none="annotation layer",
         )
-        self.widget = form(self.rule, self.source.box, self.scheme)
+        self.shapes = button(
+            _FROM_SHAPES,
+            "Each box, polygon or ellipse of the selected Shapes layer becomes an object: of the "
+            "selected shapes, or of all where none is. Undo takes them back as one step.",
+            desk.controller.objects_from_shapes,
+        )
+        self.widget = form(form(self.rule, self.source.box, self.scheme), self.shapes, labels=False)
         desk.ties.tie(self.rule, "rule")
         desk.ties.tie(self.scheme, "scheme")
         desk.ties.show(self._show_source, "region_source", "annotation", "prediction")
+        desk.ties.show(self._show_shapes, "shapes")
         self.source.box.changed.connect(self._choose_source)
 
     def release(self) -> None:
@@ -64,6 +72,10 @@ class RulesForm:
 
     def _is_source(self, layer: Layer) -> bool:
         return not self._desk.is_companion(layer)
+
+    def _show_shapes(self) -> None:
+        done, wanted = self._state.shapes
+        self.shapes.text = f"Cancel ({done} of {wanted} shapes done)" if wanted else _FROM_SHAPES
 
     def _show_source(self) -> None:
         self.source.refresh()
