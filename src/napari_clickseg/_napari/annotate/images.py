@@ -100,9 +100,7 @@ class Images:
             there.discard()
         self.activate(pairing)
         state.tool = True
-        state.message = (
-            "Click on an object or draw a box around it; right click where it should not be."
-        )
+        state.message = "Click on an object or drag a box around it; right click what is wrong."
         if pairing.annotation is not None and pairing.annotation.multiscale:
             state.message += _PYRAMID
         if annotation is not None:

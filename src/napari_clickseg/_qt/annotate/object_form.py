@@ -176,7 +176,5 @@ def hint(state: AnnotateState, images_open: bool) -> str:
     if state.model_status == "failed":
         return "There is no model; choose one under “Model”."
     if not state.n_positive:
-        return (
-            "Click on an object or draw a box around it; right click where the mask should not be."
-        )
+        return "Click on an object or drag a box around it; right click what is wrong."
     return ""

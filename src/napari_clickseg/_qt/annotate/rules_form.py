@@ -20,7 +20,7 @@ _RULES = [
     ("overwrite what is there", "overwrite"),
     ("only on background", "background"),
 ]
-_FROM_SHAPES = "Objects from the selected shapes"
+_FROM_SHAPES = "Objects from shapes"
 
 
 class RulesForm:
@@ -75,7 +75,7 @@ class RulesForm:
 
     def _show_shapes(self) -> None:
         done, wanted = self._state.shapes
-        self.shapes.text = f"Cancel ({done} of {wanted} shapes done)" if wanted else _FROM_SHAPES
+        self.shapes.text = f"Cancel ({done} of {wanted})" if wanted else _FROM_SHAPES
 
     def _show_source(self) -> None:
         self.source.refresh()
