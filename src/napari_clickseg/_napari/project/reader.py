@@ -23,9 +23,7 @@ from napari_clickseg._napari.viewer.layers import (
 )
 from napari_clickseg._napari.viewer.lines import outline_of
 from napari_clickseg._napari.viewer.metadata import ObjectClasses, Origin, with_classes, with_empty
-from napari_clickseg._napari.viewer.lines import outline_of
 from napari_clickseg._napari.viewer.pixels import placed
-from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, read_clicks
