@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_clickseg._napari.viewer.lines import Outline, mask_outline
+from napari_clickseg._napari.annotate.lines import Outline, mask_outline
 from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:

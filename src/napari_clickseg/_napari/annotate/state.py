@@ -16,7 +16,7 @@ from napari_clickseg._napari.viewer.colours import colour_of
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points
 
-    from napari_clickseg._napari.viewer.lines import Outline
+    from napari_clickseg._napari.annotate.lines import Outline
     from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
     from napari_clickseg.core.masks import OverlapRule
 

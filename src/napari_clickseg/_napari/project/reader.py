@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_warning
 
+from napari_clickseg._napari.annotate.lines import outline_of
 from napari_clickseg._napari.viewer.features import features_of, with_notes
 from napari_clickseg._napari.viewer.layers import (
     CLICK_EDGE,
@@ -21,7 +22,6 @@ from napari_clickseg._napari.viewer.layers import (
     click_breadth,
     click_limits,
 )
-from napari_clickseg._napari.viewer.lines import outline_of
 from napari_clickseg._napari.viewer.metadata import ObjectClasses, Origin, with_classes, with_empty
 from napari_clickseg._napari.viewer.pixels import placed
 from napari_clickseg.core.clicks import Click

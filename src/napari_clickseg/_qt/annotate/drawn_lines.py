@@ -10,9 +10,9 @@ import numpy.typing as npt
 from vispy.color import Color
 from vispy.scene import visuals
 
+from napari_clickseg._napari.annotate.lines import Outline, outline_of
 from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE, unwrapped
-from napari_clickseg._napari.viewer.lines import Outline, outline_of
 from napari_clickseg._napari.viewer.private import node_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_clickseg._napari.viewer.lines import Outline, box_outline
+from napari_clickseg._napari.annotate.lines import Outline, box_outline
 from napari_clickseg.core.clicks import Click, PromptError
 from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble, crosses_itself
 

@@ -37,7 +37,7 @@ _LISTED = 3  # problems that the message says
 
 
 @dataclass(eq=False)
-class _Batch:
+class _Making:
     """Shapes on their way to objects."""
 
     pairing: Pairing
@@ -77,7 +77,7 @@ class ObjectsFromShapes:
     ) -> None:
         self._context, self._state, self._status = context, context.state, status
         self._identity, self._answers, self._objects = identity, answers, objects
-        self._batch: _Batch | None = None
+        self._batch: _Making | None = None
 
     def start(self, pairing: Pairing, plane: Plane) -> None:
         """Make objects of the selected shapes, or of all where none is selected."""
@@ -94,7 +94,7 @@ class ObjectsFromShapes:
             self._state.message = f"There is no shape in '{layer.name}'; draw some first."
             return
         kinds, data = [str(kind) for kind in layer.shape_type], layer.data
-        self._batch = _Batch(
+        self._batch = _Making(
             pairing,
             layer,
             plane,
@@ -154,12 +154,12 @@ class ObjectsFromShapes:
         if self._batch is not None:
             self._next()
 
-    def _there(self, batch: _Batch) -> bool:
+    def _there(self, batch: _Making) -> bool:
         pairing = batch.pairing
         known = self._context.pairings.get(pairing.image) is pairing
         return known and pairing.annotation is not None and self._context.segmenter is not None
 
-    def _gesture(self, batch: _Batch) -> tuple[Plane, Shape]:
+    def _gesture(self, batch: _Making) -> tuple[Plane, Shape]:
         """Return the present shape as a gesture, and its plane.
 
         Raises
@@ -175,7 +175,7 @@ class ObjectsFromShapes:
         plane = _plane_of(points, batch.plane, batch.pairing.channel_axis, image)
         return plane, _shape_of(batch.kinds[batch.at], points[:, list(plane.axes)], plane)
 
-    def _answered(self, batch: _Batch, plane: Plane, shape: Shape, found: Prediction) -> None:
+    def _answered(self, batch: _Making, plane: Plane, shape: Shape, found: Prediction) -> None:
         if batch is not self._batch:
             return
         if not self._there(batch):
@@ -204,11 +204,11 @@ class ObjectsFromShapes:
             )
         self._next()
 
-    def _note(self, batch: _Batch, why: str) -> None:
+    def _note(self, batch: _Making, why: str) -> None:
         batch.problems.append(f"Shape {batch.numbers[batch.at]} {_lowered(why)}")
         batch.at += 1
 
-    def _failed(self, batch: _Batch, error: Exception) -> None:
+    def _failed(self, batch: _Making, error: Exception) -> None:
         if batch is not self._batch:
             return
         if isinstance(error, ValueError):
@@ -279,7 +279,7 @@ def _lowered(why: str) -> str:
     return why if why[:1].islower() else f"was left out: {why}"
 
 
-def _report(batch: _Batch, stopped: bool) -> str:
+def _report(batch: _Making, stopped: bool) -> str:
     n = len(batch.writes)
     text = f"{n} object{'' if n == 1 else 's'} from '{batch.layer.name}'"
     text = f"Stopped; {text}" if stopped else text
