@@ -19,13 +19,15 @@ from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.names import record_name, safe_name
 from napari_clickseg.data.pixel_size import PixelSize, read_pixel_size, stated_pixel_size
 from napari_clickseg.data.places import read_text
+from napari_clickseg.formats.shapes.outlines import outlines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy.typing as npt
 
     from napari_clickseg.data.project import Project, Record
+    from napari_clickseg.formats.shapes.outlines import Piece
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -148,6 +150,23 @@ class AnnotatedImage:
         """Return the colour of a class, as #rrggbb; grey where it is none."""
         every = self.classes.classes if self.classes is not None else ()
         return next((one.colour for one in every if one.id == class_id), "#808080")
+
+    def outlined(
+        self, note: Callable[[str], object]
+    ) -> Iterator[tuple[ObjectRow, tuple[Piece, ...]]]:
+        """Yield a plane's objects with their pieces, by rising ids; unknown pixels are left out.
+
+        Parameters
+        ----------
+        note : callable
+            Called with a line if there are unknown pixels.
+        """
+        rows = self.rows()
+        for identifier, pieces in outlines(self.labels):
+            if identifier == self.ignore:
+                note(f"{self.name}: pixels marked as unknown ({identifier}) are left out.")
+            else:
+                yield rows.get(identifier) or ObjectRow(identifier), pieces
 
     def planes(self) -> Iterator[AnnotatedImage]:
         """Yield the planes of a stack as images of their own; a plane as it is."""

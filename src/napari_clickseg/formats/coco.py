@@ -24,7 +24,7 @@ from napari_clickseg.formats.found import (
     said_number,
 )
 from napari_clickseg.formats.shapes.filling import MaskPart, filled, united
-from napari_clickseg.formats.shapes.outlines import area, joined, outlines
+from napari_clickseg.formats.shapes.outlines import area, joined
 from napari_clickseg.formats.shapes.run_lengths import packed, part_of, runs_of, unpacked
 from napari_clickseg.formats.texts import read_json, rgb_of, say_colour
 
@@ -147,12 +147,7 @@ def _annotations(
     polygons: bool,
     note: Callable[[str], object],
 ) -> Iterator[_Annotation]:
-    rows = image.rows()
-    for identifier, pieces in outlines(image.labels):
-        if identifier == image.ignore:
-            note(f"{image.name}: pixels marked as unknown ({identifier}) are left out.")
-            continue
-        row = rows.get(identifier) or ObjectRow(identifier)
+    for row, pieces in image.outlined(note):
         corners = np.concatenate([piece.exterior for piece in pieces])
         (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
         size = int(sum(area(ring) for piece in pieces for ring in piece.rings))

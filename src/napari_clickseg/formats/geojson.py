@@ -24,7 +24,7 @@ from napari_clickseg.formats.found import (
     said_number,
 )
 from napari_clickseg.formats.shapes.filling import MaskPart, united
-from napari_clickseg.formats.shapes.outlines import area, outlines
+from napari_clickseg.formats.shapes.outlines import area
 from napari_clickseg.formats.texts import points_text, read_json, rgb_of, say_colour
 
 if TYPE_CHECKING:
@@ -52,14 +52,10 @@ def write_geojson(image: AnnotatedImage, path: Path, note: Callable[[str], objec
     note : callable
         Called with a line on what could not be kept.
     """
-    rows, first = image.rows(), True
+    first = True
     with path.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
-        for identifier, pieces in outlines(image.labels):
-            if identifier == image.ignore:
-                note(f"{image.name}: pixels marked as unknown ({identifier}) are left out.")
-                continue
-            row = rows.get(identifier) or ObjectRow(identifier)
+        for row, pieces in image.outlined(note):
             file.write(f"{'' if first else ','}\n{_feature(image, row, pieces)}")
             first = False
         file.write("\n]}\n")

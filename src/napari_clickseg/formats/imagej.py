@@ -18,7 +18,6 @@ from napari_clickseg.formats.found import (
     outlined,
     said_number,
 )
-from napari_clickseg.formats.shapes.outlines import outlines
 from napari_clickseg.formats.texts import rgb_of, say_colour
 
 if TYPE_CHECKING:
@@ -54,14 +53,10 @@ def write_rois(image: AnnotatedImage, path: Path, note: Callable[[str], object])
     note : callable
         Called with a line on what could not be kept.
     """
-    rows = image.rows()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-        for identifier, pieces in outlines(image.labels):
-            if identifier == image.ignore:
-                note(f"{image.name}: pixels marked as unknown ({identifier}) are left out.")
-                continue
-            roi = _roi(image, rows.get(identifier) or ObjectRow(identifier), pieces)
-            file.writestr(f"{identifier}.roi", roi.tobytes())
+        for row, pieces in image.outlined(note):
+            roi = _roi(image, row, pieces)
+            file.writestr(f"{row.id}.roi", roi.tobytes())
 
 
 def _roi(image: AnnotatedImage, row: ObjectRow, pieces: Sequence[Piece]) -> ImagejRoi:

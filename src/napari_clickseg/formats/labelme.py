@@ -21,7 +21,6 @@ from napari_clickseg.formats.found import (
     said_number,
 )
 from napari_clickseg.formats.shapes.filling import MaskPart, filled, united
-from napari_clickseg.formats.shapes.outlines import outlines
 from napari_clickseg.formats.texts import points_text, read_json
 
 if TYPE_CHECKING:
@@ -53,15 +52,11 @@ def write_labelme(image: AnnotatedImage, path: Path, note: Callable[[str], objec
     note : callable
         Called with a line on what could not be kept.
     """
-    rows, first = image.rows(), True
+    first = True
     height, width = image.plane
     with path.open("w", encoding="utf-8") as file:
         file.write(f'{{"version": "{_VERSION}", "flags": {{}}, "shapes": [')
-        for identifier, pieces in outlines(image.labels):
-            if identifier == image.ignore:
-                note(f"{image.name}: pixels marked as unknown ({identifier}) are left out.")
-                continue
-            row = rows.get(identifier) or ObjectRow(identifier)
+        for row, pieces in image.outlined(note):
             file.write(f"{'' if first else ','}\n{_shape(row, pieces, image.plane)}")
             first = False
         name = json.dumps(image.file or f"{image.name}.png")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
-from napari_clickseg.formats.annotated import FormatError, ObjectRow
+from napari_clickseg.formats.annotated import FormatError
 from napari_clickseg.formats.found import (
     FoundFile,
     FoundImage,
@@ -19,7 +19,7 @@ from napari_clickseg.formats.found import (
     checked_rings,
     outlined,
 )
-from napari_clickseg.formats.shapes.outlines import joined, outlines
+from napari_clickseg.formats.shapes.outlines import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -82,16 +82,12 @@ def write_yolo(
 
 
 def _lines(image: AnnotatedImage, names: list[str], note: Callable[[str], object]) -> Iterator[str]:
-    rows = image.rows()
     height, width = image.plane
     for one in image.classes.classes if image.classes is not None else ():
         if one.name not in names:
             names.append(one.name)
-    for identifier, pieces in outlines(image.labels):
-        if identifier == image.ignore:
-            note(f"{image.name}: pixels marked as unknown ({identifier}) are left out.")
-            continue
-        name = (rows.get(identifier) or ObjectRow(identifier)).class_name or _NO_CLASS
+    for row, pieces in image.outlined(note):
+        name = row.class_name or _NO_CLASS
         if name not in names:
             names.append(name)
         ring = joined([ring for piece in pieces for ring in piece.rings])
