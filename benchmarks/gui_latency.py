@@ -74,7 +74,7 @@ class Driver:
         _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
         self.app.processEvents()
         self.opened = time.perf_counter() - began
-        self.controller = self.widget.desk.controller
+        self.controller = self.widget.context.controller
         self.wait(lambda: self.controller.state.model_status == "ready", 180)
 
     def wait(self, done: Any, seconds: float = 60) -> None:

@@ -77,14 +77,14 @@ def measure(trace: IO[str] | None) -> dict[str, Any]:
     QTest.qWait(1)
     opened = time.perf_counter() - began
     heart.start()
-    while widget.desk.state.model_status == "loading":
+    while widget.context.state.model_status == "loading":
         QTest.qWait(20)
     ready = time.perf_counter() - began
     heart.stop()
-    status = widget.desk.state.model_status
+    status = widget.context.state.model_status
     viewer.close()
     if status != "ready":
-        raise SystemExit(widget.desk.state.model_text)
+        raise SystemExit(widget.context.state.model_text)
     return {"opened": opened, "ready": ready, "late": heart.late}
 
 

@@ -49,10 +49,10 @@ def look_at_clicks(window: Window, image: int) -> None:
     """Show regions and clicks of an image, with the tool that adds some."""
     widget, viewer = window.widget, window.viewer
     window.press(widget.clicks.show_them)
-    window.wait(lambda: widget.desk.state.looked is not None)
+    window.wait(lambda: widget.context.state.looked is not None)
     widget.clicks.image.value = image
-    window.wait(lambda: widget.desk.state.looked.index == image)
-    window.wait(lambda: not widget.desk.state.looked.loading)
+    window.wait(lambda: widget.context.state.looked.index == image)
+    window.wait(lambda: not widget.context.state.looked.loading)
     widget._scroll.ensureWidgetVisible(widget.clicks, 0, 8)
     viewer.layers["positive clicks"].mode = "add"
 
@@ -69,7 +69,7 @@ class Window(PictureWindow):
         super().__init__(theme, SIZE)
         _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
         self.widget.main.task.widget.value = "crossfit"
-        self.wait(lambda: self.widget.desk.state.run.crossfit is not None)
+        self.wait(lambda: self.widget.context.state.run.crossfit is not None)
 
 
 if __name__ == "__main__":

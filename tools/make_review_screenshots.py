@@ -91,8 +91,8 @@ def train(project: Path, run: Path, settings: dict[str, str]) -> None:
 def show(project: Path, theme: str) -> None:
     """Predict the rest, unless that was done before, and correct the most uncertain image."""
     window = Window(theme)
-    state = window.widget.desk.state
-    window.widget.desk.controller.choose_project(str(project))
+    state = window.widget.context.state
+    window.widget.context.controller.choose_project(str(project))
     window.wait(lambda: bool(state.model) and state.counts.total > 0)
     if state.counts.left:
         window.press(window.widget.predict.predict)
@@ -118,7 +118,7 @@ class Window(PictureWindow):
     def __init__(self, theme: str) -> None:
         super().__init__(theme, SIZE)
         _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Review")
-        self.wait(lambda: self.widget.desk.controller.looker.idle)
+        self.wait(lambda: self.widget.context.controller.looker.idle)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def main() -> None:
 
 def train(window: Window, settings: dict[str, Any]) -> None:
     """Check what is open, and train, unless that was done before."""
-    state = window.widget.desk.state
+    state = window.widget.context.state
     state.settings = settings
     if not state.runs:
         check(window)
@@ -56,13 +56,13 @@ def train(window: Window, settings: dict[str, Any]) -> None:
 def check(window: Window) -> None:
     """Have the widget say what it found."""
     window.press(window.widget.source.check)
-    window.wait(lambda: window.widget.desk.state.found is not None, 300)
+    window.wait(lambda: window.widget.context.state.found is not None, 300)
     window.picture("train-check-dark")
 
 
 def show(window: Window) -> None:
     """Show what came of it."""
-    state = window.widget.desk.state
+    state = window.widget.context.state
     window.wait(lambda: bool(state.run.previews))
     print(state.run.status, state.message, state.run.table)
     window.press(window.widget.runs.previews)
@@ -94,11 +94,11 @@ class Window(PictureWindow):
             objects = label(read_labels(record.mask), connectivity=2)
             self.viewer.add_labels(objects, name=f"{name} labels")
         _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
-        self.wait(lambda: self.widget.desk.controller.reader.idle)
-        self.wait(lambda: len(self.widget.desk.state.offers) == len(groups))
+        self.wait(lambda: self.widget.context.controller.reader.idle)
+        self.wait(lambda: len(self.widget.context.state.offers) == len(groups))
         names = {group: f"field {n}" for n, group in enumerate(dict.fromkeys(groups), 1)}
         for index, group in enumerate(groups):
-            self.widget.desk.controller.set_group(index, names[group])
+            self.widget.context.controller.set_group(index, names[group])
 
     def look_at_predictions(self) -> None:
         """Fill the canvas with the predictions."""

@@ -36,7 +36,7 @@ class PictureWindow:
         end = time.monotonic() + seconds
         while not until():
             if time.monotonic() > end:
-                raise SystemExit(f"It took too long: {self.widget.desk.state}")
+                raise SystemExit(f"It took too long: {self.widget.context.state}")
             self.rest(50)
 
     def rest(self, milliseconds: int) -> None:

@@ -77,7 +77,7 @@ def open_annotate(
         viewer = open_viewer()
         _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
         if wait:
-            qtbot.waitUntil(lambda: widget.desk.state.model_status == "ready", timeout=120_000)
+            qtbot.waitUntil(lambda: widget.context.state.model_status == "ready", timeout=120_000)
         return viewer, widget
 
     return make
@@ -94,7 +94,7 @@ def annotating(
         viewer.add_image(spots if image is None else image, name="spots")
         qtbot.waitUntil(lambda: widget.images.start.enabled, timeout=5000)
         widget.images.start.native.click()
-        assert widget.desk.state.image is not None, widget.desk.state.message
+        assert widget.context.state.image is not None, widget.context.state.message
         return viewer, widget
 
     return make
@@ -147,10 +147,10 @@ def open_review(
     def make(viewer: Any = None, project: Path | None = None) -> tuple[Any, ReviewWidget]:
         viewer = viewer or open_viewer()
         _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Review")
-        qtbot.waitUntil(lambda: widget.desk.controller.looker.idle, timeout=30_000)
+        qtbot.waitUntil(lambda: widget.context.controller.looker.idle, timeout=30_000)
         if project is not None:
-            widget.desk.controller.choose_project(str(project))
-            qtbot.waitUntil(lambda: bool(widget.desk.state.queue), timeout=30_000)
+            widget.context.controller.choose_project(str(project))
+            qtbot.waitUntil(lambda: bool(widget.context.state.queue), timeout=30_000)
         return viewer, widget
 
     return make
@@ -168,7 +168,7 @@ def open_train(
     def make(viewer: Any = None, *, show: bool = True) -> tuple[Any, TrainWidget]:
         viewer = viewer or open_viewer()
         _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
-        qtbot.waitUntil(lambda: widget.desk.controller.reader.idle, timeout=30_000)
+        qtbot.waitUntil(lambda: widget.context.controller.reader.idle, timeout=30_000)
         return viewer, widget
 
     return make

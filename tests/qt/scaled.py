@@ -25,9 +25,9 @@ LONG = "This says at length what went wrong and what to do about it next. " * 3
 
 
 def show_all_of_annotate(widget: Any) -> None:
-    widget.desk.controller.add_class("bud")
-    widget.desk.state.message = LONG
-    widget.desk.state.model_text = "No model: /a/long/path/to/some/folder/of/models.safetensors"
+    widget.context.controller.add_class("bud")
+    widget.context.state.message = LONG
+    widget.context.state.model_text = "No model: /a/long/path/to/some/folder/of/models.safetensors"
     for fold in widget.folds.values():
         fold.expand(animate=False)
 

@@ -113,19 +113,19 @@ def test_closing_with_an_accepted_object_asks_and_cancelling_loses_nothing(
     viewer, widget = annotating()
     user = User(viewer, widget, qtbot)
     user.accept()
-    before = np.array(widget.desk.state.annotation.data)
+    before = np.array(widget.context.state.annotation.data)
     assert before.any()
     user.close(way)
     assert user.question is not None and "1 change is" in user.question.informativeText()
     user.answer("Cancel")
     assert not user.closed and user.question is None
-    np.testing.assert_array_equal(widget.desk.state.annotation.data, before)
+    np.testing.assert_array_equal(widget.context.state.annotation.data, before)
     user.keys.press(Action.UNDO)
     settled(widget, qtbot)
-    assert widget.desk.state.n_objects == 0, "one goes on as before"
+    assert widget.context.state.n_objects == 0, "one goes on as before"
     user.keys.press(Action.REDO)
     settled(widget, qtbot)
-    widget.desk.state.annotation.paint((4, 4), 9)
+    widget.context.state.annotation.paint((4, 4), 9)
     user.close(way)
     assert "2 changes are" in user.question.informativeText()
     user.answer("Close without saving")
@@ -163,7 +163,7 @@ def test_giving_up_the_folder_leaves_the_window_open(
     user.close("cross")
     user.answer("Save to project")
     assert not user.closed and user.question is None
-    assert "Nothing is saved" in widget.desk.state.message
+    assert "Nothing is saved" in widget.context.state.message
     user.close("cross")
     assert user.question is not None, "It asks again."
     user.answer("Cancel")
@@ -174,7 +174,7 @@ def test_a_stroke_of_the_brush_is_asked_for_also_when_the_widget_was_closed(
 ) -> None:
     viewer, widget = annotating()
     user = User(viewer, widget, qtbot)
-    labels = widget.desk.state.annotation
+    labels = widget.context.state.annotation
     labels.paint((40, 40), 3)
     with qtbot.waitSignal(widget.destroyed):
         viewer.window.remove_dock_widget(widget)
@@ -214,8 +214,8 @@ def test_one_key_saves_and_says_so_while_nothing_moves(
     user.keys.press(Action.SAVE)
     qtbot.waitUntil(lambda: "1 mask is saved" in widget.message.value, timeout=30_000)
     assert user.keys.is_with_the_image()
-    widget.desk.state.annotation.paint((4, 4), 9)
-    widget.desk.state.message = ""
+    widget.context.state.annotation.paint((4, 4), 9)
+    widget.context.state.message = ""
     QTest.mouseClick(widget.objects.save.native, LEFT)
     qtbot.waitUntil(lambda: "1 mask is saved" in widget.message.value, timeout=30_000)
     assert user.keys.is_with_the_image()

@@ -40,7 +40,7 @@ def test_taking_the_widget_out_of_its_dock_closes_the_controller_once(
     open_annotate: Open, closings: list[AnnotateController], qtbot: Any
 ) -> None:
     viewer, widget = open_annotate()
-    controller = widget.desk.controller
+    controller = widget.context.controller
     with qtbot.waitSignal(widget.destroyed):
         viewer.window.remove_dock_widget(widget)
     assert closings == [controller]
@@ -50,7 +50,7 @@ def test_pressing_the_docks_cross_closes_the_controller_once(
     open_annotate: Open, closings: list[AnnotateController], qtbot: Any
 ) -> None:
     _, widget = open_annotate()
-    controller = widget.desk.controller
+    controller = widget.context.controller
     dock = widget.parentWidget()
     with qtbot.waitSignal(widget.destroyed):
         dock.destroyOnClose()
@@ -61,7 +61,7 @@ def test_closing_the_viewer_closes_the_controller_once(
     open_annotate: Open, closings: list[AnnotateController], qtbot: Any
 ) -> None:
     viewer, widget = open_annotate()
-    controller = widget.desk.controller
+    controller = widget.context.controller
     viewer.close()
     qtbot.waitUntil(lambda: closings == [controller])
     qtbot.wait(50)
@@ -73,7 +73,7 @@ def test_closing_while_a_click_is_being_answered_does_no_harm(
 ) -> None:
     viewer, widget = annotating()
     for place in range(20):
-        widget.desk.state.positive.add([26, 22 + place / 2])
+        widget.context.state.positive.add([26, 22 + place / 2])
     viewer.window.remove_dock_widget(widget)
     qtbot.waitUntil(lambda: len(closings) == 1)
     qtbot.wait(300)
@@ -94,13 +94,13 @@ def test_moving_or_hiding_the_dock_closes_nothing(
         viewer.window.add_dock_widget(widget)
     qtbot.wait(100)
     assert closings == []
-    widget.desk.state.message = "still there"
+    widget.context.state.message = "still there"
     assert widget.message.value
 
 
 def test_after_closing_nothing_of_the_widget_listens(annotating: Open, qtbot: Any) -> None:
     viewer, widget = annotating()
-    state, controller = widget.desk.state, widget.desk.controller
+    state, controller = widget.context.state, widget.context.controller
     with qtbot.waitSignal(widget.destroyed):
         viewer.window.remove_dock_widget(widget)
     state.message = "Nobody shows this."
@@ -119,15 +119,15 @@ def test_two_widgets_in_one_viewer_show_the_same_and_the_last_one_closes_it(
     viewer, first = annotating()
     second = AnnotateWidget(viewer)
     viewer.window.add_dock_widget(second, name="again")
-    assert second.desk.controller is first.desk.controller
+    assert second.context.controller is first.context.controller
     assert second.objects.tool.value is True
     second.rules.rule.value = "overwrite"
     assert first.rules.rule.value == "overwrite"
     with qtbot.waitSignal(first.destroyed):
         viewer.window.remove_dock_widget(first)
     assert closings == []
-    second.desk.state.positive.add([26, 32])
-    qtbot.waitUntil(lambda: np.asarray(second.desk.state.prediction.data).any())
+    second.context.state.positive.add([26, 32])
+    qtbot.waitUntil(lambda: np.asarray(second.context.state.prediction.data).any())
     with qtbot.waitSignal(second.destroyed):
         viewer.window.remove_dock_widget(second)
     assert len(closings) == 1
@@ -138,16 +138,16 @@ def test_a_widget_can_be_opened_again_after_closing(annotating: Open, qtbot: Any
     with qtbot.waitSignal(widget.destroyed):
         viewer.window.remove_dock_widget(widget)
     _, again = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
-    qtbot.waitUntil(lambda: again.desk.state.model_status == "ready", timeout=30_000)
+    qtbot.waitUntil(lambda: again.context.state.model_status == "ready", timeout=30_000)
     qtbot.waitUntil(lambda: again.images.start.enabled)
     again.images.start.native.click()
-    assert again.desk.state.image is not None
+    assert again.context.state.image is not None
 
 
 def test_each_viewer_has_a_controller_of_its_own(open_annotate: Open) -> None:
     _, one = open_annotate()
     _, other = open_annotate()
-    assert one.desk.controller is not other.desk.controller
+    assert one.context.controller is not other.context.controller
 
 
 def test_a_plain_viewer_and_naparis_proxy_of_it_share_the_controller(
@@ -155,7 +155,7 @@ def test_a_plain_viewer_and_naparis_proxy_of_it_share_the_controller(
 ) -> None:
     viewer = make_napari_viewer_proxy()
     one, other = AnnotateWidget(viewer), AnnotateWidget(viewer.__wrapped__)
-    assert one.desk.controller is other.desk.controller
+    assert one.context.controller is other.context.controller
     for widget in (one, other):
         with qtbot.waitSignal(widget.destroyed):
             widget.deleteLater()

@@ -78,7 +78,7 @@ class Keyboard:
 
 
 def settled(widget: Any, qtbot: Any) -> None:
-    qtbot.waitUntil(lambda: widget.desk.controller.runner.idle, timeout=60_000)
+    qtbot.waitUntil(lambda: widget.context.controller.runner.idle, timeout=60_000)
     qtbot.wait(20)
 
 
@@ -89,7 +89,7 @@ def test_keys_go_to_the_image_after_whatever_was_done_in_annotate(
     annotating: Open, qtbot: Any
 ) -> None:
     viewer, widget = annotating()
-    state, keys = widget.desk.state, Keyboard(viewer, widget, qtbot)
+    state, keys = widget.context.state, Keyboard(viewer, widget, qtbot)
     doings: list[Callable[[], object]] = [
         lambda: keys.click(ON),
         lambda: keys.press(Action.ACCEPT),
@@ -118,7 +118,7 @@ def test_every_button_of_annotate_leaves_the_keys_to_the_image(
     chosen = lambda *_: str(tmp_path / "saved")  # noqa: E731
     monkeypatch.setattr(folders, "choose_or_make_folder", chosen)
     viewer, widget = annotating(np.stack([_spots()] * 3))
-    widget.desk.controller.add_class("bud")
+    widget.context.controller.add_class("bud")
     keys = Keyboard(viewer, widget, qtbot)
     pressed = 0
     for button in widget.findChildren(QAbstractButton):
@@ -143,7 +143,7 @@ def test_keys_go_to_the_image_after_whatever_was_done_in_review(
         keys.press(action)
         settled(widget, qtbot)
         assert keys.is_with_the_image(), action
-    assert [row.state for row in widget.desk.state.queue] != ["to review"] * 2, "keys did work"
+    assert [row.state for row in widget.context.state.queue] != ["to review"] * 2, "keys did work"
     view = widget.queue.view
     widget.queue.listed.value = "reviewed"
     QTest.mouseClick(view.viewport(), LEFT, pos=view.visualRect(view.model().index(0, 0)).center())
@@ -162,7 +162,7 @@ def test_no_change_of_the_state_takes_the_keyboard(
         viewer, widget = open_it(viewer)
         changes = TRAINED if name == "Train" else REVIEWED
     _unfold(widget, qtbot)
-    keys, state = Keyboard(viewer, widget, qtbot), widget.desk.state
+    keys, state = Keyboard(viewer, widget, qtbot), widget.context.state
     if name == "Review":
         widget._looking.stop()
         state.projects = ("/some/where",)
@@ -180,7 +180,7 @@ def test_after_typing_the_keyboard_goes_back_to_the_image(
 ) -> None:
     """Enter takes what was typed, Escape leaves everything as it was."""
     viewer, widget = annotating()
-    state, keys = widget.desk.state, Keyboard(viewer, widget, qtbot)
+    state, keys = widget.context.state, Keyboard(viewer, widget, qtbot)
     _unfold(widget, qtbot)
     number, name = widget.objects.number.native, widget.classes.rows[0].name.native
     for control, text in ((number, "37"), (name, "wing")):
@@ -204,7 +204,7 @@ def test_pressing_an_arrow_of_a_number_is_not_typing(annotating: Open, qtbot: An
     edge = QPoint(number.width() - 5, number.height() // 2)
     QTest.mouseClick(number, LEFT, pos=edge)
     qtbot.wait(20)
-    assert widget.desk.state.object_id == 2 and keys.is_with_the_image()
+    assert widget.context.state.object_id == 2 and keys.is_with_the_image()
 
 
 # ---- the wheel
@@ -243,7 +243,7 @@ def test_the_wheel_changes_what_has_the_keyboard(annotating: Open, qtbot: Any) -
     number.setFocus()
     qtbot.waitUntil(number.hasFocus)
     turn(number, 120)
-    assert widget.desk.state.object_id == 2
+    assert widget.context.state.object_id == 2
 
 
 def turn(control: QWidget, angle: int) -> None:

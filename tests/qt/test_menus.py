@@ -68,7 +68,7 @@ def test_a_sample_can_be_opened_and_annotated(
     viewer = open_viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
     viewer.open_sample("napari-clickseg", sample)
-    state = widget.desk.state
+    state = widget.context.state
     qtbot.waitUntil(lambda: widget.images.start.enabled)
     widget.images.start.native.click()
     assert state.image is not None, state.message

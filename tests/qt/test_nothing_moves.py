@@ -70,7 +70,7 @@ def test_no_button_of_annotate_moves_over_a_session(
     annotating: Open, spots: np.ndarray, qtbot: Any
 ) -> None:
     viewer, widget = annotating(show=True)
-    state, keys = widget.desk.state, Keyboard(viewer, widget, qtbot)
+    state, keys = widget.context.state, Keyboard(viewer, widget, qtbot)
     watch = Watch(viewer, widget, qtbot)
     for what, do in (
         ("a click", lambda: keys.click((26, 32))),
@@ -103,7 +103,7 @@ def test_no_button_of_review_moves_over_a_session(
     viewer, widget = open_review(project=project)
     hand = ReviewHand(viewer, widget, qtbot)
     watch = Watch(viewer, widget, qtbot)
-    state = widget.desk.state
+    state = widget.context.state
     QTest.mouseClick(widget.next.native, LEFT)
     hand.settle()
     watch.check("the first Next")
@@ -122,8 +122,8 @@ def test_no_button_of_review_moves_over_a_session(
 def test_no_button_of_train_moves_over_a_session(open_train: Open, qtbot: Any) -> None:
     viewer, widget = open_train(show=True)
     annotate_layers(viewer, "0", "1")
-    qtbot.waitUntil(lambda: len(widget.desk.state.offers) == 2)
-    state = widget.desk.state
+    qtbot.waitUntil(lambda: len(widget.context.state.offers) == 2)
+    state = widget.context.state
     state.runs = TRAINED.get("runs", state.runs)
     watch = Watch(viewer, widget, qtbot)
     for field, value in (
@@ -147,7 +147,7 @@ def test_what_was_accepted_is_taken_back_after_the_next_image_is_open(
     open_review: Open, project: Path, qtbot: Any
 ) -> None:
     viewer, widget = open_review(project=project)
-    hand, state = ReviewHand(viewer, widget, qtbot), widget.desk.state
+    hand, state = ReviewHand(viewer, widget, qtbot), widget.context.state
     hand.press(Action.TAKE_BACK)
     assert "Nothing was accepted" in state.message
     hand.press(Action.NEXT_IMAGE)

@@ -15,7 +15,7 @@ class Superseded(Exception):
     pass
 
 
-class Desk:
+class Delivered:
     """A runner with what it delivered."""
 
     def __init__(self) -> None:
@@ -41,23 +41,23 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Any:
-    made = Desk()
+def given() -> Any:
+    made = Delivered()
     yield made
     made.runner.close()
     assert made.runner.join(30)
 
 
-def test_work_is_done_elsewhere_and_delivered_here(desk: Desk) -> None:
-    desk.submit("a", lambda _: 1)
-    assert desk.rung.wait(30)
-    assert desk.results == [] and desk.runner.active("a")
-    desk.runner.deliver()
-    assert desk.results == [1] and not desk.runner.active("a") and desk.runner.idle
-    assert desk.threads and threading.get_ident() not in desk.threads
+def test_work_is_done_elsewhere_and_delivered_here(given: Delivered) -> None:
+    given.submit("a", lambda _: 1)
+    assert given.rung.wait(30)
+    assert given.results == [] and given.runner.active("a")
+    given.runner.deliver()
+    assert given.results == [1] and not given.runner.active("a") and given.runner.idle
+    assert given.threads and threading.get_ident() not in given.threads
 
 
-def test_of_many_pieces_only_the_first_and_the_last_are_done(desk: Desk) -> None:
+def test_of_many_pieces_only_the_first_and_the_last_are_done(given: Delivered) -> None:
     gate, done = threading.Event(), []
 
     def work(i: int) -> Any:
@@ -68,17 +68,17 @@ def test_of_many_pieces_only_the_first_and_the_last_are_done(desk: Desk) -> None
 
         return piece
 
-    desk.submit("a", work(0))
-    while not desk.threads:
+    given.submit("a", work(0))
+    while not given.threads:
         time.sleep(0.001)
     for i in range(1, 50):
-        desk.submit("a", work(i))
+        given.submit("a", work(i))
     gate.set()
-    desk.settle()
-    assert done == [0, 49] and desk.results == [49]
+    given.settle()
+    assert done == [0, 49] and given.results == [49]
 
 
-def test_what_runs_is_told_that_it_became_useless(desk: Desk) -> None:
+def test_what_runs_is_told_that_it_became_useless(given: Delivered) -> None:
     started, noticed = threading.Event(), threading.Event()
 
     def long(stop: Any) -> int:
@@ -88,30 +88,32 @@ def test_what_runs_is_told_that_it_became_useless(desk: Desk) -> None:
         noticed.set()
         raise Superseded
 
-    desk.submit("a", long)
+    given.submit("a", long)
     assert started.wait(30)
-    desk.submit("a", lambda _: 2)
+    given.submit("a", lambda _: 2)
     assert noticed.wait(30)
-    desk.settle()
-    assert desk.results == [2] and desk.errors == []
+    given.settle()
+    assert given.results == [2] and given.errors == []
 
 
-def test_a_result_that_waits_is_dropped_when_something_newer_was_asked(desk: Desk) -> None:
-    desk.submit("a", lambda _: 1)
-    assert desk.rung.wait(30)
-    desk.submit("a", lambda _: 2)
-    desk.settle()
-    assert desk.results == [2]
+def test_a_result_that_waits_is_dropped_when_something_newer_was_asked(
+    given: Delivered,
+) -> None:
+    given.submit("a", lambda _: 1)
+    assert given.rung.wait(30)
+    given.submit("a", lambda _: 2)
+    given.settle()
+    assert given.results == [2]
 
 
-def test_keys_do_not_replace_each_other(desk: Desk) -> None:
+def test_keys_do_not_replace_each_other(given: Delivered) -> None:
     for key in "abc":
-        desk.submit(key, lambda _, key=key: key)
-    desk.settle()
-    assert desk.results == ["a", "b", "c"] and len(desk.threads) == 1
+        given.submit(key, lambda _, key=key: key)
+    given.settle()
+    assert given.results == ["a", "b", "c"] and len(given.threads) == 1
 
 
-def test_what_was_cancelled_is_neither_delivered_nor_active(desk: Desk) -> None:
+def test_what_was_cancelled_is_neither_delivered_nor_active(given: Delivered) -> None:
     """Else one waits for ever for a result that was given up while it was worked on."""
     started, gate = threading.Event(), threading.Event()
 
@@ -120,25 +122,25 @@ def test_what_was_cancelled_is_neither_delivered_nor_active(desk: Desk) -> None:
         gate.wait(30)
         return 1
 
-    desk.submit("a", held)
+    given.submit("a", held)
     assert started.wait(30)
-    assert desk.runner.active("a")
-    desk.runner.cancel("a")
-    assert not desk.runner.active("a") and desk.runner.idle
+    assert given.runner.active("a")
+    given.runner.cancel("a")
+    assert not given.runner.active("a") and given.runner.idle
     gate.set()
-    desk.submit("b", lambda _: 2)
-    desk.settle()
-    assert desk.results == [2]
+    given.submit("b", lambda _: 2)
+    given.settle()
+    assert given.results == [2]
 
 
-def test_an_error_is_delivered_and_the_worker_lives_on(desk: Desk) -> None:
+def test_an_error_is_delivered_and_the_worker_lives_on(given: Delivered) -> None:
     def fails(_: Any) -> None:
         raise MemoryError("full")
 
-    desk.submit("a", fails)
-    desk.submit("b", lambda _: 2)
-    desk.settle()
-    assert [str(error) for error in desk.errors] == ["full"] and desk.results == [2]
+    given.submit("a", fails)
+    given.submit("b", lambda _: 2)
+    given.settle()
+    assert [str(error) for error in given.errors] == ["full"] and given.results == [2]
 
 
 def test_a_slot_that_raises_does_not_hold_up_the_others() -> None:
@@ -163,7 +165,7 @@ def test_a_slot_that_raises_does_not_hold_up_the_others() -> None:
     assert runner.join(30)
 
 
-def test_closing_stops_at_once_and_frees_at_the_end(desk: Desk) -> None:
+def test_closing_stops_at_once_and_frees_at_the_end(given: Delivered) -> None:
     started, gate, freed = threading.Event(), threading.Event(), []
 
     def held(_: Any) -> int:
@@ -171,18 +173,18 @@ def test_closing_stops_at_once_and_frees_at_the_end(desk: Desk) -> None:
         gate.wait(30)
         return 1
 
-    desk.submit("a", held)
-    desk.submit("b", lambda _: 2)
+    given.submit("a", held)
+    given.submit("b", lambda _: 2)
     assert started.wait(30)
-    desk.runner.close(lambda: freed.append(threading.get_ident()))
-    desk.runner.close(lambda: freed.append(0))  # nothing happens any more
-    assert freed == [] and desk.runner.idle
+    given.runner.close(lambda: freed.append(threading.get_ident()))
+    given.runner.close(lambda: freed.append(0))  # nothing happens any more
+    assert freed == [] and given.runner.idle
     gate.set()
-    assert desk.runner.join(30)
-    assert freed == list(desk.threads)
-    desk.runner.deliver()
-    desk.submit("c", lambda _: 3)
-    assert desk.results == [] and desk.runner.idle
+    assert given.runner.join(30)
+    assert freed == list(given.threads)
+    given.runner.deliver()
+    given.submit("c", lambda _: 3)
+    assert given.results == [] and given.runner.idle
 
 
 def test_a_runner_that_never_ran_has_no_thread() -> None:
@@ -217,7 +219,7 @@ def test_no_thread_is_left_that_keeps_what_it_worked_on() -> None:
 
 
 def test_what_is_posted_is_done_on_the_main_thread_after_what_was_submitted_before(
-    desk: Desk,
+    given: Delivered,
 ) -> None:
     done: list[tuple[str, int]] = []
 
@@ -225,48 +227,48 @@ def test_what_is_posted_is_done_on_the_main_thread_after_what_was_submitted_befo
         return lambda: done.append((name, threading.get_ident()))
 
     gate = threading.Event()
-    desk.submit("a", lambda _: gate.wait(30))
-    desk.runner.post(noted("first"))
-    elsewhere = threading.Thread(target=lambda: desk.runner.post(noted("second")))
+    given.submit("a", lambda _: gate.wait(30))
+    given.runner.post(noted("first"))
+    elsewhere = threading.Thread(target=lambda: given.runner.post(noted("second")))
     elsewhere.start()
     elsewhere.join(30)
-    assert done == [] and not desk.runner.idle
+    assert done == [] and not given.runner.idle
     gate.set()
-    desk.settle()
+    given.settle()
     here = threading.get_ident()
-    assert desk.results == [True] and done == [("first", here), ("second", here)]
+    assert given.results == [True] and done == [("first", here), ("second", here)]
 
 
 def test_of_what_is_posted_under_a_key_the_latest_is_done_and_none_once_it_is_cancelled(
-    desk: Desk,
+    given: Delivered,
 ) -> None:
     done: list[int] = []
     gate = threading.Event()
-    desk.submit("a", lambda _: gate.wait(30))
+    given.submit("a", lambda _: gate.wait(30))
     for i in range(3):
-        desk.runner.post(lambda i=i: done.append(i), "same")
-        desk.runner.post(lambda i=i: done.append(10 + i))
-        desk.runner.post(lambda i=i: done.append(20 + i), "never")
-    desk.runner.cancel("never")
+        given.runner.post(lambda i=i: done.append(i), "same")
+        given.runner.post(lambda i=i: done.append(10 + i))
+        given.runner.post(lambda i=i: done.append(20 + i), "never")
+    given.runner.cancel("never")
     gate.set()
-    desk.settle()
+    given.settle()
     assert sorted(done) == [2, 10, 11, 12]
 
 
-def test_what_has_no_key_is_replaced_by_nothing(desk: Desk) -> None:
+def test_what_has_no_key_is_replaced_by_nothing(given: Delivered) -> None:
     for i in range(5):
-        desk.runner.submit(None, lambda _, i=i: i, desk.results.append, desk.errors.append)
-    desk.settle()
-    assert desk.results == [0, 1, 2, 3, 4] and not desk.errors
-    desk.runner.close()
-    desk.runner.submit(None, lambda _: 5, desk.results.append, desk.errors.append)
-    assert desk.runner.idle and len(desk.results) == 5
+        given.runner.submit(None, lambda _, i=i: i, given.results.append, given.errors.append)
+    given.settle()
+    assert given.results == [0, 1, 2, 3, 4] and not given.errors
+    given.runner.close()
+    given.runner.submit(None, lambda _: 5, given.results.append, given.errors.append)
+    assert given.runner.idle and len(given.results) == 5
 
 
-def test_an_error_in_what_is_posted_is_not_swallowed(desk: Desk) -> None:
+def test_an_error_in_what_is_posted_is_not_swallowed(given: Delivered) -> None:
     def wrong() -> None:
         raise ValueError("a slot that fails")
 
-    desk.runner.post(wrong)
+    given.runner.post(wrong)
     with pytest.raises(ValueError, match="a slot"):
-        desk.settle()
+        given.settle()

@@ -44,7 +44,7 @@ def test_a_box_is_seen_where_it_was_drawn(
     image = viewer.add_image(np.zeros((96, 128), np.uint8), contrast_limits=(0, 255), **transform)
     if transposed:
         viewer.dims.order = (1, 0)
-    controller, state = widget.desk.controller, widget.desk.state
+    controller, state = widget.context.controller, widget.context.state
     controller.set_up(image)
     viewer.reset_view()
     state.shown = "hidden"
@@ -78,10 +78,10 @@ def controller_action(name: str) -> Any:
 def test_negative_lines_are_red_and_broken(open_annotate: Callable[..., Any], qtbot: Any) -> None:
     viewer, widget = open_annotate()
     image = viewer.add_image(np.zeros((96, 128), np.uint8), contrast_limits=(0, 255))
-    widget.desk.controller.set_up(image)
+    widget.context.controller.set_up(image)
     viewer.reset_view()
     line = np.array([(48.0, 10.0), (48.0, 110.0)])
-    widget.desk.state.drawing = Outline(line, positive=False)
+    widget.context.state.drawing = Outline(line, positive=False)
     qtbot.wait(100)
     red = near(viewer.screenshot(canvas_only=True, flash=False), RED)
     columns = np.unique(red[:, 1])
@@ -94,7 +94,7 @@ def test_lines_go_with_the_layers_of_the_clicks_and_with_the_widget(
 ) -> None:
     viewer, widget = open_annotate()
     image = viewer.add_image(np.zeros((96, 128), np.uint8), contrast_limits=(0, 255))
-    controller, state = widget.desk.controller, widget.desk.state
+    controller, state = widget.context.controller, widget.context.state
     controller.set_up(image)
     tool = controller.tool
     tool.begun.emit("box", (30.0, 40.0), True)

@@ -63,7 +63,7 @@ def at_work(annotating: Open, qtbot: Any) -> Callable[..., tuple[Any, Any, Hand]
     def make(**options: Any) -> tuple[Any, Any, Hand]:
         viewer, widget = annotating(**options)
         viewer.reset_view()
-        return viewer, widget.desk.state, Hand(viewer, qtbot)
+        return viewer, widget.context.state, Hand(viewer, qtbot)
 
     return make
 
@@ -147,10 +147,10 @@ def test_keys_go_on_working_after_a_press_on_a_button_of_the_dock(
     viewer, widget = annotating()
     hand = Hand(viewer, qtbot)
     QTest.mouseClick(widget.objects.swap.native, LEFT)
-    assert widget.desk.state.swapped
+    assert widget.context.state.swapped
     assert not widget.objects.swap.native.hasFocus()
     hand.press(Action.SWAP)
-    assert not widget.desk.state.swapped
+    assert not widget.context.state.swapped
 
 
 def test_typing_a_class_name_is_not_taken_for_keys(annotating: Open, qtbot: Any) -> None:
@@ -163,7 +163,7 @@ def test_typing_a_class_name_is_not_taken_for_keys(annotating: Open, qtbot: Any)
     edit.selectAll()
     QTest.keyClicks(edit, "wing k")
     QTest.keyClick(edit, Qt.Key.Key_Return)
-    state = widget.desk.state
+    state = widget.context.state
     assert state.classes[0].name == "wing k"
     assert (state.tool, state.n_objects, state.shown) == (True, 0, "fill")
 

@@ -24,16 +24,16 @@ def view(viewer: Any) -> Any:
 def test_the_view_stands_still_until_the_answer_is_there(annotating: Open, qtbot: Any) -> None:
     viewer, widget = annotating()
     assert view(viewer).updatesEnabled()
-    widget._stillness._timer.setInterval(10_000)  # only the answer can end it
-    widget.desk.controller._clicked((25.0, 30.0), True)
+    widget._one_repaint._timer.setInterval(10_000)  # only the answer can end it
+    widget.context.controller._clicked((25.0, 30.0), True)
     assert not view(viewer).updatesEnabled()
-    qtbot.waitUntil(lambda: not widget.desk.state.busy)
+    qtbot.waitUntil(lambda: not widget.context.state.busy)
     assert view(viewer).updatesEnabled()
 
 
 def test_a_slow_answer_holds_it_for_a_moment_only(annotating: Open, qtbot: Any) -> None:
     viewer, widget = annotating()
-    state = widget.desk.state
+    state = widget.context.state
     state.busy = True
     assert not view(viewer).updatesEnabled()
     qtbot.waitUntil(view(viewer).updatesEnabled, timeout=1000)
@@ -47,9 +47,9 @@ def test_a_widget_that_goes_leaves_a_view_that_is_painted(
     annotating: Open, qtbot: Any, floating: bool
 ) -> None:
     viewer, widget = annotating()
-    widget._stillness._timer.setInterval(10_000)
+    widget._one_repaint._timer.setInterval(10_000)
     widget.parentWidget().setFloating(floating)
-    widget.desk.state.busy = True
+    widget.context.state.busy = True
     assert not view(viewer).updatesEnabled()
     with qtbot.waitSignal(widget.destroyed):
         viewer.window.remove_dock_widget(widget)

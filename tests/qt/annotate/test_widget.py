@@ -62,7 +62,7 @@ def test_with_an_image_the_widget_says_which_button_to_press(
 
 def test_one_button_makes_the_layers_and_lets_the_user_click(annotating: Open) -> None:
     viewer, widget = annotating()
-    state = widget.desk.state
+    state = widget.context.state
     companions = (state.annotation, state.positive, state.negative, state.prediction)
     assert all(layer in viewer.layers for layer in companions)
     assert widget.objects.widget.native.isEnabled()
@@ -75,7 +75,7 @@ def test_clicks_are_counted_and_accepting_goes_on_to_the_next_id(
     annotating: Open, qtbot: Any
 ) -> None:
     _, widget = annotating()
-    state, objects = widget.desk.state, widget.objects
+    state, objects = widget.context.state, widget.objects
     assert not objects.undo.enabled
     state.positive.add([26, 32])
     qtbot.waitUntil(lambda: not state.busy and np.asarray(state.prediction.data).any())
@@ -94,7 +94,7 @@ def test_clicks_made_while_the_model_loads_are_answered_when_it_is_there(
     open_annotate: Open, spots: np.ndarray, qtbot: Any
 ) -> None:
     viewer, widget = open_annotate(wait=False)
-    state = widget.desk.state
+    state = widget.context.state
     viewer.add_image(spots)
     qtbot.waitUntil(lambda: widget.images.start.enabled)
     widget.images.start.native.click()
@@ -116,7 +116,7 @@ def test_the_widget_follows_the_image_that_is_selected(
 
 def test_companions_are_never_offered_as_images(annotating: Open, qtbot: Any) -> None:
     viewer, widget = annotating()
-    widget.desk.state.probability = True
+    widget.context.state.probability = True
     qtbot.wait(50)
     assert any("probability" in layer.name for layer in viewer.layers)
     assert widget.images.image.box.choices == (viewer.layers["spots"],)
@@ -125,7 +125,7 @@ def test_companions_are_never_offered_as_images(annotating: Open, qtbot: Any) ->
 
 def test_a_removed_annotation_layer_can_be_made_again(annotating: Open) -> None:
     viewer, widget = annotating()
-    state = widget.desk.state
+    state = widget.context.state
     viewer.layers.remove(state.annotation)
     assert widget.images.start.enabled
     widget.images.start.native.click()
@@ -139,7 +139,7 @@ def test_open_layers_can_be_picked(open_annotate: Open, spots: np.ndarray, qtbot
     qtbot.waitUntil(lambda: labels in widget.images.labels.box.choices)
     widget.images.labels.layer = labels
     widget.layers.use.native.click()
-    assert widget.desk.state.annotation == labels
+    assert widget.context.state.annotation == labels
 
 
 def test_channels_are_offered_for_images_that_may_have_some(
@@ -154,7 +154,7 @@ def test_channels_are_offered_for_images_that_may_have_some(
     qtbot.waitUntil(lambda: widget.images.image.layer.ndim == 4)
     assert widget.images.channels.value == 1, "an axis named c holds channels"
     widget.images.start.native.click()
-    state = widget.desk.state
+    state = widget.context.state
     assert (state.channel_axis, state.planes) == (1, 3), state.message
     assert not widget.folds["Stack"].isHidden()
 
@@ -163,7 +163,7 @@ def test_another_images_channels_do_not_disturb_the_one_before(
     annotating: Open, spots: np.ndarray, qtbot: Any
 ) -> None:
     viewer, widget = annotating(np.stack([spots] * 2))
-    state = widget.desk.state
+    state = widget.context.state
     first = state.annotation
     viewer.add_image(np.stack([[spots] * 2] * 3), name="z", axis_labels=("z", "c", "y", "x"))
     qtbot.waitUntil(lambda: widget.images.image.layer.name == "z")
@@ -179,7 +179,7 @@ def test_the_stack_group_is_hidden_for_flat_images(annotating: Open) -> None:
 
 def test_every_control_has_a_tooltip(annotating: Open) -> None:
     _, widget = annotating()
-    widget.desk.controller.add_class("bud")
+    widget.context.controller.add_class("bud")
     kinds = (QAbstractButton, QAbstractSlider, QComboBox)
     own = [
         control
@@ -206,9 +206,9 @@ def test_no_text_is_cut_off_in_a_narrow_dock(annotating: Open, theme: str, qtbot
     viewer, widget = annotating()
     viewer.theme = theme
     viewer.window._qt_window.resize(900, 700)
-    widget.desk.controller.add_class("bud")
-    widget.desk.state.message = "This says at length what went wrong and what to do next. " * 3
-    widget.desk.state.model_text = "No model: /a/long/path/to/some/folder/of/models.safetensors"
+    widget.context.controller.add_class("bud")
+    widget.context.state.message = "This says at length what went wrong and what to do next. " * 3
+    widget.context.state.model_text = "No model: /a/long/path/to/some/folder/of/models.safetensors"
     for fold in widget.folds.values():
         fold.expand(animate=False)
     dock = widget.parentWidget()
@@ -244,7 +244,7 @@ def test_showing_a_change_is_quick_and_changes_nothing_else(
     viewer = open_viewer()
     widget = AnnotateWidget(viewer)
     viewer.window.add_dock_widget(widget)
-    state = widget.desk.state
+    state = widget.context.state
     viewer.add_image(np.zeros((8, 8)))
     before = {name: getattr(state, name) for name in CHOICES}
     told: list[str] = []
@@ -267,10 +267,10 @@ def test_showing_a_change_is_quick_and_changes_nothing_else(
 
 def test_what_there_is_nothing_to_do_with_is_greyed_out(annotating: Open) -> None:
     _, widget = annotating()
-    state, form = widget.desk.state, widget.objects
+    state, form = widget.context.state, widget.objects
     buttons = (form.accept, form.skip, form.clear)
     assert not any(button.enabled for button in buttons)
-    widget.desk.controller._clicked((4.0, 4.0), True)
+    widget.context.controller._clicked((4.0, 4.0), True)
     assert state.begun and all(button.enabled for button in buttons)
     form.clear.changed.emit(True)
     assert not state.begun and not any(button.enabled for button in buttons)
@@ -278,7 +278,7 @@ def test_what_there_is_nothing_to_do_with_is_greyed_out(annotating: Open) -> Non
 
 def test_dragging_a_slider_ends_at_its_last_value(annotating: Open, qtbot: Any) -> None:
     _, widget = annotating()
-    state = widget.desk.state
+    state = widget.context.state
     seen: list[float] = []
     state.events.threshold.connect(lambda value: seen.append(value))
     for step in range(50):
@@ -292,11 +292,11 @@ def test_the_state_starts_with_the_users_settings_and_leaves_them_behind(
     annotating: Open, open_annotate: Open
 ) -> None:
     viewer, widget = annotating()
-    widget.desk.state.rule = "overwrite"
+    widget.context.state.rule = "overwrite"
     viewer.window.remove_dock_widget(widget)
     widget._end()
     _, again = open_annotate()
-    assert again.desk.state.rule == "overwrite"
+    assert again.context.state.rule == "overwrite"
 
 
 def test_opening_the_widget_neither_imports_torch_nor_takes_long() -> None:

@@ -61,8 +61,8 @@ class Hand:
 
     @property
     def labels(self) -> np.ndarray:
-        sheet = self.widget.desk.controller.images.sheet
-        assert sheet is not None, self.widget.desk.state.message
+        sheet = self.widget.context.controller.images.sheet
+        assert sheet is not None, self.widget.context.state.message
         return np.asarray(sheet.labels.data)
 
     @property
@@ -88,7 +88,7 @@ class Hand:
         self.settle()
 
     def settle(self) -> None:
-        controller = self.widget.desk.controller
+        controller = self.widget.context.controller
         self.qtbot.wait(20)
         self.qtbot.waitUntil(
             lambda: controller.runner.idle and controller.looker.idle, timeout=60_000
@@ -117,7 +117,7 @@ def test_a_queue_is_reviewed_by_mouse_and_keys(
     open_review: Open, project: Path, qtbot: Any
 ) -> None:
     viewer, widget = open_review(project=project)
-    state, hand = widget.desk.state, Hand(viewer, widget, qtbot)
+    state, hand = widget.context.state, Hand(viewer, widget, qtbot)
     assert "3 images: 1 annotated, 0 accepted, 2 to review" in widget.project.counts.value
     hand.press(Action.NEXT_IMAGE)
     assert state.current == "images/first.png"
@@ -152,16 +152,16 @@ def test_the_list_is_ordered_shows_states_and_opens_images(
     assert shown() == [["first", "64 %", "to review"], ["second", "21 %", "to review"]]
     QTest.mouseClick(view.viewport(), LEFT, pos=view.visualRect(model.index(1, 0)).center())
     hand.settle()
-    assert widget.desk.state.current == "images/second.png"
+    assert widget.context.state.current == "images/second.png"
     assert [index.row() for index in view.selectionModel().selectedRows()] == [1]
     click(widget.accept)
     hand.settle()
-    assert widget.desk.state.current == "images/first.png"
+    assert widget.context.state.current == "images/first.png"
     assert shown() == [["first", "64 %", "to review"]]
     widget.queue.listed.value = "reviewed"
     assert shown() == [["second", "21 %", "accepted"]]
     hand.press(Action.NEXT_IMAGE)
-    assert widget.desk.state.message == "This is the only image that is to be reviewed."
+    assert widget.context.state.message == "This is the only image that is to be reviewed."
 
 
 def test_what_was_painted_with_the_brush_outlives_the_widget(
@@ -171,7 +171,7 @@ def test_what_was_painted_with_the_brush_outlives_the_widget(
     hand = Hand(viewer, widget, qtbot)
     click(widget.next)
     hand.settle()
-    sheet = widget.desk.controller.images.sheet
+    sheet = widget.context.controller.images.sheet
     assert sheet is not None and viewer.layers.selection.active == sheet.labels
     sheet.labels.mode, sheet.labels.selected_label = "paint", 7
     assert not hand.annotate.state.tool, "the brush has the mouse"
@@ -188,7 +188,7 @@ def test_what_was_painted_with_the_brush_outlives_the_widget(
     assert mask(project, "first") is None
     assert len(list(place_of(training_home, project).glob("*.npz"))) == 1
     _, again = open_review(viewer)
-    assert again.desk.state.project == str(project), "remembered"
+    assert again.context.state.project == str(project), "remembered"
     hand = Hand(viewer, again, qtbot)
     hand.press(Action.NEXT_IMAGE)
     assert (hand.labels == painted).all()
@@ -309,14 +309,14 @@ def test_the_rest_is_predicted_killed_and_gone_on_with(
         writer.add(f"{seed:02d}", picture(seed))
     before = mask(tmp_path / "many", "known")
     viewer, widget = open_review()
-    state = widget.desk.state
-    widget.desk.controller.choose_project(str(tmp_path / "many"))
+    state = widget.context.state
+    widget.context.controller.choose_project(str(tmp_path / "many"))
     qtbot.waitUntil(lambda: state.counts.left == count, timeout=30_000)
     assert widget.predict.model.current_choice == "bright", "the last trained one"
     click(widget.predict.predict)
     assert not widget.predict.predict.enabled and widget.predict.stop.enabled
     qtbot.waitUntil(lambda: state.predicting.done > 0, timeout=240_000)
-    predicting = widget.desk.controller._predicting
+    predicting = widget.context.controller._predicting
     assert predicting is not None
     os.kill(predicting._process[0], signal.SIGKILL)
     qtbot.waitUntil(lambda: not state.predicting.alive, timeout=60_000)
@@ -368,7 +368,7 @@ def test_stopping_ends_after_the_image_and_closing_ends_nothing(
 
     monkeypatch.setattr("napari_clickseg._napari.review.predicting.launch", launch)
     viewer, widget = open_review(project=project)
-    state = widget.desk.state
+    state = widget.context.state
     state.models, state.model = (ModelOffer("m", "m.safetensors"),), "m.safetensors"
     click(widget.predict.predict)
     qtbot.waitUntil(lambda: state.predicting.done > 0, timeout=60_000)
@@ -377,7 +377,7 @@ def test_stopping_ends_after_the_image_and_closing_ends_nothing(
         viewer.window.remove_dock_widget(widget)
     assert processes[0].poll() is None
     _, again = open_review(viewer)
-    state = again.desk.state
+    state = again.context.state
     qtbot.waitUntil(lambda: state.predicting.status == "running", timeout=30_000)
     click(again.predict.stop)
     assert not again.predict.stop.enabled
@@ -401,7 +401,7 @@ CHANGES: dict[str, Any] = {
 
 def test_showing_a_change_is_quick(open_review: Open, qtbot: Any) -> None:
     _, widget = open_review()
-    state = widget.desk.state
+    state = widget.context.state
     widget._looking.stop()
     state.projects = ("/some/where",)
     times: dict[str, list[float]] = {}
@@ -418,9 +418,9 @@ def test_showing_a_change_is_quick(open_review: Open, qtbot: Any) -> None:
 
 
 def show_everything(widget: ReviewWidget, qtbot: Any) -> None:
-    state = widget.desk.state
+    state = widget.context.state
     widget._looking.stop()
-    qtbot.waitUntil(lambda: widget.desk.controller.looker.idle, timeout=30_000)
+    qtbot.waitUntil(lambda: widget.context.controller.looker.idle, timeout=30_000)
     state.message = "This says at length what went wrong and what to do next. " * 3
     state.counts = QueueCounts(30, 41, 520, 12, 900)
     state.queue = (

@@ -45,7 +45,7 @@ def open_train(open_viewer: Any, training_home: Path, qtbot: Any) -> Open:
         viewer = viewer or open_viewer()
         viewer.window._qt_window.resize(1200, 1000)
         _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
-        qtbot.waitUntil(lambda: widget.desk.controller.reader.idle, timeout=30_000)
+        qtbot.waitUntil(lambda: widget.context.controller.reader.idle, timeout=30_000)
         return viewer, widget
 
     return make
@@ -105,11 +105,11 @@ def click(button: Any) -> None:
 
 def look(widget: TrainWidget, qtbot: Any, index: int = 0) -> None:
     """Press the button that shows regions and clicks, or the one that goes on."""
-    looked = widget.desk.state.looked
+    looked = widget.context.state.looked
     click(widget.clicks.show_them if looked is None else widget.clicks.on)
 
     def there() -> None:
-        found = widget.desk.state.looked
+        found = widget.context.state.looked
         assert found is not None and found.index == index and not found.loading
 
     qtbot.waitUntil(there, timeout=30_000)
@@ -157,7 +157,7 @@ def test_clicks_are_added_moved_and_removed_by_hand_and_saved_at_once(
 ) -> None:
     viewer, widget = open_train()
     look(widget, qtbot)
-    image, hand, state = waiting.rows[0].image, Hand(viewer, qtbot), widget.desk.state
+    image, hand, state = waiting.rows[0].image, Hand(viewer, qtbot), widget.context.state
     before = saved(waiting, image)
     hand.choose("positive clicks", "2")
     hand.click((3, 4))
@@ -234,7 +234,7 @@ def test_a_layer_that_is_removed_ends_it_and_loses_no_click(
     look(widget, qtbot)
     before = saved(waiting, waiting.rows[0].image)
     viewer.layers.remove(viewer.layers["positive clicks"])
-    qtbot.waitUntil(lambda: widget.desk.state.looked is None, timeout=10_000)
+    qtbot.waitUntil(lambda: widget.context.state.looked is None, timeout=10_000)
     look(widget, qtbot)
     assert saved(waiting, waiting.rows[0].image) == before == clicks_on(viewer)
 
@@ -250,7 +250,7 @@ def test_clicks_that_were_learned_from_are_locked_and_a_copy_is_not(
     assert not viewer.layers["positive clicks"].editable
     assert widget.clicks._edits.visible is False and "can't be edited" in widget.clicks.how.value
     click(widget.clicks.copy)
-    state = widget.desk.state
+    state = widget.context.state
     qtbot.waitUntil(
         lambda: state.run.path != waiting.path and parts_of(state.run) is not None, timeout=10_000
     )
@@ -271,7 +271,7 @@ def test_going_through_images_holds_the_window_no_longer_than_a_moment(
     viewer, widget = open_train()
     bound = longest_slot(viewer)
     look(widget, qtbot)
-    controller, times = widget.desk.controller, []
+    controller, times = widget.context.controller, []
     arrived = controller.clicks._arrived
 
     def timed(seen: Any) -> None:
@@ -293,7 +293,7 @@ def test_nothing_is_cut_off_in_a_narrow_dock(
     viewer, widget = open_train()
     viewer.theme = theme
     widget.main.task.widget.value = "crossfit"
-    assert widget.desk.state.way == "crossfit"
+    assert widget.context.state.way == "crossfit"
     look(widget, qtbot)
     widget.folds["Click training"].expand(animate=False)
     qtbot.waitUntil(lambda: "crossfit.noc_clicks" in widget.specs["Click training"].fields)
@@ -321,9 +321,9 @@ def test_several_classes_are_refused_and_one_is_chosen(
         mask[:6, :6], mask[50:58, 4:9] = 2, 2
         iio.imwrite(path, mask)
     _, widget = open_train()
-    state = widget.desk.state
+    state = widget.context.state
     widget.main.task.widget.value = "crossfit"
-    widget.desk.controller.choose_project(str(project))
+    widget.context.controller.choose_project(str(project))
     state.settings = {"scheme": "classes"}
     click(widget.run.train)
     qtbot.waitUntil(lambda: "several classes" in widget.message.value, timeout=30_000)
@@ -349,9 +349,11 @@ def test_open_layers_are_cut_into_folds(open_train: Open, qtbot: Any) -> None:
     click(widget.source.check)
     qtbot.waitUntil(lambda: "4 images into 4 folds" in widget.source.found.value, timeout=30_000)
     widget.crossfit.folds.widget.value = 3
-    assert widget.desk.state.settings == {"crossfit.folds": 3} and not widget.source.found.visible
+    assert (
+        widget.context.state.settings == {"crossfit.folds": 3} and not widget.source.found.visible
+    )
     widget.main.task.widget.value = "click"
-    assert widget.desk.state.way == "train" and not widget.crossfit.isVisible()
+    assert widget.context.state.way == "train" and not widget.crossfit.isVisible()
 
 
 @pytest.mark.slow
@@ -361,10 +363,10 @@ def test_from_a_project_to_a_model_that_finds_things_and_obeys(
     """Trained in earnest, if hardly: paused, edited, stopped, gone on with, used in Annotate."""
     project = write_project(tmp_path / "lesions", 4, per_group=1)
     viewer, widget = open_train()
-    state = widget.desk.state
+    state = widget.context.state
     widget.main.task.widget.value = "crossfit"
     widget.source.source.value = "project"
-    widget.desk.controller.choose_project(str(project))
+    widget.context.controller.choose_project(str(project))
     widget.crossfit.folds.widget.value = 2
     state.settings = {**state.settings, **NETWORK, "crossfit.noc_clicks": 1}
     assert widget.crossfit.pause.value
@@ -405,17 +407,17 @@ def test_from_a_project_to_a_model_that_finds_things_and_obeys(
     heads = [line[0] for line in widget.figures.text()]
     assert heads[1] == "baseline" and heads[2] == "click-trained, no clicks"
     assert "clicks were obeyed" in widget.figures.obeyed.value
-    assert widget.desk.controller.report() == folder.report
+    assert widget.context.controller.report() == folder.report
     assert widget.curves.loss.lines[1].points, "of the last training"
     click(widget.clicks.show_them)
     viewer.add_image(iio.imread(project / "images" / "0.png"), name="new")
     click(widget.runs.use)
     qtbot.waitUntil(lambda: "Clicks are answered by" in widget.message.value, timeout=PATIENCE)
     _, annotate = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
-    shown = annotate.desk.state
+    shown = annotate.context.state
     qtbot.waitUntil(lambda: shown.model_status == "ready", timeout=PATIENCE)
     annotate.images.start.native.click()
-    answers = annotate.desk.controller
+    answers = annotate.context.controller
     qtbot.waitUntil(lambda: answers.pairing.display.prediction is not None, timeout=PATIENCE)
     assert shown.n_positive == 0
     probability = answers.pairing.display.prediction.probability

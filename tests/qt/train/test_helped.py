@@ -22,7 +22,7 @@ def test_whether_it_helped_is_said_first_in_words_then_three_rows_then_what_to_d
     open_train: Open,
 ) -> None:
     _, widget = open_train()
-    helped, state = widget.helped, widget.desk.state
+    helped, state = widget.helped, widget.context.state
     metrics = ["IoU after a click", "Dice after a click", "NoC@90", "NoC@85"]
     metrics += [f"{name}, jittered clicks" for name in metrics]
     table = tuple(HelpRow(name, 6.0, 2.0) for name in metrics)

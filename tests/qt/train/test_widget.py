@@ -81,8 +81,8 @@ def click(button: Any) -> None:
 
 
 def run_of(widget: TrainWidget) -> RunFolder:
-    path = widget.desk.state.run.path
-    assert path is not None, widget.desk.state.message
+    path = widget.context.state.run.path
+    assert path is not None, widget.context.state.message
     return RunFolder(path)
 
 
@@ -90,13 +90,13 @@ def epochs(widget: TrainWidget, last: int, qtbot: Any) -> None:
     """Let the pretended training go on."""
     for epoch in range(1, last + 1):
         (run_of(widget).path / f"do-{epoch}").touch()
-    curves = lambda: widget.desk.state.run.curves  # noqa: E731
+    curves = lambda: widget.context.state.run.curves  # noqa: E731
     qtbot.waitUntil(lambda: len(curves().loss) == last, timeout=30_000)
 
 
 def status(widget: TrainWidget, wanted: str, qtbot: Any) -> None:
     def reached() -> None:
-        state = widget.desk.state
+        state = widget.context.state
         assert state.run.status == wanted, (state.message, state.run)
 
     qtbot.waitUntil(reached, timeout=60_000)
@@ -128,8 +128,8 @@ def test_from_layers_to_a_model_that_answers_clicks(
     click(widget.runs.use)
     qtbot.waitUntil(lambda: "Clicks are answered by a-" in widget.message.value, timeout=30_000)
     _, other = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
-    assert other.desk.state.model == run_of(widget).path.name
-    qtbot.waitUntil(lambda: other.desk.state.model_status == "ready", timeout=30_000)
+    assert other.context.state.model == run_of(widget).path.name
+    qtbot.waitUntil(lambda: other.context.state.model_status == "ready", timeout=30_000)
 
 
 def test_a_pair_that_is_not_ticked_is_not_learned_from(
@@ -141,7 +141,7 @@ def test_a_pair_that_is_not_ticked_is_not_learned_from(
     listed = widget.source.pairs
     place = listed.visualItemRect(listed.topLevelItem(1))
     QTest.mouseClick(listed.viewport(), LEFT, pos=QPoint(place.left() + 10, place.center().y()))
-    assert [offer.chosen for offer in widget.desk.state.offers] == [True, False, True]
+    assert [offer.chosen for offer in widget.context.state.offers] == [True, False, True]
     click(widget.source.check)
     qtbot.waitUntil(lambda: "2 annotated images" in widget.source.found.value, timeout=30_000)
 
@@ -156,7 +156,7 @@ def test_what_has_no_labels_is_kept_where_that_is_ticked(
     qtbot.waitUntil(lambda: widget.source.pairs.topLevelItemCount() == 3)
     assert widget.source.rest.visible and not widget.source.rest.value
     click(widget.source.rest)
-    assert widget.desk.state.rest
+    assert widget.context.state.rest
     click(widget.source.check)
     qtbot.waitUntil(lambda: "2 annotated images" in widget.source.found.value, timeout=30_000)
     (project,) = (training_home / "projects").iterdir()
@@ -178,7 +178,7 @@ def test_images_that_belong_together_are_given_the_same_group(
         editor = listed.viewport().findChildren(QLineEdit)[-1]
         QTest.keyClicks(editor, "field 1")
         QTest.keyClick(editor, Qt.Key.Key_Return)
-        qtbot.waitUntil(lambda index=index: widget.desk.state.offers[index].group == "field 1")
+        qtbot.waitUntil(lambda index=index: widget.context.state.offers[index].group == "field 1")
     click(widget.source.check)
     qtbot.waitUntil(lambda: "in 2 groups" in widget.source.found.value, timeout=30_000)
 
@@ -237,7 +237,7 @@ def test_closing_the_widget_does_not_end_a_training_and_it_is_found_again(
 
 def test_nothing_listens_after_closing(open_train: Open, qtbot: Any) -> None:
     viewer, widget = open_train()
-    state, controller = widget.desk.state, widget.desk.controller
+    state, controller = widget.context.state, widget.context.controller
     with qtbot.waitSignal(widget.destroyed):
         viewer.window.remove_dock_widget(widget)
     state.message = "Nobody shows this."
@@ -253,7 +253,7 @@ def test_fields_are_typed_and_nonsense_is_refused(open_train: Open, qtbot: Any) 
     click(widget.folds["Learning"].header)
     form = widget.specs["Learning"]
     qtbot.waitUntil(lambda: "seed" in form.fields, timeout=10_000)
-    state = widget.desk.state
+    state = widget.context.state
     for name, text in (("epochs", "7"), ("learning_rate", "3e-4"), ("losses", "DiceLoss")):
         edit = form.fields[name].widget.native
         edit.setFocus()
@@ -272,7 +272,7 @@ def test_fields_are_typed_and_nonsense_is_refused(open_train: Open, qtbot: Any) 
     assert state.settings["task"] == "multiclass"
     widget.folds["Folder"].expand(animate=False)
     qtbot.wait(50)
-    widget.desk.controller.reset_settings()
+    widget.context.controller.reset_settings()
     assert form.fields["epochs"].widget.value == ""
     assert widget.main.task.widget.value == "click"
 
@@ -288,7 +288,7 @@ def test_a_project_is_chosen_by_its_path(
     edit.setFocus()
     QTest.keyClicks(edit, str(project))
     QTest.keyClick(edit, Qt.Key.Key_Return)
-    assert widget.desk.state.project == str(project)
+    assert widget.context.state.project == str(project)
     click(widget.source.check)
     qtbot.waitUntil(lambda: "3 annotated images" in widget.source.found.value, timeout=30_000)
 
@@ -353,7 +353,7 @@ def test_showing_a_change_is_quick_and_changes_nothing_else(open_train: Open, qt
     for spec in widget.specs.values():
         spec.make()
     qtbot.wait(200)
-    state = widget.desk.state
+    state = widget.context.state
     before = {name: getattr(state, name) for name in CHANGES}
     told: list[str] = []
     for name in CHANGES:
@@ -391,12 +391,12 @@ def test_every_control_has_a_tooltip(open_train: Open, qtbot: Any) -> None:
 
 
 def show_everything(widget: TrainWidget, qtbot: Any) -> None:
-    state = widget.desk.state
+    state = widget.context.state
     for fold in widget.folds.values():
         fold.expand(animate=False)
     state.message = "This says at length what went wrong and what to do next. " * 3
     state.found = CHANGES["found"]
-    state.runs = (RunEntry(widget.desk.controller.viewer and _path(), "x" * 40, "finished"),)
+    state.runs = (RunEntry(widget.context.controller.viewer and _path(), "x" * 40, "finished"),)
     state.run = BUSY_RUN
     form = widget.specs["Learning"]
     qtbot.waitUntil(lambda: "seed" in form.fields, timeout=20_000)
@@ -437,12 +437,12 @@ def test_the_folder_is_remembered(
     open_train: Open, training_home: Path, tmp_path: Path, qtbot: Any
 ) -> None:
     viewer, widget = open_train()
-    assert widget.desk.state.home == str(training_home)
-    widget.desk.controller.choose_home(str(tmp_path / "other"))
+    assert widget.context.state.home == str(training_home)
+    widget.context.controller.choose_home(str(tmp_path / "other"))
     viewer.window.remove_dock_widget(widget)
     widget._end()
     _, again = open_train()
-    assert again.desk.state.home == str(tmp_path / "other")
+    assert again.context.state.home == str(tmp_path / "other")
 
 
 def test_files_and_folders_are_chosen_in_dialogs(
@@ -454,7 +454,7 @@ def test_files_and_folders_are_chosen_in_dialogs(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: answers["folder"])
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (answers["file"], ""))
     _, widget = open_train()
-    state, home = widget.desk.state, widget.desk.state.home
+    state, home = widget.context.state, widget.context.state.home
     widget.source.source.value = "project"
     widget.folds["Folder"].expand(animate=False)
     qtbot.wait(200)
@@ -493,7 +493,7 @@ def test_report_and_folder_are_opened_by_the_system(
         run.create(read_spec(None, project="p"))
         run.add("started", pid=0, epochs=1, resumed=False)
     _, widget = open_train()
-    qtbot.waitUntil(lambda: widget.desk.state.run.status == "stopped", timeout=10_000)
+    qtbot.waitUntil(lambda: widget.context.state.run.status == "stopped", timeout=10_000)
     click(widget.runs.report)
     assert "no report" in widget.message.value and opened == []
     path = run_of(widget).path
@@ -517,7 +517,7 @@ def test_names_of_networks_are_offered_while_typing(
     click(widget.folds["Network"].header)
     form = widget.specs["Network"]
     qtbot.waitUntil(lambda: "dropout" in form.fields, timeout=20_000)
-    qtbot.waitUntil(lambda: widget.desk.state.names == names, timeout=10_000)
+    qtbot.waitUntil(lambda: widget.context.state.names == names, timeout=10_000)
     encoders = form.fields["encoder"].widget.native.completer().model()
     bold = [encoders.item(i).font().bold() for i in range(encoders.rowCount())]
     assert bold == [True, False], "those are bold whose ImageNet weights are installed"
@@ -529,7 +529,7 @@ def test_names_of_networks_are_offered_while_typing(
 
 def test_hiding_what_was_found_leaves_no_gap(open_train: Open, qtbot: Any) -> None:
     _, widget = open_train()
-    state, source = widget.desk.state, widget.source
+    state, source = widget.context.state, widget.source
     state.found = Found(("Many words about what there is. " * 9,), (), (), "A plan. " * 9)
     qtbot.wait(100)
     state.found = None
@@ -549,7 +549,7 @@ def test_a_real_training_of_a_tiny_network(
 
     viewer, widget = open_train()
     annotate(viewer, "a", "b", "c", "d")
-    state = widget.desk.state
+    state = widget.context.state
     state.settings = {
         "start": "scratch", "architecture": "unet", "encoder": "tu-resnet10t", "epochs": 2,
         "options": {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}, "windows": 8,
@@ -572,7 +572,7 @@ def test_a_real_training_of_a_tiny_network(
     assert len(state.run.curves.loss) == 2
     assert state.run.table and widget.helped.isVisibleTo(widget)
     assert widget.helped.sentence.value == state.run.verdict.text
-    assert widget.desk.controller.report() is not None
+    assert widget.context.controller.report() is not None
     click(widget.runs.previews)
     qtbot.waitUntil(lambda: "validation predictions" in viewer.layers, timeout=10_000)
     assert state.run.model is not None and state.run.model.is_file()

@@ -13,7 +13,7 @@ from napari_clickseg._qt.parts.manners import teach
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.state import ClassSpec
-    from napari_clickseg._qt.annotate.form_context import Desk
+    from napari_clickseg._qt.annotate.form_context import FormContext
 
 _SWATCH = 14  # pixels
 
@@ -23,20 +23,20 @@ class ClassList:
 
     Parameters
     ----------
-    desk : Desk
+    context : FormContext
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._state = desk, desk.state
+    def __init__(self, context: FormContext) -> None:
+        self._context, self._state = context, context.state
         self.rows: list[_ClassRow] = []
         self._box: Container[Any] = form(labels=False)
         self.widget = self._box
-        desk.ties.show(self._show, "classes")
+        context.ties.show(self._show, "classes")
 
     def _show(self) -> None:
         classes = self._state.classes
         while len(self.rows) < len(classes):
-            self.rows.append(_ClassRow(self._desk, len(self.rows)))
+            self.rows.append(_ClassRow(self._context, len(self.rows)))
             self._box.append(self.rows[-1].widget)
         for row in self.rows[len(classes) :]:
             row.widget.visible = False  # and is used again for the next class
@@ -48,8 +48,8 @@ class ClassList:
 class _ClassRow:
     """Id and colour, name, and a button to remove the class."""
 
-    def __init__(self, desk: Desk, index: int) -> None:
-        self._desk, self._index = desk, index
+    def __init__(self, context: FormContext, index: int) -> None:
+        self._context, self._index = context, index
         self.colour: PushButton = button("", "The colour of this class.", self._ask_colour)
         self.name = LineEdit(tooltip="The name of this class; its id stays the same.")
         self.remove: PushButton = button(
@@ -68,7 +68,7 @@ class _ClassRow:
 
     @property
     def _spec(self) -> ClassSpec:
-        return self._desk.state.classes[self._index]
+        return self._context.state.classes[self._index]
 
     def show(self, spec: ClassSpec, *, removable: bool) -> None:
         """Show a class."""
@@ -85,7 +85,7 @@ class _ClassRow:
         if not name:
             self.name.value = spec.name
         elif name != spec.name:
-            self._desk.controller.rename_class(self._index, name, spec.colour)
+            self._context.controller.rename_class(self._index, name, spec.colour)
 
     def _ask_colour(self) -> None:
         spec = self._spec
@@ -97,7 +97,7 @@ class _ClassRow:
 
     def set_colour(self, colour: str) -> None:
         """Give the class another colour, ``#rrggbb``."""
-        self._desk.controller.rename_class(self._index, self._spec.name, colour.upper())
+        self._context.controller.rename_class(self._index, self._spec.name, colour.upper())
 
     def _remove(self) -> None:
-        self._desk.controller.remove_class(self._index)
+        self._context.controller.remove_class(self._index)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Desk:
+class FormContext:
     """A viewer, the controller of its annotation, and the ties of one widget.
 
     Parameters

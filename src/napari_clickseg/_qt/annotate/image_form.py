@@ -13,7 +13,7 @@ from napari_clickseg._qt.parts.layer_choice import LayerChoice
 if TYPE_CHECKING:
     from napari.layers.base import Layer
 
-    from napari_clickseg._qt.annotate.form_context import Desk
+    from napari_clickseg._qt.annotate.form_context import FormContext
 
 _ASK = object()  # stands for labels that the user has yet to choose
 _CHANNEL_NAMES = {"c", "ch", "channel", "channels"}
@@ -24,19 +24,19 @@ class ImageForm:
 
     Parameters
     ----------
-    desk : Desk
+    context : FormContext
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._state = desk, desk.state
+    def __init__(self, context: FormContext) -> None:
+        self._context, self._state = context, context.state
         self._asked = False  # which labels belong to the image is for the user to say
         self._picked: tuple[Any, Any] | None = None  # what the user said, and of which image
         self.image = LayerChoice(
-            desk.viewer,
+            context.viewer,
             Image,
             "Image",
             "The image to annotate; it is never changed.",
-            wanted=lambda layer: not desk.is_companion(layer),
+            wanted=lambda layer: not context.is_companion(layer),
         )
         self.channels = choice(
             "Channels",
@@ -45,7 +45,7 @@ class ImageForm:
             self._axes,
         )
         self.labels = LayerChoice(
-            desk.viewer,
+            context.viewer,
             Labels,
             "Labels",
             "The labels layer that accepted objects are written into: a new one, or one that "
@@ -66,16 +66,16 @@ class ImageForm:
         self.image.box.changed.connect(self._bring, max_args=0)
         self.labels.box.changed.connect(self._labels_picked, max_args=0)
         self.channels.changed.connect(self._axis_chosen, max_args=0)
-        desk.viewer.layers.selection.events.active.connect(self._active_changed)
+        context.viewer.layers.selection.events.active.connect(self._active_changed)
         self._follow_active()
         self._image_chosen()
-        desk.ties.show(
+        context.ties.show(
             self._show_start, "image", "annotation", "positive", "negative", "prediction"
         )
-        desk.ties.show(self._show_annotated, "image")
-        desk.ties.show(self._show_labels, "annotation")
-        desk.ties.show(self.image.refresh_soon, "image", "probability")
-        events = desk.viewer.layers.events
+        context.ties.show(self._show_annotated, "image")
+        context.ties.show(self._show_labels, "annotation")
+        context.ties.show(self.image.refresh_soon, "image", "probability")
+        events = context.viewer.layers.events
         for event in (events.inserted, events.removed, events.renamed):
             event.connect(self._layers_changed)
 
@@ -83,8 +83,8 @@ class ImageForm:
         """Stop watching the viewer."""
         self.image.release()
         self.labels.release()
-        self._desk.viewer.layers.selection.events.active.disconnect(self._active_changed)
-        events = self._desk.viewer.layers.events
+        self._context.viewer.layers.selection.events.active.disconnect(self._active_changed)
+        events = self._context.viewer.layers.events
         for event in (events.inserted, events.removed, events.renamed):
             event.disconnect(self._layers_changed)
 
@@ -94,29 +94,29 @@ class ImageForm:
         if image is None:
             return
         if chosen is _ASK:
-            self._desk.controller.set_up(image)  # which asks
+            self._context.controller.set_up(image)  # which asks
             return
         before = self._state.channel_axis
         self._set_axis(self.channels.value)
         for positive in (True, False):
-            found = clicks_of(image, self._desk.viewer.layers, positive=positive)
+            found = clicks_of(image, self._context.viewer.layers, positive=positive)
             layers.setdefault("positive" if positive else "negative", found)
-        self._desk.controller.adopt(image, annotation=chosen, afresh=chosen is None, **layers)
+        self._context.controller.adopt(image, annotation=chosen, afresh=chosen is None, **layers)
         if self._state.image != image:  # it could not be used, and the message says why
             self._set_axis(before)
 
     def _bring(self) -> None:
         """Show the image that was chosen; clicks go to it, or to none until it is set up."""
         if self.image.layer is not None:
-            self._desk.controller.choose(self.image.layer)
+            self._context.controller.choose(self.image.layer)
 
     def _labels_picked(self) -> None:
         self._picked = self.image.layer, self.labels.layer
         self._show_start()
 
     def _may_be_written(self, layer: Layer) -> bool:
-        companion = self._desk.is_companion(layer)
-        pairings = self._desk.controller.pairings.values()
+        companion = self._context.is_companion(layer)
+        pairings = self._context.controller.pairings.values()
         return not companion or any(layer == pairing.annotation for pairing in pairings)
 
     def _first_labels(self) -> list[tuple[str, Any]]:
@@ -133,7 +133,7 @@ class ImageForm:
         if image is not None and image == self._state.image:
             wanted, self._picked = self._state.annotation, None
         elif image is not None:
-            found = self._desk.controller.images.belonging(image)
+            found = self._context.controller.images.belonging(image)
             self._asked = bool(found.possible)
             wanted = _ASK if self._asked else found.labels
             if self._picked is not None and self._picked[0] == image:
@@ -181,7 +181,7 @@ class ImageForm:
         if self.image.layer is None or self.image.layer != self._state.image:
             return
         self._state.channel_axis = self.channels.value
-        pairing = self._desk.controller.pairing
+        pairing = self._context.controller.pairing
         if pairing is not None and pairing.channel_axis != self._state.channel_axis:
             self._set_axis(pairing.channel_axis)  # that axis can't be used
             self._image_chosen()
@@ -200,7 +200,7 @@ class ImageForm:
 
     def _follow_active(self) -> None:
         self.image.refresh()
-        active = self._desk.viewer.layers.selection.active
+        active = self._context.viewer.layers.selection.active
         if isinstance(active, Image):
             self.image.layer = active
 
@@ -222,19 +222,19 @@ class LayersForm:
 
     Parameters
     ----------
-    desk : Desk
+    context : FormContext
     images : ImageForm
         Knows the chosen image.
     """
 
-    def __init__(self, desk: Desk, images: ImageForm) -> None:
-        self._desk, self._state, self._images = desk, desk.state, images
+    def __init__(self, context: FormContext, images: ImageForm) -> None:
+        self._context, self._state, self._images = context, context.state, images
         new = "make a new one"
         self.positive = LayerChoice(
-            desk.viewer, Points, "Positive", "The points layer of positive clicks.", none=new
+            context.viewer, Points, "Positive", "The points layer of positive clicks.", none=new
         )
         self.negative = LayerChoice(
-            desk.viewer, Points, "Negative", "The points layer of negative clicks.", none=new
+            context.viewer, Points, "Negative", "The points layer of negative clicks.", none=new
         )
         self.use = button(
             "Use these layers",
@@ -244,7 +244,7 @@ class LayersForm:
         self._choices = {"positive": self.positive, "negative": self.negative}
         boxes = [each.box for each in self._choices.values()]
         self.widget = form(*boxes, self.use)
-        desk.ties.show(self._show_layers, *self._choices)
+        context.ties.show(self._show_layers, *self._choices)
         images.image.box.changed.connect(self._show_use, max_args=0)
         self._show_use()
 

@@ -10,7 +10,7 @@ from napari_clickseg._napari.viewer.actions import Action, tooltip
 from napari_clickseg._qt.parts.controls import choice, form, key_text
 
 if TYPE_CHECKING:
-    from napari_clickseg._qt.annotate.form_context import Desk
+    from napari_clickseg._qt.annotate.form_context import FormContext
 
 
 class LookForm:
@@ -18,10 +18,10 @@ class LookForm:
 
     Parameters
     ----------
-    desk : Desk
+    context : FormContext
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: FormContext) -> None:
         styles = ("fill", "contour", "hidden")
         self.shown = choice("Draw", tooltip(Action.SHOW), [(style, style) for style in styles])
         self.opacity = _slider("Opacity", "Opacity of the prediction.", 0, 1, 0.05)
@@ -36,10 +36,10 @@ class LookForm:
             tooltip=tooltip(Action.PROBABILITY),
         )
         self.widget = form(self.shown, self.opacity, self.size, self.probability)
-        desk.ties.tie(self.shown, "shown")
-        desk.ties.tie(self.opacity, "opacity", drag=True)
-        desk.ties.tie(self.size, "click_size", drag=True)
-        desk.ties.tie(self.probability, "probability")
+        context.ties.tie(self.shown, "shown")
+        context.ties.tie(self.opacity, "opacity", drag=True)
+        context.ties.tie(self.size, "click_size", drag=True)
+        context.ties.tie(self.probability, "probability")
 
 
 class MaskForm:
@@ -47,10 +47,10 @@ class MaskForm:
 
     Parameters
     ----------
-    desk : Desk
+    context : FormContext
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: FormContext) -> None:
         self.threshold = _slider(
             "Threshold",
             "Probability above which a pixel belongs to the object; needs no new run of the model.",
@@ -69,10 +69,10 @@ class MaskForm:
             tooltip="Drop parts of the mask that hold no positive click.",
         )
         self.widget = form(self.threshold, self.smooth, self.holes, self.parts)
-        desk.ties.tie(self.threshold, "threshold", drag=True)
-        desk.ties.tie(self.smooth, "smooth", drag=True)
-        desk.ties.tie(self.holes, "fill_holes")
-        desk.ties.tie(self.parts, "keep_clicked")
+        context.ties.tie(self.threshold, "threshold", drag=True)
+        context.ties.tie(self.smooth, "smooth", drag=True)
+        context.ties.tie(self.holes, "fill_holes")
+        context.ties.tie(self.parts, "keep_clicked")
 
 
 def _slider(label: str, tip: str, low: float, high: float, step: float) -> FloatSlider:

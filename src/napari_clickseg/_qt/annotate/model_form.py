@@ -15,7 +15,7 @@ from napari_clickseg.models.fitting import model_name
 from napari_clickseg.models.registry import list_models
 
 if TYPE_CHECKING:
-    from napari_clickseg._qt.annotate.form_context import Desk
+    from napari_clickseg._qt.annotate.form_context import FormContext
 
 _OPEN = object()  # stands for "Open a file…" among the models
 
@@ -25,20 +25,20 @@ class StatusLine(QWidget):
 
     Parameters
     ----------
-    desk : Desk
+    context : FormContext
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: FormContext) -> None:
         super().__init__()
-        self._state = desk.state
+        self._state = context.state
         self.mark = BusyMark()
         self.text = note("The model in use and the device it runs on.")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.mark, alignment=Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.text.native, 1)
-        desk.ties.show(self._show_text, "model_text", "model_status")
-        desk.ties.show(self._show_busy, "busy", "model_status")
+        context.ties.show(self._show_text, "model_text", "model_status")
+        context.ties.show(self._show_busy, "busy", "model_status")
 
     def _show_text(self) -> None:
         state = self._state
@@ -57,12 +57,12 @@ class ModelForm:
 
     Parameters
     ----------
-    desk : Desk
+    context : FormContext
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._state = desk.state
+    def __init__(self, context: FormContext) -> None:
+        self._context = context
+        self._state = context.state
         self.model = choice("Model", "The model that answers your clicks.", self._models)
         self.device = choice(
             "Device",
@@ -82,14 +82,14 @@ class ModelForm:
         seen = button(
             "Show what the model sees",
             "Adds the displayed plane, as the model gets it, as a layer.",
-            desk.controller.show_seen,
+            context.controller.show_seen,
         )
         self.widget = form(self.model, self.device, self.half, self.contrast, seen)
         for field, box in (("device", self.device), ("half", self.half)):
-            desk.ties.tie(box, field)
-            box.changed.connect(desk.controller.load_model, max_args=0)
-        desk.ties.tie(self.contrast, "contrast_from_layer")
-        desk.ties.show(self._show_model, "model", "fitting")
+            context.ties.tie(box, field)
+            box.changed.connect(context.controller.load_model, max_args=0)
+        context.ties.tie(self.contrast, "contrast_from_layer")
+        context.ties.show(self._show_model, "model", "fitting")
         self.model.changed.connect(self._choose)
 
     def _models(self, _: object) -> list[tuple[str, Any]]:
@@ -114,7 +114,7 @@ class ModelForm:
                 self._show_model()
                 return
         if isinstance(model, str):
-            self._desk.controller.choose_model(model)
+            self._context.controller.choose_model(model)
 
     def _ask(self) -> str | None:
         path, _ = QFileDialog.getOpenFileName(

@@ -19,7 +19,7 @@ from napari_clickseg._qt.parts.controls import (
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.state import AnnotateState
-    from napari_clickseg._qt.annotate.form_context import Desk
+    from napari_clickseg._qt.annotate.form_context import FormContext
 
 _NUMBER = "The id that this object gets in the annotation layer."
 _MOST = 2**31 - 1  # that Qt's field can show
@@ -30,12 +30,12 @@ class ObjectForm:
 
     Parameters
     ----------
-    desk : Desk
+    context : FormContext
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._state, self._controller = desk.state, desk.controller
-        do = desk.controller.do
+    def __init__(self, context: FormContext) -> None:
+        self._state, self._controller = context.state, context.controller
+        do = context.controller.do
         self.tool = action_button(Action.TOOL, do, text="Click", toggles=True)
         self.swap = action_button(Action.SWAP, do, text="Swap ± buttons", toggles=True)
         self.number = SpinBox(
@@ -70,10 +70,10 @@ class ObjectForm:
             self.counts,
             labels=False,
         )
-        self._connect(desk)
+        self._connect(context)
 
-    def _connect(self, desk: Desk) -> None:
-        ties = desk.ties
+    def _connect(self, context: FormContext) -> None:
+        ties = context.ties
         ties.tie(self.tool, "tool")
         ties.tie(self.swap, "swapped")
         ties.show(self._show_number, "object_id", "scheme")

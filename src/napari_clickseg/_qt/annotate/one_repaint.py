@@ -11,13 +11,13 @@ from napari_clickseg._qt.parts.controls import timer
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-    from napari_clickseg._qt.annotate.form_context import Desk
+    from napari_clickseg._qt.annotate.form_context import FormContext
     from napari_clickseg._qt.parts.binding import Ties
 
 _MOMENT = 100  # milliseconds: what comes so late still seems to come at once
 
 
-class Stillness:
+class OneRepaint:
     """Holds the painting of the viewer for a moment after a click.
 
     Without a graphics card painting takes the processor from the network, which then takes three
@@ -27,11 +27,11 @@ class Stillness:
     ----------
     widget : QWidget
         Within napari's window.
-    desk : Desk
+    context : FormContext
     """
 
-    def __init__(self, widget: QWidget, desk: Desk) -> None:
-        self._widget, self._state = widget, desk.state
+    def __init__(self, widget: QWidget, context: FormContext) -> None:
+        self._widget, self._state = widget, context.state
         self._held: QWidget | None = None
         self._timer = timer(widget, self.end, _MOMENT, once=True)
 

@@ -13,7 +13,7 @@ from napari_clickseg._qt.parts.layer_choice import LayerChoice
 if TYPE_CHECKING:
     from napari.layers.base import Layer
 
-    from napari_clickseg._qt.annotate.form_context import Desk
+    from napari_clickseg._qt.annotate.form_context import FormContext
 
 _RULES = [
     ("keep what is there", "keep"),
@@ -28,11 +28,11 @@ class RulesForm:
 
     Parameters
     ----------
-    desk : Desk
+    context : FormContext
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._state = desk, desk.state
+    def __init__(self, context: FormContext) -> None:
+        self._context, self._state = context, context.state
         self.rule = choice(
             "Overlap",
             "What happens where an accepted object meets another one. 'only on background' never "
@@ -45,7 +45,7 @@ class RulesForm:
             [("one per object", "instances"), ("one per class", "classes")],
         )
         self.source = LayerChoice(
-            desk.viewer,
+            context.viewer,
             Labels,
             "Regions",
             "The labels layer whose regions can be taken up as a start, for example from another "
@@ -57,13 +57,13 @@ class RulesForm:
             _FROM_SHAPES,
             "Each box, polygon or ellipse of the selected Shapes layer becomes an object: of the "
             "selected shapes, or of all where none is. Undo takes them back as one step.",
-            desk.controller.objects_from_shapes,
+            context.controller.objects_from_shapes,
         )
         self.widget = form(form(self.rule, self.source.box, self.scheme), self.shapes, labels=False)
-        desk.ties.tie(self.rule, "rule")
-        desk.ties.tie(self.scheme, "scheme")
-        desk.ties.show(self._show_source, "region_source", "annotation", "prediction")
-        desk.ties.show(self._show_shapes, "shapes")
+        context.ties.tie(self.rule, "rule")
+        context.ties.tie(self.scheme, "scheme")
+        context.ties.show(self._show_source, "region_source", "annotation", "prediction")
+        context.ties.show(self._show_shapes, "shapes")
         self.source.box.changed.connect(self._choose_source)
 
     def release(self) -> None:
@@ -71,7 +71,7 @@ class RulesForm:
         self.source.release()
 
     def _is_source(self, layer: Layer) -> bool:
-        return not self._desk.is_companion(layer)
+        return not self._context.is_companion(layer)
 
     def _show_shapes(self) -> None:
         done, wanted = self._state.shapes

@@ -10,7 +10,7 @@ from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg._qt.parts.controls import action_button, button, form, keep_place, note, row
 
 if TYPE_CHECKING:
-    from napari_clickseg._qt.annotate.form_context import Desk
+    from napari_clickseg._qt.annotate.form_context import FormContext
 
 
 class StackForm:
@@ -18,13 +18,13 @@ class StackForm:
 
     Parameters
     ----------
-    desk : Desk
+    context : FormContext
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._state = desk, desk.state
+    def __init__(self, context: FormContext) -> None:
+        self._context, self._state = context, context.state
         self.position = note("The displayed plane, along the axis that is gone through.")
-        self.next = action_button(Action.PROPAGATE, desk.controller.do)
+        self.next = action_button(Action.PROPAGATE, context.controller.do)
         self.last = SpinBox(label="To plane", min=0, max=0, tooltip="The last plane to go to.")
         self.run = button(
             "Propagate",
@@ -34,18 +34,18 @@ class StackForm:
         )
         self.bar = ProgressBar(min=0, max=1, value=0, tooltip="Planes done.")
         self.cancel = button(
-            "Cancel", "Stops; what was accepted so far stays.", desk.controller.cancel
+            "Cancel", "Stops; what was accepted so far stays.", context.controller.cancel
         )
         self.running = row(self.bar, self.cancel)
         keep_place(self.running.native)
         self.widget = form(
             self.position, self.next, form(self.last), self.run, self.running, labels=False
         )
-        desk.ties.show(self._show_planes, "planes", "plane")
-        desk.ties.show(self._show_progress, "progress")
+        context.ties.show(self._show_planes, "planes", "plane")
+        context.ties.show(self._show_progress, "progress")
 
     def _propagate(self) -> None:
-        self._desk.controller.propagate(int(self.last.value))
+        self._context.controller.propagate(int(self.last.value))
 
     def _show_planes(self) -> None:
         state = self._state

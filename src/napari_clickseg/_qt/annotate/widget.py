@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_clickseg._qt.annotate.class_list import ClassList
-from napari_clickseg._qt.annotate.form_context import Desk
+from napari_clickseg._qt.annotate.form_context import FormContext
 from napari_clickseg._qt.annotate.image_form import ImageForm, LayersForm
 from napari_clickseg._qt.annotate.lease import lease
 from napari_clickseg._qt.annotate.look_form import LookForm, MaskForm
 from napari_clickseg._qt.annotate.model_form import ModelForm, StatusLine
 from napari_clickseg._qt.annotate.object_form import ObjectForm, hint
-from napari_clickseg._qt.annotate.one_repaint import Stillness
+from napari_clickseg._qt.annotate.one_repaint import OneRepaint
 from napari_clickseg._qt.annotate.rules_form import RulesForm
 from napari_clickseg._qt.annotate.stack_form import StackForm
 from napari_clickseg._qt.parts.binding import Ties
@@ -37,11 +37,11 @@ class AnnotateWidget(Dock):
         self._viewer = napari_viewer
         self._lease = lease(napari_viewer)
         self._ties = Ties(self._lease.controller.state)
-        self.desk = Desk(napari_viewer, self._lease.controller, self._ties)
+        self.context = FormContext(napari_viewer, self._lease.controller, self._ties)
         self._make_forms()
         self._lay_out()
-        self._stillness = Stillness(self, self.desk)
-        self._stillness.watch(self._ties)
+        self._one_repaint = OneRepaint(self, self.context)
+        self._one_repaint.watch(self._ties)
         self._ties.show(self._show_ready, "image")
         self._ties.show(
             self._show_message,
@@ -51,22 +51,22 @@ class AnnotateWidget(Dock):
         forms = (self.images, self.layers, self.rules)
         self.at_end(
             self._ties.cut,
-            self._stillness.end,
+            self._one_repaint.end,
             *(form.release for form in forms),
             self._lease.end,
         )
 
     def _make_forms(self) -> None:
-        desk = self.desk
-        self.status = StatusLine(desk)
-        self.models = ModelForm(desk)
-        self.images = ImageForm(desk)
-        self.layers = LayersForm(desk, self.images)
-        self.objects = ObjectForm(desk)
-        self.look_form, self.mask_form = LookForm(desk), MaskForm(desk)
-        self.classes = ClassList(desk)
-        self.rules = RulesForm(desk)
-        self.stack = StackForm(desk)
+        context = self.context
+        self.status = StatusLine(context)
+        self.models = ModelForm(context)
+        self.images = ImageForm(context)
+        self.layers = LayersForm(context, self.images)
+        self.objects = ObjectForm(context)
+        self.look_form, self.mask_form = LookForm(context), MaskForm(context)
+        self.classes = ClassList(context)
+        self.rules = RulesForm(context)
+        self.stack = StackForm(context)
         self.message = note("What to do next, or what went wrong.", lines=2)
         self.folds = {
             "Model": Fold("Model", self.models.widget.native, "The model and its device."),
@@ -100,13 +100,13 @@ class AnnotateWidget(Dock):
         )
 
     def _show_ready(self) -> None:
-        image = self.desk.state.image
+        image = self.context.state.image
         for part in self._working:
             part.setEnabled(image is not None)
         self.folds["Stack"].setVisible(image is not None and image.ndim > 2)
 
     def _show_message(self) -> None:
-        state = self.desk.state
+        state = self.context.state
         images_open = self.images.image.layer is not None
         text = (state.message if images_open else "") or hint(state, images_open)
         self.message.value = breakable(text)

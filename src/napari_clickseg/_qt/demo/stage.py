@@ -53,7 +53,7 @@ class Stage:
     @property
     def state(self) -> AnnotateState:
         """What the widget shows."""
-        return self.widget.desk.state
+        return self.widget.context.state
 
     def wait(self, until: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Let the window live until something is true; return whether it is."""

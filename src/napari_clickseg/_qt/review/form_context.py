@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ReviewDesk:
+class ReviewFormContext:
     """The controller of a viewer's review, and the ties of one widget.
 
     Parameters

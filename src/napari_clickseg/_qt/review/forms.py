@@ -24,7 +24,7 @@ from napari_clickseg._qt.parts.controls import (
 )
 
 if TYPE_CHECKING:
-    from napari_clickseg._qt.review.form_context import ReviewDesk
+    from napari_clickseg._qt.review.form_context import ReviewFormContext
 
 _OTHER = object()  # stands for "Choose a folder…" and "Open a file…"
 
@@ -34,11 +34,11 @@ class ProjectForm:
 
     Parameters
     ----------
-    desk : ReviewDesk
+    context : ReviewFormContext
     """
 
-    def __init__(self, desk: ReviewDesk) -> None:
-        self._controller, self._state = desk.controller, desk.state
+    def __init__(self, context: ReviewFormContext) -> None:
+        self._controller, self._state = context.controller, context.state
         self.project = choice(
             "Project",
             "A project folder: the images of it that have no mask are predicted and reviewed. "
@@ -48,8 +48,8 @@ class ProjectForm:
         self.counts = note("What became of the project's images; each counts once.", lines=2)
         self.widget = form(form(self.project), self.counts, labels=False)
         self.project.changed.connect(self._choose)
-        desk.ties.show(self._show_projects, "projects", "project")
-        desk.ties.show(self._show_counts, "counts", "project")
+        context.ties.show(self._show_projects, "projects", "project")
+        context.ties.show(self._show_counts, "counts", "project")
 
     def _projects(self, _: object) -> list[tuple[str, Any]]:
         projects = self._state.projects
@@ -82,12 +82,12 @@ class PredictForm(QWidget):
 
     Parameters
     ----------
-    desk : ReviewDesk
+    context : ReviewFormContext
     """
 
-    def __init__(self, desk: ReviewDesk) -> None:
+    def __init__(self, context: ReviewFormContext) -> None:
         super().__init__()
-        self._controller, self._state = desk.controller, desk.state
+        self._controller, self._state = context.controller, context.state
         self.model = choice(
             "Model",
             "The model that predicts: one that needs no click. The last trained one comes first.",
@@ -127,9 +127,9 @@ class PredictForm(QWidget):
         ):
             column.addWidget(part)
         self.model.changed.connect(self._choose)
-        desk.ties.tie(self.again, "again")
-        desk.ties.show(self._show_models, "models", "model")
-        desk.ties.show(self._show_predicting, "predicting", "project", "model", "models")
+        context.ties.tie(self.again, "again")
+        context.ties.show(self._show_models, "models", "model")
+        context.ties.show(self._show_predicting, "predicting", "project", "model", "models")
 
     def _models(self, _: object) -> list[tuple[str, Any]]:
         listed: list[tuple[str, Any]] = [

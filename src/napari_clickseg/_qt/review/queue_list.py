@@ -23,7 +23,7 @@ from napari_clickseg._qt.parts.controls import choice, form
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.review.state import QueueRow
-    from napari_clickseg._qt.review.form_context import ReviewDesk
+    from napari_clickseg._qt.review.form_context import ReviewFormContext
 
 _NAME, _UNCERTAINTY, _STATE = range(3)
 _HEADS = ("Image", "Unsure", "State")
@@ -114,12 +114,12 @@ class QueueList(QWidget):
 
     Parameters
     ----------
-    desk : ReviewDesk
+    context : ReviewFormContext
     """
 
-    def __init__(self, desk: ReviewDesk) -> None:
+    def __init__(self, context: ReviewFormContext) -> None:
         super().__init__()
-        self._state, self._controller = desk.state, desk.controller
+        self._state, self._controller = context.state, context.controller
         self.listed = choice(
             "List",
             "What is to be reviewed, the most uncertain first; or what was, the last first.",
@@ -133,9 +133,9 @@ class QueueList(QWidget):
         column.setSpacing(4)
         column.addWidget(form(self.listed).native)
         column.addWidget(self.view, 1)
-        desk.ties.tie(self.listed, "listed")
-        desk.ties.show(self._show_rows, "queue", "listed")
-        desk.ties.show(self._show_current, "current")
+        context.ties.tie(self.listed, "listed")
+        context.ties.show(self._show_rows, "queue", "listed")
+        context.ties.show(self._show_current, "current")
 
     def _make_view(self) -> None:
         view = self.view

@@ -10,7 +10,7 @@ from napari_clickseg._napari.annotate import settings as annotate_settings
 from napari_clickseg._napari.review.controller import ReviewController
 from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg._napari.viewer.settings import runs_home
-from napari_clickseg._qt.annotate.form_context import Desk
+from napari_clickseg._qt.annotate.form_context import FormContext
 from napari_clickseg._qt.annotate.lease import lease
 from napari_clickseg._qt.annotate.model_form import StatusLine
 from napari_clickseg._qt.annotate.object_form import ObjectForm, hint
@@ -27,7 +27,7 @@ from napari_clickseg._qt.parts.controls import (
 )
 from napari_clickseg._qt.parts.dock import Dock
 from napari_clickseg._qt.parts.wakeup import Wakeup
-from napari_clickseg._qt.review.form_context import ReviewDesk
+from napari_clickseg._qt.review.form_context import ReviewFormContext
 from napari_clickseg._qt.review.forms import PredictForm, ProjectForm
 from napari_clickseg._qt.review.queue_list import QueueList
 from napari_clickseg.runs.home import default_home
@@ -68,7 +68,7 @@ class ReviewWidget(Dock):
             notify=self._wakeup.ring,
         )
         self._ties = Ties(self._controller.state)
-        self.desk = ReviewDesk(self._controller, self._ties)
+        self.context = ReviewFormContext(self._controller, self._ties)
         self._looking = timer(self, self._controller.poll, _SLOW, once=False)
         self._offering = timer(self, self._controller.refresh_offers, _OFFERING, once=False)
         self._keeping = timer(self, self._controller.images.keep, _KEEPING, once=False)
@@ -104,10 +104,10 @@ class ReviewWidget(Dock):
         self._controller.images.leave(super().taken_out)
 
     def _make_forms(self) -> None:
-        desk, do = self.desk, self._controller.do
-        self.project = ProjectForm(desk)
-        self.predict = PredictForm(desk)
-        self.queue = QueueList(desk)
+        context, do = self.context, self._controller.do
+        self.project = ProjectForm(context)
+        self.predict = PredictForm(context)
+        self.queue = QueueList(context)
         self.next = action_button(Action.NEXT_IMAGE, do)
         self.back = action_button(Action.PREVIOUS_IMAGE, do)
         self.accept = action_button(Action.ACCEPT_IMAGE, do)
@@ -130,9 +130,9 @@ class ReviewWidget(Dock):
             self._lease = held = lease(self._viewer)
             ties = Ties(held.controller.state)
             self.at_end(ties.cut, held.end)
-            desk = Desk(self._viewer, held.controller, ties)
-            self.status = StatusLine(desk)
-            self.objects = ObjectForm(desk)
+            context = FormContext(self._viewer, held.controller, ties)
+            self.status = StatusLine(context)
+            self.objects = ObjectForm(context)
             self.hint = note("What to do with the object, or what went wrong.", lines=2)
             self.more = button(
                 "More in Annotate",
@@ -156,7 +156,7 @@ class ReviewWidget(Dock):
         dock.raise_()
 
     def _show_message(self) -> None:
-        state = self.desk.state
+        state = self.context.state
         self.message.value = breakable(state.busy or state.message)
 
     def _show_hint(self) -> None:
@@ -165,17 +165,17 @@ class ReviewWidget(Dock):
         self.hint.value = breakable(state.message or hint(state, images_open=True))
 
     def _show_actions(self) -> None:
-        state = self.desk.state
+        state = self.context.state
         for each in (self.next, self.back, self.again):
             each.enabled = bool(state.project)
         for each in (self.accept, self.reject):
             each.enabled = bool(state.current)
 
     def _show_pace(self) -> None:
-        self._looking.setInterval(_QUICK if self.desk.state.predicting.alive else _SLOW)
+        self._looking.setInterval(_QUICK if self.context.state.predicting.alive else _SLOW)
 
     def _show_correct(self) -> None:
-        opened = bool(self.desk.state.current)
+        opened = bool(self.context.state.current)
         self.correct.setVisible(opened)
         (self._keeping.start if opened else self._keeping.stop)()
 

@@ -12,7 +12,7 @@ from napari_clickseg.crossfit.progress import parts_of
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.train.state import ShownRegions
-    from napari_clickseg._qt.train.form_context import TrainDesk
+    from napari_clickseg._qt.train.form_context import TrainFormContext
 
 _COLOURS = "Green: found rightly. Red: too much. Blue: missed."
 _HOW = (
@@ -27,12 +27,12 @@ class ClicksForm(QWidget):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
+    def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
-        self._desk, self._state, clicks = desk, desk.state, desk.controller.clicks
+        self._context, self._state, clicks = context, context.state, context.controller.clicks
         self.show_them = button(
             "Show regions and clicks",
             "Shows an image with what its baseline found rightly, wrongly and not at all, and the "
@@ -61,7 +61,7 @@ class ClicksForm(QWidget):
             "Edit a copy",
             "Makes another cross-fitting with the same baselines and clicks, which can then be "
             "edited and learned from; this one stays as it is.",
-            desk.controller.copy_crossfit,
+            context.controller.copy_crossfit,
         )
         self._edits = row(self.undo, self.redo, self.restore)
         self._walk = row(self.back, self.on)
@@ -75,7 +75,7 @@ class ClicksForm(QWidget):
             column.addWidget(part.native)
         self.show_them.changed.connect(self._toggle)
         self.image.changed.connect(self._choose)
-        desk.ties.show(self._show, "run", "looked", "busy")
+        context.ties.show(self._show, "run", "looked", "busy")
 
     def _images(self, _: object) -> list[tuple[str, Any]]:
         looked = self._state.looked
@@ -84,13 +84,13 @@ class ClicksForm(QWidget):
 
     def _toggle(self, on: bool) -> None:
         if on:
-            self._desk.controller.clicks.open()
+            self._context.controller.clicks.open()
         else:
-            self._desk.controller.clicks.close()
+            self._context.controller.clicks.close()
 
     def _choose(self, index: Any) -> None:
         if index is not None:
-            self._desk.controller.clicks.open(index)
+            self._context.controller.clicks.open(index)
 
     def _show(self) -> None:
         run, looked = self._state.run, self._state.looked

@@ -21,7 +21,7 @@ from napari_clickseg._qt.train.spec_form import IntegerField
 from napari_clickseg.crossfit.progress import parts_of
 
 if TYPE_CHECKING:
-    from napari_clickseg._qt.train.form_context import TrainDesk
+    from napari_clickseg._qt.train.form_context import TrainFormContext
     from napari_clickseg.crossfit.progress import CrossfitProgress
 
 _Place = tuple[int, int, int]  # row, column, columns that it takes
@@ -34,12 +34,12 @@ class CrossfitForm(QWidget):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
+    def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
-        self._desk, self._state = desk, desk.state
+        self._context, self._state = context, context.state
         self.thing = choice(
             "Find",
             "Which of the classes is found; the model knows one kind of thing. Press Check to "
@@ -47,7 +47,7 @@ class CrossfitForm(QWidget):
             self._choices,
         )
         (setting,) = settings_of("Crossfit")
-        self.folds = IntegerField(desk, setting)
+        self.folds = IntegerField(context, setting)
         self.pause = CheckBox(
             text="Pause to look at the clicks",
             tooltip="Ends when the clicks are placed, so that you can look at them, and edit them, "
@@ -60,8 +60,8 @@ class CrossfitForm(QWidget):
         for part in (self._find, form(self.folds.widget), self.pause):
             column.addWidget(part.native)
         self.thing.changed.connect(self._chosen)
-        desk.ties.tie(self.pause, "pauses")
-        desk.ties.show(self._show, "way", "settings", "classes")
+        context.ties.tie(self.pause, "pauses")
+        context.ties.show(self._show, "way", "settings", "classes")
 
     def _choices(self, _: object) -> list[tuple[str, Any]]:
         known = self._state.classes
@@ -82,7 +82,7 @@ class CrossfitForm(QWidget):
 
     def _chosen(self, value: Any) -> None:
         classes = () if value in (_AS_FOUND, _WHOLE) else value
-        self._desk.controller.choose_found(classes, whole=value == _WHOLE)
+        self._context.controller.choose_found(classes, whole=value == _WHOLE)
 
     def _show(self) -> None:
         self.setVisible(self._state.way == "crossfit")
@@ -98,12 +98,12 @@ class StagesTable(QWidget):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
+    def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
-        self._state = desk.state
+        self._state = context.state
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 4, 0, 4)
         self._grid.setHorizontalSpacing(4)
@@ -114,7 +114,7 @@ class StagesTable(QWidget):
             "one; clicks are put on the errors; a second training learns from them, and is "
             "measured on this fold. Last, a final model learns from all images."
         )
-        desk.ties.show(self._show, "run")
+        context.ties.show(self._show, "run")
 
     def text(self) -> list[list[str]]:
         """Return what the table says, line by line, with its head."""
@@ -177,12 +177,12 @@ class FiguresTable(QWidget):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
+    def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
-        self._state = desk.state
+        self._state = context.state
         self.setToolTip(
             "Means over all images, each predicted by models that were not trained on it. IoU and "
             "Dice: larger is better. A click is obeyed where at least half of its region is put "
@@ -196,7 +196,7 @@ class FiguresTable(QWidget):
         self.obeyed = note("How many clicks were obeyed.")
         column.addWidget(self.obeyed.native)
         self._lines: list[list[QLabel]] = []
-        desk.ties.show(self._show, "run")
+        context.ties.show(self._show, "run")
 
     def text(self) -> list[list[str]]:
         """Return what the table says, line by line, with its head."""

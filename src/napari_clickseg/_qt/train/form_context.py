@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainDesk:
+class TrainFormContext:
     """The controller of a viewer's training, and the ties of one widget.
 
     Parameters

@@ -31,7 +31,7 @@ from napari_clickseg.training.progress import RESUMABLE, parted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_clickseg._qt.train.form_context import TrainDesk
+    from napari_clickseg._qt.train.form_context import TrainFormContext
     from napari_clickseg.training.progress import HelpRow
 
 _STEPS = 1000  # of the progress bar
@@ -42,12 +42,12 @@ class RunForm(QWidget):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
+    def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
-        self._state, controller = desk.state, desk.controller
+        self._state, controller = context.state, context.controller
         self.train = button(
             "Train",
             "Looks through the images and begins to train, in a process of its own: napari stays "
@@ -79,7 +79,7 @@ class RunForm(QWidget):
             self.bar,
         ):
             column.addWidget(part)
-        desk.ties.show(self._show, "run", "busy")
+        context.ties.show(self._show, "run", "busy")
 
     def _show(self) -> None:
         run = self._state.run
@@ -102,12 +102,12 @@ class CurvesForm(QWidget):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
+    def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
-        self._state = desk.state
+        self._state = context.state
         self.loss = CurvePlot(
             "Loss",
             "How far off the network is: on the images it learns from, and on those kept for "
@@ -124,7 +124,7 @@ class CurvesForm(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.loss)
         column.addWidget(self.metrics)
-        desk.ties.show(self._show, "run")
+        context.ties.show(self._show, "run")
 
     def _show(self) -> None:
         curves = self._state.run.curves
@@ -149,12 +149,12 @@ class HelpForm(QWidget):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
+    def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
-        self._state = desk.state
+        self._state = context.state
         self.sentence = note("Whether the training helped, and how sure that is.")
         self.advice = note("What to do next, from the figures.")
         self.rows, self.others = HelpTable(), HelpTable()
@@ -164,7 +164,7 @@ class HelpForm(QWidget):
         column.setSpacing(4)
         for part in (self.sentence.native, self.rows, self.advice.native, self.more):
             column.addWidget(part)
-        desk.ties.show(self._show, "run")
+        context.ties.show(self._show, "run")
 
     def _show(self) -> None:
         run = self._state.run
@@ -233,11 +233,11 @@ class RunChoice:
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
-        self._desk, self._state = desk, desk.state
+    def __init__(self, context: TrainFormContext) -> None:
+        self._context, self._state = context, context.state
         self.runs = choice(
             "Run", "The runs in the folder, the newest first. Choose one to see it.", self._runs
         )
@@ -250,7 +250,7 @@ class RunChoice:
         self.use = button(
             "Use it in Annotate",
             "Copies the model to your models and has it answer your clicks.",
-            desk.controller.use_model,
+            context.controller.use_model,
         )
         self.report = button(
             "Open report", "Opens the run's report: plots, figures and settings.", self._open_report
@@ -266,9 +266,9 @@ class RunChoice:
 
     def _connect(self) -> None:
         self.runs.changed.connect(self._choose_run)
-        self.previews.changed.connect(self._desk.controller.show_previews)
-        self._desk.ties.show(self._show_runs, "runs")
-        self._desk.ties.show(self._show_run, "run", "show_previews")
+        self.previews.changed.connect(self._context.controller.show_previews)
+        self._context.ties.show(self._show_runs, "runs")
+        self._context.ties.show(self._show_run, "run", "show_previews")
 
     def _runs(self, _: object) -> list[tuple[str, Any]]:
         entries = [(entry.name, entry.path) for entry in self._state.runs]
@@ -298,10 +298,10 @@ class RunChoice:
 
     def _choose_run(self, path: Any) -> None:
         if path is not None:
-            self._desk.controller.choose_run(path)
+            self._context.controller.choose_run(path)
 
     def _open_report(self) -> None:
-        if (path := self._desk.controller.report()) is not None:
+        if (path := self._context.controller.report()) is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
     def _open_folder(self) -> None:
@@ -314,16 +314,16 @@ class Messages(QPlainTextEdit):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
+    def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
-        self._state = desk.state
+        self._state = context.state
         self.setReadOnly(True)
         self.setMaximumHeight(120)
         self.setPlaceholderText("The run has said nothing.")
-        desk.ties.show(self._show, "run")
+        context.ties.show(self._show, "run")
 
     def _show(self) -> None:
         said = [

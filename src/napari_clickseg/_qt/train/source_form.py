@@ -20,7 +20,7 @@ from napari_clickseg._qt.parts.controls import breakable, button, choice, form, 
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.train.state import Offer
-    from napari_clickseg._qt.train.form_context import TrainDesk
+    from napari_clickseg._qt.train.form_context import TrainFormContext
 
 _ROWS = 5  # pairs that are seen at a time
 _GROUP = 1  # column
@@ -34,12 +34,12 @@ class SourceForm(QWidget):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
+    def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
-        self._desk, self._state = desk, desk.state
+        self._context, self._state = context, context.state
         self.source = choice(
             "Learn from",
             "Open images with their labels, or a folder of images and masks (or a table of them) "
@@ -74,7 +74,7 @@ class SourceForm(QWidget):
             "Marks the displayed plane of the selected image as really empty, so that it is "
             "learned from as well. Other planes without labels are left out. Press again to take "
             "it back.",
-            desk.controller.toggle_empty,
+            context.controller.toggle_empty,
         )
         self.rest = CheckBox(
             label="",
@@ -93,7 +93,7 @@ class SourceForm(QWidget):
             "Show samples",
             "Draws sixteen windows as they would be learned from: cut out, turned, stretched and "
             "shaded at random, with the labels over them.",
-            desk.controller.show_samples,
+            context.controller.show_samples,
         )
         self.save = button(
             "Save to project…",
@@ -150,20 +150,20 @@ class SourceForm(QWidget):
         column.addWidget(row(self.check, self.samples).native)
 
     def _connect(self) -> None:
-        desk, controller = self._desk, self._desk.controller
+        context, controller = self._context, self._context.controller
         self.source.changed.connect(controller.choose_source)
         self.path.native.editingFinished.connect(self._typed)
         self.name.native.setPlaceholderText("automatic")
-        desk.ties.tie(self.name, "name")
+        context.ties.tie(self.name, "name")
         self.together.changed.connect(controller.keep_together)
         self.rest.changed.connect(controller.keep_rest)
-        desk.ties.show(self._show_source, "source")
-        desk.ties.show(self._show_together, "together")
-        desk.ties.show(self._show_rest, "rest")
-        desk.ties.show(self._show_path, "project")
-        desk.ties.show(self._show_pairs, "offers")
-        desk.ties.show(self._show_found, "found", "busy", "steps")
-        desk.ties.show(self._show_check, "busy", "run")
+        context.ties.show(self._show_source, "source")
+        context.ties.show(self._show_together, "together")
+        context.ties.show(self._show_rest, "rest")
+        context.ties.show(self._show_path, "project")
+        context.ties.show(self._show_pairs, "offers")
+        context.ties.show(self._show_found, "found", "busy", "steps")
+        context.ties.show(self._show_check, "busy", "run")
 
     def _show_source(self) -> None:
         source = self._state.source
@@ -246,12 +246,12 @@ class SourceForm(QWidget):
 
     def _check(self) -> None:
         if self._state.busy:
-            self._desk.controller.cancel()
+            self._context.controller.cancel()
         else:
-            self._desk.controller.check()
+            self._context.controller.check()
 
     def _save(self) -> None:
-        controller, folder = self._desk.controller, ""
+        controller, folder = self._context.controller, ""
         if controller.homeless():
             folder = folders.choose_or_make_folder(self, "Save in which project's folder?")
             if not folder:
@@ -261,10 +261,10 @@ class SourceForm(QWidget):
     def _changed(self, item: QTreeWidgetItem, column: int) -> None:
         index = self.pairs.indexOfTopLevelItem(item)
         if column == _GROUP:
-            self._desk.controller.set_group(index, item.text(_GROUP))
+            self._context.controller.set_group(index, item.text(_GROUP))
         else:
             on = item.checkState(0) == Qt.CheckState.Checked
-            self._desk.controller.choose_pair(index, on)
+            self._context.controller.choose_pair(index, on)
 
     def _edit(self, item: QTreeWidgetItem, column: int) -> None:
         if column == _GROUP:
@@ -272,19 +272,19 @@ class SourceForm(QWidget):
 
     def _typed(self) -> None:
         if self.path.value != self._state.project:
-            self._desk.controller.choose_project(self.path.value)
+            self._context.controller.choose_project(self.path.value)
 
     def _ask_folder(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Choose a project", self._state.project)
         if path:
-            self._desk.controller.choose_project(path)
+            self._context.controller.choose_project(path)
 
     def _ask_table(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
             self, "Choose a table", self._state.project, "Tables (*.csv *.tsv);;All files (*)"
         )
         if path:
-            self._desk.controller.choose_project(path)
+            self._context.controller.choose_project(path)
 
 
 def _row() -> QTreeWidgetItem:

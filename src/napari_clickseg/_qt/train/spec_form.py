@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_clickseg._napari.train.fields import Setting
-    from napari_clickseg._qt.train.form_context import TrainDesk
+    from napari_clickseg._qt.train.form_context import TrainFormContext
 
 _CROSSFIT = "crossfit"
 _OPEN = object()  # stands for "Open a file…" among the models
@@ -33,16 +33,16 @@ class SpecForm(QWidget):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     group : str
         One of `training_settings.GROUPS`.
     made : callable
         Called when all fields are there.
     """
 
-    def __init__(self, desk: TrainDesk, group: str, made: Callable[[], object]) -> None:
+    def __init__(self, context: TrainFormContext, group: str, made: Callable[[], object]) -> None:
         super().__init__()
-        self._desk, self._made = desk, made
+        self._context, self._made = context, made
         self._waiting = list(settings_of(group))
         self.fields: dict[str, Any] = {}
         self._lines: dict[str, Any] = {}
@@ -50,19 +50,19 @@ class SpecForm(QWidget):
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(4)
         self._making = timer(self, self._make_next, 0, once=True)
-        desk.ties.show(self._show_values, "settings")
-        desk.ties.show(self._show_way, "way")
+        context.ties.show(self._show_values, "settings")
+        context.ties.show(self._show_way, "way")
 
     def make(self) -> None:
         """Have the fields made, if they are not yet."""
         if self._waiting:
             self._making.start()
             if any(setting.name in NAMED for setting in self._waiting):
-                self._desk.controller.list_names()
+                self._context.controller.list_names()
 
     def _make_next(self) -> None:
         setting = self._waiting.pop(0)
-        field = _FIELDS[setting.kind](self._desk, setting)
+        field = _FIELDS[setting.kind](self._context, setting)
         self.fields[setting.name] = field
         self._lines[setting.name] = form(field.widget)
         teach(self._lines[setting.name].native)
@@ -82,18 +82,18 @@ class SpecForm(QWidget):
         """Leave out what a cross-fitting decides."""
         for name in NOT_CROSSFIT:
             if name in self._lines:
-                self._lines[name].visible = self._desk.state.way == "train"
+                self._lines[name].visible = self._context.state.way == "train"
 
     def _show(self, name: str) -> None:
         field = self.fields[name]
-        field.show(self._desk.state.settings.get(name, field.setting.default))
+        field.show(self._context.state.settings.get(name, field.setting.default))
 
 
 class _Field:
     """A field: shows a value of the spec and has the controller change it."""
 
-    def __init__(self, desk: TrainDesk, setting: Setting) -> None:
-        self._desk, self.setting = desk, setting
+    def __init__(self, context: TrainFormContext, setting: Setting) -> None:
+        self._context, self.setting = context, setting
         self.widget = self._make()
         self._connect()
 
@@ -104,8 +104,8 @@ class _Field:
         self.widget.changed.connect(self._write)
 
     def _write(self, value: Any) -> None:
-        if not self._desk.controller.set_value(self.setting, value):
-            self.show(self._desk.state.settings.get(self.setting.name, self.setting.default))
+        if not self._context.controller.set_value(self.setting, value):
+            self.show(self._context.state.settings.get(self.setting.name, self.setting.default))
 
     def show(self, value: Any) -> None:
         """Show a value."""
@@ -129,7 +129,7 @@ class IntegerField(_Field):
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     setting : Setting
     """
 
@@ -155,11 +155,11 @@ class _Text(_Field):
     def _connect(self) -> None:
         self.widget.native.editingFinished.connect(self._typed)
         if self.setting.name in NAMED:
-            self._desk.ties.show(self._suggest, "names")
+            self._context.ties.show(self._suggest, "names")
 
     def _suggest(self) -> None:
         """Offer the names that contain what is typed; all of them while nothing is."""
-        names = self._desk.state.names.get(self.setting.name, ())
+        names = self._context.state.names.get(self.setting.name, ())
         completer = QCompleter(self.widget.native)
         completer.setModel(_listed(names, completer))
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
@@ -168,11 +168,11 @@ class _Text(_Field):
         self.widget.native.setCompleter(completer)
 
     def _typed(self) -> None:
-        setting, state = self.setting, self._desk.state
+        setting, state = self.setting, self._context.state
         before = state.settings.get(setting.name, setting.default)
         if self.widget.value == text_of(setting, before):
             return
-        if not self._desk.controller.set_text(setting, self.widget.value):
+        if not self._context.controller.set_text(setting, self.widget.value):
             self.show(before)
 
     def show(self, value: Any) -> None:
@@ -213,17 +213,17 @@ class _Task(_Choice):
         return choice(setting.label, tip, choices)
 
     def _write(self, value: Any) -> None:
-        controller = self._desk.controller
+        controller = self._context.controller
         controller.choose_way("crossfit" if value == _CROSSFIT else "train")
         if value != _CROSSFIT:
             super()._write(value)
 
     def show(self, value: Any) -> None:
         """Show a value."""
-        super().show(_CROSSFIT if self._desk.state.way == "crossfit" else value)
+        super().show(_CROSSFIT if self._context.state.way == "crossfit" else value)
 
 
-_FIELDS: dict[str, Callable[[TrainDesk, Setting], _Field]] = {
+_FIELDS: dict[str, Callable[[TrainFormContext, Setting], _Field]] = {
     "choice": _Choice,
     "switch": _Switch,
     "integer": IntegerField,
@@ -236,21 +236,21 @@ class MainForm:
 
     Parameters
     ----------
-    desk : TrainDesk
+    context : TrainFormContext
     """
 
-    def __init__(self, desk: TrainDesk) -> None:
-        self._desk = desk
+    def __init__(self, context: TrainFormContext) -> None:
+        self._context = context
         task, self.setting = settings_of("Main")
-        self.task = _Task(desk, task)
+        self.task = _Task(context, task)
         self.box = choice(self.setting.label, self.setting.tip, self._choices)
         self.widget = form(self.task.widget, self.box)
-        desk.ties.show(self._show, "settings", "way")
+        context.ties.show(self._show, "settings", "way")
         self.box.changed.connect(self._choose)
 
     @property
     def _value(self) -> str:
-        return str(self._desk.state.settings.get("start", self.setting.default))
+        return str(self._context.state.settings.get("start", self.setting.default))
 
     def _choices(self, _: object) -> list[tuple[str, Any]]:
         names = [entry.name for entry in list_models()]
@@ -267,7 +267,7 @@ class MainForm:
             self.box.reset_choices()
             self.box.value = self._value
         task = self.task.setting
-        self.task.show(self._desk.state.settings.get(task.name, task.default))
+        self.task.show(self._context.state.settings.get(task.name, task.default))
 
     def _choose(self, value: Any) -> None:
         if value is _OPEN:
@@ -275,5 +275,5 @@ class MainForm:
                 self.box.native, "Open a model", "", "Models (*.safetensors);;All files (*)"
             )
         if value:
-            self._desk.controller.set_value(self.setting, value)
+            self._context.controller.set_value(self.setting, value)
         self._show()

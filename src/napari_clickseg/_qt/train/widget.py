@@ -17,7 +17,7 @@ from napari_clickseg._qt.parts.picture import Picture
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg._qt.train.clicks_form import ClicksForm
 from napari_clickseg._qt.train.crossfit_form import CrossfitForm, FiguresTable, StagesTable
-from napari_clickseg._qt.train.form_context import TrainDesk
+from napari_clickseg._qt.train.form_context import TrainFormContext
 from napari_clickseg._qt.train.run_form import CurvesForm, HelpForm, Messages, RunChoice, RunForm
 from napari_clickseg._qt.train.source_form import SourceForm
 from napari_clickseg._qt.train.spec_form import MainForm, SpecForm
@@ -56,7 +56,7 @@ class TrainWidget(Dock):
             annotate=self._annotate,
         )
         self._ties = Ties(self._controller.state)
-        self.desk = TrainDesk(self._controller, self._ties)
+        self.context = TrainFormContext(self._controller, self._ties)
         self._polling = timer(self, self._controller.poll, _PACE, once=False)
         # Later, once for many changes, and when it is known what a new layer is for.
         self._offering = timer(self, self._controller.refresh_offers, 0, once=True)
@@ -90,20 +90,20 @@ class TrainWidget(Dock):
         super().taken_out()
 
     def _make_forms(self) -> None:
-        desk = self.desk
-        self.source = SourceForm(desk)
-        self.main = MainForm(desk)
-        self.crossfit = CrossfitForm(desk)
-        self.specs = {name: SpecForm(desk, name, self.fit) for name in _TIPS}
-        self.run = RunForm(desk)
+        context = self.context
+        self.source = SourceForm(context)
+        self.main = MainForm(context)
+        self.crossfit = CrossfitForm(context)
+        self.specs = {name: SpecForm(context, name, self.fit) for name in _TIPS}
+        self.run = RunForm(context)
         self.message = note("What to do next, or what went wrong.", lines=2)
-        self.stages = StagesTable(desk)
-        self.figures = FiguresTable(desk)
-        self.clicks = ClicksForm(desk)
-        self.curves = CurvesForm(desk)
-        self.helped = HelpForm(desk)
-        self.runs = RunChoice(desk)
-        self.messages = Messages(desk)
+        self.stages = StagesTable(context)
+        self.figures = FiguresTable(context)
+        self.clicks = ClicksForm(context)
+        self.curves = CurvesForm(context)
+        self.helped = HelpForm(context)
+        self.runs = RunChoice(context)
+        self.messages = Messages(context)
         self.folds = {name: Fold(name, part, _TIPS[name]) for name, part in self.specs.items()}
         for name, fold in self.folds.items():
             fold.toggled.connect(self.specs[name].make)
@@ -149,35 +149,37 @@ class TrainWidget(Dock):
         )
 
     def _show_message(self) -> None:
-        self.message.value = breakable(self.desk.state.message)
+        self.message.value = breakable(self.context.state.message)
 
     def _show_parts(self) -> None:
         """Leave out what there is nothing to see of yet."""
-        state = self.desk.state
+        state = self.context.state
         self.curves.setVisible(state.run.status not in ("none", "preparing"))
         for part in (self.runs.widget.native, self.folds["Messages"]):
             part.setVisible(bool(state.runs) or state.run.path is not None)
 
     def _show_way(self) -> None:
-        self.folds[_CLICK_TRAINING].setVisible(self.desk.state.way == "crossfit")
+        self.folds[_CLICK_TRAINING].setVisible(self.context.state.way == "crossfit")
 
     def _show_samples(self) -> None:
-        if self.desk.state.samples is not None:
+        if self.context.state.samples is not None:
             self.samples = Picture(
-                self.desk.state.samples, "Samples, as they are learned from", self
+                self.context.state.samples, "Samples, as they are learned from", self
             )
             self.samples.show()
 
     def _show_home(self) -> None:
-        self.home.value = self.desk.state.home
+        self.home.value = self.context.state.home
 
     def _show_pace(self) -> None:
         """Look at a run while it goes on, and not longer."""
-        if self.desk.state.run.alive != self._polling.isActive():
-            (self._polling.start if self.desk.state.run.alive else self._polling.stop)()
+        if self.context.state.run.alive != self._polling.isActive():
+            (self._polling.start if self.context.state.run.alive else self._polling.stop)()
 
     def _ask_home(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Where runs are kept", self.desk.state.home)
+        path = QFileDialog.getExistingDirectory(
+            self, "Where runs are kept", self.context.state.home
+        )
         if path:
             self._controller.choose_home(path)
 
