@@ -16,7 +16,7 @@ from napari_clickseg.core.window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LARGEST", "predict_mosaic", "starts", "whole_window"]
+__all__ = ["LARGEST", "fading", "predict_mosaic", "starts", "whole_window"]
 
 FloatArray = npt.NDArray[np.float32]
 LARGEST = 4096  # side in network pixels that an image is predicted at, at the most
@@ -78,7 +78,7 @@ def predict_mosaic(
     side = inputs.shape[-1]
     if side == size:
         return forward(inputs)
-    weight, total = _fading(size), np.zeros((side, side), np.float32)
+    weight, total = fading(size), np.zeros((side, side), np.float32)
     out: FloatArray | None = None
     for top in starts(side, size):
         for left in starts(side, size):
@@ -99,7 +99,7 @@ def predict_mosaic(
     return out
 
 
-def _fading(size: int) -> FloatArray:
+def fading(size: int) -> FloatArray:
     """Return weights (size, size) that fall towards the border."""
     ramp = np.minimum(np.arange(size) + 0.5, size - 0.5 - np.arange(size)) / (size * _OVERLAP)
     side = np.clip(ramp, _FAINTEST, 1.0).astype(np.float32)

@@ -44,10 +44,13 @@ class Looked(NamedTuple):
     probabilities : float32 (outputs, size, size)
     overlap : float, optional
         The IoU with the object that the network itself expects, 0 … 1; None if it can't tell.
+    distances : float32 (2, size, size), optional
+        From the edge and the middle of each object; of models that tell objects apart.
     """
 
     probabilities: FloatArray
     overlap: float | None = None
+    distances: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,13 +62,14 @@ class Estimate:
     window : Window
     probabilities : float32 (outputs, size, size)
         Of the object; or of background and each class.
-    overlap : float, optional
+    overlap, distances
         See `Looked`.
     """
 
     window: Window
     probabilities: FloatArray
     overlap: float | None = None
+    distances: FloatArray | None = None
 
     @property
     def foreground(self) -> FloatArray:

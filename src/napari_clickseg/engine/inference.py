@@ -275,7 +275,7 @@ class Estimator:
         mask = prompt.start.cut(visible).astype(np.float32)
         origin = float(visible.top), float(visible.left)
         foreground = window.from_image(mask, origin, (1.0, 1.0), self.source.shape)
-        if self.card.outputs == 1:
+        if self.card.class_outputs == 1:
             return Estimate(window, foreground[None])
         others = np.repeat(foreground[None] / len(self.card.classes), len(self.card.classes), 0)
         return Estimate(window, np.concatenate([1 - foreground[None], others]))

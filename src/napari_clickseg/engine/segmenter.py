@@ -150,10 +150,14 @@ class Segmenter:
                 self._quick = self._twin = None  # this network needs the range of full precision
                 sight.features = None
                 logits, overlap = self._answered(network, inputs, sight)
-            each = logits.shape[1] == 1 or self.card.overlapping
+            count = self.card.class_outputs
+            logits, apart = logits[:, :count], logits[:, count:]
+            each = count == 1 or self.card.overlapping
             probability = torch.sigmoid(logits) if each else torch.softmax(logits, dim=1)
             out: FloatArray = probability[0].cpu().contiguous().numpy()
-        return Looked(with_background(out) if self.card.overlapping else out, overlap)
+            distances = torch.sigmoid(apart)[0].cpu().contiguous().numpy()
+        out = with_background(out) if self.card.overlapping else out
+        return Looked(out, overlap, None if self.card.objects is None else distances)
 
     def _answered(
         self, network: nn.Module, inputs: FloatArray, sight: Sight

@@ -14,12 +14,14 @@ __all__ = [
     "DataSource",
     "InputRange",
     "ModelCard",
+    "ObjectsSpec",
     "ScoutingSpec",
     "WindowSpec",
     "same_project",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_FIRST_VERSION, _OBJECTS_VERSION = 1, 2  # a card says the first version that understands it
 Fusion = Literal["input", "beside"]
 GuidanceWidth = Annotated[int, Field(ge=1, le=1024)]
 # Cards come with files of anybody's, so everything in them has bounds: far beyond what makes
@@ -78,6 +80,19 @@ class ScoutingSpec(BaseModel):
     weights: tuple[Weight, ...] = Field(max_length=256)  # of the first of `scouting.FEATURES`
 
 
+class ObjectsSpec(BaseModel):
+    """How objects are told apart; see `core.instances`.
+
+    The network then answers two maps more: how far a pixel is from its object's edge and middle.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    seed_height: float = Field(0.1, ge=0, le=1)  # see `SeparationRules`
+    smallest: int = Field(1, ge=1, le=1 << 40)  # image pixels of an object, at the least
+    span: int = Field(64, ge=1, le=1 << 20)  # image pixels that a large object is long
+
+
 class InputRange(BaseModel):
     """What an image's channels, which are 0 to 1, become before the encoder sees them."""
 
@@ -110,7 +125,7 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = _FIRST_VERSION
     name: Name
     description: Text = ""
     architecture: Name
@@ -130,6 +145,7 @@ class ModelCard(BaseModel):
     automatic: bool = False  # predicts without any click
     window: WindowSpec = WindowSpec()
     scouting: ScoutingSpec | None = None  # without it the first look is at the whole view
+    objects: ObjectsSpec | None = None  # of models that tell objects apart
     intensity_trim: float = Field(0.001, ge=0, lt=0.5)  # share of pixels beyond each limit
     licence: Text = "BSD-3-Clause"
     data: tuple[DataSource, ...] = Field((), max_length=100_000)
@@ -157,6 +173,10 @@ class ModelCard(BaseModel):
             raise ValueError("the input range is not of as many channels as the image")
         if self.encoding == "image" and not self.automatic:
             raise ValueError("a model that takes no clicks has to predict without them")
+        if self.objects is not None and (self.encoding != "image" or self.overlapping):
+            raise ValueError("a model that tells objects apart takes no clicks and no overlaps")
+        if self.objects is not None and self.schema_version < _OBJECTS_VERSION:
+            raise ValueError(f"telling objects apart takes a card of version {_OBJECTS_VERSION}")
         if self.class_ids and len(self.class_ids) != len(self.classes):
             raise ValueError("there are not as many ids as classes")
         if not 1 <= len(self.classes) <= 255:
@@ -165,6 +185,11 @@ class ModelCard(BaseModel):
 
     @property
     def outputs(self) -> int:
+        """Output channels: those of the classes, and the two distances in objects if it has any."""
+        return self.class_outputs + (0 if self.objects is None else 2)
+
+    @property
+    def class_outputs(self) -> int:
         """Output channels: one for each class (sigmoid), or background and classes (softmax).
 
         There is no background where there is one class, or where classes overlap.
