@@ -2,7 +2,7 @@
 
     python benchmarks/training_speed.py PROJECT --out FOLDER [--batches N] [--set key=value ...]
 
-Trains for a round with everything that belongs to it (windows cut and varied, clicks placed on the
+Trains for an epoch with everything that belongs to it (windows cut and varied, clicks placed on the
 answers, gradients clipped, the average kept, events written), and takes the time between its
 batches; then the same network takes as many steps on one batch that lies on the device already:
 forward, the same loss, backward, AdamW. The quickest half of each counts, as other work on the
@@ -55,7 +55,7 @@ class Timed:
         return self.work.waited
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Go through a round."""
+        """Go through an epoch."""
         since = time.perf_counter()
         for batch in self.work.batches(epoch):
             self.last = batch

@@ -48,7 +48,7 @@ def test_a_project_is_compared_on(
         (["p", "--vary", "ema=0.1"], "one combination only"),
         (["p", "--vary", "ema=0,0.1", "--seeds", "a"], "whole number"),
         (["p", "--vary", "ema=0,0.1", "--set", "epoch=3"], "epoch: "),
-        (["--resume"], "is no comparison"),
+        (["--resume"], "is not a comparison"),
         (["--resume", "--vary", "ema=0,0.1"], "leave all others out"),
     ],
 )

@@ -46,9 +46,9 @@ def test_a_project_becomes_a_click_trained_model(
         (["p", "--set", "fold=x"], "fold: "),
         (["p", "--folds", "1"], "folds: "),
         (["p", "--set", "task=binary"], "task: "),
-        (["--resume"], "is no cross-fitting"),
+        (["--resume"], "is not a cross-fitting"),
         (["--resume", "--folds", "3"], "leave all others out"),
-        (["--baselines", "nowhere"], "is no cross-fitting"),
+        (["--baselines", "nowhere"], "is not a cross-fitting"),
         (["p", "--baselines", "nowhere"], "leave PROJECT"),
     ],
 )

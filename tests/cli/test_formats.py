@@ -32,6 +32,6 @@ def test_errors_are_one_line_with_status_2(tmp_path, capsys):
     assert main([*arguments, "--polygons"]) == 2
     assert "--polygons goes with --to coco" in capsys.readouterr().err
     assert main([*arguments, "--pixel-size", "big"]) == 2
-    assert "is no size of a pixel" in capsys.readouterr().err
+    assert "is not a pixel size" in capsys.readouterr().err
     assert main(arguments) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

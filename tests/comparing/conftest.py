@@ -26,7 +26,7 @@ SETTINGS: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def quick_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Curves of each run take longer to draw than it takes."""
-    monkeypatch.setattr("napari_clickseg.training.report._plot", lambda rounds, path, metric: None)
+    monkeypatch.setattr("napari_clickseg.training.report._plot", lambda epochs, path, metric: None)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -59,7 +59,7 @@ def test_every_combination_is_a_run_of_its_own(finished: ComparisonFolder) -> No
         "architecture=linknet,learning_rate=0.01", "architecture=linknet,learning_rate=0.001",
         "architecture=manet,learning_rate=0.01", "architecture=manet,learning_rate=0.001",
         "comparison.csv", "comparison.json", "cost.png", "events.jsonl", "report.md",
-        "report.html", "rounds.png", "spec.json", "split",
+        "report.html", "epochs.png", "spec.json", "split",
     }  # fmt: skip
     for trial in finished.trials:
         run = finished.run(trial.name)
@@ -89,7 +89,7 @@ def test_the_figures_are_those_of_the_runs_own_files(finished: ComparisonFolder)
     for trial, combination in zip(finished.trials, known["combinations"], strict=True):
         run, row = finished.run(trial.name), table[trial.name]
         best = [one for one in read_table(run.path / "metrics.csv") if one["best"] == "True"][-1]
-        assert row["best_round"] == best["epoch"]
+        assert row["best_epoch"] == best["epoch"]
         for name in ("iou_imagewise", "iou_micro", "dice_macro"):
             assert row[f"validation_{name}"] == best[name]
             assert combination["validation"][name]["mean"] == float(best[name])
@@ -116,9 +116,9 @@ def test_the_report_has_a_column_for_each_value_and_a_row_for_each_other(
     ]  # fmt: skip
     for part in (
         "All have the same split", "4 images to learn from, 2 to validate on, 2 to test on",
-        "2 rounds of 2 windows of 64 pixels", "the macro figures are the pooled ones",
-        "### IoU pooled", "### Dice image-wise", "## On the test images", "best round",
-        "million parameters", "seconds a round", "latency in ms", "rounds.png", "cost.png",
+        "2 epochs of 2 windows of 64 pixels", "the macro figures are the pooled ones",
+        "### IoU pooled", "### Dice image-wise", "## On the test images", "best epoch",
+        "million parameters", "seconds an epoch", "latency in ms", "epochs.png", "cost.png",
         "With one seed", "Encoder: mobilenet_v2.",
     ):  # fmt: skip
         assert part in text
@@ -180,7 +180,7 @@ def test_a_folder_that_holds_something_is_refused(
     (tmp_path / "file").touch()
     with pytest.raises(ComparisonError, match="is a file"):
         compare(asked, tmp_path / "file")
-    with pytest.raises(ComparisonError, match="is no comparison"):
+    with pytest.raises(ComparisonError, match="is not a comparison"):
         go_on(tmp_path / "nowhere")
 
 
@@ -227,14 +227,14 @@ def test_a_training_that_fails_on_the_way_is_tried_again(
 
     def failing(spec: Any, folder: Path, **named: Any) -> Any:
         if "0.01" in folder.name:
-            raise TrainingError("The loss is no number any more.")
+            raise TrainingError("The loss is no longer a number.")
         return real(spec, folder, **named)
 
     monkeypatch.setattr(finetune, "finetune", failing)
     out = tmp_path / "out"
     result = compare(make_spec(project, vary={"learning_rate": [0.01, 0.001]}), out)
-    assert result.problems == ("learning_rate=0.01: The loss is no number any more.",)
-    assert "The loss is no number" in result.report.read_text()
+    assert result.problems == ("learning_rate=0.01: The loss is no longer a number.",)
+    assert "The loss is no longer a number" in result.report.read_text()
     monkeypatch.setattr(finetune, "finetune", real)
     assert go_on(out).problems == ()
     assert started(ComparisonFolder(out), "learning_rate=0.001") == 1

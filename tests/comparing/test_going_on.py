@@ -56,8 +56,8 @@ def test_a_signal_stops_it_after_a_batch_and_it_goes_on(
     assert len(read_table(folder.run("ema=0.5").path / "metrics.csv")) == 1
     assert go_on(out).problems == ()
     assert [started(folder, f"ema={n}") for n in (0, 0.5, 0.9)] == [1, 2, 1]
-    rounds = [e["epoch"] for e in folder.run("ema=0.5").events()[0] if e["event"] == "epoch"]
-    assert rounds == [1, 2, 3]
+    epochs = [e["epoch"] for e in folder.run("ema=0.5").events()[0] if e["event"] == "epoch"]
+    assert epochs == [1, 2, 3]
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_one_that_is_killed_goes_on_where_it_was(
     assert [one.state for one in figures.collect(folder)] == ["done", "stopped"]
     assert go_on(folder.path).problems == ()
     assert [started(folder, f"ema={n}") for n in (0, 0.5)] == [1, 2]
-    assert all(one.rounds == 8 for one in figures.collect(folder))
+    assert all(one.epochs == 8 for one in figures.collect(folder))
     # What went on is what it would have been without a break.
     whole = finetune.finetune(
         folder.training_spec(folder.trial("ema=0.5")), tmp_path / "whole", compare=False

@@ -91,7 +91,7 @@ def test_an_axis_that_is_written_wrongly_is_refused(text: str) -> None:
         ({"seed": [0, 1]}, "--seeds"),
         ({"task": ["binary", "click"]}, "can't be compared"),
         ({"validation_share": [0.2, 0.3]}, "same images"),
-        ({"losses": ["two*DiceLoss", "FocalLoss"]}, "is no loss"),
+        ({"losses": ["two*DiceLoss", "FocalLoss"]}, "is not a loss"),
     ],
 )
 def test_what_can_not_be_compared_is_refused(vary: dict[str, Any], says: str) -> None:

@@ -122,14 +122,18 @@ def test_what_learned_from_fewer_clicks_is_trained_again(
 
 def test_a_prediction_of_another_shape_is_named(folder: CrossfitFolder) -> None:
     write_mask(folder.predictions / "0.tif", np.zeros((9, 9), np.uint8), overwrite=True)
-    with pytest.raises(ImageError, match=r"0\.tif is no prediction of its image"):
+    with pytest.raises(ImageError, match=r"0\.tif does not fit its image"):
         make_clicks(folder)
     assert not folder.clicks.exists()
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("[", "is no table"), ('{"clicks": [{"y": 1}]}', "clicks.0"), ('{"schema_version": 9}', "9")],
+    [
+        ("[", "is not a table"),
+        ('{"clicks": [{"y": 1}]}', "clicks.0"),
+        ('{"schema_version": 9}', "9"),
+    ],
 )
 def test_broken_tables_are_refused(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "clicks.json").write_text(text)

@@ -118,7 +118,7 @@ def test_a_killed_worker_loses_nothing_but_its_task(
     assert len(again) == 2 and again[0] == pid != again[1]
     others = [folder.run(3 - fold, "clicked"), folder.run(1, "baseline"), folder.run(2, "baseline")]
     assert [len(starts(run)) for run in others] == [1, 1, 1]
-    rounds = [e["epoch"] for e in folder.run(fold, "clicked").events()[0] if e["event"] == "epoch"]
-    assert sorted(set(rounds)) == list(range(1, 4))
-    assert len(rounds) <= 4  # of its task it lost the round it was in
+    epochs = [e["epoch"] for e in folder.run(fold, "clicked").events()[0] if e["event"] == "epoch"]
+    assert sorted(set(epochs)) == list(range(1, 4))
+    assert len(epochs) <= 4  # of its task it lost the epoch it was in
     assert read_card(folder.run(fold, "clicked").model).automatic

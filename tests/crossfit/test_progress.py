@@ -32,7 +32,7 @@ def stage(name: str, fold: int | None, state: str, **more: Any) -> dict[str, Any
 
 def progress(name: str, fold: int, time: float, done: int, **more: Any) -> dict[str, Any]:
     known = {"event": "progress", "stage": name, "fold": fold, "time": time, "done": done}
-    return known | {"total": 4, "unit": "round"} | more
+    return known | {"total": 4, "unit": "epoch"} | more
 
 
 def after(*events: dict[str, Any]) -> CrossfitRun:

@@ -131,8 +131,8 @@ def test_events_tell_folds_and_stages(
     ]
     ended = {(e["stage"], e["fold"]) for e in events if e.get("state") == "finished"}
     assert ended == {(stage, fold) for stage, fold, _ in graph(finished)}
-    rounds = [e for e in events if e["event"] == "progress" and e["unit"] == "round"]
-    assert {"baseline", "clicked", "final"} == {e["stage"] for e in rounds}
+    epochs = [e for e in events if e["event"] == "progress" and e["unit"] == "epoch"]
+    assert {"baseline", "clicked", "final"} == {e["stage"] for e in epochs}
     assert events[-1]["event"] == "finished" and events[-1]["model"] == "model.safetensors"
     assert set(finished.seconds()) == {e["stage"] for e in events if e["event"] == "stage"}
 
@@ -179,17 +179,17 @@ def test_a_fold_that_fails_is_said_and_the_others_go_on(
 
     def failing(spec: Any, folder: Path, **named: Any) -> Any:
         if folder.parent.name == "fold-2":
-            raise TrainingError("The loss is no number any more.")
+            raise TrainingError("The loss is no longer a number.")
         return real(spec, folder, **named)
 
     monkeypatch.setattr(finetune, "finetune", failing)
     result = crossfit(make_spec(project, final=False), tmp_path / "out")
     folder = CrossfitFolder(tmp_path / "out")
     assert result.reason == "done"
-    assert result.problems[0] == "baseline of fold 2: The loss is no number any more."
+    assert result.problems[0] == "baseline of fold 2: The loss is no longer a number."
     assert len(result.problems) == 4  # nothing of that fold
     text = folder.report.read_text()
-    assert "## What failed" in text and "The loss is no number any more." in text
+    assert "## What failed" in text and "The loss is no longer a number." in text
     assert folder.read_measured(2) is None and folder.read_measured(3) is not None
     table = read_click_table(folder.clicks)
     assert {click.fold for click in table.clicks} == {1, 3}
@@ -293,9 +293,9 @@ def test_it_stops_after_a_batch_and_goes_on_there(
         assert crossfit(spec, folder.path).reason == "stopped"
     assert folder.log.state == "stopped"
     assert go_on(folder.path, until="predict").reason == "paused"
-    rounds = [e["epoch"] for e in folder.run(1, "baseline").events()[0] if e["event"] == "epoch"]
+    epochs = [e["epoch"] for e in folder.run(1, "baseline").events()[0] if e["event"] == "epoch"]
     other = [e["epoch"] for e in folder.run(2, "baseline").events()[0] if e["event"] == "epoch"]
-    assert rounds == other == [1, 2, 3]
+    assert epochs == other == [1, 2, 3]
 
 
 def test_a_half_done_measurement_goes_on(finished: CrossfitFolder, tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_one_that_goes_on_elsewhere_is_left_alone(
     from napari_clickseg.crossfit.begin import begin
 
     folder = CrossfitFolder(tmp_path / "out")
-    with pytest.raises(CrossfitError, match="is no cross-fitting"):
+    with pytest.raises(CrossfitError, match="is not a cross-fitting"):
         go_on(folder.path)
     begin(make_spec(project), folder)
     folder.log.add("started", pid=os.getppid())

@@ -29,7 +29,7 @@ def test_a_size_is_read_as_people_write_it(text, size):
 
 @pytest.mark.parametrize("text", ["", "µm", "0.5 µm", "0 1 µm", "1 1 parsec", "nan 1 µm", "a b µm"])
 def test_what_is_no_size_is_said_in_one_line(text):
-    with pytest.raises(ValueError, match="is no size of a pixel"):
+    with pytest.raises(ValueError, match="is not a pixel size"):
         PixelSize.parse(text)
 
 
@@ -95,7 +95,7 @@ def test_a_size_that_makes_no_sense_is_named_and_counts_as_not_known(tmp_path):
     project = read_project(tmp_path)
     assert project.records[0].pixel_size is None
     assert project.left_out == (
-        "index.csv, line 2: '1 1 ell' is no size of a pixel; write its height, width and unit, "
+        "index.csv, line 2: '1 1 ell' is not a pixel size; write its height, width and unit, "
         "such as 0.5 0.5 µm; it counts as not known.",
     )
 

@@ -333,7 +333,7 @@ def test_what_the_system_refuses_is_said_in_one_line(
         ({"labels": LABELS.astype(float)}, "float64; give ids"),
         ({"labels": LABELS.astype(int) - 1}, "ids from -1 to 4"),
         ({"labels": LABELS.astype(int) + 2**32}, "number them from 0"),
-        ({"split": "both"}, "'both' is no split"),
+        ({"split": "both"}, "'both' is not a split"),
         ({"name": "a/b"}, "call the image 'a_b'"),
         ({"name": "../a"}, "can't be the name of a file"),
         ({"name": "CON"}, "call the image '_CON'"),

@@ -397,7 +397,7 @@ def test_the_class_of_a_pixel_is_the_most_probable_of_the_foregrounds() -> None:
 
 @pytest.mark.parametrize("name", ["tpu", "", "cuda:abc", None])
 def test_what_is_no_device_is_said_so(name: str) -> None:
-    with pytest.raises(DeviceError, match="is no device; choose auto, cpu, cuda or mps"):
+    with pytest.raises(DeviceError, match="is not a device; choose auto, cpu, cuda or mps"):
         choose_device(name)
 
 

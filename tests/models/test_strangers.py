@@ -128,7 +128,7 @@ def test_a_network_is_built_only_where_its_weights_are_there(sound: Path, tmp_pa
 
 def test_a_pipe_is_no_model(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.safetensors")
-    with pytest.raises(ModelFileError, match="it is no file"):
+    with pytest.raises(ModelFileError, match="it is not a file"):
         read_card(tmp_path / "m.safetensors")
 
 

@@ -87,7 +87,7 @@ def one_thread() -> Iterator[None]:
 def quick_plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Curves take longer to draw than these runs take."""
     if "draws" not in request.node.name:
-        monkeypatch.setattr(report_module, "_plot", lambda rounds, path, metric: path.touch())
+        monkeypatch.setattr(report_module, "_plot", lambda epochs, path, metric: path.touch())
 
 
 FIELDS: dict[str, Any] = {
@@ -315,11 +315,11 @@ def test_a_stopped_run_is_resumed_to_the_result_of_an_unbroken_one(
     asked = spec(project, epochs=3, augmentation="strong")
     finetune(asked, tmp_path / "whole")
 
-    def stop_in_the_second_round(event: dict[str, Any]) -> None:
+    def stop_in_the_second_epoch(event: dict[str, Any]) -> None:
         if event["event"] == "epoch" and event["epoch"] == 1:
             RunFolder(tmp_path / "broken").request_stop()
 
-    outcome = finetune(asked, tmp_path / "broken", on_event=stop_in_the_second_round)
+    outcome = finetune(asked, tmp_path / "broken", on_event=stop_in_the_second_epoch)
     assert outcome.reason == "stopped"
     assert RunFolder(tmp_path / "broken").state == "stopped"
     load_segmenter(tmp_path / "broken/best.safetensors", "cpu")
@@ -342,7 +342,7 @@ def test_a_click_run_is_resumed_to_the_same_result_too(project: Path, tmp_path: 
     assert same(tmp_path / "whole", tmp_path / "broken")
 
 
-def stopped_after_a_round(asked: TrainingSpec, folder: Path) -> RunFolder:
+def stopped_after_an_epoch(asked: TrainingSpec, folder: Path) -> RunFolder:
     def stop(event: dict[str, Any]) -> None:
         if event["event"] == "epoch":
             RunFolder(folder).request_stop()
@@ -361,11 +361,11 @@ def annotate_more(folder: Path, numbers: range) -> None:
 
 
 def test_what_is_annotated_meanwhile_changes_no_run(tmp_path: Path) -> None:
-    """Images would change sides, and the best round would be chosen among different ones."""
+    """Images would change sides, and the best epoch would be chosen among different ones."""
     growing = write_project(tmp_path / "growing")
     asked = spec(growing)
     finetune(asked, tmp_path / "whole")
-    run = stopped_after_a_round(asked, tmp_path / "broken")
+    run = stopped_after_an_epoch(asked, tmp_path / "broken")
     began = run.sets
     assert began is not None
     annotate_more(growing, range(20, 24))
@@ -396,7 +396,7 @@ def test_a_run_keeps_its_images_where_their_table_was_moved(tmp_path: Path) -> N
 
 def test_a_run_whose_images_are_gone_is_refused_and_an_old_one_goes_on(tmp_path: Path) -> None:
     shrinking = write_project(tmp_path / "shrinking")
-    run = stopped_after_a_round(spec(shrinking), tmp_path / "run")
+    run = stopped_after_an_epoch(spec(shrinking), tmp_path / "run")
     began = run.sets
     assert began is not None
     lines = (shrinking / "index.csv").read_text().splitlines()

@@ -180,14 +180,14 @@ class _EpochBar(EventBar):
         """Show an event."""
         match event["event"]:
             case "started":
-                self._waiting.say(f"round 1 of {event['epochs']}")
+                self._waiting.say(f"epoch 1 of {event['epochs']}")
                 self._epochs = event["epochs"]
             case "message":
                 self._waiting.end()
                 note(event["text"])
             case "epoch":
                 self._waiting.end()
-                self._bar = self._bar or progress(self._epochs, "round")
+                self._bar = self._bar or progress(self._epochs, "epoch")
                 figures = event["metrics"]
                 shown = {k: figures[k] for k in list(figures)[:2]}
                 self._bar.set_postfix({"loss": event["loss"], **shown}, refresh=False)

@@ -58,12 +58,12 @@ class Figures:
         "done", "failed", "running", "stopped" or "waiting".
     problem : str
         Why it failed.
-    best_round, rounds : int
+    best_epoch, epochs : int
         By the spec's metric; how many there were. 0 before the first one.
     validation, test : dict of str to float
-        Figures of the best round.
+        Figures of the best epoch.
     curve : tuple of (int, float)
-        The metric on the validation images, by round.
+        The metric on the validation images, by epoch.
     seconds : float
         Of all rounds.
     parameters : int or None
@@ -76,8 +76,8 @@ class Figures:
     trial: Trial
     state: str
     problem: str = ""
-    best_round: int = 0
-    rounds: int = 0
+    best_epoch: int = 0
+    epochs: int = 0
     validation: dict[str, float] = field(default_factory=dict)
     test: dict[str, float] = field(default_factory=dict)
     curve: tuple[tuple[int, float], ...] = ()
@@ -134,8 +134,8 @@ def _collected(folder: ComparisonFolder, trial: Trial, events: Sequence[dict[str
         trial,
         state,
         problem,
-        best_round=int(best.get("epoch", 0)),
-        rounds=len(table),
+        best_epoch=int(best.get("epoch", 0)),
+        epochs=len(table),
         validation={k: float(v) for k, v in best.items() if k not in _OTHER and v},
         test=measured.get("test") or {},
         curve=tuple((int(r["epoch"]), float(r[metric])) for r in table if r.get(metric)),
@@ -202,10 +202,10 @@ def rows(found: Sequence[Figures]) -> list[dict[str, Any]]:
             "seed": one.trial.seed,
             "state": one.state,
             "problem": one.problem,
-            "best_round": one.best_round or "",
-            "rounds": one.rounds,
+            "best_epoch": one.best_epoch or "",
+            "epochs": one.epochs,
             "parameters": "" if one.parameters is None else one.parameters,
-            "seconds_per_round": one.seconds / one.rounds if one.rounds else "",
+            "seconds_per_epoch": one.seconds / one.epochs if one.epochs else "",
             "seconds": one.seconds,
             "latency_ms": "" if one.latency_ms is None else one.latency_ms,
             **{f"validation_{name}": value for name, value in one.validation.items()},

@@ -89,7 +89,7 @@ class ComparisonFolder:
             If there is none, or it can't be read.
         """
         if not self.exists:
-            raise ComparisonError(f"{self.path} is no comparison: it has no spec.json.")
+            raise ComparisonError(f"{self.path} is not a comparison: spec.json is missing.")
         try:
             return read_comparison_spec(self.path / "spec.json")
         except (SpecError, ComparisonError) as error:

@@ -27,7 +27,7 @@ _COLOURS = (
 )  # fmt: skip
 _LINES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_MARKED = 20  # rounds up to which each has a marker
+_MARKED = 20  # epochs up to which each has a marker
 _SCORES = ("iou_imagewise", "iou_clicks")
 
 
@@ -77,14 +77,14 @@ class _Look:
 
 
 def plot_all(folder: ComparisonFolder, groups: Sequence[Group]) -> dict[str, str]:
-    """Write rounds.png and, once a training has ended, cost.png.
+    """Write epochs.png and, once a training has ended, cost.png.
 
     Parameters
     ----------
     folder : ComparisonFolder
         Where they go.
     groups : sequence of Group
-        At least one of them with a round.
+        At least one of them with an epoch.
 
     Returns
     -------
@@ -92,15 +92,15 @@ def plot_all(folder: ComparisonFolder, groups: Sequence[Group]) -> dict[str, str
         What each file shows.
     """
     look = _Look(folder.spec.vary, groups)
-    _plot_rounds(folder, groups, look)
-    drawn = {"rounds.png": "Validation score by round"}
+    _plot_epochs(folder, groups, look)
+    drawn = {"epochs.png": "Validation score by epoch"}
     if any(group.done for group in groups):
         _plot_cost(folder, groups, look)
         drawn["cost.png"] = "Score against size, latency and training time"
     return drawn
 
 
-def _plot_rounds(folder: ComparisonFolder, groups: Sequence[Group], look: _Look) -> None:
+def _plot_epochs(folder: ComparisonFolder, groups: Sequence[Group], look: _Look) -> None:
     from matplotlib.figure import Figure  # without pyplot: it would look for a window
     from matplotlib.ticker import MaxNLocator
 
@@ -109,7 +109,7 @@ def _plot_rounds(folder: ComparisonFolder, groups: Sequence[Group], look: _Look)
     axes = figure.add_subplot()
     for group in groups:
         style = look.of(group) | {"markersize": 4}
-        if max((one.rounds for one in group.all), default=0) > _MARKED:
+        if max((one.epochs for one in group.all), default=0) > _MARKED:
             style["marker"] = ""
         for one in group.all:
             if one.curve:
@@ -117,15 +117,15 @@ def _plot_rounds(folder: ComparisonFolder, groups: Sequence[Group], look: _Look)
                 axes.plot(*zip(*one.curve, strict=True), linewidth=1.2, alpha=faint, **style)
         if len(group.all) > 1 and (mean := _mean_curve(group)):
             axes.plot(*zip(*mean, strict=True), linewidth=2, **style)
-    axes.set(xlabel="round", ylabel=f"{_name(metric)}, validation images")
+    axes.set(xlabel="epoch", ylabel=f"{_name(metric)}, validation images")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     look.legend(axes)
-    _save(figure, folder.path / "rounds.png")
+    _save(figure, folder.path / "epochs.png")
 
 
 def _mean_curve(group: Group) -> list[tuple[int, float]]:
-    """Return the mean over the seeds, of rounds that all of them had."""
+    """Return the mean over the seeds, of epochs that all of them had."""
     curves = [dict(one.curve) for one in group.all if one.curve]
     common = set.intersection(*(set(curve) for curve in curves)) if curves else set()
     return [(n, fmean(curve[n] for curve in curves)) for n in sorted(common)]

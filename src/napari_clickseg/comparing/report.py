@@ -115,7 +115,7 @@ def _summary(folder: ComparisonFolder, collected: Sequence[Figures]) -> str:
         f"{counted(sets['training'], 'image')} to learn from, {sets['validation']} to validate "
         f"on{tested} "
         f"(`split/index.csv`). {_budget(spec)}",
-        f"All figures are of the round with the best {training.metric} on the validation images, "
+        f"All figures are of the epoch with the best {training.metric} on the validation images, "
         f"so those on them flatter a little{innocent}.",
         _spread_note(spec.seeds),
     ]
@@ -140,9 +140,9 @@ def _budget(spec: ComparisonSpec) -> str:
     training = spec.training
     differs = [key for key in _BUDGET if key in spec.vary]
     most = "" if training.patience == 0 else f" at the most (patience {training.patience})"
-    rounds = f"{training.epochs} round{'' if training.epochs == 1 else 's'}{most}"
+    epochs = f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}{most}"
     text = (
-        f"{rounds} of {training.windows} windows of {training.size} pixels in batches of "
+        f"{epochs} of {training.windows} windows of {training.size} pixels in batches of "
         f"{training.batch}."
     )
     if differs:
@@ -239,19 +239,19 @@ def _with_spread(summed: tuple[float, float | None], write: Callable[[float], st
 
 def _cost(groups: Sequence[Group]) -> str:
     heads = [
-        "", "best round", "million parameters", "seconds a round", "minutes in all",
+        "", "best epoch", "million parameters", "seconds an epoch", "minutes in all",
         "latency in ms",
     ]  # fmt: skip
     lines = []
     for group in groups:
-        rounds = ", ".join(str(one.best_round) for one in group.done) or _NONE
+        epochs = ", ".join(str(one.best_epoch) for one in group.done) or _NONE
         parameters = [one.parameters for one in group.done if one.parameters is not None]
         lines.append(
             [
                 group.name,
-                rounds,
+                epochs,
                 f"{parameters[0] / 1e6:.2f}" if parameters else _NONE,
-                _mean(group.each(lambda one: one.seconds / max(1, one.rounds)), 1),
+                _mean(group.each(lambda one: one.seconds / max(1, one.epochs)), 1),
                 _mean(group.each(lambda one: one.seconds / 60), 1),
                 _mean(group.each(lambda one: one.latency_ms), 1),
             ]

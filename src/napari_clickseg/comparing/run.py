@@ -206,7 +206,7 @@ def _train_and_measure(folder: ComparisonFolder, name: str, threads: int) -> Non
         torch.set_num_threads(threads)
     run = folder.run(name)
     if not (run.state == "finished" and run.model.exists()):
-        tell = partial(folder.log.add, "progress", trial=name, unit="round")
+        tell = partial(folder.log.add, "progress", trial=name, unit="epoch")
         train(folder.training_spec(folder.trial(name)), run, folder.log, tell, name)
     measure(folder, name)
     run.checkpoint.unlink(missing_ok=True)  # as large as several models, and not needed any more

@@ -32,7 +32,7 @@ _FIXED = {
     "project": _SPLIT, "corrupt": _SPLIT, "validation_share": _SPLIT, "folds": _SPLIT,
     "fold": _SPLIT, "split_by": _SPLIT, "learn_all": _SPLIT,
     "task": _MEANING, "scheme": _MEANING, "classes": _MEANING, "whole": _MEANING,
-    "metric": "all choose their best round by the same figure",
+    "metric": "all choose their best epoch by the same figure",
     "name": "combinations are named by what varies",
     "seed": "give several seeds with --seeds 0,1,2",
 }  # fmt: skip
@@ -213,6 +213,6 @@ def _losses(value: Any) -> Any:
             terms.append({"name": name.strip(), "weight": float(weight) if star else 1.0})
         except ValueError:
             raise ComparisonError(
-                f"vary: losses: '{part}' is no loss; write e.g. DiceLoss+0.5*FocalLoss."
+                f"vary: losses: '{part}' is not a loss; write e.g. DiceLoss+0.5*FocalLoss."
             ) from None
     return [] if value in ("", "default") else terms

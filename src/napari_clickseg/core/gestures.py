@@ -43,7 +43,7 @@ class DrawnBox:
     def __post_init__(self) -> None:
         edges = (self.top, self.left, self.bottom, self.right)
         if not all(map(math.isfinite, edges)):
-            raise PromptError(f"The box {edges} is no box; give numbers.")
+            raise PromptError(f"The box {edges} is not a box; give numbers.")
         if self.bottom <= self.top or self.right <= self.left:
             raise PromptError(
                 f"The box from ({self.top:g}, {self.left:g}) to ({self.bottom:g}, {self.right:g}) "
@@ -231,7 +231,7 @@ def _points(points: npt.ArrayLike, what: str, least: int) -> Points:
             f"The points of the {what} are y, x pairs, (n, 2), not {found.shape}; give such."
         )
     if not np.isfinite(found).all():
-        raise PromptError(f"The {what} has a point that is no number; leave it out.")
+        raise PromptError(f"The {what} has a point that is not a number; leave it out.")
     if len(found) < least:
         raise PromptError(f"The {what} has {len(found)} points; give {least} at the least.")
     return tuple((float(y), float(x)) for y, x in found)

@@ -214,7 +214,7 @@ def _as_array(level: Any) -> Any:
             return np.asarray(level)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ImageError(
-                f"The image is no array, but {type(level).__name__}; give a numpy, dask or zarr "
+                f"The image is not an array but {type(level).__name__}; give a numpy, dask or zarr "
                 "array."
             ) from error
     return level

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "begin", "begin_from", "plan"]
 
-_FEWEST = 3  # images: one to find errors in, one to train on, one to choose the best round by
+_FEWEST = 3  # images: one to find errors in, one to train on, one to choose the best epoch by
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ def _prediction(record: Record, index: int, stems: Counter[str]) -> str:
 def _held(
     rows: Sequence[FoldRow], project: Project, training: TrainingSpec, findings: Findings
 ) -> tuple[dict[int, set[Path]], list[str]]:
-    """Choose the images that each fold's best round is chosen by; return what to say about it."""
+    """Choose the images that each fold's best epoch is chosen by; return what to say about it."""
     records = {record.name: record for record in project.records}
     held: dict[int, set[Path]] = {}
     said = []
@@ -281,7 +281,7 @@ def _held(
         held[fold] = {some[i].image.resolve() for i in split.validation}
         if len(set(groups)) == 1:
             said.append(
-                f"Fold {fold} has one group to train on, so its best round is chosen by images "
+                f"Fold {fold} has one group to train on, so its best epoch is chosen by images "
                 "of that group."
             )
     return held, said

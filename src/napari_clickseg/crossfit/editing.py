@@ -96,7 +96,7 @@ def look(folder: CrossfitFolder, image: str) -> ImageRegions:
     record = folder.records().get(image)
     row = next((one for one in table.images if one.image == image), None)
     if record is None or row is None:
-        raise CrossfitError(f"{image} is no image of the cross-fitting in {folder.path}.")
+        raise CrossfitError(f"{image} is not an image of the cross-fitting in {folder.path}.")
     truth = read_truth(record, training, ignored_id(training))
     kinds, numbers = np.zeros(truth.mask.shape, np.uint8), np.zeros(truth.mask.shape, np.int32)
     if row.prediction:

@@ -205,7 +205,7 @@ class CrossfitFolder:
             If there is none, or it can't be read.
         """
         if not self.exists:
-            raise CrossfitError(f"{self.path} is no cross-fitting: it has no spec.json.")
+            raise CrossfitError(f"{self.path} is not a cross-fitting: spec.json is missing.")
         try:
             return read_crossfit_spec(self.path / "spec.json")
         except SpecError as error:

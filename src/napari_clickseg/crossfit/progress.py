@@ -252,7 +252,7 @@ def _progress(progress: CrossfitRun, event: Event) -> CrossfitRun:
     part, when = _part(progress, event), float(event.get("time") or 0.0)
     done, total = int(event.get("done") or 0), int(event.get("total") or 0)
     share = done / total if total else 0.0
-    if event.get("batches") and total:  # within the round that goes on
+    if event.get("batches") and total:  # within the epoch that goes on
         share = (done - 1 + event.get("batch", 0) / event["batches"]) / total
     share = min(1.0, max(0.0, share))
     first = part.first or (when, share)

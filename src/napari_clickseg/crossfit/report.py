@@ -125,9 +125,9 @@ def _summary(folder: CrossfitFolder) -> str:
     groups = counted(len({row.group for row in rows}), "group")
     return (
         f"{counted(len(rows), 'image')} of {groups} in {len(folder.folds)} folds. "
-        f"{counted(training.epochs, 'round')} of {training.windows} windows of {training.size} "
+        f"{counted(training.epochs, 'epoch')} of {training.windows} windows of {training.size} "
         f"pixels each; baselines started from {training.start}, click training from {begin}. The "
-        "best round is chosen by images of the training part, never by those that are reported. "
+        "best epoch is chosen by images of the training part, never by those that are reported. "
         f"Clicks that were learned from: {spec.clicks}.{by_hand} All figures are of images that "
         "neither model was trained on."
     )

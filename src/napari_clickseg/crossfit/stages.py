@@ -133,7 +133,7 @@ def _train(
     run: RunFolder,
 ) -> None:
     where = f"{stage} of fold {fold}" if fold else stage
-    tell = partial(folder.log.add, "progress", stage=stage, fold=fold, unit="round")
+    tell = partial(folder.log.add, "progress", stage=stage, fold=fold, unit="epoch")
     train(training_spec(folder, stage, fold), run, folder.log, tell, where)
     run.checkpoint.unlink(missing_ok=True)  # as large as several models, and not needed any more
 

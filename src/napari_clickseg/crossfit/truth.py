@@ -75,5 +75,5 @@ def read_prediction(path: Path, shape: tuple[int, int]) -> tuple[npt.NDArray[np.
     """
     values = read_plane(path).read_all()
     if values.dtype != np.uint8 or values.shape != shape:
-        raise ImageError(f"{path} is no prediction of its image; delete it, and make it again.")
+        raise ImageError(f"{path} does not fit its image; delete it, and predict again.")
     return values, values >= HALF

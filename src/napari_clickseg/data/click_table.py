@@ -93,7 +93,7 @@ def read_click_table(path: Path) -> ClickTable:
     except ValidationError as error:
         detail = error.errors()[0]
         first = f"{'.'.join(str(p) for p in detail['loc']) or 'file'}: {detail['msg']}"
-        raise ProjectError(f"{path} is no table of clicks ({first}); mend it.") from error
+        raise ProjectError(f"{path} is not a table of clicks ({first}); mend it.") from error
     if table.schema_version > SCHEMA_VERSION:
         raise ProjectError(
             f"{path} has version {table.schema_version}, this program knows up to "

@@ -59,7 +59,7 @@ class PixelSize:
         if not all(math.isfinite(size) and size > 0 for size in sizes):
             raise ValueError(f"a pixel can't be {sizes} large")
         if self.unit not in UNITS:
-            raise ValueError(f"'{self.unit}' is no unit of length; {', '.join(UNITS)} are known")
+            raise ValueError(f"'{self.unit}' is not a unit of length; {', '.join(UNITS)} are known")
 
     def __str__(self) -> str:
         """Return it as `parse` reads it: "0.5 0.25 µm", with z in front where it is known."""
@@ -85,7 +85,7 @@ class PixelSize:
             return cls(numbers[-2], numbers[-1], unit_name(unit) or unit, z)
         except ValueError:
             raise ValueError(
-                f"'{text[:60]}' is no size of a pixel; write its height, width and unit, such as "
+                f"'{text[:60]}' is not a pixel size; write its height, width and unit, such as "
                 "0.5 0.5 µm"
             ) from None
 

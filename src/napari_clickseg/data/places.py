@@ -160,7 +160,7 @@ def read_text(path: Path, *, errors: str = "strict") -> str:
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            raise ProjectError(f"{path} is no file; remove it.")
+            raise ProjectError(f"{path} is not a file; remove it.")
         if about.st_size > _LARGEST:
             raise ProjectError(f"{path} is longer than {_LARGEST >> 20} MiB; mend or delete it.")
         return path.read_bytes().decode("utf-8-sig", errors)

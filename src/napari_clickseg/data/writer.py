@@ -185,7 +185,7 @@ class ProjectWriter:
         """
         check_name(name)
         if split not in SPLITS:
-            raise ProjectError(f"'{split}' is no split; give training, validation, test or ''.")
+            raise ProjectError(f"'{split}' is not a split; give training, validation, test or ''.")
         values, colours = storable_image(name, image, rgb)
         mask = self._mask(name, labels, values.shape[:2], really_empty)
         notes = _annotations(clicks, object_classes, objects or {})

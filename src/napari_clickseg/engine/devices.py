@@ -35,7 +35,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
-        raise DeviceError(f"'{name}' is no device; choose auto, cpu, cuda or mps.") from error
+        raise DeviceError(f"'{name}' is not a device; choose auto, cpu, cuda or mps.") from error
     there = {"cpu": True, "cuda": cuda, "mps": mps}.get(device.type, False)
     if not there or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         raise DeviceError(f"There is no device '{name}' here; choose auto or cpu.")

@@ -1,4 +1,4 @@
-"""The first gesture of a simulated annotator, where that is no click.
+"""The first gesture of a simulated annotator, where that is not a click.
 
 It is made with a hand's imprecision (`core.simulated_gestures`) on the object as it is seen with
 about a hundred pixels from end to end, so that it is as imprecise on large objects as on small

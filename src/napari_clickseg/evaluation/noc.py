@@ -351,7 +351,7 @@ def _read_on(
 
 
 def _begin(session: ClickSession, gesture: DrawnBox | Scribble | Lasso) -> BoolArray:
-    """Make the first gesture, where it is no click, and return the mask."""
+    """Make the first gesture, where it is not a click, and return the mask."""
     if not isinstance(session, GestureSession):
         raise ValueError("This method takes clicks only; leave the first gesture out.")
     match gesture:

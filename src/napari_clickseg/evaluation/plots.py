@@ -30,7 +30,7 @@ def check_plot(path: Path) -> None:
         If it does not end as a picture does.
     """
     if path.suffix.lower() not in _SUFFIXES:
-        raise PlotError(f"{path} is no kind of plot; let it end in {', '.join(_SUFFIXES)}.")
+        raise PlotError(f"{path} is not a kind of plot; let it end in {', '.join(_SUFFIXES)}.")
 
 
 def plot_clicks(results: Sequence[ImageResult], path: Path, *, title: str = "") -> None:

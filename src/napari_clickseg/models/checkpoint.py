@@ -81,7 +81,9 @@ def read_card(path: Path) -> ModelCard:
     if path.suffix.lower() in _PICKLES:
         raise ModelFileError(_pickle(path))
     if path.exists() and not path.is_file():
-        raise ModelFileError(f"{path} cannot be read (it is no file); choose a .safetensors file.")
+        raise ModelFileError(
+            f"{path} cannot be read (it is not a file); choose a .safetensors file."
+        )
     try:
         header = _read_header(path)
         text = header.get("__metadata__", {}).get(CARD_KEY)

@@ -161,7 +161,7 @@ def _task_help(
     device: str,
     stop: Callable[[], bool],
 ) -> Help:
-    """Compare task models: the best round's figures with those of the start."""
+    """Compare task models: the best epoch's figures with those of the start."""
     metrics: dict[str, dict[str, float]] = {
         "before": {},
         "after": after.metrics.get("validation", {}),

@@ -140,7 +140,7 @@ def _again(
         record = named_so.get(name) or lying_there.get(at)
         if record is None:
             raise TrainingError(
-                f"The run began with {name}, which is no annotated image of {spec.project} any "
+                f"The run began with {name}, which is not an annotated image of {spec.project} any "
                 "more; put it back, or start another run."
             )
         return record

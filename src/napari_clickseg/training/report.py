@@ -33,7 +33,7 @@ def write_report(run: RunFolder, classes: Sequence[str] = ()) -> Path:
     Parameters
     ----------
     run : RunFolder
-        Of a training that has had a round at least.
+        Of a training that has had an epoch at least.
     classes : sequence of str
         Names for the table of confusions, without the background.
 
@@ -43,12 +43,12 @@ def write_report(run: RunFolder, classes: Sequence[str] = ()) -> Path:
         Of the report.
     """
     events = run.events()[0]
-    rounds = read_table(run.path / "metrics.csv")
-    parts = [f"# {run.spec.name}", _summary(run, events, rounds)]
-    if rounds:
-        _plot(rounds, run.path / "curves.png", run.spec.metric)
+    epochs = read_table(run.path / "metrics.csv")
+    parts = [f"# {run.spec.name}", _summary(run, events, epochs)]
+    if epochs:
+        _plot(epochs, run.path / "curves.png", run.spec.metric)
         parts.append("![Loss and figures in the course of the training](curves.png)")
-        parts.append(_best(rounds, clicked=run.spec.task == "click"))
+        parts.append(_best(epochs, clicked=run.spec.task == "click"))
     helped = [event for event in events if event["event"] == "help"]
     if helped:
         parts.append("## Did it help?\n\n" + _help(helped[-1]))
@@ -70,7 +70,7 @@ def write_report(run: RunFolder, classes: Sequence[str] = ()) -> Path:
 
 
 def _summary(
-    run: RunFolder, events: Sequence[dict[str, Any]], rounds: Sequence[dict[str, str]]
+    run: RunFolder, events: Sequence[dict[str, Any]], epochs: Sequence[dict[str, str]]
 ) -> str:
     spec = run.spec
     started = [event for event in events if event["event"] == "started"]
@@ -80,25 +80,25 @@ def _summary(
         if started
         else ""
     )
-    seconds = sum(float(one["seconds"]) for one in rounds)
-    waited = [float(one["waiting_share"]) for one in rounds]
+    seconds = sum(float(one["seconds"]) for one in epochs)
+    waited = [float(one["waiting_share"]) for one in epochs]
     share = sum(waited) / len(waited) if waited else 0.0
     device = f" on {started[-1]['device']}" if started else ""
     return (
         f"Task: {TASK_WORDS[spec.task]} ({spec.task}). {images}. "
-        f"{counted(len(rounds), 'round')} in {seconds / 60:.1f} minutes{device}; the "
+        f"{counted(len(epochs), 'epoch')} in {seconds / 60:.1f} minutes{device}; the "
         f"network waited for windows in {share:.1%} of the time."
     )
 
 
-def _best(rounds: Sequence[dict[str, str]], *, clicked: bool) -> str:
-    best = [one for one in rounds if one["best"] == "True"]
+def _best(epochs: Sequence[dict[str, str]], *, clicked: bool) -> str:
+    best = [one for one in epochs if one["best"] == "True"]
     if not best:
         return ""
     skipped = {"loss", "learning_rate", "best", "seconds", "waiting_share", "epoch"}
     known = {k: v for k, v in best[-1].items() if k not in skipped and v}
     by_clicks = _by_clicks(known) if clicked else {}
-    lines = [f"## The best round: {best[-1]['epoch']}", "", "| figure | value |", "|---|--:|"]
+    lines = [f"## The best epoch: {best[-1]['epoch']}", "", "| figure | value |", "|---|--:|"]
     lines += [f"| {k} | {v} |" for k, v in known.items() if not (by_clicks and _CLICKS.search(k))]
     if by_clicks:
         heads = ["clicks", *dict.fromkeys(name for row in by_clicks.values() for name in row)]
@@ -162,26 +162,26 @@ def _confusion(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _plot(rounds: Sequence[dict[str, str]], path: Path, metric: str) -> None:
+def _plot(epochs: Sequence[dict[str, str]], path: Path, metric: str) -> None:
     from matplotlib.figure import Figure  # without pyplot: it would look for a window
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _lines(left, rounds, ["loss", "validation_loss"])
-    left.set(xlabel="round", ylabel="loss")
+    _lines(left, epochs, ["loss", "validation_loss"])
+    left.set(xlabel="epoch", ylabel="loss")
     known = {"epoch", "loss", "validation_loss", "learning_rate", "best", "seconds"}
-    names = [name for name in rounds[0] if name not in known | {"waiting_share"}]
+    names = [name for name in epochs[0] if name not in known | {"waiting_share"}]
     shown = [n for n in names if n.startswith(metric.split("_")[0] + "_")] or names
     if "iou_clicks" in names:
         shown = [n for n in shown if not _SUMMED.search(n)] or shown
-    _lines(right, rounds, shown)
-    right.set(xlabel="round", ylim=(0, 1))
+    _lines(right, epochs, shown)
+    right.set(xlabel="epoch", ylim=(0, 1))
     figure.savefig(path, dpi=120)
 
 
-def _lines(axes: Axes, rounds: Sequence[dict[str, str]], names: Sequence[str]) -> None:
+def _lines(axes: Axes, epochs: Sequence[dict[str, str]], names: Sequence[str]) -> None:
     for name in names:
-        at = [(int(one["epoch"]), float(one[name])) for one in rounds if one.get(name)]
+        at = [(int(one["epoch"]), float(one[name])) for one in epochs if one.get(name)]
         if at:
             axes.plot(*zip(*at, strict=True), label=name, linewidth=1.4)
     axes.grid(alpha=0.3)

@@ -92,7 +92,7 @@ class RunFolder(EventLog):
         """
         path = self.path / "spec.json"
         if not path.exists():
-            raise RunError(f"{self.path} is no run: it has no spec.json.")
+            raise RunError(f"{self.path} is not a run: spec.json is missing.")
         try:
             return read_spec(path)
         except SpecError as error:

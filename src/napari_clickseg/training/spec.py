@@ -143,7 +143,7 @@ class TrainingSpec(BaseModel):
     )
     epochs: int = Field(0, ge=0, description="Rounds, at the most; 0: from data.")
     windows: int = Field(
-        0, ge=0, description="Windows cut from the images in a round; 0: from data."
+        0, ge=0, description="Windows cut from the images in an epoch; 0: from data."
     )
     size: int = Field(
         0,
@@ -196,7 +196,7 @@ class TrainingSpec(BaseModel):
     )
     learn_all: bool = Field(
         False,
-        description="Learn from the validation images as well, and keep the last round: for a "
+        description="Learn from the validation images as well, and keep the last epoch: for a "
         "final model, once its settings were measured. Its figures flatter.",
     )
     validation_share: float = Field(

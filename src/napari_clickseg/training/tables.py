@@ -31,7 +31,7 @@ def write_tables(
     run : RunFolder
         Where they go.
     history : sequence of dict
-        Each round's figures, as in its event.
+        Each epoch's figures, as in its event.
     images : sequence of dict
         Figures of each validation image.
     confusion : sequence of sequences of int

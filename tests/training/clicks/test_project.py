@@ -77,7 +77,7 @@ def test_as_many_predictions_are_made_without_a_click_as_the_spec_says(
     work.steps = 250
     without = total = 0
     for number, batch in enumerate(work.batches(1)):
-        if number >= 40:  # those that begin with a round are all at their first prediction
+        if number >= 40:  # those that begin with an epoch are all at their first prediction
             clicked = (batch.extra["positive"] + batch.extra["negative"]).amax((1, 2, 3))
             without += int((clicked == 0).sum())
             total += len(batch)

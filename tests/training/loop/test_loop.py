@@ -51,7 +51,7 @@ class Threshold:
     steps, waited = 4, 0.0
 
     def __init__(self, figures: Callable[[int], float] | None = None) -> None:
-        self.figures, self.rounds = figures, 0
+        self.figures, self.epochs = figures, 0
         self.sizes: list[int] = []
         self.spoil: dict[tuple[int, int], float] = {}
 
@@ -71,12 +71,12 @@ class Threshold:
 
     def validate(self, network: nn.Module) -> Validation:
         assert not network.training
-        self.rounds += 1
+        self.epochs += 1
         batch = next(self.batches(0))
         with torch.no_grad():
             logits = network(batch.inputs)
         found = float(((logits > 0) == (batch.target > 0.5)).float().mean())
-        value = self.figures(self.rounds) if self.figures else found
+        value = self.figures(self.epochs) if self.figures else found
         return Validation(1 - value, {"dice_macro": value}, ({"image": "a", "dice": value},))
 
     def preview(self, network: nn.Module, folder: Path, epoch: int) -> list[dict[str, str]]:
@@ -130,18 +130,18 @@ def one_thread() -> Iterator[None]:
 def test_a_training_learns_and_keeps_the_best_round(tmp_path: Path) -> None:
     outcome = train(tmp_path, spec(epochs=8, dropout=0.0, learning_rate=0.3, encoder_rate=0.1))
     assert outcome.reason == "done"
-    rounds = events(tmp_path, "epoch")
-    assert [one["epoch"] for one in rounds] == list(range(1, 9))
-    assert rounds[-1]["loss"] < rounds[0]["loss"]
-    best = max(rounds, key=lambda one: one["metrics"]["dice_macro"])
-    assert outcome.best_epoch == [one["epoch"] for one in rounds if one["best"]][-1]
+    epochs = events(tmp_path, "epoch")
+    assert [one["epoch"] for one in epochs] == list(range(1, 9))
+    assert epochs[-1]["loss"] < epochs[0]["loss"]
+    best = max(epochs, key=lambda one: one["metrics"]["dice_macro"])
+    assert outcome.best_epoch == [one["epoch"] for one in epochs if one["best"]][-1]
     assert best["metrics"]["dice_macro"] > 0.9
     card = read_card(RunFolder(tmp_path).model)
     assert card.training["epoch"] == outcome.best_epoch
     assert card.metrics["validation"]["dice_macro"] == pytest.approx(best["metrics"]["dice_macro"])
     with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["loss"]) for row in rows] == pytest.approx([one["loss"] for one in rounds])
+    assert [float(row["loss"]) for row in rows] == pytest.approx([one["loss"] for one in epochs])
     assert events(tmp_path, "previews")[-1]["files"]
 
 
@@ -156,7 +156,7 @@ def test_a_resumed_training_gives_the_weights_of_an_unbroken_one(
     def stop() -> bool:
         nonlocal count
         count += 1
-        return count == 7  # in the middle of the second round
+        return count == 7  # in the middle of the second epoch
 
     assert loop(tmp_path / "broken", asked, Threshold(), stop).run().reason == "stopped"
     assert len(events(tmp_path / "broken", "epoch")) == 1
@@ -179,7 +179,7 @@ def test_a_training_that_is_stopped_at_once_leaves_a_model(tmp_path: Path) -> No
     outcome = loop(tmp_path, spec(), Threshold(), lambda: True).run()
     assert outcome == Outcome("stopped", 0)
     assert weights(tmp_path)
-    assert not loop(tmp_path, spec(), Threshold()).resume(), "no round was finished"
+    assert not loop(tmp_path, spec(), Threshold()).resume(), "no epoch was finished"
 
 
 def test_it_ends_when_it_gets_no_better(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_loss_that_is_no_number_ends_it_and_the_last_good_weights_stay(tmp_pat
     train(tmp_path / "good", spec(patience=0), Threshold(lambda n: n / 10))
     del good
     bad.figures = lambda n: n / 10
-    with pytest.raises(TrainingError, match=r"no number.*round 3.*learning rate"):
+    with pytest.raises(TrainingError, match=r"no longer a number.*epoch 3.*learning rate"):
         train(tmp_path / "bad", spec(patience=0), bad)
     assert read_card(tmp_path / "bad/best.safetensors").training["epoch"] == 2
     assert all(bool(value.isfinite().all()) for value in weights(tmp_path / "bad").values())
@@ -213,7 +213,7 @@ def test_a_loss_that_is_no_number_ends_it_and_the_last_good_weights_stay(tmp_pat
 def test_without_a_finished_round_no_model_is_promised(tmp_path: Path) -> None:
     bad = Threshold()
     bad.spoil[(1, 1)] = float("nan")
-    with pytest.raises(TrainingError, match=r"round 1; there is no model yet\. Lower"):
+    with pytest.raises(TrainingError, match=r"epoch 1; there is no model yet\. Lower"):
         train(tmp_path, spec(), bad)
     assert not RunFolder(tmp_path).model.exists()
 
@@ -234,7 +234,7 @@ class Steep(Threshold):
 def test_gradients_that_stay_no_numbers_end_it(tmp_path: Path) -> None:
     """It would go on to its end without ever learning anything."""
     work = Steep(lambda count: count <= 4)
-    with pytest.raises(TrainingError, match=r"50 batches in a row.*round 14; the best weights"):
+    with pytest.raises(TrainingError, match=r"50 batches in a row.*epoch 14; the best weights"):
         train(tmp_path / "bad", spec(epochs=40, patience=0), work)
     assert work.count == 54
     assert all(bool(value.isfinite().all()) for value in weights(tmp_path / "bad").values())
@@ -303,7 +303,7 @@ def test_validation_gets_the_memory_that_training_left(
     full_at_times(work, "validate", monkeypatch, kept)
     with pytest.raises(TrainingError, match="too small to validate in; close what else uses it"):
         train(tmp_path, spec(epochs=3, patience=0), work)
-    assert [one["epoch"] for one in events(tmp_path, "epoch")] == [1, 2], "rounds before are kept"
+    assert [one["epoch"] for one in events(tmp_path, "epoch")] == [1, 2], "epochs before are kept"
     assert kept == [False, True], "gradients are let go where there is no room, and only there"
 
 

@@ -282,7 +282,7 @@ def _losses(text: str) -> list[dict[str, Any]]:
             try:
                 term["weight"] = float(match["weight"])
             except ValueError:
-                raise SpecError(f"losses: '{match['weight']}' is no number.") from None
+                raise SpecError(f"losses: '{match['weight']}' is not a number.") from None
         terms.append(term)
     return terms
 

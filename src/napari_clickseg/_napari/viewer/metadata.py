@@ -199,5 +199,5 @@ def under_review() -> dict[str, Any]:
 
 
 def is_under_review(layer: Layer) -> bool:
-    """Whether a labels layer holds a prediction to review: it is no annotation yet."""
+    """Whether a labels layer holds a prediction to review: it is not an annotation yet."""
     return bool(layer.metadata.get(_REVIEW_KEY))

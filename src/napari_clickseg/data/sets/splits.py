@@ -122,7 +122,7 @@ def folds(
         If there are fewer than two images, or `k` is less than 2.
     """
     if k < 2:
-        raise SplitError(f"{k} is no number of folds; give 2 or more.")
+        raise SplitError(f"{k} is not a number of folds; give 2 or more.")
     units, leaks = _units(groups)
     there = _presence(len(units), classes)
     k = min(k, len(set(units)))

@@ -80,7 +80,7 @@ class SemanticWork:
         self._previewed: list[int] | None = None
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Go through a round."""
+        """Go through an epoch."""
         threads = 1 if len(self.training) == 1 else 0
         windows = Prefetch(
             lambda i: self.window(epoch, i),

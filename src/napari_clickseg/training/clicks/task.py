@@ -99,7 +99,7 @@ class ClickWork:
         self.corrections = self._corrections(training)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Go through a round, with annotations that begin with it."""
+        """Go through an epoch, with annotations that begin with it."""
         self.live = self._annotations(self.pool, epoch)
         self.waited = 0.0
         for _ in range(self.steps):

@@ -126,19 +126,19 @@ class Loop:
         while self.ended is None:
             if self.epoch >= self.spec.epochs:
                 self.ended = "done"
-            elif not self._round(self.epoch + 1):
+            elif not self._learn(self.epoch + 1):
                 return self._outcome("stopped")
         return self._outcome(self.ended)
 
     def _outcome(self, reason: Literal["done", "early", "stopped"]) -> Outcome:
         if not self.run_folder.model.exists():
-            self._save_model()  # stopped in the first round
+            self._save_model()  # stopped in the first epoch
         return Outcome(reason, self.best_epoch)
 
-    def _round(self, epoch: int) -> bool:
-        """Learn for a round and validate; False where it was stopped on the way."""
+    def _learn(self, epoch: int) -> bool:
+        """Learn for an epoch and validate; False where it was stopped on the way."""
         began = time.perf_counter()
-        # All that is drawn in a round depends on its number, so that a resumed one is the same.
+        # All that is drawn in an epoch depends on its number, so that a resumed one is the same.
         torch.manual_seed(self.spec.seed * 1_000_003 + epoch)
         losses: list[float] = []
         for index, batch in enumerate(self.work.batches(epoch), 1):
@@ -149,10 +149,10 @@ class Loop:
                 return False
         learned = time.perf_counter() - began
         validation = self._with_room(lambda: self.work.validate(self.average.network))
-        self._finish_round(epoch, sum(losses) / max(1, len(losses)), validation, began, learned)
+        self._finish_epoch(epoch, sum(losses) / max(1, len(losses)), validation, began, learned)
         return True
 
-    def _finish_round(
+    def _finish_epoch(
         self, epoch: int, loss: float, validation: Validation, began: float, learned: float
     ) -> None:
         """Keep what was reached, and say so."""
@@ -182,7 +182,7 @@ class Loop:
             self.run_folder.add("previews", epoch=epoch, files=files)
 
     def _judge(self, validation: Validation, epoch: int) -> bool:
-        """Return whether this is the best round so far; count those that are not."""
+        """Return whether this is the best epoch so far; count those that are not."""
         figures = validation.metrics | {"validation_loss": validation.loss}
         value = figures.get(self.spec.metric)
         if value is None and validation.metrics:
@@ -213,13 +213,13 @@ class Loop:
             except torch.OutOfMemoryError:
                 self._halve()
         if not math.isfinite(loss):
-            raise self._lost(f"The loss is no number any more in round {self.epoch + 1}")
+            raise self._lost(f"The loss is no longer a number in epoch {self.epoch + 1}")
         self._change()
         self.work.learned(answer, batch)
         return loss
 
     def _change(self) -> None:
-        """Change the weights by the gradients, unless those are no numbers."""
+        """Change the weights by the gradients, unless those are not numbers."""
         scaler = self.precision.scaler
         scaler.unscale_(self.optimizer)
         limit = self.spec.clip or float("inf")
@@ -233,7 +233,7 @@ class Loop:
         scaler.update()
         if self.left_out >= _LEFT_OUT:
             raise self._lost(
-                f"The gradients of {self.left_out} batches in a row are no numbers in round "
+                f"The gradients of {self.left_out} batches in a row are not numbers in epoch "
                 f"{self.epoch + 1}"
             )
 
@@ -307,8 +307,8 @@ class Loop:
 
     def _tell_batch(self, epoch: int, index: int, loss: float, seconds: float) -> None:
         steps = self.work.steps
-        per_round = [one["seconds"] for one in self.history[-5:]]
-        whole = sum(per_round) / len(per_round) if per_round else seconds / index * steps
+        per_epoch = [one["seconds"] for one in self.history[-5:]]
+        whole = sum(per_epoch) / len(per_epoch) if per_epoch else seconds / index * steps
         left = whole * (self.spec.epochs - epoch) + max(0.0, whole - seconds)
         self.run_folder.add(
             "batch", epoch=epoch, batch=index, batches=steps, loss=loss, seconds_left=left

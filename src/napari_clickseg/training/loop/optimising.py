@@ -78,9 +78,9 @@ def rate(spec: TrainingSpec, progress: float, lowered: int = 0) -> float:
     return max(_LEAST, 0.5 * (1 + math.cos(math.pi * min(1.0, late))))
 
 
-def lowered(rounds_without_gain: int) -> bool:
-    """Whether the plateau schedule lowers the rate after so many rounds without gain."""
-    return rounds_without_gain > 0 and rounds_without_gain % _PLATEAU_PATIENCE == 0
+def lowered(epochs_without_gain: int) -> bool:
+    """Whether the plateau schedule lowers the rate after so many epochs without gain."""
+    return epochs_without_gain > 0 and epochs_without_gain % _PLATEAU_PATIENCE == 0
 
 
 def freeze(network: nn.Module, *, frozen: bool = True) -> None:

@@ -84,13 +84,13 @@ class Work(Protocol):
     """A task."""
 
     steps: int
-    """Batches in a round; `spec.accumulate` times `spec.batch` is one."""
+    """Batches in an epoch; `spec.accumulate` times `spec.batch` is one."""
 
     waited: float
-    """Seconds in which the network waited for something to learn from, in this round."""
+    """Seconds in which the network waited for something to learn from, in this epoch."""
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """Go through a round; what comes depends on the epoch's number and the seed alone."""
+        """Go through an epoch; what comes depends on the epoch's number and the seed alone."""
         ...
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

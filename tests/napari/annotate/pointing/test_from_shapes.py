@@ -104,7 +104,7 @@ def test_a_corner_that_is_no_number_is_said(bench: Any, grey: np.ndarray) -> Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(shapes), "data", property(lambda _: broken))
         make(bench)
-    assert bench.state.n_objects == 1 and "no number" in bench.state.message
+    assert bench.state.n_objects == 1 and "not a number" in bench.state.message
 
 
 @pytest.mark.parametrize("transform", [{}, {"rotate": 25, "scale": (0.5, 0.5)}])

@@ -170,7 +170,7 @@ class ObjectsFromShapes:
         image, dims = batch.pairing.image, self._context.viewer.dims
         vertices = batch.data[batch.at]
         if not np.isfinite(vertices).all():
-            raise PromptError("has a corner that is no number")
+            raise PromptError("has a corner that is not a number")
         points = carried_over(vertices, batch.layer, image, dims, batch.plane.index)
         plane = _plane_of(points, batch.plane, batch.pairing.channel_axis, image)
         return plane, _shape_of(batch.kinds[batch.at], points[:, list(plane.axes)], plane)
