@@ -81,7 +81,13 @@ INTENSITIES: dict[str, Change] = {
 }
 
 
-@pytest.mark.parametrize("name", INTENSITIES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in {"brighter", "inverted"}))
+        for name in INTENSITIES
+    ],
+)
 def test_brightness_and_contrast_make_no_difference(name: str) -> None:
     found = [iou(segmented(INTENSITIES[name](i), clicks), mask) for i, mask, clicks in cases()]
     assert np.mean(found) >= 0.9, np.round(found, 2)
@@ -120,6 +126,7 @@ def test_turning_and_mirroring_make_no_difference(turns: int, flip: bool) -> Non
     assert turned_alike(turns, flip) >= 0.9
 
 
+@pytest.mark.slow
 def test_more_clicks_are_seldom_worse(capsys: pytest.CaptureFixture[str]) -> None:
     """Over ten clicks the overlap falls by more than a twentieth now and then, not often."""
     falls = steps = 0

@@ -33,8 +33,8 @@ __all__ = [
     "KINDS",
     "SUFFIXES",
     "TIFF",
+    "ImagePlane",
     "Layout",
-    "Plane",
     "StoredImage",
     "open_image",
     "read_header",
@@ -53,7 +53,7 @@ _NPY = b"\x93NUMPY"
 
 
 @dataclass(frozen=True, slots=True)
-class Plane:
+class ImagePlane:
     """One plane of an image, as `Segmenter.start` takes it.
 
     Parameters
@@ -144,7 +144,7 @@ class StoredImage:
         both = "C" in self.axes and "S" in self.axes
         return "YXS" if both else "YX" + CHANNEL_AXES
 
-    def plane(self, index: Sequence[int] = (), channels: Sequence[int] = ()) -> Plane:
+    def plane(self, index: Sequence[int] = (), channels: Sequence[int] = ()) -> ImagePlane:
         """Choose a plane, and channels of it.
 
         Parameters
@@ -177,7 +177,7 @@ class StoredImage:
         ]
         chosen, rgb = self._chosen_channels(channels)
         levels = [_view(level, self.axes, fixed, chosen) for level in self.levels]
-        return Plane(levels if len(levels) > 1 else levels[0], rgb, self.notices)
+        return ImagePlane(levels if len(levels) > 1 else levels[0], rgb, self.notices)
 
     def _chosen_channels(self, channels: Sequence[int]) -> tuple[tuple[int, ...] | None, bool]:
         """Return which channels to take, None for all, and whether they are colours."""
@@ -268,12 +268,12 @@ def open_image(path: Path, *, ids: bool = False) -> StoredImage:
     return StoredImage(levels, header.axes, str(path), header.notices, header.lossy)
 
 
-def read_plane(path: Path, index: Sequence[int] = (), channels: Sequence[int] = ()) -> Plane:
+def read_plane(path: Path, index: Sequence[int] = (), channels: Sequence[int] = ()) -> ImagePlane:
     """Open an image and choose a plane of it; see `open_image` and `StoredImage.plane`."""
     return open_image(path).plane(index, channels)
 
 
-def read_single_plane(path: Path) -> Plane:
+def read_single_plane(path: Path) -> ImagePlane:
     """Open an image of a project, which has one plane.
 
     Raises

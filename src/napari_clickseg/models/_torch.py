@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["beside_a_window", "keep_triton_out"]
-
 _MAPS = Path("/proc/self/maps")
 _TURN = 0.001  # seconds after which a thread that waits for the interpreter gets it
 

@@ -69,7 +69,10 @@ def test_images_are_kept_as_far_as_there_is_room(mib: int) -> None:
     assert found[0] is one, "what is in use is there once"
 
 
-@pytest.mark.parametrize("probability", [1.0, 0.9, 0.6, 0.3, 0.1])
+@pytest.mark.parametrize(
+    "probability",
+    [1.0, *(pytest.param(p, marks=pytest.mark.slow) for p in (0.9, 0.6, 0.3)), 0.1],
+)
 def test_as_many_predictions_are_made_without_a_click_as_the_spec_says(
     work: ClickWork, probability: float
 ) -> None:
