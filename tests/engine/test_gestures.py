@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_clickseg.core.clicks import PromptError
+from napari_clickseg.core.clicks import Click, PromptError
 from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
+from napari_clickseg.core.masks import Refinement
+from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.core.window import Window
+from napari_clickseg.engine.segmenter import Superseded
 from napari_clickseg.engine.showing import shown
 
 if TYPE_CHECKING:
@@ -256,3 +259,52 @@ def test_what_is_no_single_first_click_has_one_reading(nested: Segmenter) -> Non
     before = session.history
     session.reading(1)
     assert session.history is before, "no step that does nothing"
+
+
+# ---- a glimpse
+
+
+def looks_of(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return a list that grows with each look of a segmenter."""
+    made: list[object] = []
+    look = segmenter.look
+
+    def noted(*asked: Any) -> Any:
+        made.append(asked)
+        return look(*asked)
+
+    monkeypatch.setattr(segmenter, "look", noted)
+    return made
+
+
+@pytest.mark.parametrize("looks", [0, 1, 3, 4, 9])
+def test_a_glimpse_that_is_given_up_changes_no_answer_and_no_look_is_made_twice(
+    nested: Segmenter, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    made = looks_of(nested, monkeypatch)
+    plain = nested.start(cell())
+    prompt = plain.click(200, 200)
+    expected, needed = plain.predict().probability, len(made)
+    assert needed >= 4
+    session, stop = nested.start(cell()), lambda: len(made) >= needed + looks
+    if looks >= needed:
+        found = session.glimpse(prompt, Refinement(), stop)
+        np.testing.assert_array_equal(found.probability, expected)
+    else:
+        with pytest.raises(Superseded):
+            session.glimpse(prompt, Refinement(), stop)
+        assert len(made) == needed + looks, "it is given up before the next look"
+    np.testing.assert_array_equal(session.evaluate(prompt).probability, expected)
+    assert len(made) == 2 * needed
+    assert session.readings_of(prompt) == plain.readings
+
+
+def test_a_glimpse_elsewhere_changes_no_answer(nested: Segmenter) -> None:
+    plain, session = nested.start(cell()), nested.start(cell())
+    with pytest.raises(Superseded):
+        session.glimpse(Prompt((Click(20, 20),)), Refinement(), lambda: True)
+    session.glimpse(Prompt((Click(160, 160),)), Refinement(), lambda: False)
+    for each in (plain, session):
+        each.click(200, 200)
+    assert session.readings == plain.readings
+    np.testing.assert_array_equal(session.predict().probability, plain.predict().probability)

@@ -26,7 +26,7 @@ from napari_clickseg.engine.scouting import LENGTHS, Scouted, describe, readings
 from napari_clickseg.engine.showing import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_clickseg.core.gestures import Gesture
     from napari_clickseg.core.intensity import Intensity
@@ -71,6 +71,8 @@ class Estimator:
         self.card, self.source, self.intensity, self.ask = card, source, intensity, ask
         self._seen: OrderedDict[Window, Sight] = OrderedDict()
         self._read: tuple[tuple[Gesture, ...], list[Estimate]] | None = None  # see `_readings`
+        # Of looks around a click that were given up: what was seen by then.
+        self._begun: tuple[tuple[Gesture, ...], dict[Window, Estimate]] = (), {}
 
     def step(self, prompt: Prompt, previous: Estimate | None) -> Estimate | None:
         """Answer a prompt, given the answer to the one before it.
@@ -206,7 +208,7 @@ class Estimator:
         at = next((one.y, one.x) for one in gestures if isinstance(one, Click) and one.positive)
         span = self.card.window.first_span
         windows = scouting_windows(self.source.shape, at, spec.size, span, spec.looks, spec.factor)
-        estimates = [self.look(window, gestures, None) for window in windows]
+        estimates = self._all_looks(windows, gestures)
         looks = [
             Scouted(
                 e.window,
@@ -218,6 +220,19 @@ class Estimator:
             for e in estimates
         ]
         return estimates, looks, describe(looks, at)
+
+    def _all_looks(
+        self, windows: Sequence[Window], gestures: tuple[Gesture, ...]
+    ) -> list[Estimate]:
+        """Look at each window; go on where the same was begun and `ask` gave it up by an error."""
+        if self._begun[0] != gestures:
+            self._begun = gestures, {}
+        seen = self._begun[1]
+        for window in windows:
+            if window not in seen:
+                seen[window] = self.look(window, gestures, None)
+        self._begun = (), {}
+        return [seen[window] for window in windows]
 
     def look(
         self, window: Window, gestures: tuple[Gesture, ...], previous: Estimate | None

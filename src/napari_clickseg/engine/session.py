@@ -85,6 +85,7 @@ class Session:
         self.refinement = Refinement()
         self._given = intensity
         self._estimator: Estimator | None = None
+        self._give_up: Callable[[], bool] | None = None  # asked before each look
         self._memory: OrderedDict[Prompt, Estimate | None] = OrderedDict()
         self._preparing = threading.Lock()
         self._lock = threading.Lock()
@@ -293,6 +294,43 @@ class Session:
             estimate = self._estimate(prompt, stop)
         return predict(prompt, estimate, self.shape, refinement or Refinement())
 
+    def glimpse(
+        self, prompt: Prompt, refinement: Refinement, stop: Callable[[], bool]
+    ) -> Prediction:
+        """Predict as `evaluate` does, but give up within one pass of the network.
+
+        For what nobody asked for yet, and which must not keep waiting what is asked for. Whatever
+        it has worked out is remembered, so that `evaluate` need not do it again.
+
+        Parameters
+        ----------
+        prompt, refinement
+            As of `evaluate`.
+        stop : callable
+            Asked before each pass.
+
+        Raises
+        ------
+        PromptError
+            If a gesture is outside the image.
+        Superseded
+            If `stop` said so.
+        """
+        for gesture in prompt.gestures:
+            gesture.cut(self.shape)
+        with self._lock:
+            self._give_up = stop
+            try:
+                estimate = self._estimate(prompt, stop)
+            finally:
+                self._give_up = None
+        return predict(prompt, estimate, self.shape, refinement)
+
+    def _ask(self, inputs: FloatArray, sight: Sight) -> Looked:
+        if self._give_up is not None and self._give_up():
+            raise Superseded
+        return self.segmenter.look(inputs, sight)
+
     def seen_image(self) -> FloatArray:
         """Return what the model sees of the image: float32 (Y, X, C) in 0 … 1, whole."""
         return self.intensity.apply(self.source.read_all())
@@ -302,7 +340,7 @@ class Session:
             if self._estimator is None:
                 card = self.segmenter.card
                 intensity = self._given or measure(self.source, trim=card.intensity_trim)
-                self._estimator = Estimator(card, self.source, intensity, self.segmenter.look)
+                self._estimator = Estimator(card, self.source, intensity, self._ask)
             return self._estimator
 
     def _estimate(self, prompt: Prompt, stop: Callable[[], bool]) -> Estimate | None:

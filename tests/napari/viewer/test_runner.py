@@ -272,3 +272,37 @@ def test_an_error_in_what_is_posted_is_not_swallowed(given: Delivered) -> None:
     given.runner.post(wrong)
     with pytest.raises(ValueError, match="a slot"):
         given.settle()
+
+
+def test_what_gives_way_ends_as_soon_as_anything_else_is_submitted(given: Delivered) -> None:
+    """Whether it waits, runs, or has a result to be delivered."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def looked(stop: Any) -> str:
+        began.set()
+        assert go_on.wait(30)
+        if stop():
+            raise Superseded
+        return "preview"
+
+    def look() -> None:
+        given.runner.submit(
+            "look", looked, given.results.append, given.errors.append, gives_way=True
+        )
+
+    look()
+    assert began.wait(30)
+    given.submit("a", lambda _: 1)
+    look()
+    given.runner.post(lambda: given.results.append(2))
+    go_on.set()
+    given.settle()
+    look()
+    given.rung.clear()
+    assert given.rung.wait(30)
+    given.submit("a", lambda _: 3)
+    given.settle()
+    assert given.results == [1, 2, 3] and given.errors == []
+    look()
+    given.settle()
+    assert given.results[-1] == "preview"

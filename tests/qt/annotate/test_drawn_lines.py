@@ -113,7 +113,7 @@ def test_lines_go_with_the_layers_of_the_clicks_and_with_the_widget(
 
 
 def test_the_outline_of_a_mask_is_the_edges_of_its_pixels() -> None:
-    ends = mask_outline(np.array([[True, True]]), Box(5, 7, 1, 2))
+    ends = mask_outline(np.array([[True, True]]), Box(5, 7, 1, 2)).ends
     assert len(ends) == 6
     assert ends.min(axis=(0, 1)).tolist() == [4.5, 6.5]
     assert ends.max(axis=(0, 1)).tolist() == [5.5, 8.5]

@@ -18,6 +18,7 @@ from napari_clickseg._napari.annotate.objects import Objects
 from napari_clickseg._napari.annotate.pointing.click_tool import ClickTool
 from napari_clickseg._napari.annotate.pointing.drawing import Drawing
 from napari_clickseg._napari.annotate.pointing.from_shapes import ObjectsFromShapes
+from napari_clickseg._napari.annotate.pointing.hover_preview import HoverPreview
 from napari_clickseg._napari.annotate.propagation import Propagation
 from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._napari.annotate.status import Status
@@ -89,11 +90,13 @@ class AnnotateController:
         self.tool = ClickTool(viewer)
         self.drawing = Drawing(context, self.images, answers, self.objects)
         self._shapes = ObjectsFromShapes(context, status, identity, answers, self.objects)
+        self.preview = HoverPreview(context, self.images, answers)
         self._connections = Connections()
         self._connect()
         self._keys = Keys(
             viewer, {each.key: self._key(each.action) for each in shortcuts("Annotate")}
         )
+        self.tool.follow(self.state.previews)
         self.load_model()
 
     @property
@@ -268,7 +271,7 @@ class AnnotateController:
         connect(layers.removed, images.layer_removed)
         connect(self.viewer.layers.selection.events.active, images.active_changed)
         for name in ("current_step", "order", "ndisplay"):
-            connect(getattr(dims, name), images.plane_changed)
+            connect(getattr(dims, name), self.preview.clear, images.plane_changed)
 
         connect(self.tool.clicked, self._clicked)
         connect(self.tool.shift_clicked, self._take_up_at)
@@ -299,9 +302,23 @@ class AnnotateController:
             connect(getattr(state, name), self.identity.save, self._status.show_brush)
         connect(state.object_id, self.identity.id_chosen)
         connect(state.tool, self.tool.switch)
+        connect(state.previews, self.tool.follow)
         connect(state.probability, images.probability_switched)
         connect(state.contrast_from_layer, images.contrast_switched)
         connect(state.channel_axis, images.channels_changed)
+        self._connect_preview()
+
+    def _connect_preview(self) -> None:
+        """Have the preview end with whatever makes it another one, or none."""
+        viewer, tool, state = self.viewer, self.tool, self.state.events
+        camera = viewer.scene.camera.events
+        ends = [camera.center, camera.zoom, viewer.events.mouse_over_canvas]
+        ends += [tool.hovered, tool.begun, tool.shift_clicked, self.context.events.image_edited]
+        ends += [state.tool, state.previews, state.begun, state.image, state.swapped]
+        ends += [state.model_status, state.contrast_from_layer, state.channel_axis]
+        ends += [state.threshold, state.smooth, state.fill_holes, state.keep_clicked]
+        for signal in ends:
+            self._connections.connect(signal, self.preview.clear)
 
     def _key(self, action: Action) -> Callable[[Any], None]:
         def pressed(_: Any) -> None:

@@ -35,6 +35,19 @@ class Outline:
     closed: bool = False
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Edges:
+    """The edges of pixels, over the displayed plane.
+
+    Parameters
+    ----------
+    ends : float64 (n, 2, 2)
+        Of each edge, y and x of both ends in data pixels.
+    """
+
+    ends: FloatArray
+
+
 def outline_of(shape: DrawnBox | Scribble | Lasso) -> Outline:
     """Return the line of a box, scribble or lasso."""
     if isinstance(shape, DrawnBox):
@@ -49,7 +62,7 @@ def box_outline(corner: tuple[float, float], opposite: tuple[float, float]) -> O
     return Outline(np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)], np.float64), closed=True)
 
 
-def mask_outline(mask: npt.NDArray[np.bool_], box: Box) -> FloatArray:
+def mask_outline(mask: npt.NDArray[np.bool_], box: Box) -> Edges:
     """Return the edges between a mask's pixels and the others.
 
     Parameters
@@ -60,8 +73,7 @@ def mask_outline(mask: npt.NDArray[np.bool_], box: Box) -> FloatArray:
 
     Returns
     -------
-    float64 (n, 2, 2)
-        Ends y, x of each edge, in data pixels.
+    Edges
     """
     padded = np.pad(mask, 1)
     y, x = np.nonzero(padded[1:] != padded[:-1])  # edges that lie along x
@@ -71,4 +83,4 @@ def mask_outline(mask: npt.NDArray[np.bool_], box: Box) -> FloatArray:
     # Pixel (0, 0) of the mask lies between -0.5 and 0.5.
     ends = np.concatenate([across, down]).astype(np.float64)
     ends += (box.top - 0.5, box.left - 0.5)
-    return ends
+    return Edges(ends)

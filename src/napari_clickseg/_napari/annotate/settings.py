@@ -9,7 +9,7 @@ _GROUPS: Groups = {
     "model": ("model", "device", "half", "contrast_from_layer"),
     "objects": ("rule", "scheme"),
     "mask": ("threshold", "smooth", "fill_holes", "keep_clicked"),
-    "look": ("shown", "opacity", "click_size"),
+    "look": ("shown", "opacity", "click_size", "previews"),
 }
 FIELDS = tuple(name for names in _GROUPS.values() for name in names)
 

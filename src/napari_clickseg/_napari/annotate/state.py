@@ -16,7 +16,7 @@ from napari_clickseg._napari.viewer.colours import colour_of
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points
 
-    from napari_clickseg._napari.annotate.lines import Outline
+    from napari_clickseg._napari.annotate.lines import Edges, Outline
     from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
     from napari_clickseg.core.masks import OverlapRule
 
@@ -90,6 +90,8 @@ class AnnotateState:
         Those of the gestures on the displayed plane that are no clicks.
     drawing : Outline, optional
         What is being drawn just now.
+    preview : Edges, optional
+        The outline that a click under the resting pointer would give.
     begun : bool
         There are gestures or a starting mask on the displayed plane: something to accept or clear.
     can_undo, can_redo : bool
@@ -103,6 +105,8 @@ class AnnotateState:
         Choice of the user: how the prediction is drawn.
     opacity : float
         Choice of the user: of the prediction, 0 … 1.
+    previews : bool
+        Choice of the user: what a click would outline is shown where the pointer rests.
     click_size : int
         Choice of the user: diameter of a click, in screen pixels.
     probability : bool
@@ -151,6 +155,7 @@ class AnnotateState:
     n_objects: int = 0
     drawn: tuple[DrawnBox | Scribble | Lasso, ...] = ()
     drawing: Outline | None = None
+    preview: Edges | None = None
     reading: int = 0
     readings: int = 1
     begun: bool = False
@@ -163,6 +168,7 @@ class AnnotateState:
     keep_clicked: bool = False
     shown: Shown = "fill"
     opacity: float = 0.5
+    previews: bool = True
     click_size: int = 8
     probability: bool = False
     contrast_from_layer: bool = False

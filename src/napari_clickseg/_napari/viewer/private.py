@@ -102,3 +102,8 @@ def node_of(viewer: Any, layer: Layer) -> Any:
 def canvas_of(viewer: Any) -> Any:
     """Return the Qt widget that a viewer draws on."""
     return viewer.window._qt_viewer.canvas.native
+
+
+def is_playing(viewer: Any) -> bool:
+    """Whether a slider of a viewer is being played."""
+    return bool(viewer.window._qt_viewer.dims.is_playing)

@@ -23,6 +23,7 @@ class _Job:
     work: Callable[[Stop], Any]
     done: Callable[[Any], None]
     failed: Callable[[Exception], None]
+    gives_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Runner:
         work: Callable[[Stop], Any],
         done: Callable[[Any], None],
         failed: Callable[[Exception], None],
+        *,
+        gives_way: bool = False,
     ) -> None:
         """Have work done in the background; it replaces what was submitted under its key.
 
@@ -74,10 +77,15 @@ class Runner:
             function that says whether the work has become useless.
         done, failed : callable
             Called by `deliver` with the result or the error.
+        gives_way : bool
+            Whether it is cancelled as soon as anything else is submitted. It needs a key.
         """
         with self._changed:
             if self._closed:
                 return
+            for job in self._present():
+                if job.gives_way and job.key is not None:
+                    self.cancel(job.key)
             if key is None:
                 job = _Job(None, 0, work, done, failed)
                 self._waiting[job] = job
@@ -85,7 +93,7 @@ class Runner:
                 generation = self._generations.get(key, 0) + 1
                 self._generations[key] = generation
                 self._waiting.pop(key, None)
-                self._waiting[key] = _Job(key, generation, work, done, failed)
+                self._waiting[key] = _Job(key, generation, work, done, failed, gives_way)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name="napari-clickseg", daemon=True

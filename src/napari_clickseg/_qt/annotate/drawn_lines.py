@@ -1,4 +1,4 @@
-"""What is drawn on the image, as lines over it: boxes, scribbles and lassos."""
+"""What is drawn on the image, as lines over it: boxes, scribbles and lassos; and the preview."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vispy.color import Color
 from vispy.scene import visuals
 
-from napari_clickseg._napari.annotate.lines import Outline, outline_of
+from napari_clickseg._napari.annotate.lines import Edges, Outline, outline_of
 from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE, unwrapped
 from napari_clickseg._napari.viewer.private import node_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.state import AnnotateState
 
 _WIDTH, _EDGE = 3.0, 5.0  # screen pixels, of a line and of what sets it off from the image
+_THIN, _THIN_EDGE = 1.0, 3.0  # the same, of a preview
 _DASH = 7.0  # screen pixels: negative lines are broken, to be told apart without their colour
 _EDGE_COLOUR = (0.0, 0.0, 0.0, 0.55)
 
@@ -44,7 +45,7 @@ class DrawnLines:
         self._lines: list[Any] = []
         self._connections = Connections()
         events = state.events
-        for signal in (events.drawn, events.drawing):
+        for signal in (events.drawn, events.drawing, events.preview):
             self._connections.connect(signal, self._draw)
         for signal in (events.positive, events.negative):
             self._connections.connect(signal, self._move)
@@ -70,18 +71,21 @@ class DrawnLines:
             self._draw()
 
     def _draw(self) -> None:
-        shown = self.shown
-        if not shown:
+        shown, preview = self.shown, self._state.preview
+        if not shown and (preview is None or not len(preview.ends)):
             for line in self._lines:
                 line.visible = False
             return
         if not self._lines and not self._make():
             return
-        position, colour, ends = _arrays(shown, self._dash())
+        if shown or preview is None:
+            (position, colour, ends), widths = _arrays(shown, self._dash()), (_EDGE, _WIDTH)
+        else:
+            (position, colour, ends), widths = _edge_arrays(preview), (_THIN_EDGE, _THIN)
         if self._viewer.dims.displayed[0] < self._viewer.dims.displayed[1]:
             position = position[:, ::-1]  # vispy's x comes first
-        for line, own in zip(self._lines, (_EDGE_COLOUR, colour), strict=True):
-            line.set_data(pos=position, color=own, connect=ends)
+        for line, own, width in zip(self._lines, (_EDGE_COLOUR, colour), widths, strict=True):
+            line.set_data(pos=position, color=own, connect=ends, width=width)
             line.visible = True
 
     def _make(self) -> bool:
@@ -129,6 +133,15 @@ def _arrays(
         np.concatenate(colours),
         np.concatenate(ends).astype(np.uint32),
     )
+
+
+def _edge_arrays(
+    edges: Edges,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32], npt.NDArray[np.uint32]]:
+    """Return the same of the edges of a mask, as positive lines."""
+    position = edges.ends.reshape(-1, 2)
+    colour = np.tile(Color(POSITIVE).rgba.astype(np.float32), (len(position), 1))
+    return position, colour, np.arange(len(position), dtype=np.uint32).reshape(-1, 2)
 
 
 def _dashed(points: npt.NDArray[np.float64], dash: float) -> npt.NDArray[np.float64]:

@@ -14,7 +14,7 @@ from napari_clickseg._napari.annotate.loading import load
 from napari_clickseg._napari.annotate.settings import new_state, remember
 from napari_clickseg._napari.project.saver import Saver
 from napari_clickseg._napari.viewer.layers import unwrapped
-from napari_clickseg._napari.viewer.private import window_of
+from napari_clickseg._napari.viewer.private import is_playing, window_of
 from napari_clickseg._napari.viewer.settings import runs_home
 from napari_clickseg._qt.annotate.drawn_lines import DrawnLines
 from napari_clickseg._qt.parts import folders
@@ -25,6 +25,7 @@ from napari_clickseg.models.fitting import TrainedModels
 if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
 
+_REST = 60  # milliseconds without a move, after which the pointer rests
 _MOMENT = 100  # milliseconds of a running event loop: the widget is drawn by then
 
 
@@ -70,6 +71,11 @@ class _Shared:
         )
         self.saver.say = self._say
         self.lines = DrawnLines(viewer, self.controller.state)
+        self._rest = QTimer()
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST)
+        self._rest.timeout.connect(self._rested)
+        self.controller.tool.hovered.connect(self._moved)
         self.closed = False
 
     def close(self) -> None:
@@ -77,6 +83,7 @@ class _Shared:
         self.closed = True
         self.wakeup.silence()
         self.lines.end()
+        self._rest.stop()
         self._seen.set()
         self.saver.say = show_info  # what is being saved is saved all the same
         self.controller.close()
@@ -90,6 +97,13 @@ class _Shared:
         """
         self._seen.wait()
         return load(model, device, half)
+
+    def _moved(self) -> None:
+        self._rest.start()
+
+    def _rested(self) -> None:
+        if not is_playing(unwrapped(self.controller.viewer)):
+            self.controller.preview.look()
 
     def _deliver(self) -> None:
         self.controller.deliver()

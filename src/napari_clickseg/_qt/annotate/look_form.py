@@ -31,14 +31,19 @@ class LookForm:
             max=60,
             tooltip="Diameter of a click on the screen, in pixels.",
         )
+        self.previews = CheckBox(
+            text="Preview under the pointer",
+            tooltip="Where the pointer rests, outline what a click there would give.",
+        )
         self.probability = CheckBox(
             text=f"Probability ({key_text(Action.PROBABILITY)})",
             tooltip=tooltip(Action.PROBABILITY),
         )
-        self.widget = form(self.shown, self.opacity, self.size, self.probability)
+        self.widget = form(self.shown, self.opacity, self.size, self.previews, self.probability)
         context.ties.tie(self.shown, "shown")
         context.ties.tie(self.opacity, "opacity", drag=True)
         context.ties.tie(self.size, "click_size", drag=True)
+        context.ties.tie(self.previews, "previews")
         context.ties.tie(self.probability, "probability")
 
 

@@ -49,6 +49,7 @@ class ClickTool:
 
     clicked = Signal(tuple, bool)  # where in the world, and whether with the left button
     shift_clicked = Signal(tuple)  # where in the world
+    hovered = Signal()  # the pointer, with no button pressed, or the wheel moved
     pressed = Signal()
     begun = Signal(str, tuple, bool)  # to draw what, from where, whether with the left button
     moved = Signal(tuple)  # where to in the world
@@ -60,6 +61,7 @@ class ClickTool:
         self._viewer = viewer
         self._on = False
         self._quiet = False
+        self._follows = False
         self._drag: _Drag | None = None
         self._layer: Layer | None = None
         self._mode: Any = None
@@ -75,6 +77,7 @@ class ClickTool:
         if on == self._on:
             return
         self._on = on
+        self.follow(self._follows)
         viewer = self._viewer
         if on:
             viewer.mouse_drag_callbacks.insert(0, self._pressed)
@@ -90,6 +93,17 @@ class ClickTool:
             viewer.mouse_double_click_callbacks[:0] = self._double
             viewer.layers.selection.events.active.disconnect(self._other_layer)
             self._release(restore=True)
+
+    def follow(self, on: bool) -> None:
+        """Emit `hovered` while the tool is on; or don't."""
+        self._follows = on
+        for callbacks in (self._viewer.mouse_move_callbacks, self._viewer.mouse_wheel_callbacks):
+            _remove(callbacks, self._hovered)
+            if on and self._on:
+                callbacks.append(self._hovered)
+
+    def _hovered(self, viewer: ViewerModel, event: Any) -> None:
+        self.hovered.emit()
 
     def _hold(self, layer: Layer | None) -> None:
         """Keep a layer's own tools quiet: painting would paint under the clicks."""

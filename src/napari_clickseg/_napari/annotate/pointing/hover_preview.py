@@ -1,0 +1,95 @@
+"""The outline that a click under the resting pointer would give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_clickseg._napari.annotate.lines import mask_outline
+from napari_clickseg._napari.viewer.writes import read_labels
+from napari_clickseg.core.clicks import Click
+from napari_clickseg.core.prompts import Prompt
+from napari_clickseg.core.window import Box
+
+if TYPE_CHECKING:
+    from napari_clickseg._napari.annotate.answers import Answers
+    from napari_clickseg._napari.annotate.context import Context
+    from napari_clickseg._napari.annotate.images import Images
+    from napari_clickseg._napari.annotate.lines import Edges
+    from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg._napari.viewer.runner import Stop
+
+_KEY = "preview"
+
+
+class HoverPreview:
+    """Looks at what is under the pointer while nothing is begun and nothing else is to be done.
+
+    The session remembers what it saw, so a click on the same place has the less to wait for.
+    Anything else that is to be done ends the look within one pass of the network.
+
+    Parameters
+    ----------
+    context : Context
+    images : Images
+    answers : Answers
+    """
+
+    def __init__(self, context: Context, images: Images, answers: Answers) -> None:
+        self._context, self._state = context, context.state
+        self._images, self._answers = images, answers
+
+    def look(self) -> None:
+        """Have the outline under the pointer shown; to be called when it has rested for a while."""
+        context = self._context
+        if not (self._free() and context.viewer.mouse_over_canvas and context.runner.idle):
+            return
+        pairing, plane = context.pairing, context.plane
+        if pairing is None or plane is None:
+            return
+        click = self._click(pairing, plane)
+        if click is None:
+            return
+        refinement, session_of = context.refinement(), self._answers.opener(pairing, plane)
+
+        def work(stop: Stop) -> Edges:
+            found = session_of().glimpse(Prompt((click,)), refinement, stop)
+            return mask_outline(found.mask_part, found.extent)
+
+        def done(edges: Edges) -> None:
+            if pairing is context.pairing and plane == context.plane and self._free():
+                self._state.preview = edges
+
+        # If something is wrong, a click will say it.
+        context.runner.submit(_KEY, work, done, lambda _: None, gives_way=True)
+
+    def clear(self) -> None:
+        """Show none, and give up looking."""
+        if self._state.preview is not None:
+            self._state.preview = None
+        self._context.runner.cancel(_KEY)
+
+    def _free(self) -> bool:
+        """Whether a click would begin an object."""
+        state, pairing = self._state, self._context.pairing
+        if not (state.tool and state.previews) or state.begun or state.drawing is not None:
+            return False
+        ready = self._context.segmenter is not None and pairing is not None
+        return ready and pairing is not None and pairing.display.prediction is None
+
+    def _click(self, pairing: Pairing, plane: Plane) -> Click | None:
+        """Return the click that the left button would make; None where it would show nothing new.
+
+        It does not where it would be negative, beside the image or on another image, or would take
+        up an object that is under review.
+        """
+        position = self._context.viewer.cursor.position
+        at = pairing.under(position, plane)
+        if at is None or self._state.swapped or self._images.seen_at(position, pairing) is not None:
+            return None
+        click = Click(*at)
+        layer, (row, column) = pairing.annotation, click.pixel
+        if pairing.under_review and layer is not None:
+            if (read_labels(layer, plane, Box(row, column, 1, 1)) > 0).any():
+                return None
+        return click
