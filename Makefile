@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint format constraints build recipe image clean python system
+.PHONY: help demo test test-slow lint docs format constraints build recipe image clean python system
 
 # What the targets run with; each choice but the first has an environment of its own.
 #   QT        pyqt6, pyside6
@@ -71,6 +71,9 @@ constraints: python ## Pin the newest versions that work together
 		--upgrade --quiet \
 		--custom-compile-command "make constraints" --output-file constraints.txt
 
+docs: python ## Make the documentation site in docs/_build/html; links within it are checked
+	$(BIN)/python -m sphinx -W --keep-going -q --jobs auto docs docs/_build/html
+
 build: python ## Make the wheel and the source archive in dist/
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
@@ -81,7 +84,7 @@ image: ## Make the container image, named IMAGE
 	docker build --tag $(IMAGE) .
 
 clean: ## Remove what the other targets made, but for the environments
-	rm -rf build dist demo-output .coverage .coverage.* htmlcov coverage.xml
+	rm -rf build dist demo-output docs/_build .coverage .coverage.* htmlcov coverage.xml
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
