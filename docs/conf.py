@@ -41,8 +41,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
     "github_url": "https://github.com/napari-clickseg/napari-clickseg",
-    "header_links_before_dropdown": 6,
-    "show_prev_next": True,
+    "logo": {"text": "napari-clickseg"},
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
