@@ -155,6 +155,7 @@ def test_what_is_read_lazily_is_turned_as_what_is_read_whole(orientation: int) -
         np.s_[1],
         np.s_[..., 0],
         np.s_[:, 5:5, :],
+        np.s_[::-1, 17:2:-3, ::-2, 1:],
     ):
         assert np.array_equal(lazy[index], whole[index])
 

@@ -11,6 +11,7 @@ from napari_clickseg.cli._common import (
     Waiting,
     add_model_options,
     add_verb,
+    count,
     integers,
     note,
     say,
@@ -44,7 +45,8 @@ def add(verbs: Any) -> None:
         "image",
         type=Path,
         metavar="IMAGE",
-        help="TIFF, PNG, JPEG, .npy, or .zarr folder; with --rest the folder of a project",
+        help="TIFF, PNG, JPEG, .npy, .zarr folder, or of a microscope or scanner (CZI, ND2, LIF, "
+        "OIB, DICOM, NIfTI); with --rest the folder of a project",
     )
     _gestures.add_options(parser)
     option("--out", type=Path, metavar="F", help="the mask (ids 0, 1), .tif or indexed .png")
@@ -53,6 +55,7 @@ def add(verbs: Any) -> None:
     option("--threshold", type=share, default=0.5, metavar="T", help="default 0.5")
     option("--plane", type=integers, default=(), metavar="N", help="of a stack, e.g. 3 or 0,3")
     option("--channel", type=integers, default=(), metavar="N", help="channels, e.g. 0 or 0,2")
+    option("--scene", type=count, metavar="N", help="of a file that holds several images, from 0")
     option("--overwrite", action="store_true", help="replace files that are there")
     option("--json", action="store_true", help="print what was found as JSON")
     _predict_rest.add_options(parser)
@@ -115,7 +118,7 @@ def _session(args: argparse.Namespace) -> Session:
     from napari_clickseg.core.masks import Refinement
     from napari_clickseg.data.images import read_plane
 
-    plane = read_plane(args.image, args.plane, args.channel)
+    plane = read_plane(args.image, args.plane, args.channel, scene=args.scene)
     for notice in plane.notices:
         note(f"{args.image.name}: {notice}")
     start = None if args.mask is None else _start(args)

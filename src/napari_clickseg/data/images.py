@@ -1,4 +1,4 @@
-"""Images on disk: TIFF, PNG, JPEG and the like, .npy, Zarr and OME-Zarr.
+"""Images on disk: TIFF, pictures, .npy, Zarr, and what microscopes and scanners write.
 
 Everything that reads images reads them here, so that a layout, a plane and what a training learns
 agree. What is large stays on disk; `StoredImage.plane` returns what `ImageSource` takes.
@@ -18,9 +18,11 @@ from napari_clickseg.data.reading.header import (
     Header,
     beginning,
     check_file,
+    chosen_scene,
     readable,
     size_text,
 )
+from napari_clickseg.data.reading.kinds import DICOM_SUFFIXES, START, is_dicom, reader_of
 from napari_clickseg.data.reading.lazy import CHANNEL_AXES, PlaneView
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = [
     "ImagePlane",
     "Layout",
     "StoredImage",
+    "is_image_file",
     "open_image",
     "read_header",
     "read_layout",
@@ -47,7 +50,12 @@ TIFF = (".tif", ".tiff", ".lsm", ".svs", ".ndpi", ".qptiff", ".scn", ".stk")
 # How names of images end; what is in a file decides how it is read.
 _PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".j2k", ".bmp", ".gif", ".webp")
 _NETPBM = (".pbm", ".pgm", ".ppm", ".pnm")
-SUFFIXES = (*TIFF, ".btf", ".tf8", ".flex", *_PICTURES, *_NETPBM, ".npy", ".zarr")
+_MICROSCOPES = (".czi", ".nd2", ".lif", ".oib", ".oif")
+_SCANNERS = (*DICOM_SUFFIXES, ".nii", ".nii.gz")
+SUFFIXES = (
+    *TIFF, ".btf", ".tf8", ".flex", *_PICTURES, *_NETPBM, ".npy", ".zarr", *_MICROSCOPES,
+    *_SCANNERS,
+)  # fmt: skip
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NPY = b"\x93NUMPY"
 
@@ -208,6 +216,21 @@ class Layout:
     rgb: bool
 
 
+def is_image_file(path: Path) -> bool:
+    """Whether a file is named as images are; of DICOM, which often has no such name, what is in it.
+
+    Nothing but its beginning is read.
+    """
+    if path.name.lower().endswith(SUFFIXES):
+        return True
+    if path.suffix.strip(".").isdigit() or not path.suffix:  # such as 1.2.840.113619
+        try:
+            return path.is_file() and is_dicom(beginning(path, START))
+        except OSError:
+            return False
+    return False
+
+
 def read_layout(path: Path) -> Layout:
     """Find out what the one plane of an image is like, without reading it.
 
@@ -221,7 +244,9 @@ def read_layout(path: Path) -> Layout:
     return Layout(plane.shape, plane.dtype, plane.rgb)
 
 
-def read_header(path: Path, *, ids: bool = False) -> Header:
+def read_header(
+    path: Path, *, ids: bool = False, scene: int | None = None, as_shown: bool = True
+) -> Header:
     """Read what a file says of its image, before any pixel is read.
 
     Parameters
@@ -230,25 +255,32 @@ def read_header(path: Path, *, ids: bool = False) -> Header:
         What is in it decides how it is read, whatever its name ends with.
     ids : bool
         Its values are ids: of an indexed picture the indices count, not the colours.
+    scene : int, optional
+        Which of a file's images is taken, from 0; by default the largest, or the first of those.
+    as_shown : bool
+        Whether values are cut off at the window that a DICOM file states; otherwise they are as
+        they were measured.
 
     Raises
     ------
     ImageError
-        If it is missing, or no image of a kind that is read.
+        If it is missing, or no image of a kind that is read, or there is no such scene.
     """
     check_file(path)
     with readable(path):
-        header = _header(path, ids)
+        header = _header(path, ids, scene, as_shown)
         _check(path, header)
     return header
 
 
-def open_image(path: Path, *, ids: bool = False) -> StoredImage:
+def open_image(
+    path: Path, *, ids: bool = False, scene: int | None = None, as_shown: bool = True
+) -> StoredImage:
     """Open an image; large ones, .npy and Zarr stay on disk.
 
     Parameters
     ----------
-    path, ids
+    path, ids, scene, as_shown
         As for `read_header`.
 
     Raises
@@ -256,7 +288,7 @@ def open_image(path: Path, *, ids: bool = False) -> StoredImage:
     ImageError
         If the file is missing, or can't be read as an image.
     """
-    header = read_header(path, ids=ids)
+    header = read_header(path, ids=ids, scene=scene, as_shown=as_shown)
     with readable(path):
         levels = tuple(header.read())
         first = levels[0]
@@ -268,9 +300,15 @@ def open_image(path: Path, *, ids: bool = False) -> StoredImage:
     return StoredImage(levels, header.axes, str(path), header.notices, header.lossy)
 
 
-def read_plane(path: Path, index: Sequence[int] = (), channels: Sequence[int] = ()) -> ImagePlane:
+def read_plane(
+    path: Path,
+    index: Sequence[int] = (),
+    channels: Sequence[int] = (),
+    *,
+    scene: int | None = None,
+) -> ImagePlane:
     """Open an image and choose a plane of it; see `open_image` and `StoredImage.plane`."""
-    return open_image(path).plane(index, channels)
+    return open_image(path, scene=scene).plane(index, channels)
 
 
 def read_single_plane(path: Path) -> ImagePlane:
@@ -295,16 +333,20 @@ def _no_stacks(image: StoredImage) -> str:
     )
 
 
-def _header(path: Path, ids: bool) -> Header:
+def _header(path: Path, ids: bool, scene: int | None, as_shown: bool) -> Header:
     from napari_clickseg.data.reading import arrays, pictures, tiff
 
     if path.is_dir():
-        return arrays.read_zarr(path)
-    start = beginning(path)
+        return arrays.read_zarr(path, scene=scene)
+    start = beginning(path, START)
     if not start:
         raise ImageError(f"{path} cannot be read as an image: it is empty.")
-    if start.startswith(_TIFF):
-        return tiff.read_tiff(path, ids=ids)
+    # A DICOM file may begin as a TIFF, so that programs for either can read it.
+    if start.startswith(_TIFF) and not is_dicom(start):
+        return tiff.read_tiff(path, ids=ids, scene=scene)
+    if (reader := reader_of(path, start)) is not None:
+        return reader(path, ids=ids, scene=scene, as_shown=as_shown)
+    chosen_scene(path, [""], scene)
     if start.startswith(_NPY):
         return arrays.read_npy(path)
     return pictures.read_picture(path, ids=ids)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from napari_clickseg.data.errors import ProjectError
 
-__all__ = ["VERSION_MARK", "check_name", "record_name", "safe_name"]
+__all__ = ["VERSION_MARK", "check_name", "image_stem", "record_name", "safe_name"]
 
 VERSION_MARK = "~"  # between a name and a number, where a file of that name is in use
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|~]')
@@ -32,8 +32,14 @@ def check_name(name: str) -> None:
         )
 
 
+def image_stem(image: str) -> str:
+    """Return the name of a file without its ending, or without both where it is packed."""
+    stem = PurePosixPath(image).stem
+    return stem[:-4] if image.lower().endswith(".nii.gz") else stem
+
+
 def record_name(image: str) -> str:
     """Return the name of a record, given its image's path within the project."""
-    stem = PurePosixPath(image).stem
+    stem = image_stem(image)
     name, mark, number = stem.rpartition(VERSION_MARK)
     return name if mark and number.isdigit() else stem

@@ -8,7 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.data.reading.header import beginning
+from napari_clickseg.core.source import ImageError
+from napari_clickseg.data.reading.header import beginning, readable
+from napari_clickseg.data.reading.kinds import START, is_dicom, reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,8 +121,9 @@ def unit_name(text: str) -> str | None:
 def read_pixel_size(path: Path) -> PixelSize | None:
     """Return what a file says of the size of its pixels, if it does.
 
-    Read are OME-XML, ImageJ's and slide scanners' descriptions and centimetres in TIFF, and the
-    scale of OME-Zarr. Inches are not: they are how large a picture is printed.
+    Read are OME-XML, ImageJ's and slide scanners' descriptions and centimetres in TIFF, the scale
+    of OME-Zarr, and what CZI, ND2, LIF, OIF, DICOM and NIfTI say. Inches are not: they are how
+    large a picture is printed.
 
     Parameters
     ----------
@@ -130,8 +133,15 @@ def read_pixel_size(path: Path) -> PixelSize | None:
     try:
         if path.is_dir():
             return _of_zarr(path)
-        if beginning(path, 4)[:2] in (b"II", b"MM"):
+        start = beginning(path, START)
+        if start[:2] in (b"II", b"MM") and not is_dicom(start):
             return _of_tiff(path)
+        if (reader := reader_of(path, start)) is not None:
+            with readable(path):
+                spacing = reader(path).spacing
+            return _sized(*spacing) if spacing is not None else None
+    except ImageError:
+        pass
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError):
         pass  # whoever reads the image says what is wrong with it
     return None

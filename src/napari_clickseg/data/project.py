@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 from napari_clickseg.data.classes import ProjectClasses, read_classes
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.images import KINDS, SUFFIXES
+from napari_clickseg.data.images import KINDS, is_image_file
 from napari_clickseg.data.index import INDEX, PIXEL_SIZE, Row, Table, read_table
+from napari_clickseg.data.names import image_stem
 from napari_clickseg.data.pixel_size import PixelSize
 from napari_clickseg.data.places import clicks_path, listing, located
+from napari_clickseg.data.reading.dicom import patient_group
 from napari_clickseg.data.reading.header import beginning
 from napari_clickseg.data.staging import mend, tidy
 
@@ -235,7 +237,12 @@ def _from_pair(folder: Path) -> Table:
     lonely = [path.name for stem, path in masks.items() if stem not in images]
     others += _fitting_none([*lonely, *strange_masks])
     rows = (
-        Row(f"images/{path.name}", f"masks/{masks[stem].name}" if stem in masks else "", own=stem)
+        Row(
+            f"images/{path.name}",
+            f"masks/{masks[stem].name}" if stem in masks else "",
+            patient_group(path),
+            own=stem,
+        )
         for stem, path in sorted(images.items())
     )
     wrong = tuple(Row(f"images/{name}", wrong=text) for name, text in twice)
@@ -303,7 +310,7 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str], list[tuple[str, 
         if not _is_image(path):
             strange.append(path.name)
             continue
-        stem = unicodedata.normalize("NFC", path.stem)
+        stem = unicodedata.normalize("NFC", image_stem(path.name))
         if stem in found:
             twice[stem] = f"{folder} has both {found[stem].name} and {path.name}; keep one of them."
         found.setdefault(stem, path)
@@ -314,14 +321,14 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str], list[tuple[str, 
         (name, text)
         for stem, text in twice.items()
         for name in names
-        if unicodedata.normalize("NFC", Path(name).stem) == stem and name not in strange
+        if unicodedata.normalize("NFC", image_stem(name)) == stem and name not in strange
     ]
     return found, strange, wrong
 
 
 def _is_image(path: Path) -> bool:
     """Whether a file is meant as an image: by its name, and, of .npy, that numbers are in it."""
-    if path.suffix.lower() not in SUFFIXES:
+    if not is_image_file(path):
         return False
     if path.suffix.lower() != ".npy" or not path.is_file():
         return True

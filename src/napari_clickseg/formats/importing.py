@@ -10,11 +10,17 @@ import numpy as np
 
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses, read_classes
-from napari_clickseg.data.images import SUFFIXES, read_header, read_single_plane
+from napari_clickseg.data.images import (
+    SUFFIXES,
+    is_image_file,
+    read_header,
+    read_single_plane,
+)
 from napari_clickseg.data.index import Table
 from napari_clickseg.data.names import record_name, safe_name
 from napari_clickseg.data.pixel_size import read_pixel_size
 from napari_clickseg.data.project import Record, is_project, read_folder
+from napari_clickseg.data.reading.dicom import patient_group
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.formats import (
     coco,
@@ -350,7 +356,8 @@ def _matched(
             problems.add(one.file, "another image has the same name; rename one of them")
             continue
         names.add(name.lower())
-        yield _Ready(one, files, shape, name, parent if choice.by_folder else one.group)
+        group = parent if choice.by_folder else one.group or patient_group(files[0])
+        yield _Ready(one, files, shape, name, group)
 
 
 def _plane(path: Path) -> tuple[int, int]:
@@ -373,7 +380,7 @@ class _Index:
         """Return the image that a file speaks of; None, and a problem, where there is none."""
         exact = self._folder / file
         try:
-            if exact.suffix.lower() in SUFFIXES and exact.exists():
+            if exact.exists() and is_image_file(exact):
                 return exact
         except (OSError, ValueError):
             pass

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
-from napari_clickseg.data.images import SUFFIXES
+from napari_clickseg.data.images import is_image_file
 from napari_clickseg.data.masks import read_mask
 from napari_clickseg.data.reading.header import beginning
 from napari_clickseg.formats.annotated import FormatError, annotated_mask, read_sidecar
@@ -59,7 +59,7 @@ def images_in(folder: Path) -> list[Path]:
         for path in sorted(waiting.pop().iterdir()):
             if path.name.startswith("."):
                 continue
-            if path.suffix.lower() in SUFFIXES:
+            if is_image_file(path):
                 found.append(path)
             elif path.is_dir():
                 waiting.append(path)

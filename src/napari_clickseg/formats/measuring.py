@@ -56,7 +56,7 @@ def pixels_of(path: Path) -> npt.NDArray[Any]:
     ImageError
         If it can't be read, or is too large to be read whole.
     """
-    stored = open_image(path)
+    stored = open_image(path, as_shown=False)
     sizes = [n for _, n in stored.stack_axes]
     planes = [stored.plane(index).read_all() for index in np.ndindex(*sizes)]
     return np.stack(planes).reshape(*sizes, *planes[0].shape) if sizes else planes[0]

@@ -28,13 +28,14 @@ from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, read_clicks
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.images import SUFFIXES, Layout, read_layout, read_plane
+from napari_clickseg.data.images import Layout, is_image_file, read_layout, read_plane
 from napari_clickseg.data.index import INDEX, read_table
 from napari_clickseg.data.inspection.summary import named, number
 from napari_clickseg.data.masks import read_labels
-from napari_clickseg.data.names import record_name
+from napari_clickseg.data.names import image_stem, record_name
 from napari_clickseg.data.pixel_size import PixelSize, read_pixel_size
 from napari_clickseg.data.project import Project, Record, Unannotated, is_project, read_project
+from napari_clickseg.data.reading.dicom import patient_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,13 +76,18 @@ def _pictures(folder: Path) -> list[Path]:
     """Return the images that lie directly in a folder."""
     if folder.suffix == ".zarr" or not folder.is_dir():
         return []
-    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    return [path for path in sorted(folder.iterdir()) if is_image_file(path)]
 
 
 def _plain(folder: Path) -> Project:
     """Return a folder of images as a project in which nothing is annotated."""
-    entries = tuple(Unannotated(path, path.stem, path.name) for path in _pictures(folder))
-    return Project(folder, (), entries, None, frozenset(entry.name for entry in entries))
+    groups = {path: patient_group(path) for path in _pictures(folder)}
+    entries = tuple(
+        Unannotated(path, group or image_stem(path.name), path.name)
+        for path, group in groups.items()
+    )
+    ungrouped = frozenset(path.name for path, group in groups.items() if not group)
+    return Project(folder, (), entries, None, ungrouped)
 
 
 def _open(path: str) -> list[LayerDataTuple]:

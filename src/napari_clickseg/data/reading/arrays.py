@@ -13,7 +13,9 @@ from napari_clickseg.data.reading.header import (
     Header,
     check_file,
     check_pieces,
+    chosen_scene,
     guessed_axes,
+    scenes_notice,
 )
 from napari_clickseg.data.reading.lazy import Stored
 
@@ -35,7 +37,7 @@ def read_npy(path: Path) -> Header:
     return Header(".npy", array.shape, array.dtype, axes, lambda: (array,))
 
 
-def read_zarr(path: Path) -> Header:
+def read_zarr(path: Path, *, scene: int | None = None) -> Header:
     """Read what a Zarr array, or the first image of an OME-Zarr group, says of itself."""
     import zarr
 
@@ -54,6 +56,7 @@ def read_zarr(path: Path) -> Header:
             f"{path} is a folder but no Zarr; give an image file or a .zarr folder ({KINDS})."
         ) from None
     if isinstance(node, zarr.Array):
+        chosen_scene(path, [""], scene)
         store.check(node)
         return _header(path, [node], "")
     attributes: dict[str, Any] = json.loads(json.dumps(dict(node.attrs)))
@@ -65,15 +68,16 @@ def read_zarr(path: Path) -> Header:
                 f"{path} is a Zarr group without an OME-Zarr image; give the path of an array in "
                 "it."
             )
+        chosen_scene(path, [""], scene)
         store.check(arrays[0])
         return _header(path, arrays, "")
-    levels: list[Any] = [node[each["path"]] for each in multiscales[0]["datasets"][:_MOST_LEVELS]]
+    names = [str(each.get("name", "")) for each in multiscales]
+    chosen = multiscales[at := chosen_scene(path, names, scene)]
+    levels: list[Any] = [node[each["path"]] for each in chosen["datasets"][:_MOST_LEVELS]]
     for level in levels:
         store.check(level)
-    axes = [a if isinstance(a, str) else a["name"] for a in multiscales[0].get("axes", [])]
-    notices: tuple[str, ...] = ()
-    if len(multiscales) > 1:
-        notices = (f"it holds {len(multiscales)} images; the first is used.",)
+    axes = [a if isinstance(a, str) else a["name"] for a in chosen.get("axes", [])]
+    notices = scenes_notice(names, at)
     named = "".join(str(axis)[:1].upper() for axis in axes)
     return _header(path, levels, named if len(named) == levels[0].ndim else "", notices)
 

@@ -6,7 +6,7 @@ import contextlib
 import math
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -24,23 +24,32 @@ __all__ = [
     "PIECE",
     "WHOLE",
     "Header",
+    "Spacing",
     "beginning",
     "check_file",
     "check_pieces",
+    "chosen_scene",
     "guessed_axes",
     "one_line",
     "readable",
+    "scenes_notice",
     "size_text",
     "turned_notice",
 ]
 
-KINDS = "TIFF, PNG, JPEG, JPEG 2000, BMP, GIF, WebP, PNM, .npy, Zarr and OME-Zarr are read"
+KINDS = (
+    "TIFF, PNG, JPEG, JPEG 2000, BMP, GIF, WebP, PNM, .npy, Zarr, OME-Zarr, CZI, ND2, LIF, OIB, "
+    "DICOM and NIfTI are read"
+)
 LAZY = 512 * 1024**2  # bytes from which a TIFF is read window by window
 WHOLE = 2 * 1024**3  # bytes that are read at once, at the most
 PIECE = 1024**3  # bytes of a tile, strip or chunk, which can only be read as a whole
 _SMALL_PIECE = 1024  # pixels of a chunk, below which a plane takes too many of them
 _MANY_PIECES = 1 << 16
 _LONGEST = 200  # letters of what another program's library says
+_NAMED = 4  # images of a file that are named
+# Distance of planes, if it is known, height and width of a pixel, and their unit of length.
+Spacing: TypeAlias = tuple[float | None, float, float, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,8 @@ class Header:
         before which the file's name is put.
     lossy : bool
         Whether the format blurs values, so that ids are not what they were.
+    spacing : tuple, optional
+        The size of pixels, where the reader finds it in passing; see `pixel_size` for the others.
     """
 
     kind: str
@@ -73,6 +84,7 @@ class Header:
     read: Callable[[], Sequence[Any]]
     notices: tuple[str, ...] = ()
     lossy: bool = False
+    spacing: Spacing | None = None
 
     @property
     def nbytes(self) -> int:
@@ -185,6 +197,47 @@ def check_pieces(path: Path, piece: tuple[int, int], plane: tuple[int, int], nby
             f"{path} is cut into {count:,} pieces of {piece[0]} × {piece[1]} pixels, which take "
             "too long to read; save it in tiles or chunks of about 512 × 512 pixels."
         )
+
+
+def chosen_scene(path: Path, names: Sequence[str], scene: int | None, default: int = 0) -> int:
+    """Return which of a file's images is taken.
+
+    Parameters
+    ----------
+    path : Path
+        What messages name.
+    names : sequence of str
+        Of the images.
+    scene : int, optional
+        The one that is asked for, from 0.
+    default : int
+        Taken where none is asked for.
+
+    Raises
+    ------
+    ImageError
+        If there is no such image.
+    """
+    if scene is None:
+        return default
+    if not 0 <= scene < max(1, len(names)):
+        held = f"{len(names)} images{_named(names)}; choose 0 to {len(names) - 1}"
+        raise ImageError(f"{path} has no image {scene}: it holds {held if names[1:] else 'one'}.")
+    return scene
+
+
+def scenes_notice(names: Sequence[str], at: int, why: str = "") -> tuple[str, ...]:
+    """Return what is said of a file that holds several images, of which one is taken."""
+    if len(names) < 2:
+        return ()
+    which = "the first" if at == 0 else f"number {at + 1}{why}"
+    return (f"it holds {len(names)} images{_named(names)}; {which} is used.",)
+
+
+def _named(names: Sequence[str]) -> str:
+    known = [name for name in names if name]
+    more = ", …" if len(known) > _NAMED else ""
+    return f" ({', '.join(known[:_NAMED])}{more})" if known else ""
 
 
 def guessed_axes(shape: tuple[int, ...], dtype: np.dtype[Any], most_channels: int) -> str:

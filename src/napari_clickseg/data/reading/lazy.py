@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["CHANNEL_AXES", "PlaneView", "Stored", "turned", "turned_shape"]
+__all__ = ["CHANNEL_AXES", "Framed", "PlaneView", "Stored", "full_index", "turned", "turned_shape"]
 
 CHANNEL_AXES = "CS"  # S: the samples of a pixel, such as red, green and blue
 # Of the values of the tag "orientation" (TIFF, EXIF): whether rows and columns change places, and
@@ -89,7 +91,7 @@ class Stored:
         return len(self.shape)
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        wanted = _full(index, self.ndim)
+        wanted = full_index(index, self.ndim)
         taken = [
             range(*each.indices(n)) if isinstance(each, slice) else int(each) % n
             for each, n in zip(wanted, self.shape, strict=True)
@@ -117,12 +119,12 @@ class Stored:
             backwards = (at == y and rows) or (at == x and columns)
             if not isinstance(each, range):
                 index.append(n - 1 - each if backwards else each)
-            elif backwards and each:  # all between the first and the last, then turned round
-                index.append(slice(n - 1 - each[-1], n - each[0]))
-                after.append(slice(None, None, -each.step))
-            else:
-                index.append(slice(each.start, each.stop, each.step))
-                after.append(slice(None))
+            else:  # what is stored is read forwards only
+                if backwards:
+                    each = range(n - 1 - each.start, n - 1 - each.stop, -each.step)
+                forwards = each if each.step > 0 else each[::-1]
+                index.append(slice(forwards.start, forwards.stop, forwards.step))
+                after.append(slice(None, None, 1 if each.step > 0 else -1))
         if swapped:
             index[y], index[x] = index[x], index[y]
         values = np.asarray(self._array[tuple(index)])
@@ -133,13 +135,65 @@ class Stored:
         return values if self._finish is None else self._finish(values)
 
 
-def _full(index: Any, ndim: int) -> list[Any]:
+def full_index(index: Any, ndim: int) -> list[Any]:
     """Return an index as integers and slices, one for each axis."""
     given = list(index) if isinstance(index, tuple) else [index]
     if Ellipsis in given:
         at = given.index(Ellipsis)
         given[at : at + 1] = [slice(None)] * (ndim - len(given) + 1)
     return given + [slice(None)] * (ndim - len(given))
+
+
+class Framed:
+    """An array made of frames that are read one by one; the last one is kept.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    lead : int
+        How many axes come before those of a frame.
+    read : callable
+        Takes a frame's position on those axes, and returns it. It is called by one thread at a
+        time.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        lead: int,
+        read: Callable[[tuple[int, ...]], npt.NDArray[Any]],
+    ) -> None:
+        self.shape, self.dtype = shape, dtype
+        self._lead, self._read = lead, read
+        self._lock = threading.Lock()
+        self._last: tuple[tuple[int, ...], npt.NDArray[Any]] | None = None
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:
+        wanted = full_index(index, self.ndim)
+        outer, inner = wanted[: self._lead], tuple(wanted[self._lead :])
+        positions = [
+            range(*each.indices(n)) if isinstance(each, slice) else range(each % n, each % n + 1)
+            for each, n in zip(outer, self.shape, strict=False)
+        ]
+        found = [self._frame(at)[inner] for at in itertools.product(*positions)]
+        kept = [len(p) for p, each in zip(positions, outer, strict=True) if isinstance(each, slice)]
+        if not found:
+            within = np.broadcast_to(np.zeros((), self.dtype), self.shape[self._lead :])[inner]
+            return np.zeros((*kept, *within.shape), self.dtype)
+        return np.stack(found).reshape(*kept, *found[0].shape) if kept else found[0]
+
+    def _frame(self, at: tuple[int, ...]) -> npt.NDArray[Any]:
+        with self._lock:
+            if self._last is None or self._last[0] != at:
+                self._last = at, self._read(at)
+            return self._last[1]
 
 
 class PlaneView:
@@ -194,7 +248,7 @@ class PlaneView:
         return np.asarray(self[:, :], dtype)
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
-        rows, columns, *channel = _full(index, self.ndim)
+        rows, columns, *channel = full_index(index, self.ndim)
         full: list[Any] = []
         for at, (name, position) in enumerate(zip(self._axes, self._fixed, strict=True)):
             if name == "Y":

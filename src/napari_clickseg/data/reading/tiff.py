@@ -12,7 +12,14 @@ import numpy as np
 
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.reading import header as limits
-from napari_clickseg.data.reading.header import Header, check_pieces, size_text, turned_notice
+from napari_clickseg.data.reading.header import (
+    Header,
+    check_pieces,
+    chosen_scene,
+    scenes_notice,
+    size_text,
+    turned_notice,
+)
 from napari_clickseg.data.reading.lazy import Stored, turned, turned_shape
 
 if TYPE_CHECKING:
@@ -31,7 +38,6 @@ _DECODED = (6, 7, 33003, 33004, 33005, 33007, 34712)  # those whose YCbCr comes 
 _ORIENTATION = 274
 _MANY_PIECES = 1 << 16  # of a plane; none of those that are missing is looked for one by one
 _MOST_PLANES = 1_000_000  # that an OME-TIFF may speak of
-_NAMED = 4
 
 
 class _Meaning(Enum):
@@ -111,7 +117,7 @@ class _Stored:
         return arrays
 
 
-def read_tiff(path: Path, *, ids: bool = False) -> Header:
+def read_tiff(path: Path, *, ids: bool = False, scene: int | None = None) -> Header:
     """Read what a TIFF says of itself: of several images, the largest, or the first of those.
 
     Parameters
@@ -120,6 +126,8 @@ def read_tiff(path: Path, *, ids: bool = False) -> Header:
         Of a file of this family.
     ids : bool
         Its values are ids: of an indexed picture the indices count, not the colours.
+    scene : int, optional
+        Which of several images, from 0.
     """
     import tifffile
 
@@ -130,7 +138,8 @@ def read_tiff(path: Path, *, ids: bool = False) -> Header:
         if not every:
             raise ImageError(f"{path} cannot be read as an image: it holds none.")
         # max() takes the first of those that are equal.
-        at = max(range(len(every)), key=lambda i: _plane_size(every[i]))
+        largest = max(range(len(every)), key=lambda i: _plane_size(every[i]))
+        at = chosen_scene(path, [series.name for series in every], scene, largest)
         series, page = every[at], every[at].keyframe
         _check_complete(path, series)
         _check_tiles(path, series)
@@ -141,7 +150,8 @@ def read_tiff(path: Path, *, ids: bool = False) -> Header:
             path, at, len(series.levels), axes, orientation, meaning, *_scale(page, meaning)
         )
         shape, dtype, final = stored.layout(tuple(series.shape), np.dtype(series.dtype))
-        notices = [*_more(every, at), *notices, *turned_notice(orientation), *_white(meaning)]
+        others = _more(every, at, chosen=scene is not None)
+        notices = [*others, *notices, *turned_notice(orientation), *_white(meaning)]
         large, lossy = series.nbytes >= limits.LAZY, int(page.compression) in _JPEG
     if large and meaning not in (_Meaning.PLAIN, _Meaning.INVERTED):
         raise ImageError(
@@ -158,13 +168,9 @@ def _plane_size(series: TiffPageSeries) -> int:
     return int(lengths.get("Y", 0)) * int(lengths.get("X", 0))
 
 
-def _more(every: Sequence[TiffPageSeries], at: int) -> list[str]:
-    if len(every) == 1:
-        return []
-    names = [series.name for series in every if series.name]
-    shown = f" ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})" if names else ""
-    which = "the first" if at == 0 else f"number {at + 1}, the largest,"
-    return [f"it holds {len(every)} images{shown}; {which} is used."]
+def _more(every: Sequence[TiffPageSeries], at: int, *, chosen: bool) -> tuple[str, ...]:
+    largest = "" if chosen else ", the largest,"
+    return scenes_notice([series.name for series in every], at, largest)
 
 
 def _white(meaning: _Meaning) -> list[str]:
