@@ -341,3 +341,95 @@ def test_a_picture_beyond_pillow_s_limit_opens(tmp_path: Path) -> None:
     plane = read_plane(path)
     assert plane.shape == (side, side)
     assert plane.data[-1, -1] == 0x28
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("layout", ["grey", "planar", "contig", "bigtiff"])
+def test_tiff_in_planes_and_in_either_order_of_bytes_is_the_same_image(
+    tmp_path: Path,
+    layout: Any,
+    kind: Any,
+    order: Any,
+    large: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if large:
+        monkeypatch.setattr(header, "LAZY", 0)
+    colours = layout in ("planar", "contig")
+    values = RNG.integers(0, 250, (34, 50, *((3,) if colours else ()))).astype(kind)
+    stored = np.moveaxis(values, -1, 0) if layout == "planar" else values
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        stored,
+        byteorder=order,
+        bigtiff=layout == "bigtiff",
+        photometric="rgb" if colours else "minisblack",
+        planarconfig={"planar": "separate", "contig": "contig"}.get(layout),
+        tile=(16, 16),
+        metadata=None,
+    )
+    pixels = agree(tmp_path / "a.tif")
+    assert pixels.dtype == np.dtype(kind)
+    assert pixels.dtype.isnative
+    assert np.array_equal(pixels, values)
+    assert read_plane(tmp_path / "a.tif").rgb == colours
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "raw.tif", "group4.tif", "a.pbm"])
+def test_pictures_of_one_bit_are_black_and_white_as_viewers_show_them(
+    tmp_path: Path, name: str
+) -> None:
+    picture = Image.fromarray(GREY > 100)
+    assert picture.mode == "1"
+    picture.save(tmp_path / name, **({"compression": "group4"} if "4" in name else {}))
+    with Image.open(tmp_path / name) as opened:
+        shown = np.asarray(opened.convert("L")) > 0
+    assert np.array_equal(shown, GREY > 100)
+    assert np.array_equal(agree(tmp_path / name) > 0, shown)
+    assert np.array_equal(read_labels(tmp_path / name) > 0, shown)
+
+
+@pytest.mark.parametrize("colours", [2, 4, 16, 200])
+@pytest.mark.parametrize("name", ["a.png", "a.gif", "a.tif", "a.bmp", "see-through.png"])
+def test_palettes_of_any_size_come_out_as_colours(tmp_path: Path, name: str, colours: int) -> None:
+    ids = GREY % colours
+    picture = Image.fromarray(ids, "P")
+    table = np.random.default_rng(1).integers(0, 255, (colours, 3), np.uint8)
+    picture.putpalette(table.ravel().tolist())
+    picture.save(tmp_path / name, **({"transparency": 0} if "through" in name else {}))
+    with Image.open(tmp_path / name) as opened:
+        shown = np.asarray(opened.convert("RGB"))
+    assert np.array_equal(shown, table[ids])
+    assert np.array_equal(agree(tmp_path / name), shown)
+    assert np.array_equal(read_labels(tmp_path / name), ids)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_palette_of_16_bits_in_either_order_of_bytes_comes_out_as_colours(
+    tmp_path: Path, order: Any
+) -> None:
+    table = RNG.integers(0, 65535, (3, 256), np.uint16)
+    tifffile.imwrite(
+        tmp_path / "a.tif", GREY, photometric="palette", colormap=table, byteorder=order
+    )
+    assert np.array_equal(agree(tmp_path / "a.tif"), (table.T[GREY] >> 8).astype(np.uint8))
+
+
+@pytest.mark.parametrize("orientation", [6, 8])
+def test_inks_and_greys_of_a_jpeg_are_turned_as_its_tag_says(
+    tmp_path: Path, orientation: int
+) -> None:
+    from PIL import ImageOps
+
+    for mode in ("CMYK", "L"):
+        values = np.dstack([GREY // 2] * 4) if mode == "CMYK" else GREY
+        picture = Image.fromarray(values, mode)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
+        with Image.open(tmp_path / "a.jpg") as opened:
+            turned_as_shown = ImageOps.exif_transpose(opened)
+            shown = np.asarray(turned_as_shown.convert("RGB" if mode == "CMYK" else "L"))
+        assert np.abs(agree(tmp_path / "a.jpg").astype(int) - shown).max() <= 1
