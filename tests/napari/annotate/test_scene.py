@@ -13,17 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from napari.components import ViewerModel
 
 from napari_clickseg._napari.annotate.controller import AnnotateController
-from napari_clickseg._napari.annotate.scene import (
-    Accepted,
-    Draft,
-    Entry,
-    Mark,
-    Scene,
-    Timeline,
-    changed_marks,
-)
-from napari_clickseg._napari.viewer.planes import Plane
+from napari_clickseg._napari.annotate.timeline import Entry, Timeline
 from napari_clickseg.core.patch import Patch
+from napari_clickseg.core.plane import Plane
+from napari_clickseg.journal.scene import Accepted, Draft, Mark, Scene, changed_marks
 
 HERE = Plane((1, 2), (3, 0, 0), (20, 30))
 THERE = HERE.stepped(0, 1)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 
 from napari_clickseg._napari.viewer.planes import (
-    Plane,
     PlaneData,
     displayed_plane,
     plane_data,
     walking_axis,
 )
+from napari_clickseg.core.plane import Plane
 
 STACK = np.arange(3 * 4 * 5 * 6).reshape(3, 4, 5, 6)
 

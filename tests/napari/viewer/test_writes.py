@@ -11,7 +11,6 @@ import zarr
 from napari.layers import Labels
 
 from napari_clickseg._napari.viewer.layers import _pyramid
-from napari_clickseg._napari.viewer.planes import Plane
 from napari_clickseg._napari.viewer.writes import (
     AnnotationError,
     LabelWrite,
@@ -19,6 +18,7 @@ from napari_clickseg._napari.viewer.writes import (
     read_labels,
 )
 from napari_clickseg.core.masks import plan_commit
+from napari_clickseg.core.plane import Plane
 from napari_clickseg.core.window import Box
 
 PLANE = Plane((0, 1), (0, 0), (20, 30))

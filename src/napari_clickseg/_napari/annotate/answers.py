@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.status import Status
-    from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg.core.plane import Plane
     from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Prediction, Session
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers.base import ActionType
 
-from napari_clickseg._napari.annotate.scene import Mark, changed_marks
 from napari_clickseg._napari.viewer.layers import as_positions, companion_shape, unwrapped
+from napari_clickseg.journal.scene import Mark, changed_marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

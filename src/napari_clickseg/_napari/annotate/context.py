@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.state import AnnotateState
-    from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Runner
+    from napari_clickseg.core.plane import Plane
     from napari_clickseg.engine.segmenter import Segmenter
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points
 
     from napari_clickseg._napari.annotate.pairing import Pairing
-    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.plane import Plane
     from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.fitting import TrainedModels

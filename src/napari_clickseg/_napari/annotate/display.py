@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari.utils.colormaps import CyclicLabelColormap
 
     from napari_clickseg._napari.annotate.state import AnnotateState
-    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.plane import Plane
     from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Prediction
 

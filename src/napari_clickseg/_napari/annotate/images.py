@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.propagation import Propagation
     from napari_clickseg._napari.annotate.status import Status
-    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.plane import Plane
 
 _PYRAMID = (
     " So large an annotation is a pyramid, which napari's File menu can't save: Save to project "

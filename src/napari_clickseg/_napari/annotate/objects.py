@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels
 
-from napari_clickseg._napari.annotate.scene import Accepted, Draft, Scene
 from napari_clickseg._napari.viewer.layers import (
     check_companion,
     companion_transform,
@@ -17,7 +16,7 @@ from napari_clickseg._napari.viewer.layers import (
     drawn_alike,
     unwrapped,
 )
-from napari_clickseg._napari.viewer.planes import displayed_plane
+from napari_clickseg._napari.viewer.planes import displayed_plane, lies_in
 from napari_clickseg._napari.viewer.writes import (
     AnnotationError,
     LabelWrite,
@@ -29,6 +28,7 @@ from napari_clickseg.core.masks import plan_commit, region_of
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 from napari_clickseg.data.annotations import ObjectNote
+from napari_clickseg.journal.scene import Accepted, Draft, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.classes import Identity
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
-    from napari_clickseg._napari.annotate.scene import AnyMark
     from napari_clickseg._napari.annotate.status import Status
-    from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg.core.plane import Plane
     from napari_clickseg.engine.segmenter import Prediction
+    from napari_clickseg.journal.scene import AnyMark
 
 _SEARCHED = 4096  # side of the part of a huge plane in which a region is looked for
 
@@ -383,7 +383,7 @@ class Objects:
         dims = self._context.viewer.dims
         own = pairing.annotation is not None and source == pairing.annotation
         # The annotation has the image's planes, unless somebody gave it other data.
-        there = plane if own and plane.lies_in(source) else displayed_plane(dims, source)
+        there = plane if own and lies_in(plane, source) else displayed_plane(dims, source)
         if there is None or there.shape != plane.shape:
             return None
         return there if drawn_alike(pairing.image, source, dims) else None

@@ -12,8 +12,8 @@ from psygnal import Signal
 
 from napari_clickseg._napari.annotate.click_layers import ClickLayers
 from napari_clickseg._napari.annotate.display import Display
-from napari_clickseg._napari.annotate.scene import Drawn, Entry, Scene, Timeline
 from napari_clickseg._napari.annotate.sessions import SessionMemory
+from napari_clickseg._napari.annotate.timeline import Entry, Timeline
 from napari_clickseg._napari.viewer.belonging import note_image
 from napari_clickseg._napari.viewer.changes import leave
 from napari_clickseg._napari.viewer.layers import (
@@ -34,6 +34,7 @@ from napari_clickseg._napari.viewer.one_history import OneHistory
 from napari_clickseg._napari.viewer.planes import displayed_plane, walking_axis
 from napari_clickseg._napari.viewer.writes import PaintStroke, check_writable
 from napari_clickseg.core.clicks import Click
+from napari_clickseg.journal.scene import Drawn, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points
     from napari.layers.base import Layer
 
-    from napari_clickseg._napari.annotate.scene import AnyMark, Mark
     from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._napari.viewer.metadata import ObjectClasses
-    from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.writes import Write
     from napari_clickseg.core.gestures import Gesture
+    from napari_clickseg.core.plane import Plane
     from napari_clickseg.data.annotations import ObjectNote
+    from napari_clickseg.journal.scene import AnyMark, Mark
 
 _count = itertools.count()
 

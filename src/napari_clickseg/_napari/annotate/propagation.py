@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_clickseg._napari.annotate.scene import Draft, Scene
 from napari_clickseg.engine.carrying import Carried, carry, pointed_at
+from napari_clickseg.journal.scene import Draft, Scene
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.answers import Answers
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.objects import Objects
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.status import Status
-    from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg._napari.viewer.writes import LabelWrite
     from napari_clickseg.core.patch import Patch
+    from napari_clickseg.core.plane import Plane
     from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Prediction
 

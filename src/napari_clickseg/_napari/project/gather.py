@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_clickseg._napari.project.pairs import PairData
-    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.plane import Plane
     from napari_clickseg.data.classes import ProjectClass, ProjectClasses
     from napari_clickseg.data.project import Unannotated
 

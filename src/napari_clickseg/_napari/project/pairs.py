@@ -27,7 +27,8 @@ from napari_clickseg._napari.viewer.metadata import (
     saved_classes,
 )
 from napari_clickseg._napari.viewer.pixels import pixel_size_of
-from napari_clickseg._napari.viewer.planes import Plane, PlaneData
+from napari_clickseg._napari.viewer.planes import PlaneData
+from napari_clickseg.core.plane import Plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,11 +37,11 @@ if TYPE_CHECKING:
     from napari.components import Dims, ViewerModel
     from napari.layers.base import Layer
 
-    from napari_clickseg._napari.annotate.scene import Accepted
     from napari_clickseg._napari.viewer.writes import Write
     from napari_clickseg.data.annotations import ObjectNote
     from napari_clickseg.data.classes import ProjectClasses
     from napari_clickseg.data.pixel_size import PixelSize
+    from napari_clickseg.journal.scene import Accepted
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.open_image import Capture
     from napari_clickseg._napari.review.reading import Opened
     from napari_clickseg._napari.review.state import QueueRow, ReviewState
-    from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Runner, Stop
+    from napari_clickseg.core.plane import Plane
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
-from napari_clickseg._napari.annotate.scene import Accepted, Draft, Scene
 from napari_clickseg._napari.project.gather import annotations_of
 from napari_clickseg._napari.project.pairs import LayerPair, snapshot
 from napari_clickseg._napari.review.drafts import Correction, Pending
@@ -18,6 +17,7 @@ from napari_clickseg._napari.viewer.metadata import ObjectClasses, under_review,
 from napari_clickseg._napari.viewer.planes import displayed_plane
 from napari_clickseg.data.annotations import ProjectClick
 from napari_clickseg.data.names import record_name
+from napari_clickseg.journal.scene import Accepted, Draft, Scene
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.project.pairs import PairData
     from napari_clickseg._napari.review.reading import Opened
-    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.plane import Plane
     from napari_clickseg.data.annotations import Annotations
 
 _ROOM = 0.95  # of the canvas that the image takes

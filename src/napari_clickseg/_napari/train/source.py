@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.project.pairs import LayerPair, PairData
     from napari_clickseg._napari.train.jobs import Gather, Steps
     from napari_clickseg._napari.train.state import Together
-    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.plane import Plane
 
 
 def offers_of(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.plane import Plane
 
 _WHOLE_PLANE = 2048 * 2048  # pixels of a plane that is shown whole
 _WHOLE = 1 << 28  # pixels of a stack that is shown whole

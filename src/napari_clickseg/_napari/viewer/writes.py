@@ -15,7 +15,7 @@ from napari_clickseg.core.window import Box
 if TYPE_CHECKING:
     from napari.layers import Labels
 
-    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.plane import Plane
 
 
 class AnnotationError(ValueError):

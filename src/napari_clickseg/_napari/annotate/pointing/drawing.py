@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.objects import Objects
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.pointing.click_tool import Kind
-    from napari_clickseg._napari.viewer.planes import Plane
+    from napari_clickseg.core.plane import Plane
 
     Shape = DrawnBox | Scribble | Lasso
     Point = tuple[float, float]

@@ -10,9 +10,9 @@ from napari.layers import Shapes
 from napari.utils.notifications import show_warning
 
 from napari_clickseg._napari.viewer.layers import carried_over, unwrapped
-from napari_clickseg._napari.viewer.planes import Plane
 from napari_clickseg.core.clicks import PromptError
 from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
+from napari_clickseg.core.plane import Plane
 from napari_clickseg.core.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.objects import Objects
     from napari_clickseg._napari.annotate.pairing import Pairing
-    from napari_clickseg._napari.annotate.scene import Scene
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg._napari.viewer.writes import LabelWrite
     from napari_clickseg.engine.segmenter import Prediction
+    from napari_clickseg.journal.scene import Scene
 
     FloatArray = npt.NDArray[np.float64]
     Shape = DrawnBox | Scribble | Lasso

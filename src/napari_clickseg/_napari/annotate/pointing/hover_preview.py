@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.images import Images
     from napari_clickseg._napari.annotate.lines import Edges
     from napari_clickseg._napari.annotate.pairing import Pairing
-    from napari_clickseg._napari.viewer.planes import Plane
     from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg.core.plane import Plane
 
 _KEY = "preview"
 

@@ -1,4 +1,4 @@
-"""What the user has made on an image, as frozen values, and the timeline of how it came about."""
+"""What the user has made on an image, as frozen values."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, TypeAlias
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.data.annotations import ObjectNote
-from napari_clickseg.util.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from napari_clickseg._napari.viewer.planes import Plane
-    from napari_clickseg._napari.viewer.writes import Write
     from napari_clickseg.core.gestures import DrawnBox, Gesture, Lasso, Scribble
     from napari_clickseg.core.patch import Patch
+    from napari_clickseg.core.plane import Plane
+
+__all__ = ["Accepted", "AnyMark", "Draft", "Drawn", "Mark", "Scene", "changed_marks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,78 +241,6 @@ class Scene:
             if 0 <= row < box.height and 0 <= column < box.width and one.patch.mask[row, column]:
                 return one
         return None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One step of the user.
-
-    Parameters
-    ----------
-    before, after : Scene
-    plane : Plane, optional
-        Where it happened.
-    writes : tuple of LabelWrite or PaintStroke
-        What was written into the annotation layer.
-    end : Plane, optional
-        The plane that it led to, if that is another one.
-    """
-
-    before: Scene
-    after: Scene
-    plane: Plane | None
-    writes: tuple[Write, ...] = ()
-    end: Plane | None = None
-
-
-class Timeline:
-    """All steps, without limit; undo and redo walk along them."""
-
-    def __init__(self) -> None:
-        self._history: History[Entry | None] = History(None)  # the last step; None at the start
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
-        return self._history.can_undo
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether a step was taken back."""
-        return self._history.can_redo
-
-    @property
-    def writes(self) -> tuple[Write, ...]:
-        """All that was written into the annotation layer and is not taken back."""
-        entries = (*self._history.past, self._history.present)
-        return tuple(one for entry in entries if entry is not None for one in entry.writes)
-
-    def add(self, entry: Entry) -> None:
-        """Add a step; what was undone is forgotten."""
-        self._history = self._history.step(entry)
-
-    def revise(self, change: Callable[[Scene], Scene]) -> None:
-        """Change what all steps remember: something came to light that was true before them."""
-
-        def revised(entry: Entry | None) -> Entry | None:
-            if entry is None:
-                return None
-            return replace(entry, before=change(entry.before), after=change(entry.after))
-
-        self._history = self._history.revised(revised)
-
-    def undo(self) -> Entry | None:
-        """Go one step back and return it."""
-        undone = self._history.present
-        self._history = self._history.undo()
-        return undone
-
-    def redo(self) -> Entry | None:
-        """Go one step forward and return it."""
-        if not self.can_redo:
-            return None
-        self._history = self._history.redo()
-        return self._history.present
 
 
 def _gestures(marks: Sequence[AnyMark], plane: Plane) -> tuple[Gesture, ...]:

@@ -1,0 +1,1 @@
+"""What the user makes of an image, and the file in which nothing of it is lost."""
