@@ -77,8 +77,8 @@ class Stage:
         """Press a button of the widget with the mouse."""
         _hand.mouseClick(button.native, Qt.MouseButton.LeftButton)
 
-    def click(self, y: float, x: float, *, positive: bool = True) -> None:
-        """Click on a pixel of the displayed plane with the mouse, and wait for the answer."""
+    def place(self, y: float, x: float) -> QPoint:
+        """Return where on the canvas a pixel of the displayed plane is drawn."""
         canvas = canvas_of(self.viewer)
         camera = self.viewer.scene.camera
         image: Any = self.state.image
@@ -87,10 +87,27 @@ class Stage:
         world = np.array(image.data_to_world(position))[-2:]
         middle = np.array([canvas.height(), canvas.width()]) / 2
         row, column = middle + (world - camera.center[-2:]) * camera.zoom
-        place = QPoint(round(column), round(row))
+        return QPoint(round(column), round(row))
+
+    def click(self, y: float, x: float, *, positive: bool = True) -> None:
+        """Click on a pixel of the displayed plane with the mouse, and wait for the answer."""
+        canvas, place = canvas_of(self.viewer), self.place(y, x)
         _hand.mouseMove(canvas, place)
         button = Qt.MouseButton.LeftButton if positive else Qt.MouseButton.RightButton
         _hand.mouseClick(canvas, button, Qt.KeyboardModifier.NoModifier, place)
+        self._answered()
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Draw a box from one pixel (y, x) to another with the mouse, and wait for the answer."""
+        canvas, left = canvas_of(self.viewer), Qt.MouseButton.LeftButton
+        first, last = self.place(*start), self.place(*end)
+        _hand.mousePress(canvas, left, Qt.KeyboardModifier.NoModifier, first)
+        _hand.mouseMove(canvas, (first + last) / 2)
+        _hand.mouseMove(canvas, last)
+        _hand.mouseRelease(canvas, left, Qt.KeyboardModifier.NoModifier, last)
+        self._answered()
+
+    def _answered(self) -> None:
         self.rest(_BLINK)
         self.wait(lambda: not self.state.busy)
         self.rest(_BLINK)
