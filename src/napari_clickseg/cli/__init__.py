@@ -19,6 +19,7 @@ from napari_clickseg.cli import (
     _measure,
     _models,
     _predict,
+    _project,
     _train,
 )
 from napari_clickseg.cli._common import STOPPED, WRONG, Parser, note
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         _export,
         _import,
         _measure,
+        _project,
         _demo,
     ):
         verb.add(verbs)

@@ -33,6 +33,7 @@ __all__ = [
     "append_review",
     "read_review_table",
     "read_reviews",
+    "review_table_text",
     "table_with",
 ]
 
@@ -155,6 +156,11 @@ def table_with(path: Path, review: Review) -> bytes:
     there = path.read_bytes() if path.exists() else b""
     ended = there if not there or there.endswith(b"\n") else there + b"\n"
     return (ended or _line(_COLUMNS)) + _row(review)
+
+
+def review_table_text(reviews: Sequence[Review]) -> bytes:
+    """Return a table of these rows alone."""
+    return _line(_COLUMNS) + b"".join(map(_row, reviews))
 
 
 def _row(review: Review) -> bytes:
