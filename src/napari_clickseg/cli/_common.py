@@ -112,6 +112,16 @@ def progress(total: int, unit: str) -> tqdm[NoReturn]:
     return tqdm(total=total, unit=unit, delay=_PATIENCE, disable=None, leave=False)
 
 
+def shown_on(bar: tqdm[Any]) -> Callable[[int, int], None]:
+    """Return what shows on a bar how much is done, of how much, where that is known at last."""
+
+    def show(done: int, total: int) -> None:
+        bar.total = total or None
+        bar.update(done - bar.n)
+
+    return show
+
+
 class Waiting:
     """A line on the terminal, from the first second, that says what is waited for and how long.
 

@@ -1,10 +1,10 @@
-"""`clickseg models`: list the models that there are."""
+"""`clickseg models`: the models that there are, and how they come and go."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli._common import add_verb, say, say_json
+from napari_clickseg.cli._common import add_verb, progress, say, say_json, shown_on
 
 if TYPE_CHECKING:
     import argparse
@@ -14,8 +14,35 @@ if TYPE_CHECKING:
 
 def add(verbs: Any) -> None:
     """Add the verb."""
-    parser = add_verb(verbs, "models", run, "List the models that can be used by name.")
+    parser = add_verb(verbs, "models", run, "List the models that can be used by name; add one.")
     parser.add_argument("--json", action="store_true", help="print their cards as JSON")
+    parts = parser.add_subparsers(metavar="list|show|add|remove")
+    listed = add_verb(parts, "list", run, "List the models that can be used by name.")
+    listed.add_argument("--json", action="store_true", help="print their cards as JSON")
+    shown = add_verb(parts, "show", run_show, "Say all that is known of a model.")
+    shown.add_argument("model", metavar="M", help="name or .safetensors file")
+    shown.add_argument("--json", action="store_true", help="print its card as JSON")
+    _add_add(parts)
+    removed = add_verb(parts, "remove", run_remove, "Remove one of your models.")
+    removed.add_argument("name", metavar="NAME", help="as clickseg models lists it")
+
+
+def _add_add(parts: Any) -> None:
+    parser = add_verb(
+        parts,
+        "add",
+        run_add,
+        "Add a model to yours: from a file, an address or Hugging Face.",
+        "It is used by its name from then on, and stands in every list of models. Addresses are "
+        "https. A model is looked at before it is added: nothing in its file is run. hf:USER/REPO "
+        "takes the .safetensors file of a repository, hf:USER/REPO/FILE one of several, @REV a tag "
+        "or commit; HF_HUB_OFFLINE, HF_ENDPOINT and 'hf auth login' are obeyed.",
+    )
+    option = parser.add_argument
+    option("source", metavar="FILE|URL|hf:USER/REPO[@REV]", help="the model")
+    option("--sha256", metavar="SUM", help="what the file's SHA-256 has to be")
+    option("--name", default="", metavar="N", help="what it is to be called; default as its file")
+    option("--overwrite", action="store_true", help="replace your model of that name")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,6 +56,63 @@ def run(args: argparse.Namespace) -> int:
     for one in found:
         say(f"{one['name']}: {_line(one)}")
     say(f"Your own models go into {user_folder()}")
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Run `models show`."""
+    from napari_clickseg.models.checkpoint import read_card, sha256
+    from napari_clickseg.models.registry import find_model
+    from napari_clickseg.models.sharing.origins import origins
+
+    entry = find_model(args.model)
+    read_card(entry.path)  # what is wrong with it is an error here
+    about = {**_about(entry), "sha256": sha256(entry.path)}
+    known = origins().get(entry.name, {})
+    about["origin"] = known.get("source") if known.get("sha256") == about["sha256"] else None
+    if args.json:
+        say_json(about)
+        return 0
+    card = about["card"]
+    say(f"{about['name']}: {_line(about)}")
+    for title, text in (
+        ("Classes", ", ".join(card["classes"])),
+        ("Clicks", _clicks(card)),
+        ("Window", f"{card['window']['size']} pixels"),
+        ("Licence", card["licence"]),
+        ("Learned from", ", ".join(source["name"] for source in card["data"])),
+        ("Figures", ", ".join(f"{k} {v}" for k, v in card["metrics"].items() if _is_plain(v))),
+        ("Limits", card["limits"]),
+        ("From", about["origin"]),
+        ("File", about["path"]),
+        ("SHA-256", about["sha256"]),
+    ):
+        if text:
+            say(f"  {title}: {text}")
+    return 0
+
+
+def run_add(args: argparse.Namespace) -> int:
+    """Run `models add`."""
+    from napari_clickseg.models.sharing.adding import add_model
+
+    with progress(0, "B") as bar:
+        added = add_model(
+            args.source,
+            name=args.name,
+            expected_sha256=args.sha256,
+            overwrite=args.overwrite,
+            progress=shown_on(bar),
+        )
+    say(f"{added.entry.name}: added from {added.origin} (SHA-256 {added.sha256}).")
+    return 0
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """Run `models remove`."""
+    from napari_clickseg.models.sharing.adding import remove_model
+
+    say(f"{args.name}: removed ({remove_model(args.name)}).")
     return 0
 
 
@@ -53,3 +137,13 @@ def _line(one: dict[str, Any]) -> str:
     network = f"{card['architecture']} with {card['encoder']}"
     facts = ", ".join([network, f"{one['megabytes']} MB", card["licence"]])
     return f"{card['description'] or 'No description.'} ({facts})"
+
+
+def _clicks(card: dict[str, Any]) -> str:
+    if card["encoding"] == "image":
+        return "takes none"
+    return "may be given" if card["automatic"] else "are needed"
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, int | float | str)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli._common import add_verb, note, progress, say, say_json
+from napari_clickseg.cli._common import add_verb, note, progress, say, say_json, shown_on
 
 if TYPE_CHECKING:
     import argparse
-
-    from tqdm import tqdm
 
 
 def add(verbs: Any) -> None:
@@ -75,7 +73,7 @@ def run_pack(args: argparse.Namespace) -> int:
             predictions=not args.no_predictions,
             overwrite=args.overwrite,
             program=f"napari-clickseg {__version__}",
-            progress=_shown_on(bar),
+            progress=shown_on(bar),
         )
     for line in packed.left_out:
         note(line)
@@ -97,7 +95,7 @@ def run_unpack(args: argparse.Namespace) -> int:
     from napari_clickseg.util.text import counted
 
     with progress(0, "B") as bar:
-        came = unpack(args.bundle, args.out, progress=_shown_on(bar))
+        came = unpack(args.bundle, args.out, progress=shown_on(bar))
     for line in came.left_out:
         note(line)
     if args.json:
@@ -137,11 +135,3 @@ def _run(name: str) -> Path:
 
     known = default_home() / "runs" / name
     return known if known.is_dir() and not Path(name).is_dir() else Path(name)
-
-
-def _shown_on(bar: tqdm[Any]) -> Any:
-    def show(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    return show

@@ -222,7 +222,7 @@ def changed(
     for name, data in (files or {}).items():
         if named:
             digest = hashlib.sha256(data).hexdigest()
-            manifest["files"][name] = {"bytes": len(data), "sha256": digest}
+            manifest["files"][name] = {"length": len(data), "sha256": digest}
     edit(manifest)
     held[MANIFEST] = json.dumps(manifest).encode()
     out = bundle.with_name("changed.zip")
@@ -262,7 +262,7 @@ TAMPERED = {
     "not named": (lambda b: changed(b, {"images/l.png": b"1"}, named=False), "was added to by"),
     "a wrong sum": (lambda b: changed(b, edit=emptied), r"README\.md was changed or damaged"),
     "a file less": (lambda b: changed(b, edit=lambda m: m["files"].update(
-        {"images/z.png": {"bytes": 1, "sha256": "0" * 64}})), "lacks images/z.png"),
+        {"images/z.png": {"length": 1, "sha256": "0" * 64}})), "lacks images/z.png"),
     "a newer one": (lambda b: changed(b, edit=newer), "schema_version.*update napari-clickseg"),
     "reads outside": (lambda b: changed(b, {"index.csv": b"image,mask\n/etc/passwd,\n"}),
                       "names /etc/passwd, which is not in it"),
@@ -326,7 +326,7 @@ def test_what_would_fill_the_disk_is_refused_before_anything_is_written(
 def test_a_length_that_is_a_lie_lets_no_more_out_than_it_says(bundle, tmp_path):
     """The directory of a zip file, which says how long files become, may be wrong on purpose."""
     short = changed(bundle, {"images/z.png": bytes(10**6)}, edit=lambda m: m["files"].update(
-        {"images/z.png": {"bytes": 10, "sha256": "0" * 64}}))  # fmt: skip
+        {"images/z.png": {"length": 10, "sha256": "0" * 64}}))  # fmt: skip
     data = short.read_bytes()
     short.write_bytes(data.replace((10**6).to_bytes(4, "little"), (10).to_bytes(4, "little")))
     with pytest.raises(BundleError, match=r"images/z\.png was changed|cut short or damaged"):

@@ -47,15 +47,15 @@ class BundledFile(BaseModel):
 
     Parameters
     ----------
-    bytes : int
-        Its length.
+    length : int
+        Bytes.
     sha256 : str
         Hexadecimal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bytes: int = Field(ge=0, le=1 << 50)
+    length: int = Field(ge=0, le=1 << 50)
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -69,9 +69,9 @@ class Manifest(BaseModel):
     files: dict[str, BundledFile]
 
     @property
-    def bytes(self) -> int:
-        """How long all files are together."""
-        return sum(file.bytes for file in self.files.values())
+    def total(self) -> int:
+        """How many bytes all files are together."""
+        return sum(file.length for file in self.files.values())
 
     @classmethod
     def from_json(cls, text: bytes, bundle: str) -> Manifest:

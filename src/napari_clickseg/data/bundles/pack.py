@@ -147,7 +147,11 @@ class _Gathering:
 
     def packed(self, size: int) -> Packed:
         """Say what was found."""
-        return Packed(*self._counts.values(), size, tuple(self._left_out))
+        found = self._counts
+        return Packed(
+            found["images"], found["masks"], found[MODELS], found[RUNS], size,
+            tuple(self._left_out),
+        )  # fmt: skip
 
     def project(self, *, predictions: bool) -> None:
         """Find images, masks, clicks and the tables that name them."""
@@ -318,7 +322,7 @@ def _write(
     """Write the zip file; uncompressed if it would come out as what nobody unpacks."""
     for compressed in (True, False):
         manifest = _write_once(partial, contents, program, progress, compressed=compressed)
-        if manifest.bytes <= most_bytes(partial.stat().st_size):
+        if manifest.total <= most_bytes(partial.stat().st_size):
             return
 
 
@@ -337,7 +341,7 @@ def _write_once(
         for name, source in sorted(contents.items()):
             dense = name.lower().endswith(_DENSE) or not compressed
             files[name] = _add(archive, name, source, dense=dense)
-            done += files[name].bytes
+            done += files[name].length
             progress(done, total)
         manifest = Manifest(program=program, files=files)
         text = manifest.model_dump_json(indent=1).encode()
@@ -363,7 +367,7 @@ def _add(archive: zipfile.ZipFile, name: str, source: Path | bytes, *, dense: bo
             digest.update(block)
             length += len(block)
             entry.write(block)
-    return BundledFile(bytes=length, sha256=digest.hexdigest())
+    return BundledFile(length=length, sha256=digest.hexdigest())
 
 
 def _reason(error: OSError, bundle: Path) -> str:

@@ -142,13 +142,13 @@ def _checked(
     if strange is not None:
         which = "lacks" if strange in manifest.files else "was added to by"
         raise BundleError(f"{bundle.name} {which} {_shown(strange)}; get it again.")
-    for name, file in manifest.files.items():
+    for name, known in manifest.files.items():
         if not may_hold(name) or leads_out(folder, name):
             raise BundleError(
                 f"{bundle.name} holds {_shown(name)}, which no bundle may, so it is not unpacked."
             )
         _check_entry(entries[name], bundle)
-        if entries[name].file_size != file.bytes:
+        if entries[name].file_size != known.length:
             raise BundleError(_changed(bundle, name))
     _check_room(manifest, bundle, folder)
     return manifest, entries
@@ -171,16 +171,16 @@ def _check_entry(entry: zipfile.ZipInfo, bundle: Path) -> None:
 
 def _check_room(manifest: Manifest, bundle: Path, folder: Path) -> None:
     """See that what comes out is no more than a bundle of that length holds, and has room."""
-    if manifest.bytes > most_bytes(bundle.stat().st_size):
+    if manifest.total > most_bytes(bundle.stat().st_size):
         raise BundleError(
-            f"{bundle.name} would become {size_text(manifest.bytes)}, far more than its length "
+            f"{bundle.name} would become {size_text(manifest.total)}, far more than its length "
             "explains, so it is not unpacked."
         )
     there = next(path for path in folder.absolute().parents if path.exists())
     free = shutil.disk_usage(there).free
-    if manifest.bytes > free:
+    if manifest.total > free:
         raise BundleError(
-            f"{bundle.name} takes {size_text(manifest.bytes)}, and {there} has {size_text(free)} "
+            f"{bundle.name} takes {size_text(manifest.total)}, and {there} has {size_text(free)} "
             "left; make room, or choose another disk."
         )
 
@@ -198,8 +198,8 @@ def _extract(
         done = 0
         for name, file in sorted(manifest.files.items()):
             _write(archive, entries[name], file, bundle, partial / name)
-            done += file.bytes
-            progress(done, manifest.bytes)
+            done += file.length
+            progress(done, manifest.total)
         _check_project(partial, manifest, bundle)
         for report in partial.glob(f"{RUNS}/**/report.md"):
             write_report_files(report, report.read_text("utf-8", "replace"))
@@ -237,11 +237,11 @@ def _write(
     digest, length = hashlib.sha256(), 0
     # Two names may be one file, on a disk that does not tell capitals apart.
     with archive.open(entry) as source, path.open("xb") as out:
-        while length <= file.bytes and (block := source.read(_BLOCK)):
+        while length <= file.length and (block := source.read(_BLOCK)):
             digest.update(block)
             length += len(block)
             out.write(block)
-    if length != file.bytes or digest.hexdigest() != file.sha256:
+    if length != file.length or digest.hexdigest() != file.sha256:
         raise BundleError(_changed(bundle, entry.filename))
 
 

@@ -1,0 +1,1 @@
+"""Models that come and go: added from elsewhere, and written for other programs."""
