@@ -182,16 +182,29 @@ def test_models_and_runs_come_along_and_what_would_be_unpickled_stays(project, t
 
 def test_what_cant_come_along_is_named(project, tmp_path):
     with (project / "index.csv").open("a") as table:
-        table.write("images/gone.png,,,\n/etc/passwd,,,\n")
+        table.write("images/gone.png,,,\nimages/l.png,,,\nimages/x.exe,,,\n")
+    (project / "images/x.exe").write_bytes((project / "images/a.png").read_bytes())
+    (project / "images/l.png").symlink_to("/etc/passwd")
     (project / "clicks/a.json").unlink()
     (project / "clicks/a.json").symlink_to("/etc/passwd")
     (project / "LICENSE").symlink_to("/etc/passwd")
     packed = pack(project, tmp_path / "b.zip")
     text = " ".join(packed.left_out)
+    assert "images/x.exe is not called as images are" in text
     assert "there is no images/gone.png" in text
-    assert "/etc/passwd lies outside of the project, and is no image" in text
+    assert "images/l.png lies outside of the project, and is no image" in text
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         assert not any(b"root:" in archive.read(name) for name in archive.namelist())
+
+
+def test_an_image_without_an_ending_gets_one_by_which_it_is_known(tmp_path):
+    folder = tmp_path / "p"
+    (folder / "images").mkdir(parents=True)
+    (folder / "images/1.2.840").write_bytes(bytes(128) + b"DICM" + bytes(300))
+    (folder / "index.csv").write_text("image,mask\nimages/1.2.840,\n")
+    assert pack(folder, tmp_path / "b.zip").images == 1
+    came = unpack(tmp_path / "b.zip", tmp_path / "new").folder
+    assert "images/1.2.840.dcm" in contents(came)
 
 
 def test_a_bundle_that_is_there_is_kept_unless_asked_otherwise(project, bundle):

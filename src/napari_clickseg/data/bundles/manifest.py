@@ -113,7 +113,8 @@ def may_hold(name: str) -> bool:
         return suffix == ".json"
     if len(path.parts) == 1 and suffix in _TEXTS:
         return path.stem.lower().startswith(_ABOUT)
-    return name in (INDEX, "classes.json", "predictions/review.csv") or suffix in SUFFIXES
+    tables = (INDEX, "classes.json", "predictions/review.csv")
+    return name in tables or name.lower().endswith(SUFFIXES)
 
 
 def most_bytes(packed: int) -> int:

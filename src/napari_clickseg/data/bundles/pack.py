@@ -29,7 +29,7 @@ from napari_clickseg.data.bundles.manifest import (
     most_bytes,
 )
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.images import SUFFIXES, read_header
+from napari_clickseg.data.images import SUFFIXES, is_image_file, read_header
 from napari_clickseg.data.index import INDEX, Row, Table, read_table
 from napari_clickseg.data.names import VERSION_MARK, safe_name
 from napari_clickseg.data.places import clicks_path, listing, located
@@ -48,6 +48,8 @@ _BLOCK = 1 << 20  # bytes read at once
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What is compressed already; the rest is compressed here.
 _DENSE = (".png", ".jpg", ".jpeg", ".jp2", ".webp", ".gif", ".safetensors")
+_BY_LENGTH = sorted(SUFFIXES, key=len, reverse=True)  # .nii.gz before what it could end with
+_UNNAMED = ".dcm"  # what images without an ending are
 _SHOWN = 3
 
 
@@ -164,7 +166,7 @@ class _Gathering:
         if self._indexed or self._moved:
             table = Table(tuple(rows.values()), self._table.more)
             self.contents[INDEX] = table.text().encode()
-        texts = (p for p in self.folder.iterdir() if p.suffix.lower() not in SUFFIXES)
+        texts = (p for p in self.folder.iterdir() if not p.name.lower().endswith(SUFFIXES))
         for path in sorted(texts):
             if path.name != INDEX and self._is_inside(path):
                 self._take(path.name, path)
@@ -239,6 +241,10 @@ class _Gathering:
             return f"there is no {name}"
         if path.is_dir() and path.suffix.lower() != ".zarr":
             return f"{name} is a folder"
+        if path.suffix.lower() == ".oif":
+            return f"{name} is kept in many files; save it as .oib or .tif"
+        if not is_image_file(path):
+            return f"{name} is not called as images are, such as .tif"
         if not self._is_inside(path):  # a stranger's table could name anything on this disk
             try:
                 read_header(path)
@@ -264,7 +270,9 @@ class _Gathering:
     def _free(self, folder: str, path: Path) -> str:
         """Return a name for a file from elsewhere that nothing in the project has."""
         taken = {PurePosixPath(name).with_suffix("") for name in self._all_names() if name}
-        stem, suffix, number = safe_name(path.stem), path.suffix.lower(), 1
+        suffix = next((end for end in _BY_LENGTH if path.name.lower().endswith(end)), _UNNAMED)
+        ended = path.name.lower().endswith(suffix)
+        stem, number = safe_name(path.name[: -len(suffix)] if ended else path.name), 1
         name = f"{folder}/{stem}"
         while PurePosixPath(f"{name}{suffix}").with_suffix("") in taken:
             number += 1
