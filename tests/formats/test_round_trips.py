@@ -19,7 +19,7 @@ from napari_clickseg.data.project import read_project
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.formats.annotated import AnnotatedImage, annotated_record
 from napari_clickseg.formats.exporting import FORMATS, export, sources_of
-from napari_clickseg.formats.found import drawn
+from napari_clickseg.formats.external_objects import drawn
 from napari_clickseg.formats.importing import ImportChoice, import_into
 from napari_clickseg.formats.problems import Problems
 from tests.formats.label_maps import full, hard_labels, label_maps
@@ -361,10 +361,10 @@ def test_labelme_finds_the_fields_that_it_reads(project, tmp_path):
 def test_clicks_are_a_table_with_their_objects_and_classes(project, tmp_path):
     lines = _exported(project, "clicks", tmp_path).read_text(encoding="utf-8").splitlines()
     assert lines == [
-        "image,number,object,class,positive,y,x",
-        "dish 1.png,1,3,nucleus,1,10,6.5",
-        "dish 1.png,2,3,nucleus,0,11,7",
-        'dish 1.png,3,12,"Zelle, groß",1,22,9',
+        "image,number,object,class,positive,y,x,drawn,points",
+        "dish 1.png,1,3,nucleus,1,10,6.5,,",
+        "dish 1.png,2,3,nucleus,0,11,7,,",
+        'dish 1.png,3,12,"Zelle, groß",1,22,9,,',
     ]
 
 
@@ -376,7 +376,7 @@ def test_a_dicom_segmentation_lies_on_its_image(tmp_path):
     image = Path(get_testdata_file("CT_small.dcm"))
     labels = np.zeros((128, 128), np.uint16)
     labels[10:40, 10:40], labels[60:70, 60:90] = 5, 9
-    from napari_clickseg.formats.medical import write_dicomseg
+    from napari_clickseg.formats.medical.dicom_segmentation import write_dicomseg
 
     notes = Annotations(classes={5: 1}, objects={5: ObjectNote(model="default")})
     write_dicomseg(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _FROM = (
     "coco", "yolo", "geojson", "roi", "labelme", "omezarr", "cellpose", "stardist", "nnunet",
-    "nifti", "masks",
+    "nifti", "dicomseg", "clicks", "masks",
 )  # fmt: skip
 
 

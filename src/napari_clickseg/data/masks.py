@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_clickseg.data.images import StoredImage
+
 __all__ = [
     "StoredMask",
     "check_free",
     "check_mask_path",
     "file_digest",
+    "mask_of",
     "read_labels",
     "read_mask",
     "write_mask",
@@ -73,7 +76,11 @@ def read_mask(path: Path, index: Sequence[int] = ()) -> StoredMask:
         If there is no such file, or it holds no label map: its format blurs values, or they are
         colours, fractions, below 0 or beyond 32 bits.
     """
-    image = open_image(path, ids=True)
+    return mask_of(open_image(path, ids=True), path, index)
+
+
+def mask_of(image: StoredImage, path: Path, index: Sequence[int] = ()) -> StoredMask:
+    """Read a plane of a label map that `open_image` opened for its ids; see `read_mask`."""
     if image.lossy:
         raise ImageError(f"{path} is compressed as a JPEG is, which blurs ids; give a PNG or TIFF.")
     plane = image.plane(index)

@@ -19,11 +19,11 @@ from napari_clickseg.formats import (
     imagej,
     labelme,
     mask_folders,
-    medical,
     omezarr,
     yolo,
 )
 from napari_clickseg.formats.annotated import FormatError, annotated_mask, annotated_record
+from napari_clickseg.formats.medical import dicom_segmentation, nifti_labels
 from napari_clickseg.util.files import PARTIAL, this_process, write_whole
 
 if TYPE_CHECKING:
@@ -72,8 +72,10 @@ FORMATS = {
     "cellpose": ExportFormat("Cellpose", "folder", "", mask_folders.write_cellpose),
     "stardist": ExportFormat("StarDist", "folder", "", mask_folders.write_stardist),
     "nnunet": ExportFormat("nnU-Net v2", "folder", "", mask_folders.write_nnunet),
-    "nifti": ExportFormat("NIfTI", "each", ".nii.gz", medical.write_nifti, stacks=True),
-    "dicomseg": ExportFormat("DICOM segmentation", "each", ".dcm", medical.write_dicomseg, True),
+    "nifti": ExportFormat("NIfTI", "each", ".nii.gz", nifti_labels.write_nifti, stacks=True),
+    "dicomseg": ExportFormat(
+        "DICOM segmentation", "each", ".dcm", dicom_segmentation.write_dicomseg, True
+    ),
     "clicks": ExportFormat("clicks as CSV", "file", ".csv", click_list.write_clicks),
 }
 

@@ -15,7 +15,7 @@ import numpy as np
 from napari_clickseg.data.annotations import ObjectNote
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.formats.annotated import FormatError, ObjectRow
-from napari_clickseg.formats.found import (
+from napari_clickseg.formats.external_objects import (
     FoundFile,
     FoundImage,
     FoundObject,

@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses, read_classes
-from napari_clickseg.data.images import (
-    SUFFIXES,
-    is_image_file,
-    read_header,
-    read_single_plane,
-)
+from napari_clickseg.data.images import StoredImage, open_image, read_header
 from napari_clickseg.data.index import Table
 from napari_clickseg.data.names import record_name, safe_name
 from napari_clickseg.data.pixel_size import read_pixel_size
 from napari_clickseg.data.project import Record, is_project, read_folder
 from napari_clickseg.data.reading.dicom import patient_group
+from napari_clickseg.data.reading.kinds import DICOM_SUFFIXES
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.formats import (
+    click_list,
     coco,
     geojson,
     imagej,
     labelme,
     mask_files,
-    medical,
     omezarr,
     yolo,
 )
 from napari_clickseg.formats.annotated import FormatError, ids_of
-from napari_clickseg.formats.found import FoundFile, FoundImage, drawn
-from napari_clickseg.formats.mask_files import MaskChoice, images_in
+from napari_clickseg.formats.external_objects import FoundFile, FoundImage, drawn
+from napari_clickseg.formats.image_lookup import ImageLookup, stem_of
+from napari_clickseg.formats.mask_files import MaskChoice
+from napari_clickseg.formats.medical import dicom_segmentation, nifti_labels
 from napari_clickseg.formats.problems import Problems
 from napari_clickseg.formats.texts import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -49,11 +48,12 @@ __all__ = ["IMPORTS", "ImportChoice", "Imported", "import_into", "recognised"]
 
 IMPORTS = (
     "coco", "yolo", "geojson", "roi", "labelme", "omezarr", "cellpose", "stardist", "nnunet",
-    "nifti", "masks",
+    "nifti", "dicomseg", "clicks", "masks",
 )  # fmt: skip
-_ENDINGS = {"geojson": (".geojson",), "roi": (".zip", ".roi"), "labelme": (".json",),
-            "nifti": (".nii", ".nii.gz"), "omezarr": (".zarr",)}  # fmt: skip
-_BETWEEN = (".ome", ".nii", "_rois", "-rois")
+_ENDINGS = {
+    "geojson": (".geojson",), "roi": (".zip", ".roi"), "labelme": (".json",),
+    "nifti": (".nii", ".nii.gz"), "dicomseg": DICOM_SUFFIXES, "omezarr": (".zarr",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,12 @@ def recognised(source: Path, choice: ImportChoice) -> str:
         return "masks"
     name = source.name.lower()
     for form, endings in _ENDINGS.items():
-        if form != "labelme" and name.endswith(endings):
+        if form not in ("labelme", "dicomseg") and name.endswith(endings):
             return form
+    if source.is_file() and name.endswith(".csv"):
+        return click_list.checked_table(source)
+    if source.is_file() and dicom_segmentation.is_segmentation(source):
+        return "dicomseg"
     if source.is_file() and name.endswith(".json"):
         return _of_json(source)
     if source.is_file() and name.endswith((".yaml", ".yml")):
@@ -142,10 +146,12 @@ def _of_folder(folder: Path) -> str:
         return "yolo"
     names = [path.name.lower() for path in sorted(folder.iterdir())]
     for form, endings in _ENDINGS.items():
-        if any(name.endswith(endings) for name in names):
+        if form != "dicomseg" and any(name.endswith(endings) for name in names):
             return form
     if any("_masks." in name for name in names):
         return "cellpose"
+    if _of_form("dicomseg", folder):
+        return "dicomseg"
     if (folder / "masks").is_dir():
         return "stardist"
     raise FormatError(
@@ -185,14 +191,18 @@ def import_into(
         If an image can't be read, or the project can't be written to.
     """
     problems = Problems(skip=choice.skip, note=note)
-    found = _read(recognised(source, choice), source, choice, problems)
+    form = recognised(source, choice)
+    if form == "clicks":
+        return _clicks(source, out, choice, problems)
+    found = _read(form, source, choice, problems)
     before = read_classes(out) if is_project(out) else None
     found = _numbered_as(found, before)
     beside = source if source.is_dir() else source.parent
     looked_in = choice.images or beside
     if not looked_in.is_dir():
         raise FormatError(f"There is no folder {looked_in}.")
-    ready = list(_matched(found, looked_in, choice, problems))
+    apart = _own_files(form, source)
+    ready = list(_matched(found, looked_in, apart, choice, problems))
     ready = _free_ones(ready, out, choice, problems)
     problems.check()
     if not ready:
@@ -205,6 +215,29 @@ def import_into(
             _labels(one, classes, quiet)
         quiet.check()
     return _written(ready, out, classes, choice, problems, progress)
+
+
+def _clicks(source: Path, out: Path, choice: ImportChoice, problems: Problems) -> Imported:
+    """Give the clicks of a table to the images of a project, whose masks stay as they are."""
+    told = click_list.clicks_in(source, out, problems, overwrite=choice.overwrite)
+    problems.check()
+    if not told:
+        raise FormatError(f"{source} holds no click that can be used.")
+    objects = click_list.write_into(out, told)
+    return Imported(len(told), 0, objects)
+
+
+def _own_files(form: str, source: Path) -> frozenset[Path]:
+    """Return the annotations among files that are named as images are."""
+    paths = [source] if source.is_file() else _of_form(form, source)
+    return frozenset(path.absolute() for path in paths)
+
+
+def _of_form(form: str, folder: Path) -> list[Path]:
+    if form not in ("nifti", "dicomseg"):
+        return []
+    named = (one for one in sorted(folder.iterdir()) if one.name.lower().endswith(_ENDINGS[form]))
+    return [one for one in named if form != "dicomseg" or dicom_segmentation.is_segmentation(one)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +264,15 @@ def _read(form: str, source: Path, choice: ImportChoice, problems: Problems) -> 
         "roi": imagej.read_rois,
         "labelme": labelme.read_labelme,
         "omezarr": omezarr.read_omezarr,
-        "nifti": medical.read_nifti,
+        "nifti": nifti_labels.read_nifti,
+        "dicomseg": dicom_segmentation.read_dicomseg,
     }
     alone = form == "coco" or source.is_file() or source.suffix == ".zarr"
     if alone:
         return reader[form](source, problems)
-    paths = [one for one in sorted(source.iterdir()) if one.name.lower().endswith(_ENDINGS[form])]
+    paths = _of_form(form, source) or [
+        one for one in sorted(source.iterdir()) if one.name.lower().endswith(_ENDINGS[form])
+    ]
     if not paths:
         raise FormatError(f"{source} holds no file of that format ({', '.join(_ENDINGS[form])}).")
     return _together([reader[form](path, problems) for path in paths])
@@ -323,86 +359,74 @@ def _with_ignore(found: FoundFile, before: ProjectClasses | None) -> ProjectClas
 
 
 def _matched(
-    found: FoundFile, folder: Path, choice: ImportChoice, problems: Problems
+    found: FoundFile,
+    folder: Path,
+    apart: Collection[Path],
+    choice: ImportChoice,
+    problems: Problems,
 ) -> Iterator[_Ready]:
     """Find the image of each, and see that sizes agree."""
-    index: _Index | None = None
+    lookup: ImageLookup | None = None
     names: set[str] = set()
     for one in found.images:
         files = one.images
         if not files:
-            index = index or _Index(folder)
-            path = index.find(one.file, problems)
+            lookup = lookup or ImageLookup(folder, apart)
+            path = lookup.find(one.file, one.instance, problems)
             if path is None:
                 continue
             files = (path,)
         try:
-            shapes = {_plane(path) for path in files}
+            opened = [_sketched(path) for path in files]
         except ImageError as error:
             problems.add("", str(error))
             continue
-        shape = next(iter(shapes))
-        if len(shapes) > 1:
-            problems.add(one.file, "its channels are of different sizes")
-            continue
-        if one.shape is not None and one.shape != shape:
-            problems.add(one.file, f"the file says {one.shape}, its image is of the size {shape}")
+        if wrong := _wrong_size(one, opened):
+            problems.add(one.file, wrong)
             continue
         parent = files[0].absolute().parent.name
-        name = safe_name(_stem(PurePosixPath(files[0].name).name if not one.images else one.file))
+        stem = stem_of(files[0].name if not one.images else one.file)
+        name = safe_name(f"{stem}{_place(opened[0], one.plane)}")
         if name.lower() in names:
             name = safe_name(f"{parent}_{name}")
         if name.lower() in names:
             problems.add(one.file, "another image has the same name; rename one of them")
             continue
         names.add(name.lower())
-        group = parent if choice.by_folder else one.group or patient_group(files[0])
-        yield _Ready(one, files, shape, name, group)
+        group = one.group or patient_group(files[0]) or (stem if one.plane else "")
+        shape = opened[0].plane(one.plane).shape[:2]
+        yield _Ready(one, files, (shape[0], shape[1]), name, parent if choice.by_folder else group)
 
 
-def _plane(path: Path) -> tuple[int, int]:
+def _sketched(path: Path) -> StoredImage:
+    """Return an image without its pixels."""
     header = read_header(path)
-    lengths = dict(zip(header.axes, header.shape, strict=True))
-    return lengths["Y"], lengths["X"]
+    return StoredImage((header.sketch(),), header.axes, path.name)
 
 
-class _Index:
-    """The images of a folder, found by path, name or stem."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._by: dict[str, list[Path]] = {}
-        for path in images_in(folder):
-            for key in {path.name.lower(), _stem(path.name).lower(), path.stem.lower()}:
-                self._by.setdefault(key, []).append(path)
-
-    def find(self, file: str, problems: Problems) -> Path | None:
-        """Return the image that a file speaks of; None, and a problem, where there is none."""
-        exact = self._folder / file
-        try:
-            if exact.exists() and is_image_file(exact):
-                return exact
-        except (OSError, ValueError):
-            pass
-        name = PurePosixPath(file).name
-        found = self._by.get(name.lower()) or self._by.get(_stem(name).lower()) or []
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            problems.add(file, f"there is no such image in {self._folder}")
-        else:
-            problems.add(file, f"{found[0]} and {found[1]} are both called so")
-        return None
+def _wrong_size(one: FoundImage, opened: Sequence[StoredImage]) -> str:
+    """Return what is wrong with the sizes of an image's files; "" if nothing is."""
+    first = opened[0]
+    stack = tuple(n for _, n in first.stack_axes)
+    if one.stack and one.stack != stack:
+        return f"the file has planes {one.stack}, its image {stack or 'is a single one'}"
+    if len(one.plane) != len(stack) or any(i >= n for i, n in zip(one.plane, stack, strict=True)):
+        return f"its image is a stack of planes {stack}, of which the file names none"
+    shapes = {each.plane(one.plane).shape[:2] for each in opened if each.axes == first.axes}
+    if len(shapes) > 1 or any(each.axes != first.axes for each in opened):
+        return "its channels are of different sizes"
+    shape = next(iter(shapes))
+    if one.shape is not None and one.shape != shape:
+        return f"the file says {one.shape}, its image is of the size {shape}"
+    return ""
 
 
-def _stem(name: str) -> str:
-    """Return a file's name without its endings."""
-    suffix = PurePosixPath(name).suffix.lower()
-    stem = name[: -len(suffix)] if suffix in (*SUFFIXES, ".json", ".gz") and suffix else name
-    for more in _BETWEEN:
-        if stem.lower().endswith(more):
-            stem = stem[: -len(more)]
-    return stem
+def _place(image: StoredImage, index: Sequence[int]) -> str:
+    """Return what stands behind the name of a stack for one of its planes, such as _z07."""
+    return "".join(
+        f"_{axis.lower()}{i:0{len(str(n - 1))}d}"
+        for (axis, n), i in zip(image.stack_axes, index, strict=True)
+    )
 
 
 def _free_ones(
@@ -443,6 +467,7 @@ def _written(
     progress: Callable[[int, int], object],
 ) -> Imported:
     bare = objects = 0
+    opened = lru_cache(maxsize=1)(open_image)  # planes of a stack come one after another
     with ProjectWriter.opened(out) as writer:
         for done, one in enumerate(ready):
             progress(done, len(ready))
@@ -450,7 +475,7 @@ def _written(
             labels, notes = _labels(one, classes, problems)
             if one.found.mask is not None and len(problems.found) > known:
                 continue
-            pixels, rgb = _pixels(one)
+            pixels, rgb = _pixels(one, opened)
             there = len(ids_of(labels))
             really_empty = not there and (choice.empty or one.found.mask is not None)
             entry = writer.add(
@@ -478,10 +503,10 @@ def _written(
     return Imported(len(ready), bare, objects)
 
 
-def _pixels(one: _Ready) -> tuple[npt.NDArray[Any], bool]:
+def _pixels(one: _Ready, opened: Callable[[Path], StoredImage]) -> tuple[npt.NDArray[Any], bool]:
     """Return the pixels of an image, and whether they are colours."""
     if len(one.files) == 1:
-        plane = read_single_plane(one.files[0])
+        plane = opened(one.files[0]).plane(one.found.plane)
         return plane.read_all(), plane.rgb
-    channels = [read_single_plane(path).read_all() for path in one.files]
+    channels = [opened(path).plane(one.found.plane).read_all() for path in one.files]
     return np.stack(channels, axis=-1), False

@@ -19,7 +19,7 @@ from napari_clickseg.formats.colour_masks import (
     holds_colours,
     ids_by_colour,
 )
-from napari_clickseg.formats.found import FoundFile, FoundImage
+from napari_clickseg.formats.external_objects import FoundFile, FoundImage
 from napari_clickseg.formats.texts import read_json
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 from napari_clickseg.data.images import open_image
 from napari_clickseg.data.pixel_size import read_pixel_size
 from napari_clickseg.formats.annotated import AnnotatedImage, FormatError, ids_of
-from napari_clickseg.formats.found import FoundFile, FoundImage
+from napari_clickseg.formats.external_objects import FoundFile, FoundImage
 from napari_clickseg.formats.texts import rgb_of
 
 if TYPE_CHECKING:

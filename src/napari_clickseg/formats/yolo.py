@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.formats.annotated import FormatError
-from napari_clickseg.formats.found import (
+from napari_clickseg.formats.external_objects import (
     FoundFile,
     FoundImage,
     FoundObject,

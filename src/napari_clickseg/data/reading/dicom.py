@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.reading.header import Spacing
 
-__all__ = ["instance_of", "patient_group", "read_dicom"]
+__all__ = ["instance_of", "patient_group", "read_dicom", "tags_of"]
 
 _EXTRA = "formats"
 _MAGIC = 132  # bytes, after which a file of the standard's form begins
@@ -90,7 +90,7 @@ def patient_group(path: Path) -> str:
 
     The id itself does not leave the file: groups go into tables that are passed on.
     """
-    found = _tags(path, ["PatientID", "IssuerOfPatientID"])
+    found = tags_of(path, ["PatientID", "IssuerOfPatientID"])
     if not (found and str(found.get("PatientID") or "").strip()):
         return ""
     text = f"{found.get('IssuerOfPatientID') or ''}|{str(found.PatientID).strip()}"
@@ -99,11 +99,11 @@ def patient_group(path: Path) -> str:
 
 def instance_of(path: Path) -> str:
     """Return the identifier of a DICOM image, by which others refer to it; "" of other files."""
-    found = _tags(path, ["SOPInstanceUID"])
+    found = tags_of(path, ["SOPInstanceUID"])
     return str(found.get("SOPInstanceUID") or "") if found else ""
 
 
-def _tags(path: Path, names: list[str]) -> Any:
+def tags_of(path: Path, names: list[str]) -> Any:
     """Return a few entries of a DICOM file, None if it is none, or can't be read."""
     try:
         if beginning(path, _MAGIC)[128:] != b"DICM":

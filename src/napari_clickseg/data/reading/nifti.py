@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.reading.extras import needed
-from napari_clickseg.data.reading.header import Header, chosen_scene
+from napari_clickseg.data.reading.header import LAZY, Header, chosen_scene
 from napari_clickseg.data.reading.lazy import Stored, full_index
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ def read_nifti(
     shape = (*sizes[::-1], *((samples,) if samples else ()))
 
     def levels() -> Sequence[Any]:
-        return [Stored(path, _Reversed(proxy, shape, dtype), axes)]
+        # What is packed can be read from its beginning only, so it is unpacked once.
+        packed = path.suffix.lower() == ".gz" and proxy.dtype.itemsize * math.prod(sizes) <= LAZY
+        values = np.asarray(proxy) if packed else proxy
+        return [Stored(path, _Reversed(values, shape, dtype), axes)]
 
     spacing = _spacing(stored)
     return Header("NIfTI", shape, dtype, axes, levels, spacing=spacing)

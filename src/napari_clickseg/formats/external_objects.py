@@ -71,6 +71,14 @@ class FoundImage:
         As in `AnnotatedImage`.
     images : tuple of Path
         The image's file, or one for each channel, where it need not be looked for.
+    plane : tuple of int
+        Which plane of the image's file, where that is a stack; see `StoredImage.plane`.
+    stack : tuple of int
+        The lengths of that stack's axes, as the file says them.
+    instance : str
+        The identifier of a DICOM image, by which it is looked for first.
+    sparse : bool
+        Objects of which no pixel lies in this image are in others of the file.
     """
 
     file: str
@@ -82,6 +90,10 @@ class FoundImage:
     group: str = ""
     split: str = ""
     images: tuple[Path, ...] = ()
+    plane: tuple[int, ...] = ()
+    stack: tuple[int, ...] = ()
+    instance: str = ""
+    sparse: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -206,9 +218,12 @@ def drawn(
     parts = []
     for each in found.objects:
         try:
-            parts.append((each, each.part(shape)))
+            part = each.part(shape)
         except ValueError as error:
             problems.add(f"{found.file}, {each.where}", str(error))
+            continue
+        if part.mask.any() or not found.sparse:
+            parts.append((each, part))
     ids = _numbered([each for each, _ in parts], ignore)
     labels = np.zeros(shape, np.uint32)
     order = sorted(range(len(parts)), key=lambda i: (not parts[i][0].ignored, -_size(parts[i][1])))

@@ -1,0 +1,1 @@
+"""NIfTI labels and DICOM segmentations, which need optional packages."""
