@@ -24,15 +24,15 @@ from napari_clickseg.core.window import Box
 from napari_clickseg.data.annotations import Annotations, ProjectClick
 from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.names import safe_name
-from napari_clickseg.util.files import sweep, write_whole
+from napari_clickseg.util.claims import MARK, names_beside, release, take, tidy
+from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
     from filelock import BaseFileLock
 
 _BARE = "bare"  # drafts of images that had no mask
-_MARK = "~"  # before the number of who came second
 _LONGEST = 1 << 26  # bytes of what a draft says beside its pixels
 
 
@@ -142,9 +142,9 @@ class DraftFile:
 
         What killed programs left beside the drafts goes: unfinished files, and their locks.
         """
-        _tidy(self._main.parent)
-        for path in _names(self._main):
-            free, claim = _take(path)
+        tidy(self._main.parent)
+        for path in names_beside(self._main):
+            free, claim = take(path)
             if free:
                 self.path, self._claim = path, claim
                 break
@@ -154,7 +154,7 @@ class DraftFile:
     def let_go(self) -> None:
         """Let others take the draft."""
         claim, self._claim = self._claim, None
-        _release(claim)
+        release(claim)
 
     def begin(self, labels: npt.NDArray[Any]) -> None:
         """Say what was there before the user changed anything."""
@@ -180,7 +180,7 @@ class DraftFile:
 
     def beside(self, shape: tuple[int, ...]) -> Correction | None:
         """Return the latest of the drafts that others kept beside this one, if there is one."""
-        others = {self._main, *self._main.parent.glob(f"{self._main.stem}{_MARK}*.npz")}
+        others = {self._main, *self._main.parent.glob(f"{self._main.stem}{MARK}*.npz")}
         others -= {self.path}
         dated = [(stamp, path) for path in others if (stamp := _stamp(path)) is not None]
         for _, path in sorted(dated, reverse=True):
@@ -223,16 +223,18 @@ class DraftFile:
 
     def _take_over(self) -> None:
         """Go on with what somebody who came second kept, and nobody works on any more."""
-        for path in itertools.takewhile(Path.exists, itertools.islice(_names(self._main), 1, None)):
-            free, claim = _take(path)
+        for path in itertools.takewhile(
+            Path.exists, itertools.islice(names_beside(self._main), 1, None)
+        ):
+            free, claim = take(path)
             if free:
                 with contextlib.suppress(OSError):
                     path.replace(self._main)
-                _release(claim)
+                release(claim)
                 return
 
     def _step_aside(self) -> None:
-        self.path = next(path for path in _names(self._main) if not path.exists())
+        self.path = next(path for path in names_beside(self._main) if not path.exists())
 
     def _put_aside(self) -> None:
         broken = self.path.with_suffix(".broken")
@@ -342,41 +344,3 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _names(main: Path) -> Iterator[Path]:
-    """Return where drafts of an image may lie: for who came first, second, and so on."""
-    yield main
-    for number in itertools.count(2):
-        yield main.with_name(f"{main.stem}{_MARK}{number}{main.suffix}")
-
-
-def _take(path: Path) -> tuple[bool, BaseFileLock | None]:
-    """Return whether nobody else has taken a draft, and the lock that says that we have now."""
-    from filelock import FileLock, Timeout
-
-    # It is let go by another thread than the one that took it.
-    lock = FileLock(path.with_suffix(".lock"), thread_local=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False, None
-    except OSError:  # a drive without locks, or one that nothing can be written to
-        return True, None
-    return True, lock
-
-
-def _tidy(place: Path) -> None:
-    """Remove what programs left that were killed; what somebody works on stays."""
-    with contextlib.suppress(OSError):
-        sweep(place)
-        for lock in place.glob("*.lock"):
-            _release(_take(lock)[1])
-
-
-def _release(lock: BaseFileLock | None) -> None:
-    if lock is not None:
-        with contextlib.suppress(OSError):
-            Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release(force=True)

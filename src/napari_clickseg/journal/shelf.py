@@ -1,0 +1,176 @@
+"""Where journals lie: in the program's own folder, by what their images look like."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg.journal.recording import JournalError, read_journal
+from napari_clickseg.util.claims import MARK, names_beside, release, take, tidy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from filelock import BaseFileLock
+
+    from napari_clickseg.journal.recording import Recording
+
+__all__ = ["JournalPlace", "LeftJournal", "Shelf", "image_digest"]
+
+_WHOLE = 1 << 26  # bytes of an image that are all looked at
+_SIDE, _ACROSS = 64, 4  # of a larger one: the side of a sample, and samples along an axis
+_KEPT = 30 * 24 * 3600  # seconds for which a journal stays that nobody needs any more
+_ENDING = ".jsonl"
+_FORGOTTEN = ".forgotten"
+
+
+def image_digest(data: Any, channel_axis: int | None = None) -> str:
+    """Return what tells an image from others: of its shape, type and pixels, never its name.
+
+    Parameters
+    ----------
+    data : array
+        Its finest level; numpy, dask, zarr. Of more than 64 MiB, samples are read.
+    channel_axis : int, optional
+        The axis that holds channels.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits.
+    """
+    shape = tuple(int(n) for n in data.shape)
+    found = hashlib.blake2b(f"{shape} {data.dtype} {channel_axis}".encode(), digest_size=16)
+    whole = math.prod(shape) * np.dtype(data.dtype).itemsize <= _WHOLE
+    for key in [(Ellipsis,)] if whole else _samples(shape):
+        found.update(np.ascontiguousarray(np.asarray(data[key])).tobytes())
+    return found.hexdigest()
+
+
+def _samples(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Yield indices of evenly spread samples of an array."""
+    spread = []
+    for n in shape:
+        side = min(_SIDE if n > _SIDE else 1, n) if n > 4 else n
+        last = n - side
+        firsts = {round(last * i / (_ACROSS - 1)) for i in range(_ACROSS)} if last else {0}
+        spread.append([slice(first, first + side) for first in sorted(firsts)])
+    most = itertools.islice(itertools.product(*spread), _ACROSS**4)
+    return iter(list(most))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LeftJournal:
+    """A journal that somebody left, and that nobody else works on.
+
+    Parameters
+    ----------
+    place : JournalPlace
+        It is claimed.
+    recording : Recording
+    changed : float
+        When it was written last, in seconds since the epoch.
+    """
+
+    place: JournalPlace
+    recording: Recording
+    changed: float
+
+
+class JournalPlace:
+    """The file of a journal, claimed until it is let go.
+
+    Parameters
+    ----------
+    path : Path
+    claim : BaseFileLock, optional
+        None on drives without locks.
+    """
+
+    def __init__(self, path: Path, claim: BaseFileLock | None) -> None:
+        self.path, self._claim = path, claim
+
+    def let_go(self) -> None:
+        """Let others take it."""
+        claim, self._claim = self._claim, None
+        release(claim)
+
+    def forget(self) -> None:
+        """Take the journal away; until it is swept, its content lies beside its place."""
+        with contextlib.suppress(OSError):
+            self.path.replace(self.path.with_suffix(_FORGOTTEN))
+        self.let_go()
+
+
+class Shelf:
+    """The folder with all journals.
+
+    Parameters
+    ----------
+    home : Path
+        Where the program keeps what is the user's.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "journals"
+
+    def begin(self, digest: str) -> JournalPlace:
+        """Claim the place of a new journal of an image."""
+        for path in names_beside(self._main(digest)):
+            if path.exists():
+                continue
+            free, claim = take(path)
+            if free and not path.exists():
+                return JournalPlace(path, claim)
+            release(claim)
+        raise AssertionError("there are names without end")
+
+    def left(self, digest: str) -> LeftJournal | None:
+        """Claim the last journal of an image that holds something unsaved, if there is one.
+
+        Those that nobody works on any more and that are worth nothing are swept.
+        """
+        tidy(self.folder)
+        self.sweep()
+        main = self._main(digest)
+        paths = {main, *self.folder.glob(f"{main.stem}{MARK}*{_ENDING}")}
+        dated = [(_changed(path), path) for path in paths if path.exists()]
+        for changed, path in sorted(dated, reverse=True):
+            free, claim = take(path)
+            if not free:
+                continue
+            place = JournalPlace(path, claim)
+            with contextlib.suppress(JournalError):
+                recording = read_journal(path)
+                if recording.unsaved and recording.began.digest == digest:
+                    return LeftJournal(place, recording, changed)
+            place.let_go()
+        return None
+
+    def sweep(self) -> None:
+        """Remove what was forgotten, or was saved elsewhere, a month ago."""
+        old = time.time() - _KEPT
+        for path in (*self.folder.glob(f"*{_FORGOTTEN}"), *self.folder.glob(f"*{_ENDING}")):
+            if _changed(path) > old:
+                continue
+            with contextlib.suppress(OSError, JournalError):
+                if path.suffix == _FORGOTTEN or not read_journal(path).unsaved:
+                    path.unlink()
+
+    def _main(self, digest: str) -> Path:
+        return self.folder / f"{digest}{_ENDING}"
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
