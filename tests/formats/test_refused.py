@@ -271,3 +271,108 @@ def test_a_mask_larger_than_two_gigabytes_of_json_is_refused_unread(images, monk
     monkeypatch.setattr(texts, "_LARGEST", 100)
     with pytest.raises(FormatError, match="split it"):
         _import(_coco(images), images)
+
+
+def _labelme(folder: Path, *shapes: dict[str, Any], size: tuple[int, int] = (20, 30)) -> Path:
+    value = {
+        "shapes": list(shapes),
+        "imagePath": "a.png",
+        "imageHeight": size[0],
+        "imageWidth": size[1],
+    }
+    (folder / "a.json").write_text(json.dumps(value))
+    return folder / "a.json"
+
+
+def _geojson(folder: Path, kind: str, coordinates: Any) -> Path:
+    feature = {"type": "Feature", "geometry": {"type": kind, "coordinates": coordinates}}
+    (folder / "a.geojson").write_text(json.dumps([feature]))
+    return folder / "a.geojson"
+
+
+def _yolo(folder: Path, line: str) -> Path:
+    (folder / "labels").mkdir()
+    (folder / "labels" / "a.txt").write_text(f"{line}\n0 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2\n")
+    return folder
+
+
+def _roi(folder: Path, kind: str, points: Any) -> Path:
+    import roifile
+
+    roi = roifile.ImagejRoi.frompoints(np.array(points, float))
+    roi.roitype = roifile.ROI_TYPE[kind]
+    roifile.roiwrite(folder / "a.zip", [roi])
+    return folder / "a.zip"
+
+
+_BOW, _FAR = [[2, 2], [12, 12], [12, 2], [2, 12]], [[40, 2], [50, 2], [50, 9]]
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda f: _labelme(f, {"shape_type": "polygon", "points": _BOW}), "crosses itself"),
+        (lambda f: _labelme(f, {"shape_type": "polygon", "points": _FAR}), "outside of the image"),
+        (lambda f: _labelme(f, {"shape_type": "line", "points": _BOW[:2]}), "it is a line"),
+        (lambda f: _labelme(f, {"shape_type": "points", "points": _BOW}), "it is a points"),
+        (
+            lambda f: _labelme(f, {"shape_type": "polygon", "points": _BOW}, size=(9, 9)),
+            "of the size",
+        ),
+        (lambda f: _geojson(f, "Polygon", [[*_BOW, _BOW[0]]]), "crosses itself"),
+        (lambda f: _geojson(f, "Polygon", [[*_FAR, _FAR[0]]]), "outside of the image"),
+        (lambda f: _geojson(f, "LineString", _BOW), "its geometry is LineString"),
+        (lambda f: _geojson(f, "GeometryCollection", []), "its geometry is GeometryCollection"),
+        (lambda f: _yolo(f, "0 0.1 0.1 0.6 0.6 0.6 0.1 0.1 0.6"), "crosses itself"),
+        (lambda f: _yolo(f, "0 1.5 0.1 1.6 0.1 1.6 0.2"), "outside of the image"),
+        (lambda f: _yolo(f, "0 0.1 0.1 0.6 0.6 0.6"), "5 coordinates"),
+        (lambda f: _yolo(f, "zero 0.1 0.1 0.6 0.6 0.6 0.1"), "words where numbers should be"),
+        (lambda f: _roi(f, "POINT", _BOW), "it is a POINT"),
+        (lambda f: _roi(f, "FREELINE", _BOW), "it is a FREELINE"),
+        (lambda f: _roi(f, "ANGLE", _BOW[:3]), "it is a ANGLE"),
+        (lambda f: _roi(f, "POLYGON", _FAR), "outside of the image"),
+        (lambda f: _roi(f, "POLYGON", _BOW), "crosses itself"),
+    ],
+)
+def test_what_is_no_area_of_the_image_is_named_whatever_the_format(images, made, said):
+    """Refused, and nothing written; or left out by choice, and named then, too."""
+    source = made(images.parent)
+    with pytest.raises(FormatError, match=said) as error:
+        _import(source, images)
+    assert "\n" not in str(error.value)
+    assert not (images.parent / "project" / "index.csv").exists(), "something was written"
+    notes: list[str] = []
+    choice = ImportChoice(images=images, skip=True)
+    try:
+        import_into(source, images.parent / "project", choice, note=notes.append)
+    except FormatError as nothing_left:
+        assert "holds no image that can be used" in str(nothing_left)
+    assert any(said in note for note in notes)
+
+
+def test_what_reaches_beyond_the_image_is_cut_there_and_said(images):
+    over = [[20, 5], [40, 5], [40, 10], [20, 10]]
+    out, notes = _import(_geojson(images.parent, "Polygon", [[*over, over[0]]]), images)
+    labels = read_labels(read_project(out).records[0].mask)
+    assert (labels > 0).sum() == 5 * 10
+    assert any("reaches beyond the image" in note for note in notes)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"not a zip at all"])
+def test_a_broken_zip_of_regions_is_an_error_of_one_line(images, content):
+    (images.parent / "a.zip").write_bytes(content)
+    with pytest.raises(FormatError) as error:
+        _import(images.parent / "a.zip", images)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_of_two_gigabytes_is_not_begun(images, monkeypatch):
+    """Its size is looked at first: nothing of it gets into memory."""
+    path = images.parent / "huge.json"
+    with path.open("wb") as file:
+        file.truncate(2 * 1024**3 + 1)  # a hole, which takes no room
+    from pathlib import Path as AnyPath
+
+    monkeypatch.setattr(AnyPath, "read_bytes", lambda _: pytest.fail("it was read"))
+    with pytest.raises(FormatError, match=r"2\.0 GiB, more than the 2 GiB"):
+        _import(path, images)
