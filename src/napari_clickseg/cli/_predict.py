@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_clickseg.engine.segmenter import Prediction, Session
+    from napari_clickseg.engine.segmenter import Prediction, Segmenter, Session
 
 
 def add(verbs: Any) -> None:
@@ -48,24 +48,31 @@ def add(verbs: Any) -> None:
         help="TIFF, PNG, JPEG, .npy, .zarr folder, or of a microscope or scanner (CZI, ND2, LIF, "
         "OIB, DICOM, NIfTI); with --rest the folder of a project",
     )
-    _gestures.add_options(parser)
+    add_prompt_options(parser)
     option("--out", type=Path, metavar="F", help="the mask (ids 0, 1), .tif or indexed .png")
     option("--probability", type=Path, metavar="F", help="the probability as well, .tif")
-    option("--mask", type=Path, metavar="F", help="start from this mask: all that is not 0")
     option("--threshold", type=share, default=0.5, metavar="T", help="default 0.5")
-    option("--plane", type=integers, default=(), metavar="N", help="of a stack, e.g. 3 or 0,3")
-    option("--channel", type=integers, default=(), metavar="N", help="channels, e.g. 0 or 0,2")
-    option("--scene", type=count, metavar="N", help="of a file that holds several images, from 0")
     option("--overwrite", action="store_true", help="replace files that are there")
     option("--json", action="store_true", help="print what was found as JSON")
     _predict_rest.add_options(parser)
     add_model_options(parser)
 
 
+def add_prompt_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says which plane of an image is meant, and what object on it."""
+    _gestures.add_options(parser)
+    option = parser.add_argument
+    option("--mask", type=Path, metavar="F", help="start from this mask: all that is not 0")
+    option("--plane", type=integers, default=(), metavar="N", help="of a stack, e.g. 3 or 0,3")
+    option("--channel", type=integers, default=(), metavar="N", help="channels, e.g. 0 or 0,2")
+    option("--scene", type=count, metavar="N", help="of a file that holds several images, from 0")
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     if args.rest:
         return _predict_rest.run(args)
+    from napari_clickseg.core.masks import Refinement
     from napari_clickseg.data.masks import write_mask
 
     if args.out is None:
@@ -76,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
         )
     _check_outputs(args)
     with Waiting("loading the model and the image") as waiting:
-        session = _session(args)
+        session, _ = begun_session(args)
+        session.refinement = Refinement(threshold=args.threshold)
         waiting.say("predicting")
         prediction = session.predict()
         waiting.say("writing")
@@ -112,10 +120,9 @@ def _check_outputs(args: argparse.Namespace) -> None:
         check_mask_path(path, overwrite=args.overwrite, probability=probability)
 
 
-def _session(args: argparse.Namespace) -> Session:
+def begun_session(args: argparse.Namespace) -> tuple[Session, Segmenter]:
     """Read the image, load the model and click."""
     from napari_clickseg.core.clicks import PromptError
-    from napari_clickseg.core.masks import Refinement
     from napari_clickseg.data.images import read_plane
 
     plane = read_plane(args.image, args.plane, args.channel, scene=args.scene)
@@ -126,7 +133,6 @@ def _session(args: argparse.Namespace) -> Session:
 
     segmenter = load_segmenter(args.model, args.device)
     session = segmenter.start(plane.data, start, rgb=plane.rgb)
-    session.refinement = Refinement(threshold=args.threshold)
     _gestures.make(session, args.gestures)
     if args.reading:
         session.reading(args.reading)
@@ -136,7 +142,7 @@ def _session(args: argparse.Namespace) -> Session:
             "There is nothing to go by; give a --positive click, a --box, a --scribble, a --lasso, "
             "or a --mask."
         )
-    return session
+    return session, segmenter
 
 
 def _start(args: argparse.Namespace) -> npt.NDArray[Any]:

@@ -397,6 +397,10 @@ class Estimator:
             or (visible.right - extent.right < slack and visible.right < width)
         )
 
+    def pixels(self, window: Window) -> FloatArray:
+        """Return what a window shows of the image, as the network takes it: float32 (C, N, N)."""
+        return self._sight(window).pixels
+
     def _sight(self, window: Window) -> Sight:
         """Return what a window shows, as the network takes it: float32 (C, size, size)."""
         if window in self._seen:

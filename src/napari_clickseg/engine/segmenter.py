@@ -72,6 +72,19 @@ class Segmenter:
         """Whether the network runs in half precision."""
         return self._quick is not None
 
+    @property
+    def network(self) -> nn.Module:
+        """The network itself, in full precision; takes (B, K, N, N), returns logits.
+
+        Raises
+        ------
+        RuntimeError
+            If the model was closed.
+        """
+        if self._network is None:
+            raise RuntimeError("The model was closed; load it again.")
+        return self._network
+
     def start(
         self,
         image: Any,
@@ -139,9 +152,7 @@ class Segmenter:
         sight : Sight
             What the inputs show of the image.
         """
-        network = self._network
-        if network is None:
-            raise RuntimeError("The model was closed; load it again.")
+        network = self.network
         import torch
 
         with torch.inference_mode():

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.core.gestures import Gesture, Points
     from napari_clickseg.core.source import ImageSource
+    from napari_clickseg.core.window import Window
     from napari_clickseg.engine.estimate import Estimate, Looked, Sight
     from napari_clickseg.models.card import ModelCard
 
@@ -330,6 +331,16 @@ class Session:
         if self._give_up is not None and self._give_up():
             raise Superseded
         return self.segmenter.look(inputs, sight)
+
+    def estimate(self, prompt: Prompt) -> Estimate | None:
+        """Return the network's own answer to a prompt, in its window; None where there is none."""
+        with self._lock:
+            return self._estimate(prompt, lambda: False)
+
+    def pixels(self, window: Window) -> FloatArray:
+        """Return what the network sees of the image in a window: float32 (C, size, size)."""
+        with self._lock:
+            return self._prepared().pixels(window)
 
     def seen_image(self) -> FloatArray:
         """Return what the model sees of the image: float32 (Y, X, C) in 0 … 1, whole."""

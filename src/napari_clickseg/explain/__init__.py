@@ -1,0 +1,1 @@
+"""What a network sees: activations, heat maps, and what a mask rests on."""
