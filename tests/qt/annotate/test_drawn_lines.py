@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,3 +119,29 @@ def test_the_outline_of_a_mask_is_the_edges_of_its_pixels() -> None:
     assert ends.min(axis=(0, 1)).tolist() == [4.5, 6.5]
     assert ends.max(axis=(0, 1)).tolist() == [5.5, 8.5]
     assert np.abs(np.diff(ends, axis=1)).sum(axis=(1, 2)).tolist() == [1.0] * 6
+
+
+def test_a_scribble_of_two_thousand_points_does_not_hold_the_window(
+    open_annotate: Callable[..., Any], longest_slot: Callable[[Any], float]
+) -> None:
+    """Lines and all, from the first move to the release; a negative one is in pieces."""
+    viewer, widget = open_annotate()
+    image = viewer.add_image(np.zeros((120, 160), np.uint8), contrast_limits=(0, 255))
+    widget.context.controller.set_up(image)
+    tool, slots = widget.context.controller.tool, []
+    t = np.linspace(0, 60, 2000)
+    way = [tuple(image.data_to_world((60 + 40 * np.sin(s), 20 + 2 * s))) for s in t]
+
+    def timed(act: Callable[..., object], *arguments: Any) -> None:
+        began = time.thread_time()
+        act(*arguments)
+        slots.append(time.thread_time() - began)
+
+    timed(tool.begun.emit, "scribble", way[0], False)
+    for place in way[1:]:
+        timed(tool.moved.emit, place)
+    assert len(widget.context.state.drawing.points) == 2000
+    timed(tool.released.emit)
+    (scribble,) = widget.context.controller.prompt().gestures
+    assert len(scribble.points) == 2000 and not scribble.positive
+    assert max(slots) <= longest_slot(viewer), f"{1000 * max(slots):.1f} ms"

@@ -19,6 +19,8 @@ Kind: TypeAlias = Literal["box", "scribble", "lasso"]
 Position: TypeAlias = tuple[float, ...]
 _LEFT, _RIGHT = 1, 2
 _PAN = "pan_zoom"
+# Who draws a scribble or a lasso still holds Shift, and Ctrl, when they press Escape.
+_ESCAPES = ("Escape", "Shift-Escape", "Control-Escape", "Control-Shift-Escape")
 _STILL = 4.0  # screen pixels that a click may move between press and release
 
 
@@ -175,7 +177,9 @@ class ClickTool:
         drag.drawing = True
         # The selected layer's own keys come before the viewer's.
         at = [one for one in (self._viewer, self._layer) if one is not None]
-        drag.escape = tuple(Keys(one, {"Escape": lambda _: self._end_drag()}) for one in at)
+        drag.escape = tuple(
+            Keys(one, {key: lambda _: self._end_drag() for key in _ESCAPES}) for one in at
+        )
         self.begun.emit(drag.kind, drag.start, drag.left)
 
     def _let_go(self, drag: _Drag) -> None:
