@@ -15,12 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["COLUMNS", "INDEX", "PIXEL_SIZE", "SPLITS", "Row", "Table", "read_table"]
+__all__ = [
+    "COLUMNS",
+    "COMPLETE",
+    "INDEX",
+    "PIXEL_SIZE",
+    "SPLITS",
+    "Row",
+    "Table",
+    "read_table",
+    "said_complete",
+]
 
 INDEX = "index.csv"
 COLUMNS = ("image", "mask", "group", "split")
-PIXEL_SIZE = "pixel_size"  # a column that a table may have besides
+PIXEL_SIZE, COMPLETE = "pixel_size", "complete"  # columns that a table may have besides
 SPLITS = ("", "training", "validation", "test")
+_YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 _ALIASES = {"train": "training", "val": "validation", "valid": "validation"}
 
 
@@ -73,6 +84,18 @@ class Table:
         """Return the table as text."""
         rows = (_line(row, self.more, self.separator) for row in (*self.rows, *self.wrong))
         return _joined([*COLUMNS, *self.more], self.separator) + "".join(rows)
+
+
+def said_complete(row: Row) -> tuple[bool | None, str]:
+    """Return whether a row says that all objects of its image are labelled, and what is wrong.
+
+    It is None where the row does not say it.
+    """
+    text = dict(row.more).get(COMPLETE, "").strip().lower()
+    if text not in ("", *_YES, *_NO):
+        what = f"{COMPLETE} is '{text[:60]}'; write yes, no or nothing"
+        return None, f"{INDEX}, line {row.line}: {what}. It counts as not said."
+    return (text in _YES if text else None), ""
 
 
 @lru_cache(maxsize=1 << 16)  # a project is written row by row, each time as a whole

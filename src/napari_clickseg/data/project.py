@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from napari_clickseg.data.classes import ProjectClasses, read_classes
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.images import KINDS, is_image_file
-from napari_clickseg.data.index import INDEX, PIXEL_SIZE, Row, Table, read_table
+from napari_clickseg.data.index import (
+    INDEX,
+    PIXEL_SIZE,
+    Row,
+    Table,
+    read_table,
+    said_complete,
+)
 from napari_clickseg.data.names import image_stem
 from napari_clickseg.data.pixel_size import PixelSize
 from napari_clickseg.data.places import clicks_path, listing, located
@@ -65,6 +72,9 @@ class Record:
         objects without one; see `object_classes.read_mask`. None: ids are read as they are.
     pixel_size : PixelSize, optional
         As the table says it; None where only the image's file may say it.
+    complete : bool, optional
+        Whether all objects of the image are labelled; None where nobody said. What is not labelled
+        in an image that is not complete is unknown to who learns objects; see `object_masks`.
     """
 
     image: Path
@@ -75,6 +85,7 @@ class Record:
     clicks: Path | None = None
     unknown: int | None = None
     pixel_size: PixelSize | None = None
+    complete: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +146,10 @@ def read_project(source: Path | str) -> Project:
     if not table:
         tidy(folder, *FOLDERS)
     index = read_table(source) if table else read_folder(source)
-    sizes = (wrong for row in index.rows if (wrong := _pixel_size(row)[1]))
-    left_out = (*(row.wrong for row in index.wrong), *sizes, *index.others)
+    unclear = [
+        wrong for row in index.rows for wrong in (_pixel_size(row)[1], said_complete(row)[1])
+    ]
+    left_out = (*(row.wrong for row in index.wrong), *filter(None, unclear), *index.others)
     if not index.rows:
         more = f" {left_out[0]}" if left_out else ""
         raise ProjectError(f"{source} holds no image.{more}")
@@ -210,7 +223,10 @@ def entry_of(
     there = clicks if clicks.is_file() else None
     mask = located(folder, row.mask, names)
     size, _ = _pixel_size(row)
-    return Record(image, mask, group, row.image, row.split, there, pixel_size=size)
+    complete, _ = said_complete(row)
+    return Record(
+        image, mask, group, row.image, row.split, there, pixel_size=size, complete=complete
+    )
 
 
 def _pixel_size(row: Row) -> tuple[PixelSize | None, str]:

@@ -26,7 +26,15 @@ from napari_clickseg.data.encode import (
 )
 from napari_clickseg.data.errors import AnnotatedError, ProjectError
 from napari_clickseg.data.images import read_layout, read_plane
-from napari_clickseg.data.index import INDEX, PIXEL_SIZE, SPLITS, Row, Table
+from napari_clickseg.data.index import (
+    COMPLETE,
+    INDEX,
+    PIXEL_SIZE,
+    SPLITS,
+    Row,
+    Table,
+    said_complete,
+)
 from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.names import VERSION_MARK, check_name, record_name
 from napari_clickseg.data.places import is_outside, listing, located
@@ -289,7 +297,33 @@ class ProjectWriter:
             row.split,
             clicks_path(self.folder, image) if has_notes else None,
             pixel_size=size,
+            complete=said_complete(row)[0],
         )
+
+    def mark_complete(self, image: str, complete: bool | None) -> None:
+        """Say whether all objects of an image are labelled, or that nobody knows.
+
+        Parameters
+        ----------
+        image : str
+            As in `Record.name`.
+        complete : bool or None
+            As in `Record.complete`.
+
+        Raises
+        ------
+        ProjectError
+            If there is no such image, or nothing can be written; nothing is changed then.
+        """
+        said = "" if complete is None else "yes" if complete else "no"
+        with self._changing() as table:
+            old = next((row for row in table.rows if row.image == image), None)
+            if old is None:
+                raise ProjectError(f"{self.folder} has no image {image}.")
+            after = table.exchanged(old, replace(old, more=((COMPLETE, said),)))
+            with staging(self.folder) as staged:
+                self._put_index(staged, after)
+            self._changed_to(after)
 
     def unannotate(
         self, image: str, replacing: str, also: Callable[[Staged], object] | None = None
