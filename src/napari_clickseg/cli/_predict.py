@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli import _gestures, _predict_rest
+from napari_clickseg.cli import _gestures, _predict_objects, _predict_rest
 from napari_clickseg.cli._common import (
     UsageError,
     Waiting,
@@ -33,10 +33,12 @@ def add(verbs: Any) -> None:
         verbs,
         "predict",
         run,
-        "Segment an object of an image by clicks, boxes, scribbles and lassos, or all images of a "
-        "project that have no mask.",
+        "Segment an object of an image by clicks, boxes, scribbles and lassos, all objects of an "
+        "image at once, or all images of a project that have no mask.",
         "Positions are pixels, row first; the first pixel's centre is 0,0. What is said of the "
-        "object counts in the order in which it is given. With --rest a model that needs no "
+        "object counts in the order in which it is given. A model that tells objects apart "
+        "(task=instances) finds all of them, each with an id of its own; how sure it is of "
+        "each stands in F.clickseg.json beside the mask. With --rest a model that needs no "
         "click predicts the images of a project that are not annotated; what it finds waits in "
         "PROJECT/predictions to be reviewed. Started again, it goes on where it was stopped.",
     )
@@ -49,11 +51,12 @@ def add(verbs: Any) -> None:
         "OIB, DICOM, NIfTI); with --rest the folder of a project",
     )
     add_prompt_options(parser)
-    option("--out", type=Path, metavar="F", help="the mask (ids 0, 1), .tif or indexed .png")
+    option("--out", type=Path, metavar="F", help="the mask, .tif or indexed .png")
     option("--probability", type=Path, metavar="F", help="the probability as well, .tif")
     option("--threshold", type=share, default=0.5, metavar="T", help="default 0.5")
     option("--overwrite", action="store_true", help="replace files that are there")
     option("--json", action="store_true", help="print what was found as JSON")
+    _predict_objects.add_options(parser)
     _predict_rest.add_options(parser)
     add_model_options(parser)
 
@@ -83,7 +86,10 @@ def run(args: argparse.Namespace) -> int:
         )
     _check_outputs(args)
     with Waiting("loading the model and the image") as waiting:
-        session, _ = begun_session(args)
+        session, segmenter = begun_session(args)
+        if segmenter.card.objects is not None:
+            return _predict_objects.run(args, session, segmenter, waiting)
+        _predict_objects.refuse(args, segmenter.card)
         session.refinement = Refinement(threshold=args.threshold)
         waiting.say("predicting")
         prediction = session.predict()

@@ -121,6 +121,8 @@ def _check(args: argparse.Namespace) -> None:
         "--channel": args.channel,
         "--threshold": args.threshold != 0.5,
         "--reading": args.reading,
+        "--seed-height": args.seed_height is not None,
+        "--smallest": args.smallest is not None,
     }
     wrong = [name for name, value in given.items() if value]
     if wrong:

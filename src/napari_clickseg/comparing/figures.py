@@ -42,6 +42,13 @@ CLICKED = {
     "iou_3": "IoU after 3 clicks",
     "iou_5": "IoU after 5 clicks",
 }
+OBJECTS = {
+    "pq": "panoptic quality",
+    "ap_50": "AP at IoU 0.5",
+    "ap_mean": "AP, mean over IoU 0.5 to 0.9",
+    "splits": "splits",
+    "merges": "merges",
+}
 _OTHER = {
     "epoch", "loss", "validation_loss", "learning_rate", "best", "seconds", "waiting_share",
 }  # fmt: skip
@@ -178,10 +185,10 @@ def figure_names(task: str, groups: Sequence[Group]) -> dict[str, str]:
     Where there is one class, the macro figures are the pooled ones; they are left out.
     """
     there = {name for group in groups for one in group.done for name in one.validation}
-    known = CLICKED if task == "click" else NAMES
+    known = {"click": CLICKED, "instances": OBJECTS}.get(task, NAMES)
     names = {name: text for name, text in known.items() if name in there}
     classes = {n for n in there if n.startswith("iou_")} - set(NAMES) - {"iou_foreground"}
-    if task != "click" and len(classes) <= 1:
+    if known is NAMES and len(classes) <= 1:
         names = {name: text for name, text in names.items() if not name.endswith("_macro")}
     return names
 

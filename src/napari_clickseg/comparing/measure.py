@@ -133,4 +133,4 @@ def _on_test(
     # A click model's work needs objects to learn from; the other kind only looks at them.
     training = prepared.training if spec.task == "click" else images
     work = make_work(replace(prepared, training=training, validation=images), card, device)
-    return dict(work.validate(network.to(device)).metrics)
+    return dict(work.measure(network.to(device)).metrics)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg.data.annotations import ObjectNote
+from napari_clickseg.data.annotations import Annotations, ObjectNote, read_clicks
 from napari_clickseg.data.classes import read_classes
 from napari_clickseg.data.encode import mask_suffix, storable_mask, write_labels
 from napari_clickseg.data.errors import ProjectError
@@ -103,7 +103,26 @@ class ReviewQueue:
         """Return the file of a prediction's labels."""
         return self.folder / review.prediction
 
-    def propose(self, image: str, labels: Any, *, model: str, uncertainty: float) -> Review:
+    def notes(self, review: Review) -> Annotations:
+        """Return what the model said of the objects of a prediction: their scores and classes.
+
+        Raises
+        ------
+        ProjectError
+            If the file can't be read.
+        """
+        path = self.folder / _notes_name(review.prediction)
+        return read_clicks(path) if path.is_file() else Annotations()
+
+    def propose(
+        self,
+        image: str,
+        labels: Any,
+        *,
+        model: str,
+        uncertainty: float,
+        notes: Annotations | None = None,
+    ) -> Review:
         """Put a prediction into the queue, in place of an earlier one of the same image.
 
         Parameters
@@ -114,13 +133,15 @@ class ReviewQueue:
             Ids.
         model, uncertainty
             As in `Review`.
+        notes : Annotations, optional
+            What the model says of each object.
 
         Raises
         ------
         ProjectError
             If there is no such image, or the files can't be written.
         """
-        name = self._write(image, labels)
+        name = self._write(image, labels, notes)
         review = self._add(Review(image, name, model, round(uncertainty, 6)))
         for suffix in {".png", ".tif"} - {PurePosixPath(name).suffix}:  # of an earlier prediction
             self._remove(str(PurePosixPath(name).with_suffix(suffix)))
@@ -162,9 +183,12 @@ class ReviewQueue:
         review = self._find(image, again=labels is not None)
         found, objects = labels, None
         if labels is None:
-            found = read_labels(self.path(review))
+            found, said = read_labels(self.path(review)), self.notes(review)
             made = ObjectNote(model=review.model)
-            objects = {int(one): made for one in np.unique(found) if one}
+            objects = {
+                int(one): said.objects.get(int(one), made) for one in np.unique(found) if one
+            }
+            object_classes = said.classes if object_classes is None else object_classes
         accepted = _dated(replace(review, state=ACCEPTED))
         with ProjectWriter.opened(self.folder) as project, self._table_held():
             return project.annotate(  # the prediction stays: it may be taken back
@@ -223,16 +247,24 @@ class ReviewQueue:
             project.unannotate(image, replacing, lambda staged: self._put(staged, again))
         return again
 
-    def _write(self, image: str, labels: Any) -> str:
-        """Write labels into `predictions/` and return the file's name."""
+    def _write(self, image: str, labels: Any, notes: Annotations | None = None) -> str:
+        """Write labels into `predictions/`, and what is said of them; return the file's name."""
         stem = self._stems.get(image)
         if stem is None:
             raise ProjectError(f"{self.folder} has no image {image}.")
         height, width = np.shape(labels)
         values = storable_mask(image, labels, (height, width))
         name = f"{PREDICTIONS}/{stem}{mask_suffix(values)}"
-        with self._writing, staging(self.folder) as staged:
-            staged.put(name, lambda path: write_labels(path, values, self._colours))
+        beside = _notes_name(name)
+        with self._writing:
+            self._remove(beside)  # first: scores of other objects must never be taken for these
+            with staging(self.folder) as staged:
+                staged.put(name, lambda path: write_labels(path, values, self._colours))
+            if notes:
+                with staging(self.folder) as staged:
+                    staged.put(
+                        beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8")
+                    )
         return name
 
     def _find(self, image: str, *, again: bool = False) -> Review:
@@ -269,6 +301,11 @@ class ReviewQueue:
             return
         with contextlib.suppress(OSError):
             (self.folder / name).unlink()
+
+
+def _notes_name(prediction: str) -> str:
+    """Return where it is kept what a model said of a prediction's objects."""
+    return str(PurePosixPath(prediction).with_suffix(".json"))
 
 
 def _dated(review: Review) -> Review:

@@ -19,6 +19,7 @@ from napari_clickseg.core.uncertainty import mean_entropy
 from napari_clickseg.data.images import read_single_plane
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import REJECTED, TO_REVIEW, ReviewQueue
+from napari_clickseg.engine.finding import ObjectFinder, class_ids
 from napari_clickseg.engine.inference import Estimator
 from napari_clickseg.engine.prediction import predict
 from napari_clickseg.engine.segmenter import load_segmenter
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_clickseg.data.annotations import Annotations
+    from napari_clickseg.data.images import ImagePlane
     from napari_clickseg.data.project import Project, Unannotated
     from napari_clickseg.data.review import Review
     from napari_clickseg.engine.segmenter import Segmenter
@@ -82,6 +85,15 @@ class ImageOutcome:
     name: str
     problem: str = ""
     notice: str = ""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Predicted:
+    """What was predicted of an image: labels (Y, X), how unsure, what is said of each object."""
+
+    labels: npt.NDArray[Any]
+    uncertainty: float
+    notes: Annotations | None = None
 
 
 def predict_rest(
@@ -153,7 +165,8 @@ def predict_rest(
     if todo:
         segmenter = load_segmenter(model, device)
         as_objects = _scheme(project, card) == "instances"
-        job = partial(_predict_one, queue, segmenter, result.model, as_objects, stop)
+        predict = _finding(project, segmenter, as_objects, result.model, stop)
+        job = partial(_predict_one, queue, predict, result.model, stop)
         _compute(job, todo, result, workers, on_image)
     result.stopped = len(result.predicted) + len(result.problems) < result.total
     return result
@@ -210,9 +223,8 @@ def _scheme(project: Project, card: ModelCard) -> str:
 
 def _predict_one(
     queue: ReviewQueue,
-    segmenter: Segmenter,
+    predict: Callable[[ImagePlane], Predicted | None],
     model: str,
-    as_objects: bool,
     stop: Callable[[], bool],
     image: Unannotated,
 ) -> ImageOutcome | None:
@@ -221,14 +233,45 @@ def _predict_one(
         return None
     try:
         plane = read_single_plane(image.image)
-        numbers, unsure = predict_unclicked(segmenter, plane.data, rgb=plane.rgb)
+        found = predict(plane)
     except ImageError as error:
         return ImageOutcome(image.name, problem=str(error))
     except MemoryError:
         return ImageOutcome(image.name, problem=f"{image.name} does not fit into memory.")
-    labels = _objects(numbers) if as_objects else _ids(numbers, segmenter.card)
-    queue.propose(image.name, labels, model=model, uncertainty=unsure)
+    if found is None:
+        return None
+    queue.propose(
+        image.name, found.labels, model=model, uncertainty=found.uncertainty, notes=found.notes
+    )
     return ImageOutcome(image.name, notice=" ".join(plane.notices))
+
+
+def _finding(
+    project: Project,
+    segmenter: Segmenter,
+    as_objects: bool,
+    model: str,
+    stop: Callable[[], bool],
+) -> Callable[[ImagePlane], Predicted | None]:
+    """Return what predicts an image as the project's masks are; it may run on any thread."""
+    card = segmenter.card
+
+    def classes(plane: ImagePlane) -> Predicted:
+        numbers, unsure = predict_unclicked(segmenter, plane.data, rgb=plane.rgb)
+        return Predicted(_objects(numbers) if as_objects else _ids(numbers, card), unsure)
+
+    def objects(plane: ImagePlane) -> Predicted | None:
+        found = ObjectFinder.of(segmenter, plane.data, rgb=plane.rgb).find(stop=stop)
+        if found is None:
+            return None
+        if not as_objects:
+            numbers = np.append(0, found.classes)[found.labels]
+            return Predicted(_ids(numbers, card), found.doubt)
+        known = project.classes.classes if project.classes is not None else ()
+        notes = found.notes(model, class_ids(card, {one.name: one.id for one in known}))
+        return Predicted(found.labels, found.doubt, notes)
+
+    return classes if card.objects is None else objects
 
 
 def _ids(numbers: npt.NDArray[np.uint8], card: ModelCard) -> npt.NDArray[Any]:

@@ -18,16 +18,24 @@ from napari_clickseg.core.instances.joining import Block, blocks, join_blocks
 from napari_clickseg.core.instances.separating import SeparationRules, separate, without_small
 from napari_clickseg.core.mosaic import fading, starts
 from napari_clickseg.core.window import Box, Window
+from napari_clickseg.data.annotations import Annotations, ObjectNote
 from napari_clickseg.engine.inference import Estimator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from napari_clickseg.core.instances.joining import Joined
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["BLOCK", "FoundObjects", "ObjectFinder", "ObjectMaps", "card_rules"]
+__all__ = [
+    "BLOCK",
+    "FoundObjects",
+    "ObjectFinder",
+    "ObjectMaps",
+    "card_rules",
+    "class_ids",
+]
 
 FloatArray = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
@@ -93,6 +101,39 @@ class FoundObjects:
     def least_certain(self) -> tuple[int, ...]:
         """The ids, the least certain object first."""
         return tuple(int(i) + 1 for i in np.argsort(self.scores, kind="stable"))
+
+    def notes(self, model: str, ids: Mapping[int, int]) -> Annotations:
+        """Return what is known of each object, as projects and other programs' files have it.
+
+        Parameters
+        ----------
+        model : str
+            What the model is called.
+        ids : mapping of int to int
+            The id of each class, by its number; objects of others get none.
+        """
+        scored = {
+            n: ObjectNote(score=round(float(score), 4), clicks=0, model=model)
+            for n, score in enumerate(self.scores, 1)
+        }
+        of = {n: ids[int(k)] for n, k in enumerate(self.classes, 1) if int(k) in ids}
+        return Annotations(classes=of, objects=scored)
+
+
+def class_ids(card: ModelCard, named: Mapping[str, int]) -> dict[int, int]:
+    """Return the id that a project has for each class of a model, by the class's number.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Of the model.
+    named : mapping of str to int
+        The ids of the project's classes by their names. Where it knows a class by another name,
+        the id that the model learned counts, unless the model knows one class only.
+    """
+    learned = card.class_ids if len(card.classes) > 1 else ()
+    ids = dict(enumerate(learned, 1))
+    return ids | {k: named[name] for k, name in enumerate(card.classes, 1) if name in named}
 
 
 def card_rules(card: ModelCard) -> SeparationRules:

@@ -40,6 +40,15 @@ _CLICKED = 12  # validation images that are clicked on, at the most
 _EMPTY = 3  # further ones in which there is nothing, for models that need no click
 _TARGETS = (85, 90)  # IoU, in percent
 _FIGURES = (("IoU", "iou_macro"), ("Dice", "dice_macro"))
+_OBJECT_FIGURES = (
+    ("Panoptic quality", "pq"),
+    ("AP at IoU 0.5", "ap_50"),
+    ("AP, mean over IoU 0.5 to 0.9", "ap_mean"),
+    ("F1 at IoU 0.5", "f1_50"),
+    ("Splits", "splits"),
+    ("Merges", "merges"),
+    ("Panoptic quality of connected pieces", "pq_pieces"),
+)
 _NO_CLICKS = "none, as the model takes no clicks"
 _OTHER_CLASSES = "the model that it started from finds other classes"
 
@@ -122,7 +131,7 @@ def did_it_help(
 
 def _measurement(
     prepared: Prepared,
-    of: Literal["clicks", "dice"],
+    of: Literal["clicks", "dice", "pq"],
     each: Sequence[Measured],
     why_alone: str = "",
     by_class: Sequence[tuple[str, float]] = (),
@@ -166,38 +175,47 @@ def _task_help(
         "before": {},
         "after": after.metrics.get("validation", {}),
     }
-    dice: dict[str, float] = {}
+    of: Literal["pq", "dice"] = "pq" if prepared.spec.task == "instances" else "dice"
+    known_before: dict[str, float] = {}
     if before is not None and _finds_the_same(before, after) and not stop():
         start = _start_measured(prepared, device)
         metrics["before"] = start.metrics
-        dice = {str(row["image"]): float(row["dice"]) for row in start.images}
-    names = {text: name for text, name in _FIGURES if name in metrics["after"]}
+        known_before = {str(row["image"]): float(row[of]) for row in start.images}
+    figures = _OBJECT_FIGURES if of == "pq" else _FIGURES
+    names = {text: name for text, name in figures if name in metrics["after"]}
     targets = ", ".join(f"NoC@{percent}" for percent in _TARGETS)
     none = {"metric": targets, "before": None, "after": None, "note": _NO_CLICKS}
     groups = {record.name: record.group for record in prepared.validation.records}
     each = [
-        Measured(row["image"], float(row["dice"]), dice.get(row["image"]), groups[row["image"]])
+        Measured(row["image"], float(row[of]), known_before.get(row["image"]), groups[row["image"]])
         for row in read_table(run.path / "images.csv")
         if row["image"] in groups  # those of the best epoch; one may have been taken out since
     ]
-    by_class = [(name, metrics["after"].get(f"dice_{name}")) for name in after.classes]
+    by_class = [(name, metrics["after"].get(f"{of}_{name}")) for name in after.classes]
     known = [(name, value) for name, value in by_class if value is not None]
     why = "it started from scratch" if before is None else _OTHER_CLASSES
-    measured = _measurement(prepared, "dice", each, why, known)
+    measured = _measurement(prepared, of, each, why, known)
     return Help([*_rows(metrics, names), none], measured)
 
 
 def _finds_the_same(before: ModelCard, after: ModelCard) -> bool:
-    """Whether the start is a task model of the same classes."""
+    """Whether the start is a task model of the same classes, or tells the same objects apart."""
     same = (before.classes, before.class_ids) == (after.classes, after.class_ids)
-    return before.encoding == "image" and same
+    apart = (before.objects is None) == (after.objects is None)
+    return before.encoding == "image" and same and apart
 
 
 def _start_measured(prepared: Prepared, device: str) -> Validation:
     from napari_clickseg.training.classes.task import measured
+    from napari_clickseg.training.instances.object_samples import object_dataset
+    from napari_clickseg.training.instances.scoring import measured_objects
 
     spec = prepared.spec
     segmenter = load_segmenter(spec.start, device, half=spec.amp)
+    if spec.task == "instances":
+        by_class = spec.scheme == "classes"
+        held = object_dataset(prepared.validation, prepared.classes, by_class=by_class)
+        return measured_objects(segmenter, held)
     return measured(segmenter, prepared.validation, prepared.classes)
 
 

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from napari_clickseg.data.inspection.facts import Findings
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["AUTO_METRIC", "automatic", "completed", "zoom"]
+__all__ = ["AUTO_METRIC", "automatic", "completed", "large_span", "zoom"]
 
 AUTO_METRIC = {
     "click": "iou_clicks",
     "binary": "dice_macro",
     "multiclass": "dice_macro",
     "multilabel": "dice_macro",
+    "instances": "pq",
 }
 _SIDE = 32
 _CLICK_SIZE = 160  # of the default model: its windows follow the object
@@ -29,6 +30,9 @@ _ALL = 4000  # windows in a training, about
 _ROUNDS = (12, 60)
 _FEW_IMAGES = 200
 _IN_WINDOW = 0.6  # share of a window's side that an object takes, at the most
+_APART = (24, 64)  # network pixels that usual objects are long that are to be told apart
+_LARGE = 0.95  # share of the objects that are not longer than a large one
+_MOST_ZOOM = 4.0
 
 
 def completed(spec: TrainingSpec, findings: Findings) -> TrainingSpec:
@@ -75,15 +79,33 @@ def zoom(spec: TrainingSpec, findings: Findings) -> float:
     """
     if not findings.spans:
         return 1.0
+    if spec.task == "instances":
+        fits = _IN_WINDOW * spec.size / large_span(findings)
+        return max(1 / 16, min(_zoom_apart(findings), fits))
     usual = findings.spans[len(findings.spans) * 3 // 4]
     return min(1.0, max(1 / 16, _IN_WINDOW * spec.size / max(1, usual)))
+
+
+def large_span(findings: Findings) -> int:
+    """Return how many pixels long a large object is; 0 where there is none."""
+    spans = findings.spans
+    return spans[min(len(spans) - 1, int(_LARGE * len(spans)))] if spans else 0
+
+
+def _zoom_apart(findings: Findings) -> float:
+    """Return the zoom at which usual objects are large enough to be told apart, and no larger."""
+    usual = max(1, findings.spans[len(findings.spans) // 2])
+    return min(_MOST_ZOOM, max(1.0, _APART[0] / usual)) * min(1.0, _APART[1] / usual)
 
 
 def _size(spec: TrainingSpec, findings: Findings) -> int:
     if spec.task == "click":
         return _CLICK_SIZE
     longest = max((max(shape) for shape in findings.shapes), default=_SIZE)
-    return min(_SIZE, max(_SMALLEST, -(-longest // _SIDE) * _SIDE))
+    most = _SIZE
+    if spec.task == "instances" and findings.spans:
+        longest, most = round(longest * _zoom_apart(findings)), _CLICK_SIZE
+    return min(most, max(_SMALLEST, -(-longest // _SIDE) * _SIDE))
 
 
 def _channels(spec: TrainingSpec, findings: Findings) -> int:

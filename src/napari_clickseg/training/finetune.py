@@ -13,6 +13,7 @@ from napari_clickseg.engine.devices import choose_device
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.runs.conduct import conducted
 from napari_clickseg.training.before_after import did_it_help
+from napari_clickseg.training.defaults import large_span
 from napari_clickseg.training.prepare import Prepared, prepare
 from napari_clickseg.training.run_folder import RunError, RunFolder
 from napari_clickseg.training.verdict import judged, keep_verdict
@@ -174,6 +175,7 @@ def make_start(prepared: Prepared, warn: Callable[[str], object] = lambda _: Non
         prepared.spec,
         prepared.classes,
         zoom=prepared.zoom,
+        span=large_span(prepared.findings),
         images=len(prepared.training),
         warn=warn,
     )
@@ -183,10 +185,13 @@ def make_work(prepared: Prepared, card: ModelCard, device: torch.device) -> Work
     """Make what the loop asks of the task."""
     from napari_clickseg.training.classes.task import SemanticWork
     from napari_clickseg.training.clicks.task import ClickWork
+    from napari_clickseg.training.instances.task import InstanceWork
 
     spec, classes = prepared.spec, prepared.classes
     if spec.task == "click":
         return ClickWork(spec, card, prepared.training, prepared.validation, classes, device)
+    if spec.task == "instances":
+        return InstanceWork(spec, card, prepared.training, prepared.validation, classes)
     return SemanticWork(spec, card, prepared.training, prepared.validation, classes)
 
 
@@ -207,13 +212,8 @@ def sample_sheet(spec: TrainingSpec, count: int = 16) -> npt.NDArray[np.uint8]:
     import torch
 
     from napari_clickseg.training.classes.augment import sheet
-    from napari_clickseg.training.classes.task import SemanticWork, whole_windows
-    from napari_clickseg.training.clicks.task import ClickWork
 
     prepared = prepare(spec)
     start = make_start(prepared)
     work = make_work(prepared, start.card, torch.device("cpu"))
-    if isinstance(work, SemanticWork):
-        return sheet(whole_windows(work, count))
-    assert isinstance(work, ClickWork)
     return sheet(work.first_windows(count))

@@ -14,6 +14,7 @@ from napari_clickseg.data.project import read_project
 from napari_clickseg.data.sets.dataset import ClassMap, Dataset
 from napari_clickseg.data.sets.splits import Split, folds, single_split
 from napari_clickseg.training import defaults
+from napari_clickseg.training.instances.told import check_complete, told_of
 from napari_clickseg.training.loop.work import TrainingError
 from napari_clickseg.training.run_folder import Sets
 
@@ -93,18 +94,20 @@ def prepare(
     findings = inspect_project(project, progress)
     skipped = check_findings(findings, spec)
     completed = defaults.completed(spec, findings)
-    classes = _classes(completed, findings)
     known = {image.name for image in findings.images} - set(skipped)
     records = [r for r in project.records if r.name in known and r.split != "test"]
-    there = _there(findings, classes)
+    classes, there, said = _learned(records, findings, completed)
     split = _split(records, completed, [there[record.name] for record in records])
     training = records if completed.learn_all else [records[i] for i in split.training]
     validation = [records[i] for i in split.validation]
-    warnings = _warnings(findings, completed, skipped)
+    if completed.task == "instances":
+        check_complete(training)
+    warnings = (*_warnings(findings, completed, skipped), *said)
     for what, some in (("train", training), ("validate", validation)):
         warnings += _left_out(what, some, there, classes)
     zoom = defaults.zoom(completed, findings)
-    return _prepared(completed, findings, project, (training, validation), zoom, warnings)
+    sides = training, validation
+    return _prepared(completed, findings, classes, project, sides, zoom, warnings)
 
 
 def project_for(spec: TrainingSpec) -> Project:
@@ -119,7 +122,8 @@ def project_for(spec: TrainingSpec) -> Project:
         If there is no such project, or a file of clicks can't be read.
     """
     project = read_project(Path(spec.project))
-    return project if spec.task == "click" or spec.scheme == "instances" else by_classes(project)
+    by_object = spec.task in ("click", "instances") or spec.scheme == "instances"
+    return project if by_object else by_classes(project)
 
 
 def _again(
@@ -152,12 +156,15 @@ def _again(
     if broken:
         raise TrainingError(f"{broken[0].text} The run began with it: mend it, or start another.")
     completed = defaults.completed(spec, findings)
-    return _prepared(completed, findings, project, (training, validation), began.zoom, ())
+    classes, _, _ = _learned(records, findings, completed)
+    sides = training, validation
+    return _prepared(completed, findings, classes, project, sides, began.zoom, ())
 
 
 def _prepared(
     spec: TrainingSpec,
     findings: Findings,
+    classes: ClassMap,
     project: Project,
     sides: tuple[Sequence[Record], Sequence[Record]],
     zoom: float,
@@ -167,7 +174,8 @@ def _prepared(
     training, validation = (Dataset(side, round(share * len(side))) for side in sides)
     learned, held = (tuple(record.name for record in side) for side in sides)
     sets = Sets(os.path.abspath(project.folder), learned, held, zoom)
-    classes = _classes(spec, findings)
+    if spec.task == "instances" and len(classes.ids) > 1:  # a resumed run learns the same ones
+        spec = spec.model_copy(update={"classes": tuple(i for ids in classes.ids for i in ids)})
     return Prepared(spec, findings, training, validation, classes, zoom, warnings, sets)
 
 
@@ -181,7 +189,7 @@ def check_findings(findings: Findings, spec: TrainingSpec) -> tuple[str, ...]:
     if stopping:
         raise TrainingError(stopping[0].text)
     unknown = sorted(set(spec.classes) - set(findings.ids))
-    if unknown:
+    if unknown and spec.task != "instances":
         there = ", ".join(str(i) for i in findings.ids[:12])
         raise TrainingError(
             f"classes: there is no id {unknown[0]} in the masks; choose of {there}."
@@ -191,6 +199,17 @@ def check_findings(findings: Findings, spec: TrainingSpec) -> tuple[str, ...]:
 
 def _unreadable(findings: Findings) -> tuple[Problem, ...]:
     return tuple(problem for problem in findings.problems if problem.kind in _UNREADABLE)
+
+
+def _learned(
+    records: Sequence[Record], findings: Findings, spec: TrainingSpec
+) -> tuple[ClassMap, Mapping[str, frozenset[int]], tuple[str, ...]]:
+    """Return what is learned, which classes, as indices, each image has, and what to warn of."""
+    if spec.task == "instances":
+        told = told_of(records, findings, spec)
+        return told.classes, told.there, told.warnings
+    classes = _classes(spec, findings)
+    return classes, _there(findings, classes), ()
 
 
 def _there(findings: Findings, classes: ClassMap) -> dict[str, frozenset[int]]:

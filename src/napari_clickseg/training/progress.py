@@ -44,6 +44,7 @@ _BATCHES = 400  # losses of single batches that are kept at least: more than a c
 
 _CLICKS, _OVERLAP = 0.25, 0.01  # differences that say something
 _FIRST = ("NoC@85", "NoC@85, jittered clicks", "IoU after a click", "IoU", "Dice")
+_FEWER = ("NoC", "Splits", "Merges")  # of which fewer are better
 _ROWS = 3  # that say most
 
 Event = Mapping[str, Any]
@@ -88,13 +89,13 @@ class HelpRow:
 
     @property
     def better(self) -> bool | None:
-        """Whether it became better, and not just by chance; fewer clicks are better."""
+        """Whether it became better, and not just by chance; of some figures less is better."""
         if self.before is None or self.after is None:
             return None
         clicks = self.metric.startswith("NoC")
         if abs(self.after - self.before) < (_CLICKS if clicks else _OVERLAP):
             return None
-        return (self.after < self.before) is clicks
+        return (self.after < self.before) is self.metric.startswith(_FEWER)
 
 
 def parted(table: Sequence[HelpRow]) -> tuple[list[HelpRow], list[HelpRow]]:

@@ -171,7 +171,8 @@ def _plot(epochs: Sequence[dict[str, str]], path: Path, metric: str) -> None:
     left.set(xlabel="epoch", ylabel="loss")
     known = {"epoch", "loss", "validation_loss", "learning_rate", "best", "seconds"}
     names = [name for name in epochs[0] if name not in known | {"waiting_share"}]
-    shown = [n for n in names if n.startswith(metric.split("_")[0] + "_")] or names
+    family = f"{metric.split('_')[0]}_"
+    shown = [n for n in names if n == metric or n.startswith(family)] or names
     if "iou_clicks" in names:
         shown = [n for n in shown if not _SUMMED.search(n)] or shown
     _lines(right, epochs, shown)

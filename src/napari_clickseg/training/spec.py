@@ -29,13 +29,14 @@ __all__ = [
 ]
 
 Outer = TypeVar("Outer", bound=BaseModel)
-Task = Literal["click", "binary", "multiclass", "multilabel"]
+Task = Literal["click", "binary", "multiclass", "multilabel", "instances"]
 # What a task is called in the Train widget, and wherever people read of it.
 TASK_WORDS: dict[str, str] = {
     "click": "objects by clicks",
     "binary": "one class, no clicks",
     "multiclass": "classes, no clicks",
     "multilabel": "overlapping classes, no clicks",
+    "instances": "all objects, each its own, no clicks",
 }
 _SIDE = 32  # windows are a multiple of it, so that every encoder can halve them five times
 
@@ -72,7 +73,8 @@ class TrainingSpec(BaseModel):
         "click",
         description="click (objects by clicks): outlines the object that is clicked on. binary "
         "(one class, no clicks), multiclass (classes, no clicks), multilabel (overlapping classes, "
-        "no clicks): finds the classes without any click.",
+        "no clicks): finds the classes without any click. instances (all objects, each its own, no "
+        "clicks): finds the objects, and tells those apart that touch.",
     )
     scheme: Literal["auto", "instances", "classes"] = Field(
         "auto",

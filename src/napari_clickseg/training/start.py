@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
+from napari_clickseg.models.card import (
+    SCHEMA_VERSION,
+    DataSource,
+    ModelCard,
+    ObjectsSpec,
+    WindowSpec,
+)
 from napari_clickseg.models.checkpoint import load_network, read_card
 from napari_clickseg.models.network import NetworkError, build_network, create
 from napari_clickseg.models.pretrained import input_range
@@ -66,6 +72,7 @@ def start_network(
     zoom: float,
     images: int,
     warn: Callable[[str], object],
+    span: int = 0,
 ) -> Start:
     """Build the network and give it the weights it starts with.
 
@@ -81,6 +88,8 @@ def start_network(
         Images that are trained on, for the card.
     warn : callable
         Is told what could not be had, in a line.
+    span : int
+        Image pixels that a large object is long; 0 where that is not known.
 
     Raises
     ------
@@ -98,6 +107,8 @@ def start_network(
     entry = find_model(named)
     before = read_card(entry.path)
     card = _card(spec, before, classes, zoom)
+    if spec.task == "instances":
+        card = card.model_copy(update=_telling_apart(span))
     trained = _imagenet_weights(card, warn) if spec.start == _IMAGENET else None
     if trained is not None:
         card = _with_range(card, input_range(card.encoder))
@@ -194,10 +205,18 @@ def _card(spec: TrainingSpec, before: ModelCard, classes: ClassMap, zoom: float)
     return _with_range(card, before.input_range if alike and spec.start != _SCRATCH else None)
 
 
+def _telling_apart(span: int) -> dict[str, Any]:
+    """Return what the card of a model that tells objects apart says besides."""
+    objects = ObjectsSpec(span=span) if span else ObjectsSpec()
+    return {"objects": objects, "schema_version": SCHEMA_VERSION}
+
+
 def _description(spec: TrainingSpec, classes: ClassMap) -> str:
     if spec.task == "click":
         return "Outlines the object that is clicked on, in images like those it was trained on."
-    return f"Finds {', '.join(classes.names)} without any click."
+    found = ", ".join(classes.names)
+    each = "; tells objects that touch apart" if spec.task == "instances" else ""
+    return f"Finds {found} without any click{each}."
 
 
 def _encoding(spec: TrainingSpec, before: ModelCard) -> Encoding:

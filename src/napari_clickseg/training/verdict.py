@@ -30,7 +30,8 @@ Kind = Literal["better", "worse", "same", "unsure", "alone", "unmeasured"]
 MOST_CLICKS = 20.0  # that an object is given, and that one counts which never gets there
 _CHANCE = 0.05  # of a difference at least as large between two models that are equally good
 _FEWEST = 6  # groups: with five, one of 16 comparisons of equals has all differences on one side
-_SMALL = {"clicks": 0.25, "dice": 0.01}  # differences that nobody would notice
+_SMALL = {"clicks": 0.25, "dice": 0.01, "pq": 0.01}  # differences that nobody would notice
+_QUALITY = {"dice": "Dice", "pq": "panoptic quality"}
 _MOST_ADVICE = 3
 _OFTEN = 0.1  # share of the objects that is worth a word
 _WORSE_CLICKS, _WORSE_DICE = 1.5, 0.05  # by which a class or an image stands out
@@ -66,9 +67,9 @@ class Measurement:
 
     Parameters
     ----------
-    of : {"clicks", "dice"}
+    of : {"clicks", "dice", "pq"}
     each : tuple of Measured
-        Objects where it is clicks, images where it is Dice.
+        Objects where it is clicks, images where it is Dice or panoptic quality.
     why_alone : str
         Why nothing was measured before.
     by_class : tuple of (str, float)
@@ -79,7 +80,7 @@ class Measurement:
         What is wrong with the images, a line each.
     """
 
-    of: Literal["clicks", "dice"]
+    of: Literal["clicks", "dice", "pq"]
     each: tuple[Measured, ...]
     why_alone: str = ""
     by_class: tuple[tuple[str, float], ...] = ()
@@ -237,7 +238,7 @@ def _level(measured: Measurement) -> str:
     mean = _figure(measured.of, float(np.mean([one.after for one in measured.each])))
     if measured.of == "clicks":
         return f"an object takes {mean} clicks to an IoU of 0.85"
-    return f"the Dice of an image is {mean}"
+    return f"the {_QUALITY[measured.of]} of an image is {mean}"
 
 
 def _extent(measured: Measurement) -> str:
@@ -364,4 +365,4 @@ def _compared(of: str, means: dict[str, float], name: str) -> str:
     own, rest = _figure(of, means[name]), _figure(of, _rest(means, name))
     if of == "clicks":
         return f"an object takes {own} clicks there, {rest} elsewhere"
-    return f"the Dice is {own} there, {rest} elsewhere"
+    return f"the {_QUALITY[of]} is {own} there, {rest} elsewhere"

@@ -45,6 +45,8 @@ CROSSFIT_GROUPS: dict[str, tuple[str, ...]] = {  # fields of a CrossfitSpec
     "Click training": ("clicks", "begin", "anchors", "final", "noc_clicks"),
 }
 NAMED = ("architecture", "encoder")  # fields whose names are listed in the state
+# Choices that have no place in the widget yet; a spec may have them.
+_NOT_OFFERED = {"task": ("instances",)}
 _SUGGESTED = {"device": ("auto", "cpu", "cuda", "mps")}
 _CHOICES = {
     **TASK_WORDS,
@@ -222,7 +224,8 @@ def _setting(name: str, field: FieldInfo) -> Setting:
     default = field.get_default(call_default_factory=True)
     kind = field.annotation
     if get_origin(kind) is Literal:
-        choices = tuple((_CHOICES.get(one, str(one)), one) for one in get_args(kind))
+        offered = [one for one in get_args(kind) if one not in _NOT_OFFERED.get(name, ())]
+        choices = tuple((_CHOICES.get(one, str(one)), one) for one in offered)
         return Setting(name, label, tip, "choice", default, choices)
     if name in _SUGGESTED:
         choices = tuple((one, one) for one in _SUGGESTED[name])

@@ -122,8 +122,8 @@ def cut(
     ----------
     pixels : uint8 or float16 (C, Y, X)
         As in `Sample`.
-    labels : int (Y, X)
-        Ids, or indices of classes already.
+    labels : int (Y, X) or (M, Y, X)
+        Ids, or indices of classes already; or several maps.
     centre : (float, float)
         Where the window is: y, x in pixels; it is moved into the image as far as it fits.
     size : int
@@ -140,10 +140,10 @@ def cut(
     -------
     image : float32 Tensor (channels, size, size)
         0 … 1; 0 outside the image.
-    target : int64 Tensor (size, size)
+    target : int64 Tensor (size, size) or (M, size, size)
         Indices; `IGNORED` outside the image.
     """
-    shape = labels.shape
+    shape = labels.shape[-2:]
     sides = [max(2, round(side * geometry.reach)) for side in (geometry.height, geometry.width)]
     tops = [
         _placed(middle, side, wanted, length)
@@ -161,12 +161,16 @@ def cut(
     ]
     part = pixels[:, rows, columns].astype(np.float32)
     part /= 255.0 if pixels.dtype == np.uint8 else 1.0
-    values = to_channels(np.ascontiguousarray(part.transpose(1, 2, 0)), channels)
-    values = np.pad(values, (*pads, (0, 0)))
-    found = np.pad(indices(labels[rows, columns]), pads, constant_values=IGNORED)
-    image = tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1))))
-    mask = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(found))[None])
-    return _warped(image, mask, size, geometry)
+    shown = to_channels(np.ascontiguousarray(part.transpose(1, 2, 0)), channels)
+    shown = np.pad(shown, (*pads, (0, 0)))
+    found = indices(labels[..., rows, columns])
+    around = [(0, 0)] * (found.ndim - 2) + pads
+    found = np.pad(found, around, constant_values=IGNORED)
+    image = tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(shown.transpose(2, 0, 1))))
+    planes = found if found.ndim == 3 else found[None]
+    mask = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(planes)))
+    values, target = _warped(image, mask, size, geometry)
+    return values, target if found.ndim == 3 else target[0]
 
 
 def _placed(middle: float, side: int, wanted: float, length: int) -> int:
@@ -201,7 +205,7 @@ def _warped(
     found, target = (
         torch.rot90(one.as_subclass(Tensor), geometry.quarters, (1, 2)) for one in pair
     )
-    return found.contiguous(), target[0].long().contiguous()
+    return found.contiguous(), target.long().contiguous()
 
 
 def shaded(image: Tensor, preset: Preset, rng: np.random.Generator) -> Tensor:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["SemanticWork", "class_masks", "estimator", "measured", "whole_windows"]
+__all__ = ["SemanticWork", "class_masks", "estimator", "measured"]
 
 _PLACES = 4096  # pixels of a class that windows may be centred on
 _BALANCED = 0.6  # share of the windows that are centred on a pixel of some class
@@ -71,7 +71,7 @@ class SemanticWork:
         self.batch = spec.batch * spec.accumulate
         self.steps = max(1, -(-spec.windows // self.batch))
         self.waited = 0.0
-        self.places, pixels = _surveyed(training, classes)
+        self.places, pixels = self._surveyed()
         self.holding = _holding(self.places)
         self.mode = _mode(card)
         terms = [Term(t.name, t.weight, t.options) for t in spec.losses]
@@ -106,13 +106,18 @@ class SemanticWork:
         size = self.spec.size
         geometry = Geometry.draw(size / (self.card.window.zoom or 1.0), preset, rng)
         centre = self._around(place, rng) if place is not None else _anywhere(sample, rng)
-        channels, indices = self.card.image_channels, self.classes.indices
-        image, target = cut(sample.pixels, sample.labels, centre, size, geometry, channels, indices)
+        image, target = self._cut(sample, centre, geometry)
         return shaded(image, preset, rng), target
+
+    def first_windows(self, count: int = 16) -> list[tuple[Tensor, Tensor]]:
+        """Return the first windows of a training with their classes, as they will be learned."""
+        return [self.window(1, i) for i in range(count)]
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss."""
-        target = batch.target
+        return self._class_loss(logits, batch.target)
+
+    def _class_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         ignored = target == IGNORED
         if self.mode == "multiclass":
             return self.sum(logits, target.masked_fill(ignored, 0), ignored)
@@ -129,6 +134,10 @@ class SemanticWork:
         results = measured(segmenter, self.validation, self.classes)
         return replace(results, loss=self._validation_loss(network))
 
+    def measure(self, network: nn.Module) -> Validation:
+        """Measure it; as `validate`, which chooses nothing."""
+        return self.validate(network)
+
     def preview(self, network: nn.Module, folder: Path, epoch: int) -> list[dict[str, str]]:
         """Write the classes found in three validation images."""
         segmenter = Segmenter(network, self.card, device=_device(network), half=self.spec.amp)
@@ -143,6 +152,36 @@ class SemanticWork:
             files.append(write_preview(folder, sample.record, labels, epoch, self.spec.project))
         return files
 
+    def _indices(self, sample: Sample) -> npt.NDArray[np.uint8]:
+        """Return the classes of an image's pixels, as in `ClassMap.indices`."""
+        return self.classes.indices(sample.labels)
+
+    def _cut(
+        self, sample: Sample, centre: tuple[float, float], geometry: Geometry
+    ) -> tuple[Tensor, Tensor]:
+        """Cut out a window and what is to be learned of it."""
+        channels, indices = self.card.image_channels, self.classes.indices
+        size = self.spec.size
+        return cut(sample.pixels, sample.labels, centre, size, geometry, channels, indices)
+
+    def _surveyed(self) -> tuple[list[list[npt.NDArray[np.int32]]], npt.NDArray[np.int64]]:
+        """Return some pixels of each class of each image, and how many pixels there are in all."""
+        rng = np.random.default_rng(0)
+        places = []
+        pixels = np.zeros(256, np.int64)
+        count = len(self.classes.ids)
+        for i in range(len(self.training)):
+            indices = self._indices(self.training[i])
+            pixels += np.bincount(indices.ravel(), minlength=256)
+            some = []
+            for k in range(1, count + 1):
+                at = np.flatnonzero(indices == k)
+                if len(at) > _PLACES:
+                    at = rng.choice(at, _PLACES, replace=False)
+                some.append(np.stack(np.unravel_index(at, indices.shape), 1).astype(np.int32))
+            places.append(some)
+        return places, pixels[: count + 1]
+
     def _batch(self, windows: Sequence[tuple[Tensor, Tensor]]) -> Batch:
         images, targets = zip(*windows, strict=True)
         return Batch(torch.stack(images), torch.stack(targets))
@@ -155,7 +194,7 @@ class SemanticWork:
         return self._previewed
 
     def _holds(self, index: int) -> bool:
-        indices = self.classes.indices(self.validation[index].labels)
+        indices = self._indices(self.validation[index])
         return bool(((indices > 0) & (indices != IGNORED)).any())
 
     def _aim(self, rng: np.random.Generator) -> tuple[int, npt.NDArray[np.int32] | None]:
@@ -198,7 +237,7 @@ class SemanticWork:
     def _plain_window(self, number: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([self.spec.seed, 0, number])
         sample = self.validation[number % len(self.validation)]
-        indices = self.classes.indices(sample.labels)
+        indices = self._indices(sample)
         geometry = Geometry.draw(
             self.spec.size / (self.card.window.zoom or 1.0), PRESETS["none"], rng
         )
@@ -206,8 +245,7 @@ class SemanticWork:
             np.argwhere(indices == k + 1).astype(np.int32) for k in range(len(self.card.classes))
         ]
         centre = self._centre(sample, places, rng)
-        size, channels = self.spec.size, self.card.image_channels
-        return cut(sample.pixels, indices, centre, size, geometry, channels)
+        return self._cut(sample, centre, geometry)
 
 
 def measured(segmenter: Segmenter, dataset: Dataset[Sample], classes: ClassMap) -> Validation:
@@ -281,11 +319,6 @@ def class_masks(
     return np.stack([labels == k for k in range(1, len(card.classes) + 1)])
 
 
-def whole_windows(work: SemanticWork, count: int = 16) -> list[tuple[Tensor, Tensor]]:
-    """Return the first windows of a training, as they will be learned from."""
-    return [work.window(1, i) for i in range(count)]
-
-
 def _together(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Take all classes (K, Y, X) as one (1, Y, X)."""
     return np.asarray(masks.any(axis=0))[None]
@@ -300,7 +333,7 @@ def _device(network: nn.Module) -> str:
 
 
 def _mode(card: ModelCard) -> Mode:
-    if card.outputs == 1:
+    if card.class_outputs == 1:
         return "binary"
     return "multilabel" if card.overlapping else "multiclass"
 
@@ -310,26 +343,6 @@ def _row(name: str, counts: metrics.Counts, names: Sequence[str]) -> dict[str, A
     for k, (iou, dice) in enumerate(zip(counts.iou(), counts.dice(), strict=True)):
         row |= {f"iou_{names[k]}": float(iou), f"dice_{names[k]}": float(dice)}
     return row | {"iou": float(counts.iou().mean()), "dice": float(counts.dice().mean())}
-
-
-def _surveyed(
-    dataset: Dataset[Sample], classes: ClassMap
-) -> tuple[list[list[npt.NDArray[np.int32]]], npt.NDArray[np.int64]]:
-    """Return some pixels of each class of each image, and how many pixels there are in all."""
-    rng = np.random.default_rng(0)
-    places = []
-    pixels = np.zeros(256, np.int64)
-    for i in range(len(dataset)):
-        indices = classes.indices(dataset[i].labels)
-        pixels += np.bincount(indices.ravel(), minlength=256)
-        some = []
-        for k in range(1, len(classes.ids) + 1):
-            at = np.flatnonzero(indices == k)
-            if len(at) > _PLACES:
-                at = rng.choice(at, _PLACES, replace=False)
-            some.append(np.stack(np.unravel_index(at, indices.shape), 1).astype(np.int32))
-        places.append(some)
-    return places, pixels[: len(classes.ids) + 1]
 
 
 def _holding(places: Sequence[Sequence[npt.NDArray[np.int32]]]) -> list[tuple[int, list[int]]]:

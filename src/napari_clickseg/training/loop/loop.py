@@ -321,9 +321,9 @@ class Loop:
             "epoch": self.epoch,
             "seconds": round(sum(one["seconds"] for one in self.history)),
         }
-        card = self.card.model_copy(
-            update={"metrics": {**self.card.metrics, "validation": figures}, "training": training}
-        )
+        known = {"metrics": {**self.card.metrics, "validation": figures}, "training": training}
+        chosen = {} if validation is None else validation.chosen
+        card = self.card.model_copy(update=known | chosen)
         save_model(self.run_folder.model, self.average.network.state_dict(), card)
 
     def _save_state(self) -> None:

@@ -72,12 +72,15 @@ class Validation:
         A row of figures for each image; "image" is its name.
     confusion : tuple of tuples of int, optional
         Pixels of each true class (rows) that were given each class (columns).
+    chosen : dict of str to object
+        Fields of the model's card that were chosen on these images.
     """
 
     loss: float
     metrics: dict[str, float]
     images: tuple[dict[str, Any], ...] = ()
     confusion: tuple[tuple[int, ...], ...] | None = None
+    chosen: dict[str, Any] = field(default_factory=dict)
 
 
 class Work(Protocol):
@@ -103,6 +106,14 @@ class Work(Protocol):
 
     def validate(self, network: nn.Module) -> Validation:
         """Measure a network, which is in eval mode."""
+        ...
+
+    def measure(self, network: nn.Module) -> Validation:
+        """Measure it as it will be used: nothing is chosen on these images."""
+        ...
+
+    def first_windows(self, count: int) -> list[tuple[Tensor, Tensor]]:
+        """Return windows (C, N, N) with their masks (N, N) as they will be learned from."""
         ...
 
     def preview(self, network: nn.Module, folder: Path, epoch: int) -> list[dict[str, str]]:

@@ -1,0 +1,212 @@
+"""How well objects that touch are told apart: by a model, as connected pieces, and classically.
+
+    python benchmarks/crowded.py [PROJECT ...] --out FOLDER [--crowds N] [--train N] [--test N]
+        [--seed S] [--set key=value ...]
+
+Each PROJECT (a folder or table whose ids are objects, or classes) is split by group: N images to
+train and validate on, others to test on, drawn with the seed. `--crowds N` makes a project of N
+images of touching ellipses whose truth is known, to begin with. On the test images are measured
+
+- *model*: a model of the task instances, trained on the N images;
+- *pieces*: connected pieces of the same model's foreground, as one has them without it;
+- *classical*: Otsu's threshold, brighter or darker as fits the training images, and a watershed of
+  the distance to the background, by scikit-image.
+
+Prints a Markdown table; FOLDER keeps the runs, the tables and `crowded.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.feature import peak_local_max
+from skimage.filters import threshold_otsu
+from skimage.segmentation import watershed
+
+from napari_clickseg.cli._train import read_settings
+from napari_clickseg.core.instances.separating import without_small
+from napari_clickseg.data.classes import ProjectClasses
+from napari_clickseg.data.images import read_plane
+from napari_clickseg.data.object_masks import ObjectMask, read_object_mask
+from napari_clickseg.data.project import Project, Record, read_project
+from napari_clickseg.data.writer import ProjectWriter
+from napari_clickseg.engine.finding import ObjectFinder, card_rules
+from napari_clickseg.engine.segmenter import load_segmenter
+from napari_clickseg.evaluation.matching import Matching, match, matching_figures
+from napari_clickseg.training.finetune import finetune
+from napari_clickseg.training.spec import TrainingSpec
+
+Labels = npt.NDArray[Any]
+EIGHT = np.ones((3, 3), bool)
+SHOWN = ("ap_50", "ap_mean", "pq", "splits", "merges")
+WAYS = ("model", "pieces", "classical")
+
+
+def ellipses(seed: int, side: int = 256, count: int = 400) -> Labels:
+    """Return touching ellipses of 10 to 26 pixels, int32 (side, side)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    labels = np.zeros((side, side), np.int32)
+    for number in range(1, count + 1):
+        top, left = rng.uniform(0, side, 2)
+        long = rng.uniform(7, 13)
+        short, turn = long * rng.uniform(0.6, 1), rng.uniform(0, np.pi)
+        u = (y - top) * np.cos(turn) + (x - left) * np.sin(turn)
+        v = (x - left) * np.cos(turn) - (y - top) * np.sin(turn)
+        inside = (u / long) ** 2 + (v / short) ** 2 < 1
+        if inside.any() and (labels[inside] > 0).mean() < 0.15:
+            labels[inside & (labels == 0)] = number
+    return labels
+
+
+def make_crowds(folder: Path, count: int, seed: int) -> Path:
+    """Write a project of blurred, noisy crowds; each object has a brightness of its own."""
+    writer = ProjectWriter(folder)
+    writer.set_classes(ProjectClasses(scheme="instances"))
+    for i in range(count):
+        labels, rng = ellipses(1000 * seed + i), np.random.default_rng([seed, i])
+        bright = np.append(0, rng.uniform(90, 200, labels.max()))[labels]
+        image = 20 + ndimage.gaussian_filter(bright, 1.2) + rng.normal(0, 12, labels.shape)
+        writer.add(f"{i}", image.clip(0, 255).astype(np.uint8), labels, group=f"{i}")
+    return folder
+
+
+def split(project: Project, train: int, test: int, seed: int) -> tuple[list[Record], list[Record]]:
+    """Draw whole groups, first for the images to learn from, then for those to test on."""
+    groups: dict[str, list[Record]] = {}
+    for record in project.records:
+        groups.setdefault(record.group, []).append(record)
+    names = list(np.random.default_rng(seed).permutation(sorted(groups)))
+    sides: tuple[list[Record], list[Record]] = ([], [])
+    for side, wanted in zip(sides, (train, test), strict=True):
+        while names and len(side) < wanted:
+            side += groups[names.pop(0)]
+    return sides[0][:train], sides[1][:test]
+
+
+def write_table(path: Path, records: list[Record], test: list[Record], project: Project) -> Path:
+    """Write a table of images, and what their ids mean beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = ["image,mask,group,split"]
+    for some, word in ((records, ""), (test, "test")):
+        rows += [f"{r.image.resolve()},{r.mask.resolve()},{r.group},{word}" for r in some]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    if project.classes is not None:
+        path.with_name("classes.json").write_text(project.classes.model_dump_json())
+    return path
+
+
+def classical(image: Labels, dark: bool, smallest: int, apart: int) -> Labels:
+    """Return Otsu's foreground cut up by a watershed of its distance to the background."""
+    grey = image.mean(axis=2) if image.ndim == 3 else image.astype(float)
+    grey = ndimage.gaussian_filter(grey, 1)
+    inside = (grey < threshold_otsu(grey)) if dark else (grey > threshold_otsu(grey))
+    distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(inside), 1)
+    parts, _ = ndimage.label(inside, EIGHT)
+    peaks = peak_local_max(distance, min_distance=apart, labels=parts, exclude_border=False)
+    seeds = np.zeros(inside.shape, np.int32)
+    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    return without_small(watershed(-distance, seeds, mask=inside), smallest)
+
+
+def learned(records: list[Record], by_class: bool) -> tuple[bool, int]:
+    """Return whether objects are darker than the rest, and half the width of a usual one."""
+    darker, widths = [], []
+    for record in records:
+        image, mask = (
+            read_plane(record.image).read_all(),
+            read_object_mask(record, by_class=by_class),
+        )
+        grey = image.mean(axis=2) if image.ndim == 3 else image
+        inside = mask.objects > 0
+        darker.append(bool(grey[inside].mean() < grey[~inside].mean()))
+        widths += list(np.sqrt(np.bincount(mask.objects.ravel())[1:] / np.pi))
+    return sum(darker) > len(darker) / 2, max(1, round(float(np.median(widths)) / 2))
+
+
+def measure(run: Path, train: list[Record], test: list[Record]) -> dict[str, dict[str, float]]:
+    """Measure each way on the test images."""
+    segmenter = load_segmenter(run / "best.safetensors")
+    rules = card_rules(segmenter.card)
+    by_class = segmenter.card.training["spec"]["scheme"] == "classes"
+    dark, apart = learned(train, by_class)
+    found: dict[str, list[Matching]] = {way: [] for way in WAYS}
+    for record in test:
+        plane, truth = read_plane(record.image), read_object_mask(record, by_class=by_class)
+        image = plane.read_all()
+        mine = ObjectFinder.of(segmenter, image, rgb=plane.rgb).find(with_probability=True)
+        assert mine is not None and mine.probability is not None
+        pieces, _ = ndimage.label(mine.probability > rules.foreground, EIGHT)
+        for way, labels in (
+            ("model", mine.labels),
+            ("pieces", without_small(pieces, rules.smallest)),
+            ("classical", classical(image, dark, rules.smallest, apart)),
+        ):
+            found[way].append(_matched(labels, truth))
+    return {way: matching_figures(images) for way, images in found.items()}
+
+
+def _matched(labels: Labels, truth: ObjectMask) -> Matching:
+    return match(labels, truth.objects, truth.unknown)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("projects", nargs="*", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--crowds", type=int, default=0)
+    parser.add_argument("--train", type=int, default=10)
+    parser.add_argument("--test", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    args = parser.parse_args()
+    settings = read_settings(args.settings)
+    projects = list(args.projects)
+    if args.crowds:
+        made = args.out / "crowds"
+        projects.insert(0, made if made.is_dir() else make_crowds(made, args.crowds, args.seed))
+    results = {}
+    for source in projects:
+        project = read_project(source)
+        train, test = split(project, args.train, args.test, args.seed)
+        name = source.stem
+        table = write_table(args.out / name / "images.csv", train, test, project)
+        run, began = args.out / name / "run", time.process_time()
+        if not (run / "best.safetensors").exists():
+            spec = TrainingSpec.model_validate(
+                {"project": str(table), "task": "instances"} | settings
+            )
+            finetune(spec, run, on_event=_say)
+        seconds = time.process_time() - began
+        results[name] = {"train": len(train), "test": len(test), "cpu_seconds": seconds}
+        results[name] |= measure(run, train, test)
+        text = json.dumps(results, indent=1)
+        (args.out / "crowded.json").write_text(text, encoding="utf-8")
+    print(_table(results))
+
+
+def _say(event: dict[str, Any]) -> None:
+    if event["event"] == "epoch":
+        print(
+            f"round {event['epoch']}: pq {event['metrics'].get('pq', float('nan')):.3f}", flush=True
+        )
+
+
+def _table(results: dict[str, dict[str, Any]]) -> str:
+    lines = [f"| set | way | {' | '.join(SHOWN)} |", f"|---|---|{'--:|' * len(SHOWN)}"]
+    for name, found in results.items():
+        for way in WAYS:
+            figures = " | ".join(f"{found[way][figure]:.3f}" for figure in SHOWN)
+            lines.append(f"| {name} ({found['train']} images) | {way} | {figures} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Models that find all objects at once, each its own: what they learn from, and how well."""
