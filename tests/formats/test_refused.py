@@ -170,10 +170,38 @@ def test_boxes_of_yolo_are_named(images):
         _import(images.parent, images, form="yolo")
 
 
-def test_a_pickle_of_cellpose_is_not_read(images):
-    np.save(images / "a_seg.npy", np.array({"masks": 1}, dtype=object), allow_pickle=True)
-    with pytest.raises(FormatError, match="holds a pickle"):
+def test_results_of_cellpose_are_read_without_running_anything(images):
+    labels = np.zeros((20, 30), np.uint16)
+    labels[3:9, 4:9], labels[12:14, 20:] = 1, 7
+    results = {
+        "masks": labels, "outlines": labels * 0, "diameter": np.float64(30.5), "flows": [labels],
+        "filename": "a.png", "chan_choose": [0, 0], "manual_changes": [],
+    }  # fmt: skip
+    np.save(images / "a_seg.npy", results, allow_pickle=True)
+    for source in (images / "a_seg.npy", images):
+        choice: dict[str, Any] = {"masks": MaskChoice("_seg")} if source == images else {}
+        out, _ = _import(source, images, overwrite=True, **choice)
+        (record,) = read_project(out).records
+        assert (read_labels(record.mask) == labels).all()
+
+
+class _Evil:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> Any:
+        return (open, (str(self.marker), "w"))
+
+
+@pytest.mark.parametrize("masks", ["evil", 1, np.zeros((2, 3, 4), np.uint8), np.full((9, 9), 0.5)])
+def test_a_pickle_that_is_no_result_of_cellpose_is_refused_and_not_run(images, masks):
+    marker = images.parent / "was-run"
+    value = {"masks": _Evil(marker) if isinstance(masks, str) else masks}
+    np.save(images / "a_seg.npy", np.array(value, dtype=object), allow_pickle=True)
+    with pytest.raises(FormatError, match=r"can be read safely|not ids of a plane") as error:
         _import(images / "a_seg.npy", images)
+    assert "\n" not in str(error.value)
+    assert not marker.exists()
 
 
 def test_masks_of_0_and_255_beside_their_images_come_in_by_patients(tmp_path):

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.annotations import Annotations
 
-__all__ = ["IMPORTS", "ImportChoice", "Imported", "import_into", "recognised"]
+__all__ = ["IMPORTS", "ImportChoice", "Imported", "import_into", "read_annotations", "recognised"]
 
 IMPORTS = (
     "coco", "yolo", "geojson", "roi", "labelme", "omezarr", "cellpose", "stardist", "nnunet",
@@ -249,6 +249,24 @@ class _Ready:
     shape: tuple[int, int]
     name: str
     group: str
+
+
+def read_annotations(source: Path, choice: ImportChoice, problems: Problems) -> FoundFile:
+    """Read what a file or folder of another program says, without looking for its images.
+
+    Parameters
+    ----------
+    source, choice
+        As of `import_into`.
+    problems : Problems
+        Is told of what can't be used.
+
+    Raises
+    ------
+    FormatError
+        If it is none that is known.
+    """
+    return _read(recognised(source, choice), source, choice, problems)
 
 
 def _read(form: str, source: Path, choice: ImportChoice, problems: Problems) -> FoundFile:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.images import is_image_file
 from napari_clickseg.data.masks import read_mask
-from napari_clickseg.data.reading.header import beginning
+from napari_clickseg.data.reading.header import beginning, one_line
 from napari_clickseg.formats.annotated import FormatError, annotated_mask, read_sidecar
 from napari_clickseg.formats.colour_masks import (
     colours_of,
@@ -30,9 +32,25 @@ if TYPE_CHECKING:
 
     from napari_clickseg.formats.problems import Problems
 
-__all__ = ["MaskChoice", "images_in", "masks_in", "read_masks", "read_nnunet"]
+__all__ = [
+    "MaskChoice",
+    "holds_objects",
+    "images_in",
+    "masks_in",
+    "read_cellpose_results",
+    "read_masks",
+    "read_nnunet",
+]
 
 _FULL = 255  # what binary masks have where the object is
+# What arrays are made with when they are unpickled, under the names that files give.
+_MAKERS: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
+    ("numpy.core.multiarray", "scalar"): np.float64(0).__reduce__()[0],
+    ("_codecs", "encode"): codecs.encode,  # of bytes, in old files
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +141,8 @@ def read_masks(
     coloured: list[tuple[Path, Path | None]] = []
     for mask, image in pairs:
         try:
-            _check_pickle(mask)
-            (coloured if holds_colours(mask) else plain).append((mask, image))
+            colours = not holds_objects(mask) and holds_colours(mask)
+            (coloured if colours else plain).append((mask, image))
         except (ImageError, FormatError) as error:
             problems.add("", str(error))
     if coloured and plain:
@@ -146,15 +164,45 @@ def read_masks(
     return FoundFile(tuple(found), classes)
 
 
-def _check_pickle(path: Path) -> None:
-    """Raise FormatError if a .npy file holds Python objects: reading them runs what is in it."""
-    if path.suffix.lower() != ".npy":
-        return
-    if b"'|O'" in beginning(path, 256):
+def holds_objects(path: Path) -> bool:
+    """Whether a .npy file holds Python objects, as Cellpose's results (`_seg.npy`) do."""
+    return path.suffix.lower() == ".npy" and b"'|O'" in beginning(path, 256)
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Makes arrays and plain values; what would run anything else is refused unread."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        """Return one of the few functions that make arrays."""
+        found = _MAKERS.get((module_name.replace("._core.", ".core."), global_name))
+        if found is None:
+            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}")
+        return found
+
+
+def read_cellpose_results(path: Path) -> npt.NDArray[Any]:
+    """Read the ids of Cellpose's results (`_seg.npy`); nothing that is in the file is run.
+
+    Raises
+    ------
+    FormatError
+        If it holds no masks of a plane, or anything but arrays and plain values.
+    """
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
+            read[version != (1, 0)](file)
+            kept = _ArraysOnly(file).load().item()
+        labels = np.squeeze(np.asarray(kept["masks"]))
+    except Exception as error:
         raise FormatError(
-            f"{path} holds a pickle, which can run any program when it is read, so it is not; in "
+            f"{path} holds no results of Cellpose that can be read safely ({one_line(error)}); in "
             "Cellpose, save the masks as PNG or TIFF (File ▸ Save masks)."
-        )
+        ) from error
+    if labels.ndim != 2 or labels.dtype.kind not in "bui" or labels.min(initial=0) < 0:
+        raise FormatError(f"{path} holds masks {labels.shape} {labels.dtype}, not ids of a plane.")
+    return labels.astype(np.uint32)
 
 
 def _coloured(pairs: Sequence[tuple[Path, Path | None]], choice: MaskChoice) -> FoundFile:
@@ -184,11 +232,14 @@ def _found(
 
 
 def _stem(mask: Path, choice: MaskChoice) -> str:
-    return mask.stem.removesuffix(".ome").removesuffix(choice.suffix)
+    added = choice.suffix or ("_seg" if holds_objects(mask) else "")
+    return mask.stem.removesuffix(".ome").removesuffix(added)
 
 
 def _reader(mask: Path, problems: Problems) -> Callable[[], npt.NDArray[Any]]:
     def read() -> npt.NDArray[Any]:
+        if holds_objects(mask):
+            return read_cellpose_results(mask)
         stored = read_mask(mask)
         for notice in stored.notices:
             problems.note(f"{mask.name}: {notice}")

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractButton, QApplication
 
+from napari_clickseg._qt.formats.widget import FilesWidget
 from napari_clickseg.data.project import read_project
+from napari_clickseg.data.writer import ProjectWriter
+from napari_clickseg.formats import exporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from napari_clickseg._qt.formats.widget import FilesWidget
 
 pytestmark = pytest.mark.gui
 
@@ -95,6 +98,120 @@ def test_what_goes_wrong_is_said_in_the_widget(opened: Any, tmp_path: Path, qtbo
     assert "No image with labels is open" in _press(qtbot, widget, widget.export)
 
 
+def _three_images(folder: Path) -> Path:
+    writer = ProjectWriter(folder)
+    for name in "abc":
+        writer.add(name, np.zeros((20, 30), np.uint8), np.ones((20, 30), np.uint8))
+    return folder
+
+
+def test_long_work_shows_how_far_it_is_and_can_be_stopped_without_anything_moving(
+    opened: Any, tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, widget = opened
+    gate, calls = threading.Event(), []
+    real = exporting.annotated_record
+
+    def held_up(*given: Any) -> Any:
+        calls.append(given)
+        assert len(calls) == 1 or gate.wait(20)
+        return real(*given)
+
+    monkeypatch.setattr(exporting, "annotated_record", held_up)
+    widget.project.value = str(_three_images(tmp_path / "p"))
+    widget.out.value = str(tmp_path / "out.json")
+    qtbot.wait(50)
+    places = {one: one.mapTo(widget, one.rect().topLeft()) for one in _buttons(widget)}
+    qtbot.mouseClick(widget.export.native, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: widget.state.progress == (1, 3), timeout=20_000)
+    assert widget.bar.isVisible()
+    assert (widget.bar.value(), widget.bar.maximum()) == (1, 3)
+    assert not widget.export.enabled
+    qtbot.mouseClick(widget.cancel.native, Qt.MouseButton.LeftButton)
+    assert "Stopping" in widget.state.message
+    assert not widget.cancel.enabled
+    assert places == {one: one.mapTo(widget, one.rect().topLeft()) for one in places}
+    gate.set()
+    qtbot.waitUntil(lambda: not widget.state.busy, timeout=20_000)
+    assert widget.state.message == "Stopped; nothing was written."
+    assert not (tmp_path / "out.json").exists()
+    assert not widget.bar.isVisible()
+    qtbot.wait(50)
+    assert places == {one: one.mapTo(widget, one.rect().topLeft()) for one in places}
+    assert "3 images written as COCO" in _press(qtbot, widget, widget.export)
+
+
+def _buttons(widget: FilesWidget) -> list[QAbstractButton]:
+    inside = widget._scroll
+    return [one for one in inside.findChildren(QAbstractButton) if one.isVisible()]
+
+
+def test_the_menu_goes_to_the_parts_of_the_widget_and_gathers(
+    opened: Any, tmp_path: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari._app_model import get_app_model
+
+    from napari_clickseg._qt.formats import menu
+
+    viewer, widget = opened
+    commands = get_app_model().commands
+    widget.folds["Import"].collapse(animate=False)
+    commands.execute_command("napari-clickseg.import").result()
+    assert widget.folds["Import"].isExpanded()
+    widget.folds["Export"].collapse(animate=False)
+    commands.execute_command("napari-clickseg.export").result()
+    assert widget.folds["Export"].isExpanded()
+    folder = tmp_path / "gathered"
+    monkeypatch.setattr(menu, "choose_or_make_folder", lambda *_: str(folder))
+    commands.execute_command("napari-clickseg.gather").result()
+    qtbot.waitUntil(lambda: not widget.state.busy, timeout=30_000)
+    assert "1 image gathered" in widget.state.message
+    (record,) = read_project(folder).records
+    assert record.pixel_size is not None
+    assert widget.project.value == str(folder), "what goes out next"
+    monkeypatch.setattr(menu.QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    before = len(viewer.layers)
+    commands.execute_command("napari-clickseg.ask_project").result()
+    assert len(viewer.layers) == before + 2
+
+
+@pytest.mark.parametrize("name", ["Annotate", "Train", "Review"])
+def test_each_widget_has_a_button_that_leads_to_exporting_what_it_is_about(
+    open_viewer: Callable[[], Any],
+    training_home: Any,
+    bright_model: None,
+    tmp_path: Path,
+    qtbot: Any,
+    name: str,
+) -> None:
+    viewer = open_viewer()
+    viewer.add_image(np.zeros((20, 30), np.uint8))
+    project = str(_three_images(tmp_path / "p"))
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", name)
+    qtbot.waitUntil(dock.isVisible)
+    if name == "Train":
+        widget.context.state.source, widget.context.state.project = "project", project
+    elif name == "Review":
+        qtbot.waitUntil(lambda: widget.context.controller.looker.idle, timeout=30_000)
+        widget.context.controller.choose_project(project)
+        qtbot.waitUntil(lambda: widget.context.state.project == project, timeout=30_000)
+    before = QApplication.focusWidget()
+    native = widget.export.native
+    widget._scroll.ensureWidgetVisible(native)
+    qtbot.wait(50)
+    qtbot.mouseClick(native, Qt.MouseButton.LeftButton)
+    (files,) = (
+        each.inner_widget()
+        for each in viewer.window._wrapped_dock_widgets.values()
+        if isinstance(each.inner_widget(), FilesWidget)
+    )
+    qtbot.waitUntil(files.isVisible)
+    assert files.project.value == ("" if name == "Annotate" else project)
+    assert files.folds["Export"].isExpanded()
+    focused = QApplication.focusWidget()
+    assert focused is before or not (files.isAncestorOf(focused) or widget.isAncestorOf(focused))
+
+
 def test_the_plugin_has_a_menu_of_its_own(make_napari_viewer: Callable[..., Any]) -> None:
     from napari._app_model import get_app_model
 
@@ -103,7 +220,10 @@ def test_the_plugin_has_a_menu_of_its_own(make_napari_viewer: Callable[..., Any]
     found = [getattr(item, "submenu", None) for item in menus.get_menu("napari/file/io_utilities")]
     assert "napari-clickseg/menu" in found
     listed = {item.command.id for item in menus.get_menu("napari-clickseg/menu")}
-    names = ("annotate", "train", "review", "files", "ask_project")
+    names = (
+        "annotate", "train", "review", "ask_project", "open_sample_project", "gather", "export",
+        "import", "measure",
+    )  # fmt: skip
     assert listed == {f"napari-clickseg.{name}" for name in names}
 
 

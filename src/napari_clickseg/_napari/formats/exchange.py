@@ -6,6 +6,7 @@ All of this belongs on the main thread; reading and writing are done on a thread
 from __future__ import annotations
 
 import tempfile
+import threading
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,10 @@ _SHOWN = 3
 _FEATURES = ("image", "group", "plane", "id", *OWN)  # of a row, what the table has already
 
 
+class _Cancelled(Exception):
+    """The user wants no more of it."""
+
+
 class ExchangeController:
     """Exports, measures and imports for a viewer.
 
@@ -64,11 +69,23 @@ class ExchangeController:
     def __init__(self, viewer: Any, state: ExchangeState, notify: Callable[[], None]) -> None:
         self._viewer = weakref.ref(unwrapped(viewer))
         self.state = state
+        self._notify = notify
         self._runner = Runner(notify, Stopped)
+        self._cancelled = threading.Event()
+        self._progress = (0, 0)  # written by the worker, shown by `deliver`
 
     def deliver(self) -> None:
         """Take the worker's results over."""
+        if self.state.busy:
+            self.state.progress = self._progress
         self._runner.deliver()
+
+    def cancel(self) -> None:
+        """Stop what goes on, between two images."""
+        if self.state.busy:
+            self._cancelled.set()
+            self.state.stopping = True
+            self.state.message = "Stopping after this image …"
 
     def close(self) -> None:
         """End; what is being written is written all the same."""
@@ -81,16 +98,19 @@ class ExchangeController:
             state.message = "Choose where it goes first."
             return
         form, out, overwrite = state.form, Path(state.out), state.overwrite
+        project = state.project
         pairs = self._pairs()
         if pairs is None:
             return
 
         def work(folder: Path, notes: list[str]) -> str:
             sources = sources_of([folder], note=notes.append)
-            count = export(sources, form, out, overwrite=overwrite, note=notes.append)
+            count = export(
+                sources, form, out, overwrite=overwrite, note=notes.append, progress=self._report
+            )
             return f"{counted(count, 'image')} written as {FORMATS[form].title}: {out}"
 
-        self._do("Exporting …", lambda notes: _with_project(state.project, pairs, notes, work))
+        self._do("Exporting …", lambda notes: self._on_project(project, pairs, notes, work))
 
     def measure(self) -> None:
         """Write a table of the objects in the project, or in the layers."""
@@ -98,7 +118,7 @@ class ExchangeController:
         if not state.out:
             state.message = "Choose where the table goes first, a .csv or .parquet file."
             return
-        out, overwrite = Path(state.out), state.overwrite
+        out, overwrite, project = Path(state.out), state.overwrite, state.project
         pairs = self._pairs()
         if pairs is None:
             return
@@ -107,14 +127,16 @@ class ExchangeController:
             check_table_path(out)
             check_free(out, overwrite=overwrite)
             rows: list[Measured] = []
-            for source in sources_of([folder], note=notes.append):
+            sources = sources_of([folder], note=notes.append)
+            for at, source in enumerate(sources):
+                self._report(at, len(sources))
                 image = source.read()
                 pixels = None if image.image is None else pixels_of(image.image)
                 rows += measured(image, pixels)
             write_whole(out, lambda path: write_table(rows, path))
             return f"{counted(len(rows), 'object')} measured: {out}"
 
-        self._do("Measuring …", lambda notes: _with_project(state.project, pairs, notes, work))
+        self._do("Measuring …", lambda notes: self._on_project(project, pairs, notes, work))
 
     def measure_layer(self, layer: Labels) -> None:
         """Measure the objects of a labels layer into its table, `Labels.features`.
@@ -155,21 +177,40 @@ class ExchangeController:
         )
 
         def work(notes: list[str]) -> str:
-            came = import_into(source, into, choice, note=notes.append)
+            came = import_into(source, into, choice, note=notes.append, progress=self._report)
             objects = counted(came.objects, "object")
             return f"{counted(came.images, 'image')} with {objects} came in."
 
-        self._do("Bringing in …", work, lambda: self._open(into))
+        self._do(
+            "Bringing in …",
+            work,
+            lambda: self._open(into),
+            stopped="Stopped; what had come in before stays in the project.",
+        )
+
+    def gather_into(self, folder: Path) -> None:
+        """Put what is annotated in the layers into a project, which is made or added to."""
+        pairs = self._pairs(layers=True)
+        if pairs is None:
+            return
+
+        def work(_notes: list[str]) -> str:
+            gathered = gather(pairs, folder, progress=self._report)
+            return f"{counted(len(gathered.annotated), 'image')} gathered: {folder}"
+
+        self._do(
+            "Gathering …", work, stopped="Stopped; what was gathered before stays in the project."
+        )
 
     def _open(self, folder: Path) -> None:
         viewer = self._viewer()
         if viewer is not None:
             viewer.open(str(folder), plugin="napari-clickseg")
 
-    def _pairs(self) -> Sequence[PairData] | None:
+    def _pairs(self, *, layers: bool = False) -> Sequence[PairData] | None:
         """Note what is annotated in the layers; None, and a message, where nothing can go out."""
         viewer = self._viewer()
-        if self.state.project or viewer is None:
+        if viewer is None or (self.state.project and not layers):
             return ()
         try:
             pairs = snapshot(pairs_of(viewer), viewer.dims)
@@ -186,6 +227,8 @@ class ExchangeController:
         begins: str,
         work: Callable[[list[str]], str],
         then: Callable[[], object] = lambda: None,
+        *,
+        stopped: str = "Stopped; nothing was written.",
     ) -> None:
         notes: list[str] = []
 
@@ -193,36 +236,57 @@ class ExchangeController:
             self.state.message = " ".join([text, *_few(notes)])
             then()
 
-        self._submit(begins, lambda _stop: work(notes), done)
+        self._submit(begins, lambda _stop: work(notes), done, stopped)
 
-    def _submit(self, begins: str, work: Callable[[Any], Any], done: Callable[[Any], None]) -> None:
+    def _submit(
+        self,
+        begins: str,
+        work: Callable[[Any], Any],
+        done: Callable[[Any], None],
+        stopped: str = "Stopped; nothing was written.",
+    ) -> None:
         if self.state.busy:
             return
+        self._cancelled.clear()
+        self._progress = self.state.progress = (0, 0)
         self.state.busy, self.state.message = True, begins
 
         def ended(value: Any) -> None:
-            self.state.busy = False
+            self.state.busy = self.state.stopping = False
             done(value)
 
         def failed(error: Exception) -> None:
-            self.state.busy = False
-            self.state.message = one_line(error)
+            self.state.busy = self.state.stopping = False
+            self.state.message = stopped if isinstance(error, _Cancelled) else one_line(error)
 
         self._runner.submit("exchange", work, ended, failed)
 
+    def _report(self, done: int, total: int) -> None:
+        """Note how far it is; ends the work if the user wants no more of it.
 
-def _with_project(
-    project: str,
-    pairs: Sequence[PairData],
-    notes: list[str],
-    work: Callable[[Path, list[str]], str],
-) -> str:
-    """Work on a project: the one that is chosen, or one made of layers, which goes afterwards."""
-    if project:
-        return work(Path(project), notes)
-    with tempfile.TemporaryDirectory(prefix="napari-clickseg-") as folder:
-        gather(pairs, Path(folder) / "project")
-        return work(Path(folder) / "project", notes)
+        Runs on the worker thread.
+        """
+        if self._cancelled.is_set() and done < total:
+            raise _Cancelled
+        self._progress = done, total
+        self._notify()
+
+    def _on_project(
+        self,
+        project: str,
+        pairs: Sequence[PairData],
+        notes: list[str],
+        work: Callable[[Path, list[str]], str],
+    ) -> str:
+        """Work on a project: the one that is chosen, or one made of layers, which goes afterwards.
+
+        Runs on the worker thread.
+        """
+        if project:
+            return work(Path(project), notes)
+        with tempfile.TemporaryDirectory(prefix="napari-clickseg-") as folder:
+            gather(pairs, Path(folder) / "project", progress=self._report)
+            return work(Path(folder) / "project", notes)
 
 
 def _few(notes: Sequence[str]) -> list[str]:

@@ -30,6 +30,10 @@ class ExchangeState:
         *Choice of the user:* what can't be used is left out, and named.
     busy : bool
         Whether something is going out or coming in.
+    stopping : bool
+        Whether it has been asked to stop.
+    progress : (int, int)
+        How many images are done, and how many there are.
     message : str
         What was done, or went wrong.
     """
@@ -45,6 +49,8 @@ class ExchangeState:
     palette: str = ""
     skip: bool = False
     busy: bool = False
+    stopping: bool = False
+    progress: tuple[int, int] = (0, 0)
     message: str = ""
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()

@@ -17,6 +17,7 @@ from napari_clickseg._qt.annotate.stack_form import StackForm
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.controls import Fold, breakable, note
 from napari_clickseg._qt.parts.dock import Dock
+from napari_clickseg._qt.parts.files_widget import export_button
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -89,13 +90,16 @@ class AnnotateWidget(Dock):
             self.objects.widget.native,
             *(folds[name] for name in ("Classes", "Look", "Mask", "Rules", "Stack")),
         ]
+        self.export = export_button(self._viewer, lambda: "")
         self.fill(
             self.status,
             folds["Model"],
             self.images.widget.native,
             folds["Layers"],
             self.objects.widget.native,
-            *self._working[1:],
+            *self._working[1:-1],
+            self.export.native,  # above what comes with a stack
+            folds["Stack"],
             foot=self.message.native,
         )
 

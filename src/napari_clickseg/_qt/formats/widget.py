@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, LineEdit
 from napari.layers import Labels
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from napari_clickseg._napari.formats.exchange import ExchangeController
 from napari_clickseg._napari.formats.exchange_state import ExchangeState
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.binding import Ties
-from napari_clickseg._qt.parts.controls import Fold, breakable, button, choice, form, note, row
+from napari_clickseg._qt.parts.controls import (
+    Fold,
+    breakable,
+    button,
+    choice,
+    form,
+    keep_place,
+    note,
+    row,
+)
 from napari_clickseg._qt.parts.dock import Dock
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg.formats.exporting import FORMATS
@@ -43,15 +52,48 @@ class FilesWidget(Dock):
         self._make_export()
         self._make_import()
         self.message = note("What was done, or what went wrong.", lines=3)
+        self._make_foot()
         going_out = Fold(
             "Export and measure", self._export_form.native, "To files of other programs."
         )
         coming_in = Fold("Import", self._import_form.native, "What other programs annotated.")
         self.folds = {"Export": going_out, "Import": coming_in}
         going_out.expand(animate=False)
-        self.fill(*self.folds.values(), foot=self.message.native)
-        self._ties.show(self._show, "busy", "message")
+        self.fill(*self.folds.values(), foot=self._foot)
+        self._ties.show(self._show, "busy", "message", "stopping")
+        self._ties.show(self._show_progress, "progress", "busy")
         self.at_end(self._ties.cut, wakeup.silence, self.controller.close)
+
+    def turn_to(self, part: str, project: str | None = None) -> None:
+        """Unfold a part, and fill in what goes out.
+
+        Parameters
+        ----------
+        part : str
+            A key of `folds`.
+        project : str, optional
+            As `ExchangeState.project`; None leaves it.
+        """
+        if not self.folds[part].isExpanded():
+            self.folds[part].expand(animate=False)
+        if project is not None:
+            self.state.project = project
+
+    def _make_foot(self) -> None:
+        self.bar = QProgressBar()
+        self.bar.setToolTip("How many images are done.")
+        self.cancel = button("Cancel", "Stop between two images.", self.controller.cancel)
+        self._going_on = QWidget()
+        beside = QHBoxLayout(self._going_on)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.addWidget(self.bar, 1)
+        beside.addWidget(self.cancel.native)
+        keep_place(self._going_on)
+        self._foot = QWidget()
+        below = QVBoxLayout(self._foot)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.addWidget(self.message.native)
+        below.addWidget(self._going_on)
 
     def _deliver(self) -> None:
         self.controller.deliver()
@@ -162,4 +204,11 @@ class FilesWidget(Dock):
     def _show(self) -> None:
         for made in (self.export, self.measure, self.measure_layer, self.bring_in):
             made.enabled = not self.state.busy
+        self.cancel.enabled = self.state.busy and not self.state.stopping
         self.message.value = breakable(self.state.message)
+
+    def _show_progress(self) -> None:
+        self._going_on.setVisible(self.state.busy)
+        done, total = self.state.progress
+        self.bar.setRange(0, total if total > 1 else 0)  # of a single one it is not known
+        self.bar.setValue(done)

@@ -26,6 +26,7 @@ from napari_clickseg._qt.parts.controls import (
     timer,
 )
 from napari_clickseg._qt.parts.dock import Dock
+from napari_clickseg._qt.parts.files_widget import export_button
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg._qt.review.form_context import ReviewFormContext
 from napari_clickseg._qt.review.forms import PredictForm, ProjectForm
@@ -113,8 +114,12 @@ class ReviewWidget(Dock):
         self.accept = action_button(Action.ACCEPT_IMAGE, do)
         self.reject = action_button(Action.REJECT_IMAGE, do)
         self.again = action_button(Action.TAKE_BACK, do)
+        self.export = export_button(self._viewer, lambda: str(self.context.state.project or ""))
         self.buttons = form(
-            row(self.next, self.back), row(self.accept, self.reject), self.again, labels=False
+            row(self.next, self.back),
+            row(self.accept, self.reject),
+            row(self.again, self.export),
+            labels=False,
         )
         self.message = note("What to do next, or what went wrong.", lines=2)
         self._correcting = QWidget()

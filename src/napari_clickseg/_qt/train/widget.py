@@ -13,6 +13,7 @@ from napari_clickseg._napari.train.settings import new_state, remember
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.controls import Fold, breakable, button, form, note, timer
 from napari_clickseg._qt.parts.dock import Dock
+from napari_clickseg._qt.parts.files_widget import export_button
 from napari_clickseg._qt.parts.picture import Picture
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg._qt.train.clicks_form import ClicksForm
@@ -96,6 +97,7 @@ class TrainWidget(Dock):
         self.crossfit = CrossfitForm(context)
         self.specs = {name: SpecForm(context, name, self.fit) for name in _TIPS}
         self.run = RunForm(context)
+        self.export = export_button(self._viewer, self._project)
         self.message = note("What to do next, or what went wrong.", lines=2)
         self.stages = StagesTable(context)
         self.figures = FiguresTable(context)
@@ -134,6 +136,7 @@ class TrainWidget(Dock):
             self.crossfit,
             *(self.folds[name] for name in _TIPS),
             self.folds["Folder"],
+            self.export.native,
             self.run,
             self.runs.widget.native,
             self.folds["Messages"],
@@ -182,6 +185,11 @@ class TrainWidget(Dock):
         )
         if path:
             self._controller.choose_home(path)
+
+    def _project(self) -> str:
+        """Return the project that is trained on; "" where layers are."""
+        state = self.context.state
+        return state.project if state.source == "project" else ""
 
     def _annotate(self, model: str) -> None:
         """Open the Annotate widget, if it is not, and have it load a model."""

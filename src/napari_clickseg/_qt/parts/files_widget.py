@@ -1,0 +1,48 @@
+"""The Files widget, opened from elsewhere at what somebody wants to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_clickseg._qt.parts.controls import button
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from magicgui.widgets import PushButton
+
+__all__ = ["export_button", "open_files"]
+
+
+def open_files(viewer: Any, part: str, project: str | None = None) -> Any:
+    """Open the Files widget, or bring it to the front, and return it.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    part : str
+        What is unfolded: a key of `FilesWidget.folds`.
+    project : str, optional
+        What goes out, "" for what is annotated in the layers; None leaves what is chosen there.
+    """
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Files")
+    dock.show()
+    dock.raise_()
+    widget.turn_to(part, project)
+    return widget
+
+
+def export_button(viewer: Any, project: Callable[[], str]) -> PushButton:
+    """Make a button that opens the Files widget to export, with a project filled in.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    project : callable
+        Returns its path, or "" for what is annotated in the layers.
+    """
+    return button(
+        "Export…",
+        "Write masks, classes and clicks for other programs, or measure: opens the Files widget.",
+        lambda: open_files(viewer, "Export", project()),
+    )
