@@ -37,6 +37,7 @@ def many_objects() -> np.ndarray:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # COCO takes a minute and a half of a processor
 @pytest.mark.parametrize("to", ["coco", "stardist"])  # stardist: plain TIFF
 def test_a_hundred_thousand_objects_go_out_and_come_in_whole(tmp_path: Path, to: str) -> None:
     labels = many_objects()

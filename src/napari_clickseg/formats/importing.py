@@ -54,6 +54,7 @@ _ENDINGS = {
     "geojson": (".geojson",), "roi": (".zip", ".roi"), "labelme": (".json",),
     "nifti": (".nii", ".nii.gz"), "dicomseg": DICOM_SUFFIXES, "omezarr": (".zarr",),
 }  # fmt: skip
+_ROOM = 1 << 28  # bytes of label maps that are kept from looking for what is wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +210,8 @@ def import_into(
         raise FormatError(f"{source} holds no image that can be used.")
     classes = _with_ignore(found, before)
     # A first round finds what is wrong with the objects, so that nothing is written by half.
-    if not choice.skip:
-        quiet = Problems(skip=False, note=lambda _: None)
-        for one in ready:
-            _labels(one, classes, quiet)
-        quiet.check()
-    return _written(ready, out, classes, choice, problems, progress)
+    drawn_before = {} if choice.skip else _tried(ready, classes)
+    return _written(ready, out, classes, choice, problems, progress, drawn_before)
 
 
 def _clicks(source: Path, out: Path, choice: ImportChoice, problems: Problems) -> Imported:
@@ -476,6 +473,31 @@ def _labels(
     return labels, one.found.notes
 
 
+def _tried(
+    ready: Sequence[_Ready], classes: ProjectClasses | None
+) -> dict[str, tuple[npt.NDArray[Any], Annotations, list[str]]]:
+    """Draw all images, and keep the first of them, as many as there is room for, with their notes.
+
+    Raises
+    ------
+    FormatError
+        If something can't be used.
+    """
+    kept: dict[str, tuple[npt.NDArray[Any], Annotations, list[str]]] = {}
+    found: list[str] = []
+    room = _ROOM
+    for one in ready:
+        notes: list[str] = []
+        quiet = Problems(skip=False, note=notes.append)
+        labels, known = _labels(one, classes, quiet)
+        found += quiet.found
+        room -= labels.nbytes
+        if room > 0:
+            kept[one.name] = labels, known, notes
+    Problems.of(found).check()
+    return kept
+
+
 def _written(
     ready: Sequence[_Ready],
     out: Path,
@@ -483,6 +505,7 @@ def _written(
     choice: ImportChoice,
     problems: Problems,
     progress: Callable[[int, int], object],
+    drawn_before: dict[str, tuple[npt.NDArray[Any], Annotations, list[str]]],
 ) -> Imported:
     bare = objects = 0
     opened = lru_cache(maxsize=1)(open_image)  # planes of a stack come one after another
@@ -490,7 +513,12 @@ def _written(
         for done, one in enumerate(ready):
             progress(done, len(ready))
             known = len(problems.found)
-            labels, notes = _labels(one, classes, problems)
+            if one.name in drawn_before:
+                labels, notes, said = drawn_before.pop(one.name)
+                for line in said:
+                    problems.note(line)
+            else:
+                labels, notes = _labels(one, classes, problems)
             if one.found.mask is not None and len(problems.found) > known:
                 continue
             pixels, rgb = _pixels(one, opened)

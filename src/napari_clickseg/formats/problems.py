@@ -8,7 +8,7 @@ from napari_clickseg.formats.annotated import FormatError
 from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Problems"]
 
@@ -29,6 +29,13 @@ class Problems:
     def __init__(self, *, skip: bool, note: Callable[[str], object]) -> None:
         self._skip, self.note = skip, note
         self.found: list[str] = []
+
+    @classmethod
+    def of(cls, found: Iterable[str]) -> Problems:
+        """Return what is an error if anything was found."""
+        made = cls(skip=False, note=lambda _: None)
+        made.found += found
+        return made
 
     def add(self, where: str, what: str) -> None:
         """Take note of something that can't be used; `where` says which image and object."""

@@ -60,14 +60,21 @@ def part_of(counts: npt.NDArray[np.int64], shape: tuple[int, int]) -> MaskPart:
     starts, ends = starts[filled], ends[filled]
     if not len(starts):
         return MaskPart(0, 0, np.zeros((0, 0), bool))
-    left, right = int(starts[0]) // height, (int(ends[-1]) - 1) // height
-    flips = np.zeros((right - left + 1) * height + 1, np.int8)
-    np.add.at(flips, starts - left * height, 1)
-    np.add.at(flips, ends - left * height, -1)
-    mask = np.cumsum(flips[:-1], dtype=np.int8).reshape(-1, height).T.astype(bool)
-    rows = np.flatnonzero(mask.any(axis=1))
-    top, bottom = int(rows[0]), int(rows[-1])
-    return MaskPart(top, left, mask[top : bottom + 1])
+    columns, rows = np.divmod(starts, height)
+    last_columns, last_rows = np.divmod(ends - 1, height)
+    left, right = int(columns[0]), int(last_columns[-1])
+    top, bottom = 0, height  # where a run goes on in the next column
+    if (columns == last_columns).all():
+        top, bottom = int(rows.min()), int(last_rows.max()) + 1
+    tall = bottom - top
+    flips = np.zeros((right - left + 1) * tall + 1, np.int8)
+    flips[(columns - left) * tall + rows - top] += 1
+    flips[(last_columns - left) * tall + last_rows - top + 1] -= 1
+    mask = np.cumsum(flips[:-1], dtype=np.int8).reshape(-1, tall).T.astype(bool)
+    if tall < height:
+        return MaskPart(top, left, mask)
+    there = np.flatnonzero(mask.any(axis=1))
+    return MaskPart(int(there[0]), left, mask[there[0] : there[-1] + 1])
 
 
 def packed(counts: npt.NDArray[np.int64]) -> str:
