@@ -61,9 +61,22 @@ def test_each_shape_becomes_an_object_and_undo_takes_all_back_at_once(
 def test_only_selected_shapes_become_objects(bench: Any, grey: np.ndarray) -> None:
     bench.open(grey)
     shapes = bench.viewer.add_shapes([BOX, moved(BOX, 60, 0)], shape_type="rectangle")
+    shapes.mode = "select"
     shapes.selected_data = {1}
     make(bench)
     assert bench.state.n_objects == 1 and value_at(bench, 85, 25) and not value_at(bench, 25, 25)
+
+
+@pytest.mark.parametrize("mode", ["add_rectangle", "pan_zoom"])
+def test_what_napari_selects_as_it_is_drawn_is_no_choice(
+    bench: Any, grey: np.ndarray, mode: str
+) -> None:
+    bench.open(grey)
+    shapes = bench.viewer.add_shapes([BOX, moved(BOX, 60, 0)], shape_type="rectangle")
+    shapes.mode = mode
+    shapes.selected_data = {1}
+    make(bench)
+    assert bench.state.n_objects == 2
 
 
 def test_what_can_not_be_an_object_is_said_and_the_rest_goes_on(

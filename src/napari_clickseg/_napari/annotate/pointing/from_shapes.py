@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Shape = DrawnBox | Scribble | Lasso
 
 _ROUND = 48  # points of an ellipse
+_SELECTING = ("select", "direct")  # tools of a Shapes layer
 _LISTED = 3  # problems that the message says
 
 
@@ -89,7 +90,7 @@ class ObjectsFromShapes:
         if self._context.segmenter is None:
             self._state.message = "The model is not loaded yet; try again in a moment."
             return
-        chosen = sorted(layer.selected_data) or list(range(layer.nshapes))
+        chosen = _chosen(layer)
         if not chosen:
             self._state.message = f"There is no shape in '{layer.name}'; draw some first."
             return
@@ -277,6 +278,18 @@ def _cut(shape: Shape, plane: Plane) -> Shape:
 def _lowered(why: str) -> str:
     """Return a reason as it goes on after the shape's number."""
     return why if why[:1].islower() else f"was left out: {why}"
+
+
+def _chosen(layer: Shapes) -> list[int]:
+    """Return which shapes the user chose; all where that is none.
+
+    napari selects what was drawn last, until another shape is selected. That is nobody's choice,
+    unless one of the tools is on that select.
+    """
+    selected = sorted(layer.selected_data)
+    if selected == [layer.nshapes - 1] and str(layer.mode) not in _SELECTING:
+        selected = []
+    return selected or list(range(layer.nshapes))
 
 
 def _report(batch: _Making, stopped: bool) -> str:
