@@ -37,6 +37,7 @@ def main() -> None:
             annotating(theme)
         correcting()
         stack()
+        explaining()
 
 
 def annotating(theme: str) -> None:
@@ -77,6 +78,21 @@ def stack() -> None:
     stage.widget.folds["Classes"].collapse(animate=False)
     stage.widget.folds["Stack"].expand(animate=False)
     stage.picture(IMAGES / "stack.png")
+    stage.close()
+
+
+def explaining() -> None:
+    """A head, and where the decoder speaks for it."""
+    stage = opened("astronaut", "dark")
+    stage.state.shown = "contour"
+    stage.click(110, 220)
+    _, explain = stage.viewer.window.add_plugin_dock_widget("napari-clickseg", "Explain")
+    stage.rest(300)
+    for place in ("encoder, deepest", "decoder"):
+        explain.place.value = place
+        stage.press(explain.heat_map)
+        stage.wait(lambda: not explain.state.busy)
+    stage.picture(IMAGES / "explain-dark.png")
     stage.close()
 
 

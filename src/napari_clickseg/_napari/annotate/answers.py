@@ -148,7 +148,12 @@ class Answers:
         return pairing.scene.untouched(plane)
 
     def opener(self, pairing: Pairing, plane: Plane) -> Callable[[], Session]:
-        """Return what gives the session of a plane; that is to be called on the worker thread.
+        """Return what gives the session of a plane; that is to be called on the worker thread."""
+        start, sessions = self.starter(pairing, plane), pairing.sessions
+        return lambda: sessions.get(plane, start)
+
+    def starter(self, pairing: Pairing, plane: Plane) -> Callable[[], Session]:
+        """Return what begins another session of a plane, on whatever thread.
 
         All that it needs of layers is read here, on the main thread.
         """
@@ -159,12 +164,11 @@ class Answers:
         if self._state.contrast_from_layer and not image.rgb:
             limits = (float(image.contrast_limits[0]), float(image.contrast_limits[1]))
         levels, rgb = plane_data(image, plane, pairing.channel_axis), bool(image.rgb)
-        sessions = pairing.sessions
 
         def start() -> Session:
             return segmenter.start(levels, rgb=rgb, contrast_limits=limits)
 
-        return lambda: sessions.get(plane, start)
+        return start
 
     def _ask(self, pairing: Pairing, plane: Plane | None, prompt: Prompt) -> None:
         # From a click to the mask:

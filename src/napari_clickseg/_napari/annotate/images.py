@@ -11,6 +11,7 @@ from napari_clickseg._napari.annotate.pairing import Pairing
 from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.viewer.belonging import Belonging, belonging, clicks_of
 from napari_clickseg._napari.viewer.front import Front
+from napari_clickseg._napari.viewer.metadata import is_explaining
 from napari_clickseg._napari.viewer.planes import displayed_plane, plane_data
 from napari_clickseg.core.source import ImageSource
 
@@ -345,6 +346,7 @@ class Images:
         layers, pairings = self._context.viewer.layers, self._context.pairings.values()
         active = layers.selection.active
         ours = [layer for pairing in pairings for layer in pairing.display.layers()]
+        ours += [layer for layer in layers if is_explaining(layer)]
         if isinstance(active, Image) and active not in ours:
             return active
         images = [layer for layer in layers if isinstance(layer, Image) and layer not in ours]

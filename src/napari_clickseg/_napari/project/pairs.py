@@ -22,6 +22,7 @@ from napari_clickseg._napari.viewer.metadata import (
     ObjectClasses,
     Origin,
     empty_planes,
+    is_explaining,
     is_under_review,
     origin_of,
     saved_classes,
@@ -180,7 +181,7 @@ def _all_pairs(viewer: ViewerModel) -> list[LayerPair]:
 
 def _annotated(layers: Sequence[Layer]) -> tuple[dict[Image, LayerPair], set[Layer]]:
     """Return the images that are annotated here, and layers that can't be in another pair."""
-    taken = {layer for layer in layers if is_under_review(layer)}
+    taken = {layer for layer in layers if is_under_review(layer) or is_explaining(layer)}
     found: dict[Image, LayerPair] = {}
     for pairing in list(Pairing.alive):
         image, labels = unwrapped(pairing.image), unwrapped(pairing.annotation)

@@ -20,6 +20,7 @@ CLASSES_KEY = "napari-clickseg"  # in the annotation layer's metadata
 _EMPTY_KEY = "napari-clickseg empty"
 _ORIGIN_KEY = "napari-clickseg project"
 _REVIEW_KEY = "napari-clickseg review"
+_EXPLAINS_KEY = "napari-clickseg explains"  # the name of the image that is explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +202,13 @@ def under_review() -> dict[str, Any]:
 def is_under_review(layer: Layer) -> bool:
     """Whether a labels layer holds a prediction to review: it is not an annotation yet."""
     return bool(layer.metadata.get(_REVIEW_KEY))
+
+
+def explaining(image: str) -> dict[str, Any]:
+    """Return what goes into the metadata of a layer that explains a mask on an image."""
+    return {_EXPLAINS_KEY: image}
+
+
+def is_explaining(layer: Layer) -> bool:
+    """Whether a layer explains a mask: nobody annotates it, or learns from it."""
+    return _EXPLAINS_KEY in layer.metadata

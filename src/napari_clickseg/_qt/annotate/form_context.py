@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_clickseg._napari.viewer.metadata import is_explaining
+
 if TYPE_CHECKING:
     from napari.layers.base import Layer
 
@@ -35,7 +37,7 @@ class FormContext:
 
     def is_companion(self, layer: Layer) -> bool:
         """Whether a layer was made to go with an image, the annotation included."""
-        return any(
+        return is_explaining(layer) or any(
             layer == one
             for pairing in self.controller.pairings.values()
             for one in pairing.layers()

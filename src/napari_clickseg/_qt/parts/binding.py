@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
     from napari_clickseg._napari.annotate.state import AnnotateState
+    from napari_clickseg._napari.explain.state import ExplainState
     from napari_clickseg._napari.formats.exchange_state import ExchangeState
     from napari_clickseg._napari.review.state import ReviewState
     from napari_clickseg._napari.train.state import TrainState
+
+    State = AnnotateState | ExchangeState | ExplainState | ReviewState | TrainState
 
 _PAUSE = 40  # milliseconds between two values of a slider that is dragged
 
@@ -25,10 +28,10 @@ class Ties:
 
     Parameters
     ----------
-    state : AnnotateState, ExchangeState, TrainState or ReviewState
+    state : AnnotateState, ExchangeState, ExplainState, ReviewState or TrainState
     """
 
-    def __init__(self, state: AnnotateState | ExchangeState | TrainState | ReviewState) -> None:
+    def __init__(self, state: State) -> None:
         self._state = state
         self._shown: list[tuple[Any, Callable[[], None]]] = []
 

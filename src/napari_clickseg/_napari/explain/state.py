@@ -1,0 +1,41 @@
+"""What the Explain widget shows: the controller writes it, and views may write the choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from psygnal import SignalGroupDescriptor
+
+__all__ = ["DECODER", "DEEPEST", "ExplainState"]
+
+# Before a network was opened nobody knows its places; these two are in nearly all of them.
+DEEPEST = "encoder, deepest"
+DECODER = "decoder"
+
+
+@dataclass
+class ExplainState:
+    """The state of the Explain widget.
+
+    Parameters
+    ----------
+    place : str
+        *Choice of the user:* the place within the network.
+    places : tuple of str
+        Those that there are.
+    maps : int
+        *Choice of the user:* of how many maps activations consist, at the most.
+    busy : bool
+        Whether something is being explained.
+    message : str
+        What is shown, or what went wrong.
+    """
+
+    place: str = DEEPEST
+    places: tuple[str, ...] = (DEEPEST, DECODER)
+    maps: int = 16
+    busy: bool = False
+    message: str = ""
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
