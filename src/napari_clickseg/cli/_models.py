@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli._common import add_verb, progress, say, say_json, shown_on
+from napari_clickseg.cli._common import Waiting, add_verb, progress, say, say_json, shown_on
 
 if TYPE_CHECKING:
     import argparse
@@ -16,13 +17,14 @@ def add(verbs: Any) -> None:
     """Add the verb."""
     parser = add_verb(verbs, "models", run, "List the models that can be used by name; add one.")
     parser.add_argument("--json", action="store_true", help="print their cards as JSON")
-    parts = parser.add_subparsers(metavar="list|show|add|remove")
+    parts = parser.add_subparsers(metavar="list|show|add|remove|export")
     listed = add_verb(parts, "list", run, "List the models that can be used by name.")
     listed.add_argument("--json", action="store_true", help="print their cards as JSON")
     shown = add_verb(parts, "show", run_show, "Say all that is known of a model.")
     shown.add_argument("model", metavar="M", help="name or .safetensors file")
     shown.add_argument("--json", action="store_true", help="print its card as JSON")
     _add_add(parts)
+    _add_export(parts)
     removed = add_verb(parts, "remove", run_remove, "Remove one of your models.")
     removed.add_argument("name", metavar="NAME", help="as clickseg models lists it")
 
@@ -43,6 +45,23 @@ def _add_add(parts: Any) -> None:
     option("--sha256", metavar="SUM", help="what the file's SHA-256 has to be")
     option("--name", default="", metavar="N", help="what it is to be called; default as its file")
     option("--overwrite", action="store_true", help="replace your model of that name")
+
+
+def _add_export(parts: Any) -> None:
+    parser = add_verb(
+        parts,
+        "export",
+        run_export,
+        "Write a model in a form that other programs run.",
+        "It is compared with the model itself before it is kept. onnx: one file that answers with "
+        "probabilities, for any number of windows; what its channels are stands in its metadata. "
+        "Needs the extra onnx.",
+    )
+    option = parser.add_argument
+    option("model", metavar="M", help="name or .safetensors file")
+    option("--to", required=True, choices=("onnx",), metavar="FORMAT", help="onnx")
+    option("--out", type=Path, required=True, metavar="F", help="the file to write")
+    option("--overwrite", action="store_true", help="replace a file that is there")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -105,6 +124,17 @@ def run_add(args: argparse.Namespace) -> int:
             progress=shown_on(bar),
         )
     say(f"{added.entry.name}: added from {added.origin} (SHA-256 {added.sha256}).")
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Run `models export`."""
+    from napari_clickseg.models.sharing.onnx_export import export_onnx
+
+    with Waiting("Writing and comparing"):
+        made = export_onnx(args.model, args.out, overwrite=args.overwrite)
+    size = "of any size" if made.any_size else "of the model's size"
+    say(f"{made.path}: takes windows {size}; differs from the model by {made.farthest:.1g}.")
     return 0
 
 

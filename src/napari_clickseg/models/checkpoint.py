@@ -144,9 +144,11 @@ def load_network(path: Path, *, expected_sha256: str | None = None) -> tuple[nn.
         raise ModelFileError(
             f"{path.name} is not the file it should be (its SHA-256 differs); get it again."
         )
-    from napari_clickseg.models.network import NetworkError, build_network
+    from napari_clickseg.models.network import ARCHITECTURE_OF_ONNX, NetworkError, build_network
 
     weights = _read_weights(path)
+    if card.architecture == ARCHITECTURE_OF_ONNX:
+        return _onnx(path, weights, card), card
     try:
         if expected_sha256 is None:
             _check_fit(path, weights, card)
@@ -157,6 +159,19 @@ def load_network(path: Path, *, expected_sha256: str | None = None) -> tuple[nn.
         raise ModelFileError(_unfit(path))
     network.load_state_dict(weights, strict=False)
     return network.eval(), card
+
+
+def _onnx(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> nn.Module:
+    """Return the network of a model that came as ONNX."""
+    from napari_clickseg.models.network import NetworkError
+    from napari_clickseg.models.onnx_network import BYTES, OnnxNetwork
+
+    if list(weights) != [BYTES] or str(weights[BYTES].dtype) != "torch.uint8":
+        raise ModelFileError(_unfit(path))
+    try:
+        return OnnxNetwork(weights[BYTES].numpy().tobytes(), card).eval()
+    except NetworkError as error:
+        raise ModelFileError(f"{path.name}: {error}.") from error
 
 
 def _check_fit(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> None:

@@ -156,7 +156,7 @@ class GuidedNetwork(nn.Module):
             probability = torch.sigmoid(logits)
         else:
             probability = 1 - torch.softmax(logits, 1)[:, :1]
-        share = F.adaptive_avg_pool2d(probability, (decoded.shape[-2], decoded.shape[-1])).detach()
+        share = _pooled(probability.detach(), decoded)
         inside = (decoded * share).sum((2, 3)) / (share.sum((2, 3)) + 1.0)
         outside = (decoded * (1 - share)).sum((2, 3)) / ((1 - share).sum((2, 3)) + 1.0)
         pooled = (inside, outside, deepest.mean((2, 3)), share.mean((2, 3)))
@@ -179,6 +179,14 @@ def _join(before: int, after: int) -> nn.Conv2d:
     if join.bias is not None:
         nn.init.zeros_(join.bias)
     return join
+
+
+def _pooled(maps: Tensor, like: Tensor) -> Tensor:
+    """Average maps to the size of those of a decoder, which may end at a stride."""
+    stride = int(maps.shape[-1]) // int(like.shape[-1])
+    if stride * int(like.shape[-1]) == int(maps.shape[-1]):
+        return F.avg_pool2d(maps, stride) if stride > 1 else maps  # ONNX has this for any size
+    return F.adaptive_avg_pool2d(maps, (like.shape[-2], like.shape[-1]))
 
 
 def _fitted(maps: Tensor, like: Tensor) -> Tensor:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import InputRange, ModelCard
     from napari_clickseg.models.guided import Normalised
 
-__all__ = ["NetworkError", "build_network", "create"]
+__all__ = ["ARCHITECTURE_OF_ONNX", "NetworkError", "build_network", "create"]
+
+ARCHITECTURE_OF_ONNX = "onnx"  # what a card says of a network that came as ONNX
 
 
 # What segmentation_models_pytorch and timm raise at names and options that they don't know.
@@ -132,6 +134,11 @@ def build_network(card: ModelCard) -> nn.Module:
     NetworkError
         If the card names an architecture, encoder or option that is not known here.
     """
+    if card.architecture == ARCHITECTURE_OF_ONNX:
+        raise NetworkError(
+            f"'{card.name}' came as ONNX: it predicts, but nothing can be trained from it; choose "
+            "another start."
+        )
     channels = input_channels(card.encoding, card.image_channels)
     beside = card.fusion == "beside"
     network = create(

@@ -1,0 +1,133 @@
+"""Networks that came as ONNX, run by onnxruntime behind the interface of a network of torch.
+
+A model's file holds such a network as a tensor of bytes, and its card says what it expects. It is
+data that onnxruntime interprets: no code of others comes in, and no other file is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_clickseg.core.guidance import input_channels
+from napari_clickseg.models.guided import Normalised
+from napari_clickseg.models.network import NetworkError
+from napari_clickseg.util.text import one_line
+
+if TYPE_CHECKING:
+    from napari_clickseg.models.card import ModelCard
+
+__all__ = ["BYTES", "INPUTS", "OUTPUTS_KEY", "PROBABILITIES", "OnnxNetwork", "answering"]
+
+BYTES = "onnx"  # the tensor that holds the network
+INPUTS = "inputs"  # what a network that is written here calls them
+OUTPUTS_KEY, PROBABILITIES = "napari_clickseg_outputs", "probabilities"
+_LEAST = 1e-6  # a probability is taken to lie between this and one minus this
+_SPREAD = 1e-6  # that a window is divided by, at the least
+
+
+class OnnxNetwork(nn.Module):
+    """A network of ONNX that takes and gives what the card says: (B, K, N, N), logits.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    card : ModelCard
+        Its options say what the network gives (`outputs`: "logits" or "probabilities"), whether a
+        single class comes as `two` channels, the background's first, and whether windows are
+        `standardised`: brought to a mean of 0 and a deviation of 1.
+
+    Raises
+    ------
+    NetworkError
+        If onnxruntime is missing, or the network isn't what the card says.
+    """
+
+    def __init__(self, data: bytes, card: ModelCard) -> None:
+        super().__init__()
+        self.session = answering(data)
+        self._input = self.session.get_inputs()[0].name
+        self._output = self.session.get_outputs()[0].name
+        self._card = card
+        options = card.options
+        self._probabilities = options.get("outputs") == PROBABILITIES
+        self._two = bool(options.get("two", False))
+        self._standardised = bool(options.get("standardised", False))
+        known = card.input_range
+        self.normalised = None if known is None else Normalised(known.mean, known.std)
+        self._check()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits (B, outputs, N, N); onnxruntime works on the processor."""
+        values = self._ranged(inputs.detach().to("cpu", torch.float32))
+        (found,) = self.session.run([self._output], {self._input: values.contiguous().numpy()})
+        out = torch.from_numpy(found).float()
+        return self._logits(out).to(inputs.device)
+
+    def _ranged(self, values: Tensor) -> Tensor:
+        n = self._card.image_channels
+        image = values[:, :n]
+        if self._standardised:
+            spread = image.std((2, 3), correction=0, keepdim=True).clamp_min(_SPREAD)
+            image = (image - image.mean((2, 3), keepdim=True)) / spread
+        if self.normalised is not None:
+            image = self.normalised(image)
+        return torch.cat([image, values[:, n:]], 1)
+
+    def _logits(self, out: Tensor) -> Tensor:
+        card = self._card
+        if not self._probabilities:
+            return out[:, 1:2] - out[:, :1] if self._two else out
+        out = out.clamp(_LEAST, 1 - _LEAST)
+        if self._two:
+            return out[:, 1:2].log() - out[:, :1].log()
+        if card.class_outputs == 1 or card.overlapping:
+            return torch.logit(out)
+        count = card.class_outputs
+        return torch.cat([out[:, :count].log(), torch.logit(out[:, count:])], 1)
+
+    def _check(self) -> None:
+        """See that it answers a window as the card says."""
+        card = self._card
+        channels, n = input_channels(card.encoding, card.image_channels), card.window.size
+        try:
+            with torch.inference_mode():
+                out = self(torch.zeros(1, channels, n, n))
+        except Exception as error:  # onnxruntime's are of its own
+            raise NetworkError(
+                f"the network takes no windows of {channels} channels and {n} × {n} pixels "
+                f"({one_line(error)[:200]})"
+            ) from error
+        if tuple(out.shape) != (1, card.outputs, n, n) or not bool(out.isfinite().all()):
+            raise NetworkError(
+                f"the network answers with {' × '.join(map(str, out.shape))} values instead of "
+                f"1 × {card.outputs} × {n} × {n} that are finite"
+            )
+
+
+def answering(data: bytes) -> Any:
+    """Return onnxruntime's session of a network, on the processor.
+
+    Raises
+    ------
+    NetworkError
+        If onnxruntime is missing, or can't read it.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise NetworkError(
+            "ONNX needs onnxruntime; install it with pip install 'napari-clickseg[onnx]'"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is raised as well
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of onnxruntime's own kinds
+        raise NetworkError(
+            f"the network is no ONNX that onnxruntime reads ({one_line(error)[:200]})"
+        ) from error
