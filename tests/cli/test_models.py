@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from napari_clickseg.cli import main
+from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.review import ReviewQueue
+from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.models.checkpoint import save_model, sha256
 from napari_clickseg.models.network import build_network
 
@@ -45,12 +49,46 @@ def test_a_model_that_was_changed_since_does_not_say_where_it_came_from(model, m
     assert json.loads(capsys.readouterr().out.partition("\n")[2])["origin"] is None
 
 
+def test_a_network_of_another_program_predicts_the_rest_of_a_project(model, tmp_path, capsys):
+    import warnings
+
+    import torch
+
+    bright = torch.nn.Conv2d(1, 1, 1)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bright.weight.fill_(50.0)
+        bright.bias.fill_(-25.0)
+        axes = {"x": {0: "n", 2: "h", 3: "w"}}
+        torch.onnx.export(bright, (torch.rand(1, 1, 32, 32),), tmp_path / "bright.onnx",
+                          input_names=["x"], dynamic_axes=axes, dynamo=False)  # fmt: skip
+    image = np.zeros((70, 90), np.uint8)
+    image[20:50, 30:60] = 200
+    writer = ProjectWriter(tmp_path / "project")
+    writer.add("a", image, (image > 0).astype(np.uint8))
+    writer.add("b", image[::-1, ::-1].copy())
+    words = ["--classes", "cell", "--window", "64", "--licence", "CC0-1.0"]
+    assert main(["models", "import", str(tmp_path / "bright.onnx"), *words]) == 0
+    assert capsys.readouterr().out == (
+        "bright: added. It was taken for: 1 image channel; classes cell; windows of 64 pixels; "
+        "answers with logits.\n"
+    )
+    command = ["predict", str(writer.folder), "--rest", "--model", "bright", "--device", "cpu"]
+    assert main(command) == 0
+    (review,) = ReviewQueue(writer.folder).waiting()
+    found = read_labels(writer.folder / review.prediction)
+    np.testing.assert_array_equal(found > 0, image[::-1, ::-1] > 0)
+
+
 def test_errors_are_one_line_with_status_2(model, capsys):
     for words, message in (
         (["add", "http://example.org/a.safetensors"], "is not https"),
         (["add", str(model), "--sha256", "0" * 64], "is not the file it should be"),
         (["remove", "default"], "came with the program"),
         (["show", str(model.parent)], "cannot be read"),
+        (["import", str(model)], "say of which network"),
+        (["import", "none.onnx"], "cannot be read"),
+        (["export", "none", "--to", "onnx", "--out", "m.onnx"], "There is no model 'none'"),
     ):
         assert main(["models", *words]) == 2
         (line,) = capsys.readouterr().err.splitlines()

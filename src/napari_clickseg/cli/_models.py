@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli._common import Waiting, add_verb, progress, say, say_json, shown_on
+from napari_clickseg.cli._common import (
+    Waiting,
+    add_verb,
+    positive_count,
+    progress,
+    say,
+    say_json,
+    shown_on,
+)
 
 if TYPE_CHECKING:
-    import argparse
-
     from napari_clickseg.models.registry import ModelEntry
 
 
@@ -17,7 +25,7 @@ def add(verbs: Any) -> None:
     """Add the verb."""
     parser = add_verb(verbs, "models", run, "List the models that can be used by name; add one.")
     parser.add_argument("--json", action="store_true", help="print their cards as JSON")
-    parts = parser.add_subparsers(metavar="list|show|add|remove|export")
+    parts = parser.add_subparsers(metavar="list|show|add|remove|export|import")
     listed = add_verb(parts, "list", run, "List the models that can be used by name.")
     listed.add_argument("--json", action="store_true", help="print their cards as JSON")
     shown = add_verb(parts, "show", run_show, "Say all that is known of a model.")
@@ -25,6 +33,7 @@ def add(verbs: Any) -> None:
     shown.add_argument("--json", action="store_true", help="print its card as JSON")
     _add_add(parts)
     _add_export(parts)
+    _add_import(parts)
     removed = add_verb(parts, "remove", run_remove, "Remove one of your models.")
     removed.add_argument("name", metavar="NAME", help="as clickseg models lists it")
 
@@ -62,6 +71,50 @@ def _add_export(parts: Any) -> None:
     option("--to", required=True, choices=("onnx",), metavar="FORMAT", help="onnx")
     option("--out", type=Path, required=True, metavar="F", help="the file to write")
     option("--overwrite", action="store_true", help="replace a file that is there")
+
+
+def _add_import(parts: Any) -> None:
+    parser = add_verb(
+        parts,
+        "import",
+        run_import,
+        "Take a segmentation network of another program: ONNX, or weights.",
+        "ONNX that was written here needs no more. Of another network the options say what its "
+        "file does not, and what it was taken for is printed. It predicts like a model of yours "
+        "then. Weights (.safetensors, or a state dict of torch) need --architecture and --encoder "
+        "of segmentation_models_pytorch; such a model can be the start of a training, too. "
+        "TorchScript and pickles are refused: they are programs.",
+    )
+    option = parser.add_argument
+    option("file", type=Path, metavar="F", help=".onnx, .safetensors, .pt or .pth")
+    option("--name", default="", metavar="N", help="what it is to be called; default as its file")
+    option("--classes", default="", metavar="A,B", help="names, without the background")
+    option("--overlapping", action="store_true", help="no background: each class by itself")
+    option("--channels", type=positive_count, default=0, metavar="N", help="of its images")
+    option("--values", default="0-1", choices=("0-1", "0-255", "imagenet", "standardised"),
+           metavar="V", help="what it takes an image's values for: 0-1 (default), 0-255, imagenet "
+           "(mean and deviation of its images), standardised (mean 0, deviation 1)")  # fmt: skip
+    option("--outputs", default="", choices=("logits", "probabilities"), metavar="O",
+           help="logits or probabilities; default as its last step says")  # fmt: skip
+    option("--window", type=positive_count, default=0, metavar="N", help="pixels of a window")
+    option("--zoom", type=float, default=1.0, metavar="Z", help="its pixels for one of the image")
+    option("--architecture", default="", metavar="A", help="of weights, such as unet")
+    option("--encoder", default="", metavar="E", help="of weights, such as resnet34")
+    option("--option", action="append", default=[], type=_option, metavar="KEY=JSON",
+           help="of weights, such as decoder_channels=[64,32,16,8,4]")  # fmt: skip
+    option("--licence", default="not stated", metavar="L", help="under which it may be used")
+    option("--overwrite", action="store_true", help="replace your model of that name")
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """Read KEY=JSON."""
+    key, equals, value = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError
+        return key, json.loads(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=JSON such as depth=3") from None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -135,6 +188,39 @@ def run_export(args: argparse.Namespace) -> int:
         made = export_onnx(args.model, args.out, overwrite=args.overwrite)
     size = "of any size" if made.any_size else "of the model's size"
     say(f"{made.path}: takes windows {size}; differs from the model by {made.farthest:.1g}.")
+    return 0
+
+
+def run_import(args: argparse.Namespace) -> int:
+    """Run `models import`."""
+    from napari_clickseg.models.sharing.onnx_import import import_onnx
+    from napari_clickseg.models.sharing.weights_import import import_weights
+    from napari_clickseg.models.sharing.wishes import ForeignNetwork
+
+    said = ForeignNetwork(
+        tuple(name.strip() for name in args.classes.split(",") if name.strip()),
+        args.overlapping,
+        args.channels,
+        args.values,
+        args.outputs,
+        args.window,
+        args.zoom,
+        args.architecture,
+        args.encoder,
+        dict(args.option),
+        args.licence,
+    )
+    take = import_onnx if args.file.suffix.lower() == ".onnx" else import_weights
+    added = take(args.file, said, name=args.name, overwrite=args.overwrite)
+    card = added.card
+    parts = [
+        f"{card.image_channels} image channel{'' if card.image_channels == 1 else 's'}",
+        f"classes {', '.join(card.classes)}",
+        f"windows of {card.window.size} pixels",
+    ]
+    if answer := card.options.get("outputs"):
+        parts.append(f"answers with {answer}")
+    say(f"{added.entry.name}: added. It was taken for: {'; '.join(parts)}.")
     return 0
 
 

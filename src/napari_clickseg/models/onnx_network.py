@@ -25,6 +25,8 @@ BYTES = "onnx"  # the tensor that holds the network
 INPUTS = "inputs"  # what a network that is written here calls them
 OUTPUTS_KEY, PROBABILITIES = "napari_clickseg_outputs", "probabilities"
 _LEAST = 1e-6  # a probability is taken to lie between this and one minus this
+# How weights begin in a file that lie in another one: the key "location" of a message of protobuf.
+_ELSEWHERE = b"\n\x08location"
 _SPREAD = 1e-6  # that a window is divided by, at the least
 
 
@@ -122,6 +124,8 @@ def answering(data: bytes) -> Any:
         raise NetworkError(
             "ONNX needs onnxruntime; install it with pip install 'napari-clickseg[onnx]'"
         ) from error
+    if _ELSEWHERE in data:  # before onnxruntime would open them
+        raise NetworkError("the network keeps weights in other files; save it as one")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised as well
     options.intra_op_num_threads = torch.get_num_threads()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["Added", "add_model", "remove_model"]
+__all__ = ["Added", "add_model", "keep_model", "remove_model"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OFTEN = ("model", "best", "default")  # names of files that say nothing of a model
@@ -95,6 +95,39 @@ def add_model(
         expected_sha256 = expected_sha256.strip().lower()
         if len(expected_sha256) != 64 or not _DIGITS.issuperset(expected_sha256):
             raise ModelFileError("A SHA-256 has 64 digits from 0 to f; check what was given.")
+    return keep_model(
+        lambda partial: _brought(source, partial, progress, endpoint),
+        name=name,
+        expected_sha256=expected_sha256,
+        overwrite=overwrite,
+    )
+
+
+def keep_model(
+    write: Callable[[Path], tuple[str, str]],
+    *,
+    name: str = "",
+    expected_sha256: str | None = None,
+    overwrite: bool = False,
+) -> Added:
+    """Have `write` write a model's file, and keep it among the user's own if it can be loaded.
+
+    Parameters
+    ----------
+    write : callable
+        Writes to the path it is given; returns what the model is called, and where it is from.
+    name : str
+        What it is to be called instead.
+    expected_sha256 : str, optional
+        What the file's SHA-256 has to be.
+    overwrite : bool
+        Replace the user's own model of that name.
+
+    Raises
+    ------
+    ModelFileError
+        As `add_model`.
+    """
     if name:
         _check_name(plain_name(name), overwrite=overwrite)
     folder = user_folder()
@@ -103,7 +136,7 @@ def add_model(
         sweep(folder)
         partial = begin(folder / "model.safetensors")
         try:
-            called, origin = _brought(source, partial, progress, endpoint)
+            called, origin = write(partial)
             return _kept(partial, called, origin, name, expected_sha256, overwrite=overwrite)
         finally:
             with contextlib.suppress(FileNotFoundError):
