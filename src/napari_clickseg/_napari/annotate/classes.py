@@ -20,7 +20,7 @@ from napari_clickseg._napari.viewer.metadata import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from napari.layers import Labels
 
@@ -118,8 +118,13 @@ class Identity:
         } | _known(pairing).as_metadata()
         notes = _notes(pairing)
         layer.metadata.update(with_notes(notes))
-        show_features(layer, saved_classes(layer)[0], _known(pairing).of_ids, notes)
+        of_ids = _known(pairing).of_ids
+        show_features(layer, saved_classes(layer)[0], of_ids, notes, self._later)
         self._colour(pairing, layer)
+
+    def _later(self, make: Callable[[], Any], show: Callable[[Any], None]) -> None:
+        """Have a table made on the worker thread; of several only the latest."""
+        self._context.runner.submit("table", lambda _: make(), show, self._status.report)
 
     def _colour(self, pairing: Pairing, layer: Labels) -> None:
         """Give objects shades of their class's colour, or ids that of the class that they are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,7 @@ def label_colormap(colours: Sequence[str]) -> CyclicLabelColormap:
     return CyclicLabelColormap(colors=["transparent", *colours])
 
 
+@lru_cache(maxsize=1 << 14)  # all of them are asked for at each object that is accepted
 def shade(colour: str, number: int) -> tuple[float, float, float, float]:
     """Return one of the shades of a colour; neighbouring numbers are told apart easily.
 
