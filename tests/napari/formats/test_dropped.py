@@ -27,13 +27,6 @@ CLASSES = ProjectClasses(classes=(ProjectClass(id=4, name="cell", colour="#ff000
 NOTES = Annotations(classes={3: 4, 12: 4}, objects={3: ObjectNote(score=0.75)})
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _plugins() -> None:
-    from napari.plugins import _initialize_plugins
-
-    _initialize_plugins()
-
-
 def _written(folder: Path, to: str) -> Path:
     image = AnnotatedImage(
         "dish", hard_labels(), file="dish.png", classes=CLASSES, annotations=NOTES
@@ -106,7 +99,9 @@ def test_other_json_and_archives_are_left_to_others(tmp_path: Path, text: str) -
     for name in ("a.json", "a_seg.npy"):
         (tmp_path / name).write_text(text)
         assert get_reader(str(tmp_path / name)) is None
-    readers = PluginManager.instance().iter_compatible_readers([str(tmp_path / "a.json")])
+    manager = PluginManager.instance()
+    manager.discover()
+    readers = manager.iter_compatible_readers([str(tmp_path / "a.json")])
     assert [one.plugin_name for one in readers] == ["napari-clickseg"], "napari claims none of them"
 
 
