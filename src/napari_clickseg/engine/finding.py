@@ -42,6 +42,7 @@ Sums = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
 BLOCK = 2048  # side of the blocks of a large image, in pixels
 _LEAST_MARGIN = 64
+_SMOOTH = 1.3  # network pixels: a peak of a pixel or two is noise, and no object
 _KEPT = 96  # windows whose answers are kept, as neighbouring blocks look at the same ones
 
 
@@ -273,12 +274,15 @@ class ObjectFinder:
 
     def _answer(self, window: Window) -> FloatArray:
         """Return what the network answers to a window, float32 (size, size, outputs + 2)."""
+        from scipy import ndimage
+
         if window in self._answers:
             self._answers.move_to_end(window)
             return self._answers[window]
         found = self.estimator.look(window, (), None)
         assert found.distances is not None
-        every = np.concatenate([found.probabilities, found.distances])
+        distances = ndimage.gaussian_filter(found.distances, (0, _SMOOTH, _SMOOTH))
+        every = np.concatenate([found.probabilities, distances])
         self._answers[window] = np.ascontiguousarray(every.transpose(1, 2, 0))
         if len(self._answers) > _KEPT:
             self._answers.popitem(last=False)

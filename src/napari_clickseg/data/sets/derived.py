@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_clickseg.data.classes import CLASSES_FILE
-from napari_clickseg.data.index import INDEX, Row, Table
+from napari_clickseg.data.index import COMPLETE, INDEX, Row, Table
 from napari_clickseg.data.staging import held, staging
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def write_derived(
         If it can't be written; then nothing is changed.
     """
     rows = [_row(record, folder, split) for record, split in zip(records, splits, strict=True)]
-    text = Table(tuple(rows)).text()
+    more = tuple(dict.fromkeys(name for row in rows for name, _ in row.more))
+    text = Table(tuple(rows), more).text()
     with held(folder), staging(folder) as staged:
         if (project.folder / CLASSES_FILE).exists():
             staged.put(CLASSES_FILE, partial(shutil.copyfile, project.folder / CLASSES_FILE))
@@ -59,4 +60,6 @@ def relative(path: Path, folder: Path) -> str:
 
 def _row(record: Record, folder: Path, split: str) -> Row:
     image, mask = (relative(path, folder) for path in (record.image, record.mask))
-    return Row(image, mask, record.group, split)
+    said = record.complete  # clicks are found by way of the image, what the table says is not
+    more = () if said is None else ((COMPLETE, "yes" if said else "no"),)
+    return Row(image, mask, record.group, split, more=more)
