@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Settings in a folder of the test's own, not those of whoever runs the tests."""
+    """Settings and kept work in folders of the test's own, not of whoever runs the tests."""
     from napari import settings
 
+    monkeypatch.setenv("CLICKSEG_HOME", str(tmp_path / "home"))
     settings._clear_plugin_settings_cache()
     monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
     yield

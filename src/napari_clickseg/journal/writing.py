@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_clickseg.journal.checked_lines import checked_line
 
@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 
     from napari_clickseg.journal.happenings import Happening, Scribe
 
-__all__ = ["JournalFile", "JournalThread"]
+__all__ = ["JournalFile", "JournalThread", "TakesLines"]
 
 _PAUSE = 0.25  # seconds in which what happens is gathered before it is written
 _AGAIN = 2.0  # seconds
+
+
+class TakesLines(Protocol):
+    """What notes what happened."""
+
+    def write(self, happenings: list[Any]) -> None:
+        """Note what happened; what can't be noted is kept for the next time."""
 
 
 class JournalFile:
@@ -86,8 +93,8 @@ class JournalThread:
         again: float = _AGAIN,
     ) -> None:
         self._failed, self._pause, self._again = failed, pause, again
-        self._waiting: list[tuple[JournalFile, Happening] | Callable[[], object]] = []
-        self._behind: list[JournalFile] = []  # with lines that the disk has not taken
+        self._waiting: list[tuple[TakesLines, Any] | Callable[[], object]] = []
+        self._behind: list[TakesLines] = []  # with lines that the disk has not taken
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy = self._hurry = self._closed = False
@@ -101,7 +108,7 @@ class JournalThread:
         self._at_end = at_end
         atexit.register(at_end)
 
-    def note(self, file: JournalFile, happening: Happening) -> None:
+    def note(self, file: TakesLines, happening: Any) -> None:
         """Have a line written; returns at once."""
         self._add((file, happening))
 
@@ -118,17 +125,23 @@ class JournalThread:
             self._hurry = False
             return done and not self._behind
 
-    def close(self, timeout: float = 30.0) -> bool:
-        """Do what is left, and end; return whether all is on the disk. May be called again."""
+    def end(self) -> None:
+        """Do what is left, and end; does not wait for it. Whoever ends the program does."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        if self._thread is None:
+            atexit.unregister(self._at_end)
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Do what is left, and end; return whether all is on the disk. May be called again."""
+        self.end()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
         atexit.unregister(self._at_end)
         return not self._waiting and not self._behind
 
-    def _add(self, one: tuple[JournalFile, Happening] | Callable[[], object]) -> None:
+    def _add(self, one: tuple[TakesLines, Any] | Callable[[], object]) -> None:
         with self._changed:
             if self._closed:
                 return
@@ -165,8 +178,8 @@ class JournalThread:
         self._changed.wait_for(lambda: bool(self._waiting) or self._closed, seconds)
         self._changed.wait_for(pressed, self._pause)
 
-    def _carry_out(self, batch: list[tuple[JournalFile, Happening] | Callable[[], object]]) -> None:
-        lines: dict[JournalFile, list[Happening]] = {file: [] for file in self._behind}
+    def _carry_out(self, batch: list[tuple[TakesLines, Any] | Callable[[], object]]) -> None:
+        lines: dict[TakesLines, list[Any]] = {file: [] for file in self._behind}
         for one in batch:
             if isinstance(one, tuple):
                 lines.setdefault(one[0], []).append(one[1])
@@ -179,7 +192,7 @@ class JournalThread:
                     self._failed(error)
         self._write(lines)
 
-    def _write(self, lines: dict[JournalFile, list[Happening]]) -> None:
+    def _write(self, lines: dict[TakesLines, list[Any]]) -> None:
         for file, happenings in lines.items():
             if file in self._behind:
                 self._behind.remove(file)

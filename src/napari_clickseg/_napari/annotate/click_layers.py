@@ -84,6 +84,10 @@ class ClickLayers:
         self._next_key += 1
         return self._next_key
 
+    def skip_keys(self, last: int) -> None:
+        """Have all marks that are made come after the one with this key."""
+        self._next_key = max(self._next_key, last)
+
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Leave the layers as they are for a while: the scene is going to follow them."""

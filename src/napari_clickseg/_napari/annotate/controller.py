@@ -12,6 +12,7 @@ from napari_clickseg._napari.annotate.answers import Answers
 from napari_clickseg._napari.annotate.classes import Identity
 from napari_clickseg._napari.annotate.context import Context
 from napari_clickseg._napari.annotate.images import Images
+from napari_clickseg._napari.annotate.keeping.autosave import Autosave
 from napari_clickseg._napari.annotate.loading import Loading, ModelChoice
 from napari_clickseg._napari.annotate.loading import load as load_by_name
 from napari_clickseg._napari.annotate.objects import Objects
@@ -22,6 +23,7 @@ from napari_clickseg._napari.annotate.pointing.hover_preview import HoverPreview
 from napari_clickseg._napari.annotate.propagation import Propagation
 from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._napari.annotate.status import Status
+from napari_clickseg._napari.viewer import changes
 from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.keys import Keys
@@ -31,6 +33,7 @@ from napari_clickseg.engine.segmenter import Superseded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from typing import Any
 
     from napari.components import ViewerModel
@@ -62,6 +65,8 @@ class AnnotateController:
         Has what was annotated saved in projects, in the background.
     trained : TrainedModels, optional
         Where models are found that learned from an image's project; without it none are.
+    home : Path, optional
+        Where unsaved work is kept; without it none is.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class AnnotateController:
         load: Callable[[str, str, bool], Segmenter] | None = None,
         save: Callable[[], object] | None = None,
         trained: TrainedModels | None = None,
+        home: Path | None = None,
     ) -> None:
         notify = notify or (lambda: None)
         runner = Runner(notify, Superseded)
@@ -91,6 +97,7 @@ class AnnotateController:
         self.drawing = Drawing(context, self.images, answers, self.objects)
         self._shapes = ObjectsFromShapes(context, status, identity, answers, self.objects)
         self.preview = HoverPreview(context, self.images, answers)
+        self.autosave = Autosave(context, identity, answers, home, notify)
         self._connections = Connections()
         self._connect()
         self._keys = Keys(
@@ -133,6 +140,7 @@ class AnnotateController:
 
     def deliver(self) -> None:
         """Take the worker's results over; to be called on the main thread."""
+        self.autosave.deliver()
         self.runner.deliver()
         self.models.deliver()
 
@@ -241,6 +249,7 @@ class AnnotateController:
         self._connections.close()
         self._keys.give_back()
         self.models.close()
+        self.autosave.close()
         self.images.close()
         self._loading.end()
 
@@ -289,6 +298,7 @@ class AnnotateController:
         connect(pairings.painted, self.identity.painted)
         connect(pairings.relabelled, self.identity.survey)
         connect(pairings.walked, self._walked)
+        self._connect_autosave()
         connect(pairings.image_edited, images.image_edited)
         connect(pairings.contrast_changed, images.contrast_changed)
         connect(pairings.reshaped, images.reshaped)
@@ -307,6 +317,17 @@ class AnnotateController:
         connect(state.contrast_from_layer, images.contrast_switched)
         connect(state.channel_axis, images.channels_changed)
         self._connect_preview()
+
+    def _connect_autosave(self) -> None:
+        """Have all that happens noted."""
+        connect, pairings, autosave = self._connections.connect, self.context.events, self.autosave
+        connect(pairings.completed, autosave.follow)
+        connect(pairings.closed, autosave.leave)
+        connect(pairings.ahead, autosave.ahead)
+        connect(pairings.relabelled, autosave.relabelled)
+        connect(changes.events.saved, autosave.saved)
+        connect(self.state.events.image, autosave.show)
+        connect(self.state.events.model_status, autosave.model_changed)
 
     def _connect_preview(self) -> None:
         """Have the preview end with whatever makes it another one, or none."""

@@ -65,6 +65,9 @@ class PairingEvents:
     painted = Signal(object, int)  # with this id
     relabelled = Signal(object)  # the annotation layer got other data
     walked = Signal(object, bool)  # napari is asked to undo, or (True) to redo
+    completed = Signal(object)  # all its layers are there
+    ahead = Signal(object, object)  # this was written, and its step comes later
+    closed = Signal(object)  # it has let go of its layers
 
 
 class Pairing:
@@ -138,6 +141,7 @@ class Pairing:
         self.display.make(state)
         self._take_points(negative, False, state.click_size)
         self._take_points(positive, True, state.click_size)
+        self._events.completed.emit(self)
 
     @property
     def positive(self) -> Points | None:
@@ -198,12 +202,12 @@ class Pairing:
             self._clicks.let_go(positive)
         self._disconnect_annotation()
         self.sessions = SessionMemory()
+        self._events.closed.emit(self)
 
     def discard(self) -> None:
         """Take the prediction out of the viewer, and what was made but never used."""
-        unused = not (self.timeline.can_undo or self.timeline.can_redo or self.scene.marks)
         gone = self.display.layers()
-        if unused and self.scene.next_id == 1:  # else somebody painted
+        if self.untouched and self.scene.next_id == 1:  # else somebody painted
             gone += self._made
         for layer in gone:
             if layer in self.viewer.layers:
@@ -215,6 +219,21 @@ class Pairing:
         self.sessions = SessionMemory()
         self.set_scene(Scene())
         self.display.show_nothing()
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was done that could be undone or redone, and nothing is clicked on."""
+        return not (self.timeline.can_undo or self.timeline.can_redo or self.scene.marks)
+
+    def take_over(self, scene: Scene, past: Sequence[Entry], future: Sequence[Entry]) -> None:
+        """Go on with what was made of the image earlier, and with the steps that led to it."""
+        self.timeline.restore(past, future)
+        scenes = [
+            scene,
+            *(one for entry in (*past, *future) for one in (entry.before, entry.after)),
+        ]
+        self._clicks.skip_keys(max((m.key for one in scenes for m in _all_marks(one)), default=0))
+        self.set_scene(scene)
 
     def displayed(self) -> Plane | None:
         """Return the plane of the image that the viewer shows."""
@@ -445,3 +464,9 @@ class Pairing:
             if layer is not None:
                 follow_transform(layer, self.image, self.channel_axis)
         self.display.follow()
+
+
+def _all_marks(scene: Scene) -> list[AnyMark]:
+    """Return the marks of a scene, those of its objects included."""
+    settled = [mark for draft in scene.drafts.values() for mark in draft.settled]
+    return [*scene.marks, *settled, *(mark for one in scene.objects for mark in one.marks)]

@@ -150,6 +150,7 @@ class Propagation:
             self._finish(str(error))
             return
         run.writes.append(write)
+        self._context.events.ahead.emit(run.pairing, write)
         done = abs(plane.index[run.axis] - run.first) + 1
         self._state.progress = done, abs(run.last - run.first) + 1
         if plane == run.plane:

@@ -61,6 +61,10 @@ class AnnotateState:
         One line on the model: its name and the device it runs on, or what went wrong.
     busy : bool
         A click is being answered.
+    left : str
+        What was left of the image and can be taken up, one line; empty if nothing was.
+    kept_in : str
+        The folder in which unsaved work is kept; empty if none is.
     message : str
         The last thing the user should know, one line; empty if none.
     image : Image, optional
@@ -137,6 +141,8 @@ class AnnotateState:
     model_status: ModelStatus = "none"
     model_text: str = ""
     busy: bool = False
+    left: str = ""
+    kept_in: str = ""
     message: str = ""
     image: Image | None = None
     annotation: Labels | None = None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from psygnal import Signal
+
 from napari_clickseg.util.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_clickseg._napari.viewer.writes import Write
     from napari_clickseg.core.plane import Plane
@@ -40,6 +42,10 @@ class Entry:
 class Timeline:
     """All steps, without limit; undo and redo walk along them."""
 
+    added = Signal(object)  # this step
+    undone = Signal()
+    redone = Signal()
+
     def __init__(self) -> None:
         self._history: History[Entry | None] = History(None)  # the last step; None at the start
 
@@ -54,14 +60,25 @@ class Timeline:
         return self._history.can_redo
 
     @property
+    def steps(self) -> tuple[Entry, ...]:
+        """The steps that are not undone, oldest first."""
+        entries = (*self._history.past, self._history.present)
+        return tuple(entry for entry in entries if entry is not None)
+
+    @property
     def writes(self) -> tuple[Write, ...]:
         """All that was written into the annotation layer and is not taken back."""
-        entries = (*self._history.past, self._history.present)
-        return tuple(one for entry in entries if entry is not None for one in entry.writes)
+        return tuple(one for entry in self.steps for one in entry.writes)
 
     def add(self, entry: Entry) -> None:
         """Add a step; what was undone is forgotten."""
         self._history = self._history.step(entry)
+        self.added.emit(entry)
+
+    def restore(self, past: Sequence[Entry], future: Sequence[Entry]) -> None:
+        """Begin with steps that were made earlier; of undone ones the next to be redone is last."""
+        *earlier, present = (None, *past)
+        self._history = History(present, tuple(earlier), tuple(future))
 
     def revise(self, change: Callable[[Scene], Scene]) -> None:
         """Change what all steps remember: something came to light that was true before them."""
@@ -76,7 +93,9 @@ class Timeline:
     def undo(self) -> Entry | None:
         """Go one step back and return it."""
         undone = self._history.present
-        self._history = self._history.undo()
+        if self.can_undo:
+            self._history = self._history.undo()
+            self.undone.emit()
         return undone
 
     def redo(self) -> Entry | None:
@@ -84,4 +103,5 @@ class Timeline:
         if not self.can_redo:
             return None
         self._history = self._history.redo()
+        self.redone.emit()
         return self._history.present

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from psygnal import Signal
+
 from napari_clickseg._napari.viewer.layers import unwrapped
 
 if TYPE_CHECKING:
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
 _saved: WeakKeyDictionary[Any, tuple[Write, ...]] = WeakKeyDictionary()  # what its file holds
 _left: WeakKeyDictionary[Any, tuple[Write, ...]] = WeakKeyDictionary()  # of timelines that ended
 _ever: WeakSet[Any] = WeakSet()
+
+
+class ChangesEvents:
+    """What becomes of changes."""
+
+    saved = Signal(object, tuple)  # of this layer: with this in its timeline
+
+
+events = ChangesEvents()
 
 
 def since_saved(labels: Labels, written: tuple[Write, ...] = ()) -> tuple[Write, ...]:
@@ -42,6 +53,7 @@ def note_saved(labels: Labels, changes: tuple[Write, ...], written: tuple[Write,
     _left[layer] = tuple(one for one in _left.get(layer, ()) if one not in gone)
     _saved[layer] = written
     _ever.add(layer)
+    events.saved.emit(layer, written)
 
 
 def leave(labels: Labels, written: tuple[Write, ...]) -> None:

@@ -59,6 +59,36 @@ def stroke_touches(item: list[Any], at: Sequence[tuple[int, int]]) -> bool:
     return False
 
 
+def stroke_pixels(item: list[Any], shape: Sequence[int]) -> list[tuple[Any, Any, Any]]:
+    """Return what such a note says, part by part, in the order in which it was painted.
+
+    May run on any thread.
+
+    Parameters
+    ----------
+    item : list
+        As above.
+    shape : sequence of int
+        Of the labels.
+
+    Returns
+    -------
+    list of (int64 (n,), int (n,), int (n,))
+        Positions in the array as it lies in memory, ids before and after.
+    """
+    found = []
+    for where, *masks, old, new in item:
+        if isinstance(where[0], slice):
+            ranges = [np.arange(*part.indices(n)) for part, n in zip(where, shape, strict=True)]
+            at = np.ravel_multi_index(np.ix_(*ranges), tuple(shape))
+            at = at[masks[0]] if masks and masks[0] is not None else at.reshape(-1)
+        else:
+            at = np.ravel_multi_index(np.broadcast_arrays(*where), tuple(shape)).reshape(-1)
+        before, after = np.asarray(old).reshape(-1), np.broadcast_to(new, at.shape)
+        found.append((at, np.broadcast_to(before, at.shape), after))
+    return found
+
+
 def ask_before_closing(window: Any, puts_off: Callable[[Callable[[], object], bool], bool]) -> None:
     """Have the user's keys and menus ask before they close a window; code closes it as ever.
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg._napari.viewer.private import replay_stroke, stroke_touches
+from napari_clickseg._napari.viewer.private import replay_stroke, stroke_pixels, stroke_touches
+from napari_clickseg.core.plane import Plane
 from napari_clickseg.core.window import Box
+from napari_clickseg.journal.relabelling import Relabelling
 
 if TYPE_CHECKING:
     from napari.layers import Labels
-
-    from napari_clickseg.core.plane import Plane
 
 
 class AnnotationError(ValueError):
@@ -74,6 +74,12 @@ class LabelWrite:
         """Write the old ids back, but leave pixels alone that were painted since."""
         self._exchange(layer, self.new, self.old)
 
+    def relabellings(self, shape: tuple[int, ...]) -> tuple[Relabelling, ...]:
+        """Return the same as changes of a labels array of this shape. May run on any thread."""
+        parts = np.broadcast_arrays(*self.plane.key(self.rows, self.columns))
+        at = np.ravel_multi_index(tuple(parts), shape)
+        return (Relabelling.of(at, self.old, self.new),)
+
     def _exchange(self, layer: Labels, there: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> None:
         mine = read_pixels(layer, self.plane, self.rows, self.columns) == there
         _set(layer, self.plane, self.rows[mine], self.columns[mine], wanted[mine])
@@ -105,6 +111,10 @@ class PaintStroke:
         at = [(axis, n) for axis, n in enumerate(plane.index) if axis not in plane.axes]
         return stroke_touches(self.item, at)
 
+    def relabellings(self, shape: tuple[int, ...]) -> tuple[Relabelling, ...]:
+        """Return the same as changes of a labels array of this shape. May run on any thread."""
+        return tuple(Relabelling.of(*part) for part in stroke_pixels(self.item, shape))
+
     def apply(self, layer: Labels) -> None:
         """Paint it again."""
         self._replay(layer, undoing=False)
@@ -119,6 +129,38 @@ class PaintStroke:
 
 
 Write = LabelWrite | PaintStroke
+
+
+def writes_of(
+    change: Relabelling, shape: tuple[int, ...], axes: tuple[int, int]
+) -> tuple[LabelWrite, ...]:
+    """Return a change of a labels array of this shape as writes. May run on any thread.
+
+    Parameters
+    ----------
+    change : Relabelling
+    shape : tuple of int
+    axes : (int, int)
+        Those of the planes, of each of which one is made.
+    """
+    at = np.unravel_index(change.runs.positions(), shape)
+    others = [axis for axis in range(len(shape)) if axis not in axes]
+    planes = (
+        np.ravel_multi_index(
+            tuple(at[axis] for axis in others), tuple(shape[axis] for axis in others)
+        )
+        if others
+        else np.zeros(change.old.shape, np.int64)
+    )
+    order = np.argsort(planes, kind="stable")
+    cuts = np.flatnonzero(np.diff(planes[order])) + 1
+    made = []
+    for part in np.split(order, cuts) if order.size else []:
+        index = [0 if axis in axes else int(at[axis][part[0]]) for axis in range(len(shape))]
+        plane = Plane(axes, tuple(index), (shape[axes[0]], shape[axes[1]]))
+        rows, columns = (at[axis][part].astype(np.int64) for axis in axes)
+        made.append(LabelWrite(plane, rows, columns, change.old[part], change.new[part]))
+    return tuple(made)
 
 
 def check_writable(layer: Labels, value: int) -> None:

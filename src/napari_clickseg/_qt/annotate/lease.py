@@ -21,6 +21,7 @@ from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.closing import ClosingGuard
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg.models.fitting import TrainedModels
+from napari_clickseg.runs.home import default_home
 
 if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
@@ -68,6 +69,7 @@ class _Shared:
             # Not within the key's own event: a folder may be asked for.
             save=lambda: QTimer.singleShot(0, self.saver.save),
             trained=TrainedModels(runs_home()),
+            home=default_home(),
         )
         self.saver.say = self._say
         self.lines = DrawnLines(viewer, self.controller.state)

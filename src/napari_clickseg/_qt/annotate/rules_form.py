@@ -59,7 +59,13 @@ class RulesForm:
             "selected shapes, or of all where none is. Undo takes them back as one step.",
             context.controller.objects_from_shapes,
         )
-        self.widget = form(form(self.rule, self.source.box, self.scheme), self.shapes, labels=False)
+        kept = button(
+            "Where unsaved work is kept",
+            "Says in which folder everything you make is kept as you make it, until it is saved.",
+            self._say_where,
+        )
+        rules = form(self.rule, self.source.box, self.scheme)
+        self.widget = form(rules, self.shapes, kept, labels=False)
         context.ties.tie(self.rule, "rule")
         context.ties.tie(self.scheme, "scheme")
         context.ties.show(self._show_source, "region_source", "annotation", "prediction")
@@ -72,6 +78,12 @@ class RulesForm:
 
     def _is_source(self, layer: Layer) -> bool:
         return not self._context.is_companion(layer)
+
+    def _say_where(self) -> None:
+        self._state.message = (
+            f"Unsaved work is kept in {self._state.kept_in}. It is offered again when its image "
+            "is annotated the next time."
+        )
 
     def _show_shapes(self) -> None:
         done, wanted = self._state.shapes

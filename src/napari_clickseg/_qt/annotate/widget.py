@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
 from napari_clickseg._qt.annotate.class_list import ClassList
 from napari_clickseg._qt.annotate.form_context import FormContext
 from napari_clickseg._qt.annotate.image_form import ImageForm, LayersForm
 from napari_clickseg._qt.annotate.lease import lease
+from napari_clickseg._qt.annotate.left_form import LeftForm
 from napari_clickseg._qt.annotate.look_form import LookForm, MaskForm
 from napari_clickseg._qt.annotate.model_form import ModelForm, StatusLine
 from napari_clickseg._qt.annotate.object_form import ObjectForm, hint
@@ -69,6 +72,7 @@ class AnnotateWidget(Dock):
         self.rules = RulesForm(context)
         self.stack = StackForm(context)
         self.message = note("What to do next, or what went wrong.", lines=2)
+        self.left = LeftForm(context)
         self.folds = {
             "Model": Fold("Model", self.models.widget.native, "The model and its device."),
             "Layers": Fold(
@@ -100,8 +104,18 @@ class AnnotateWidget(Dock):
             *self._working[1:-1],
             self.export.native,  # above what comes with a stack
             folds["Stack"],
-            foot=self.message.native,
+            foot=self._foot(),
         )
+
+    def _foot(self) -> QWidget:
+        """Put what was left above the message, which stays where it is."""
+        foot = QWidget()
+        layout = QVBoxLayout(foot)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.left)
+        layout.addWidget(self.message.native)
+        return foot
 
     def _show_ready(self) -> None:
         image = self.context.state.image

@@ -118,5 +118,6 @@ def _text(unsaved: dict[str, int]) -> str:
     names = ", ".join(f"'{name}'" for name in unsaved)
     return (
         f"{number(count, 'change is', 'changes are')} not saved in a project yet: objects that you "
-        f"accepted or deleted, or strokes of the brush, in {names}."
+        f"accepted or deleted, or strokes of the brush, in {names}. What you close without saving "
+        "is offered again when its image is annotated the next time."
     )

@@ -196,6 +196,7 @@ class ObjectsFromShapes:
             self._note(batch, str(error))
         else:
             batch.writes.append(write)
+            self._context.events.ahead.emit(pairing, write)
             batch.at += 1
             pairing.scene = replace(
                 scene,

@@ -1,0 +1,350 @@
+"""What is made of images is kept as it is made, and offered again where it was lost."""
+
+from __future__ import annotations
+
+import datetime
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_clickseg._napari.annotate.keeping.recorder import Recorder
+from napari_clickseg._napari.annotate.state import ClassSpec
+from napari_clickseg._napari.annotate.timeline import Entry
+from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.writes import writes_of
+from napari_clickseg.data.classes import ProjectClass, ProjectClasses
+from napari_clickseg.data.inspection.summary import number
+from napari_clickseg.journal.happenings import Classed, Modelled, Viewing
+from napari_clickseg.journal.relabelling import changed_between
+from napari_clickseg.journal.shelf import Shelf
+from napari_clickseg.journal.writing import JournalThread
+from napari_clickseg.util.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from napari_clickseg._napari.annotate.answers import Answers
+    from napari_clickseg._napari.annotate.classes import Identity
+    from napari_clickseg._napari.annotate.context import Context
+    from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.viewer.writes import LabelWrite, Write
+    from napari_clickseg.journal.happenings import Happening
+    from napari_clickseg.journal.recording import Recording, Step
+    from napari_clickseg.journal.relabelling import Runs
+    from napari_clickseg.journal.shelf import LeftJournal
+
+_UNDOABLE = 1 << 26  # pixels of steps that can still be undone after they were taken up
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Offer:
+    """What somebody left of an image, as it goes into the layers.
+
+    Parameters
+    ----------
+    left : LeftJournal
+    writes : tuple of LabelWrite
+        What makes the labels that were there of those that are.
+    past, future : tuple of Entry
+    """
+
+    left: LeftJournal
+    writes: tuple[LabelWrite, ...]
+    past: tuple[Entry, ...]
+    future: tuple[Entry, ...]
+
+
+class Autosave:
+    """Keeps journals of all images that are annotated, and offers those that were left.
+
+    Parameters
+    ----------
+    context : Context
+    identity : Identity
+    answers : Answers
+    home : Path, optional
+        Where the program keeps what is the user's; without it nothing is kept.
+    notify : callable
+        Called on a thread when `deliver` is to be called on the main thread.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        identity: Identity,
+        answers: Answers,
+        home: Path | None,
+        notify: Callable[[], None],
+    ) -> None:
+        self._context, self._state = context, context.state
+        self._identity, self._answers, self._notify = identity, answers, notify
+        self._shelf = Shelf(home) if home is not None else None
+        self._thread = JournalThread(self._not_written)
+        self._recorders: dict[Pairing, Recorder] = {}
+        self._offers: dict[Pairing, _Offer] = {}
+        self._results: deque[Callable[[], object]] = deque()
+        self._digests: dict[str, str] = {}  # of models, by name or path
+        self._closed = False
+        if self._shelf is not None:
+            self._state.kept_in = str(self._shelf.folder)
+
+    # ---- on the main thread
+
+    def follow(self, pairing: Pairing) -> None:
+        """Note what is done on an image from now on, and look whether something was left of it."""
+        if self._shelf is None or pairing.annotation is None or pairing.under_review:
+            return
+        there = self._recorders.get(pairing)
+        if there is not None and there.timeline is pairing.timeline:
+            return
+        if there is not None:
+            there.close()
+        self._drop(pairing)
+        recorder = Recorder(pairing, self._thread, self._shelf, self._circumstances)
+        self._recorders[pairing] = recorder
+        self._thread.do(lambda: self._look(recorder))
+
+    def leave(self, pairing: Pairing) -> None:
+        """Note nothing any more on an image."""
+        recorder = self._recorders.pop(pairing, None)
+        if recorder is not None:
+            recorder.close()
+        self._drop(pairing)
+        self.show()
+
+    def ahead(self, pairing: Pairing, write: Write) -> None:
+        """Note what was written on an image before its step is complete."""
+        if pairing in self._recorders:
+            self._recorders[pairing].ahead(write)
+
+    def relabelled(self, pairing: Pairing) -> None:
+        """Note that an annotation layer got other data."""
+        if pairing in self._recorders:
+            self._recorders[pairing].relabelled()
+
+    def saved(self, layer: Any, written: tuple[Write, ...]) -> None:
+        """Note that a labels layer was saved in a project."""
+        for pairing, recorder in self._recorders.items():
+            if pairing.annotation is not None and unwrapped(pairing.annotation) is layer:
+                recorder.saved(written)
+
+    def model_changed(self) -> None:
+        """Find out which file answers, for the journals."""
+        model = self._state.model
+        if self._shelf is not None and self._state.model_status == "ready":
+            self._thread.do(lambda: self._look_at_model(model))
+
+    def show(self) -> None:
+        """Have the state say what was left of the current image."""
+        pairing = self._context.pairing
+        offer = self._offers.get(pairing) if pairing is not None else None
+        self._state.left = _text(offer) if offer is not None else ""
+
+    def take_up(self) -> None:
+        """Go on with what was left of the current image."""
+        pairing = self._context.pairing
+        offer = self._offers.get(pairing) if pairing is not None else None
+        if pairing is None or offer is None:
+            return
+        if not pairing.untouched:
+            self._state.message = (
+                "You have begun something else here: undo that first, or take up what was left "
+                "when the image is opened again; it is kept."
+            )
+            return
+        del self._offers[pairing]
+        recorder, recording = self._recorders[pairing], offer.left.recording
+        self._thread.do(lambda: recorder.go_on_with(offer.left.place, recording))
+        try:
+            pairing.write(*offer.writes)
+        except ValueError as error:
+            self._offers[pairing] = offer
+            self._state.message = str(error)
+            return
+        pairing.take_over(recording.scene, offer.past, offer.future)
+        self._restore_classes(recording)
+        self._identity.save_with(pairing)
+        self._identity.survey(pairing)
+        self.show()
+        self._state.message = f"Taken up: {_what(recording)}. Undo goes back as before."
+        self._answers.request()
+
+    def forget(self) -> None:
+        """Never offer again what was left of the current image, and look for what was before."""
+        pairing = self._context.pairing
+        offer = self._offers.pop(pairing, None) if pairing is not None else None
+        if pairing is None or offer is None:
+            return
+        recorder = self._recorders[pairing]
+        self._thread.do(offer.left.place.forget)
+        self._thread.do(lambda: self._look(recorder))
+        self.show()
+        self._state.message = "Forgotten; for a month its file stays where unsaved work is kept."
+
+    def deliver(self) -> None:
+        """Take over what was found; to be called on the main thread."""
+        while self._results:
+            self._results.popleft()()
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Wait until all that happened is on the disk; return whether it is."""
+        return self._thread.flush(timeout)
+
+    def close(self) -> None:
+        """Write what is left, on the thread, and end."""
+        self._closed = True
+        self._results.clear()
+        for pairing in [*self._recorders]:
+            self.leave(pairing)
+        self._thread.end()
+
+    def _drop(self, pairing: Pairing) -> None:
+        offer = self._offers.pop(pairing, None)
+        if offer is not None:
+            self._thread.do(offer.left.place.let_go)
+
+    def _circumstances(self) -> Sequence[Happening]:
+        state, segmenter, pairing = self._state, self._context.segmenter, self._context.pairing
+        limits = pairing.image.contrast_limits if pairing is not None else (0, 1)
+        listed = [
+            ProjectClass(id=c.identifier, name=c.name or str(c.identifier), colour=c.colour)
+            for c in state.classes
+        ]
+        known = ProjectClasses(scheme=state.scheme, classes=tuple(listed))
+        view = Viewing(
+            contrast=(float(limits[0]), float(limits[1])) if state.contrast_from_layer else None,
+            threshold=state.threshold,
+            smooth=state.smooth,
+            fill_holes=state.fill_holes,
+            keep_clicked=state.keep_clicked,
+        )
+        out: list[Happening] = [Classed(classes=known), view]
+        if segmenter is not None:
+            digest = self._digests.get(state.model, "")
+            out.append(Modelled(name=segmenter.card.name, sha256=digest))
+        return out
+
+    def _restore_classes(self, recording: Recording) -> None:
+        found, state = recording.classes, self._state
+        if found is None or not found.classes:
+            return
+        specs = tuple(ClassSpec(one.id, one.name, one.colour) for one in found.classes)
+        if (specs, found.scheme) != (state.classes, state.scheme):
+            state.class_index = 0
+            state.classes, state.scheme = specs, found.scheme
+
+    def _found(self, recorder: Recorder, offer: _Offer) -> None:
+        pairing = recorder.pairing
+        if self._closed or self._recorders.get(pairing) is not recorder:
+            self._thread.do(offer.left.place.let_go)
+            return
+        if not offer.writes and _shown(pairing, offer.left.recording):
+            # It was never lost: the layers have been open all the while.
+            self._thread.do(lambda: self._go_on(recorder, offer))
+            return
+        self._offers[pairing] = offer
+        self.show()
+
+    # ---- on the thread
+
+    def _look(self, recorder: Recorder) -> None:
+        assert self._shelf is not None
+        left = self._shelf.left(recorder.look())
+        if left is None:
+            return
+        if left.recording.began.labels != recorder.shape:
+            left.place.let_go()
+            return
+        offer = _prepared(left, recorder)
+        self._post(lambda: self._found(recorder, offer))
+
+    def _look_at_model(self, model: str) -> None:
+        from napari_clickseg.models.checkpoint import sha256  # torch is there by now
+        from napari_clickseg.models.registry import find_model
+
+        with suppress(ValueError, OSError):
+            self._digests[model] = sha256(find_model(model).path)
+
+    def _go_on(self, recorder: Recorder, offer: _Offer) -> None:
+        if recorder.path:  # it has begun one of its own already
+            offer.left.place.let_go()
+        else:
+            recorder.go_on_with(offer.left.place, offer.left.recording)
+
+    def _not_written(self, error: Exception) -> None:
+        self._post(lambda: self._tell(error))
+
+    def _post(self, act: Callable[[], object]) -> None:
+        if not self._closed:
+            self._results.append(act)
+            self._notify()
+
+    def _tell(self, error: Exception) -> None:
+        self._state.message = (
+            f"What you make can't be kept in {self._state.kept_in}: {one_line(error)}. Make room "
+            "there, or save to a project (Shift+S) often."
+        )
+
+
+def _prepared(left: LeftJournal, recorder: Recorder) -> _Offer:
+    """Work out what taking it up will do; on the thread."""
+    recording, shape = left.recording, recorder.shape
+    axes = (len(shape) - 2, len(shape) - 1)
+    found = changed_between(recording.walk, lambda runs: _read(recorder.labels, runs, shape))
+    writes = tuple(write for one in found for write in writes_of(one, shape, axes))
+    kept: list[Entry] = []
+    pixels = 0
+    for step in reversed(recording.past):
+        pixels += sum(write.runs.size for write in step.writes)
+        if pixels > _UNDOABLE:
+            break
+        kept.append(_entry(step, shape, axes))
+    future = tuple(_entry(step, shape, axes) for step in recording.future)
+    return _Offer(left, writes, tuple(reversed(kept)), future)
+
+
+def _entry(step: Step, shape: tuple[int, ...], axes: tuple[int, int]) -> Entry:
+    of = step.plane.axes if step.plane is not None else axes
+    writes = tuple(write for one in step.writes for write in writes_of(one, shape, of))
+    return Entry(step.before, step.after, step.plane, writes, step.end)
+
+
+def _read(labels: Any, runs: Runs, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return the ids at runs, of any array, by the boxes that they lie in."""
+    at = np.unravel_index(runs.positions(), shape)
+    if isinstance(labels, np.ndarray):
+        found: npt.NDArray[Any] = labels[at]
+        return found
+    out = np.zeros(runs.size, np.int64)
+    planes = np.ravel_multi_index(at[:-2], shape[:-2]) if len(shape) > 2 else np.zeros(runs.size)
+    for plane in np.unique(planes):
+        here = planes == plane
+        outer = tuple(int(axis[here][0]) for axis in at[:-2])
+        rows, columns = at[-2][here], at[-1][here]
+        top, left = int(rows.min()), int(columns.min())
+        box = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
+        out[here] = np.asarray(labels[(*outer, *box)])[rows - top, columns - left]
+    return out
+
+
+def _shown(pairing: Pairing, recording: Recording) -> bool:
+    """Whether the clicks of a recording are all there."""
+    there = {(mark.position, mark.positive) for mark in pairing.scene.clicks}
+    return all((mark.position, mark.positive) in there for mark in recording.scene.clicks)
+
+
+def _what(recording: Recording) -> str:
+    objects = number(len(recording.scene.objects), "object", "objects")
+    marks = len(recording.scene.marks)
+    return objects + (f" and {number(marks, 'click', 'clicks')} on the next" if marks else "")
+
+
+def _text(offer: _Offer) -> str:
+    when = datetime.datetime.fromtimestamp(offer.left.changed).strftime("%Y-%m-%d %H:%M")
+    return f"Unsaved work on this image was left on {when}: {_what(offer.left.recording)}."
