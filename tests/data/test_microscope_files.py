@@ -1,7 +1,7 @@
 """What microscopes write is read as any other image: planes, channels, scenes, size of pixels.
 
-The CZI are written by the maker's own library. LIF and OIF are made here, of what their formats ask
-for; no file of a microscope is at hand.
+The CZI are written by the maker's own library. LIF, OIF and ND2 are made here, of what their
+formats ask for; no file of a microscope is at hand.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import pytest
 import tifffile
 
 from napari_clickseg.core.source import ImageError
-from napari_clickseg.data.images import open_image, read_layout, read_plane
-from napari_clickseg.data.pixel_size import read_pixel_size
+from napari_clickseg.data.images import open_image, read_layout, read_plane, read_single_plane
+from napari_clickseg.data.pixel_size import PixelSize, read_pixel_size
 from napari_clickseg.data.reading import microscopes
 
 if TYPE_CHECKING:
@@ -95,6 +95,60 @@ def write_oif(path: Path, data: np.ndarray = DATA) -> Path:
             f'StartPosition=0.0\r\nEndPosition={end}\r\nUnitName="{unit}"\r\n'
         )
     path.write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
+    return path
+
+
+_ND2 = 0x0ABECEDA  # before each piece of a file
+_PROBE = {
+    f"m_{kind}Spectrum": {
+        "uiCount": 1, "pPoint": {"Point0": {"eType": 1, "dWavelength": at, "dTValue": 1.0}},
+    }
+    for kind, at in (("Excitation", 488.0), ("Emission", 520.0))
+}  # fmt: skip
+
+
+def _variant(tag: str, value: Any) -> str:
+    """Return a value as ND2 keeps it in XML."""
+    if isinstance(value, dict):
+        inside = "".join(_variant(*item) for item in value.items())
+        return f'<{tag} runtype="CLxListVariant">{inside}</{tag}>'
+    kinds = {bool: "bool", int: "lx_uint32", float: "double", str: "CLxStringW"}
+    text = str(value).lower() if isinstance(value, bool) else value
+    return f'<{tag} runtype="{kinds[type(value)]}" value="{text}"/>'
+
+
+def write_nd2(path: Path, data: np.ndarray, *, calibrated: bool = True) -> Path:
+    """Write a plane (C, Y, X) of 16 bits, with pixels of 0.25 µm."""
+    n_c, n_y, n_x = data.shape
+    signature = b"ND2 FILE SIGNATURE CHUNK NAME01!" + b"Ver3.0".ljust(64, b"\0")
+    out = bytearray(struct.pack("<IIQ", _ND2, 32, 64) + signature)
+    where = {}
+
+    def add(name: str, content: bytes | dict[str, Any]) -> None:
+        if isinstance(content, dict):
+            content = f"<variant>{_variant('no_name', content)}</variant>".encode()
+        where[name] = len(out), len(content)
+        head = struct.pack("<IIQ", _ND2, 4072, len(content))
+        out.extend(head + name.encode().ljust(4072, b"\0") + content)
+
+    about = {
+        "uiWidth": n_x, "uiHeight": n_y, "uiWidthBytes": 2 * n_x * n_c, "uiComp": n_c,
+        "uiBpcInMemory": 16, "uiBpcSignificant": 16, "uiSequenceCount": 1, "eCompression": 2,
+    }  # fmt: skip
+    plane = {"uiCompCount": 1, "uiSampleIndex": 0, "pFluorescentProbe": _PROBE}
+    planes = {
+        "uiCount": n_c, "uiSampleCount": 1, "sPlaneNew": {f"a{c}": plane for c in range(n_c)},
+        "sSampleSetting": {"a0": {}},
+    }  # fmt: skip
+    size = {"dCalibration": 0.25, "bCalibrated": calibrated, "dAspect": 1.0}
+    add("ImageAttributesLV!", {"SLxImageAttributes": about})
+    add("ImageMetadataSeqLV|0!", {"SLxPictureMetadata": {**size, "sPicturePlanes": planes}})
+    add("ImageDataSeq|0!", struct.pack("<d", 0) + np.moveaxis(data, 0, -1).tobytes())
+    at, name = len(out), b"ND2 FILEMAP SIGNATURE NAME 0001!"
+    listed = b"".join(key.encode() + struct.pack("<QQ", *each) for key, each in where.items())
+    listed += b"ND2 CHUNK MAP SIGNATURE 0000001!" + struct.pack("<Q", at)
+    out.extend(struct.pack("<IIQ", _ND2, len(name), len(listed)) + name + listed)
+    path.write_bytes(bytes(out))
     return path
 
 
@@ -188,6 +242,28 @@ def test_a_large_czi_is_a_pyramid_that_is_read_window_by_window(
     assert [level.shape for level in levels] == [(1051, 2200), (525, 1100), (262, 550)]
     assert np.array_equal(levels[0][900:, 2100:], data[900:, 2100:])
     assert np.abs(levels[2][16:32, 32:48].astype(int) - data[64:128:4, 128:192:4]).mean() < 20
+
+
+def test_an_nd2_is_read_with_its_channels_and_the_size_of_pixels_if_it_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_nd2(tmp_path / "a.nd2", DATA[0])
+    plane, layout = read_single_plane(path), read_layout(path)
+    assert (plane.shape, plane.dtype, plane.rgb) == (layout.shape, layout.dtype, layout.rgb)
+    assert np.array_equal(plane.read_all(), np.moveaxis(DATA[0], 0, -1))
+    assert np.array_equal(plane.data[3:9:2, ::-1], np.moveaxis(DATA[0], 0, -1)[3:9:2, ::-1])
+    assert np.array_equal(read_plane(path, (), (1,)).read_all(), DATA[0, 1])
+    assert read_pixel_size(path) == PixelSize(0.25, 0.25, "µm")
+    assert read_pixel_size(write_nd2(path, DATA[0], calibrated=False)) is None
+    content = path.read_bytes()
+    for share in (0.1, 0.5, 0.9):
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(ImageError) as error:
+            read_single_plane(path).read_all()
+        assert "\n" not in str(error.value)
+    monkeypatch.setitem(sys.modules, "nd2", None)
+    with pytest.raises(ImageError, match=r"pip install 'napari-clickseg\[microscopes\]'"):
+        read_single_plane(path)
 
 
 def test_a_plane_that_is_gone_is_an_error_and_not_zeros(tmp_path: Path) -> None:

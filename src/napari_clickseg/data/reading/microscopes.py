@@ -170,8 +170,7 @@ def read_nd2(
     chosen_scene(path, [""], scene)
     with nd2.ND2File(path) as file:
         sizes, dtype = dict(file.sizes), np.dtype(file.dtype)
-        size = file.voxel_size()
-    spacing = (float(size.z) if "Z" in sizes else None, float(size.y), float(size.x), "µm")
+        spacing = _nd2_spacing(file, deep="Z" in sizes)
     sizes.setdefault("Y", 1)  # which the package leaves out where they are 1
     sizes.setdefault("X", 1)
     shape, axes = tuple(sizes.values()), "".join(sizes)
@@ -183,6 +182,18 @@ def read_nd2(
         return [Stored(path, array, axes)]
 
     return Header("ND2", shape, dtype, axes, levels, spacing=spacing)
+
+
+def _nd2_spacing(file: Any, *, deep: bool) -> Spacing | None:
+    """Return the size of pixels where it was calibrated; the package says 1 where it was not."""
+    try:
+        volume = file.metadata.channels[0].volume
+        if not all(volume.axesCalibrated[:2]):
+            return None
+        x, y, z = (float(size) for size in volume.axesCalibration)
+    except Exception:  # noqa: BLE001  (it fails in many ways at what it does not know)
+        return None
+    return (z if deep and volume.axesCalibrated[2] else None), y, x, "µm"
 
 
 def read_lif(
