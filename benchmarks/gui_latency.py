@@ -287,7 +287,8 @@ def long_scribble(driver: Driver, points: int = 2000) -> dict[str, float]:
     driver.drag(way[:2], held)
     for pixel in itertools.cycle(way):  # napari skips moves that come before it has painted
         driver.go(*pixel, held)
-        if len(driver.controller.state.drawing.points) >= points:
+        drawn = driver.controller.state.drawing
+        if drawn is not None and len(drawn.points) >= points:
             break
     driver.timed(partial(driver.release, *pixel, held))
     del tool._dragged

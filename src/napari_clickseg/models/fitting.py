@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,14 +10,25 @@ from typing import TYPE_CHECKING
 from napari_clickseg.models.card import same_project
 from napari_clickseg.models.checkpoint import ModelFileError, read_card
 from napari_clickseg.models.registry import list_models
+from napari_clickseg.util.files import write_whole
 from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["ModelOffer", "TrainedModels", "fitting", "last_changed", "learned_from", "model_name"]
+__all__ = [
+    "ModelOffer",
+    "TrainedModels",
+    "fitting",
+    "last_changed",
+    "learned_from",
+    "model_name",
+    "note_origins",
+    "origins_of",
+]
 
 _MOST = 10  # of a kind that are offered: the last trained
+_ORIGINS, _LARGEST_NOTE = "origins.json", 1_000_000  # of a run; bytes
 _MODELS = ("best.safetensors", "model.safetensors")  # of a training, of a cross-fitting
 
 
@@ -39,7 +51,8 @@ class ModelOffer:
     helped : str
         Whether its training did, in the words of `training.verdict`; empty if unknown.
     learned_from : tuple of str
-        Names of the sets that it was trained on: folders and tables of projects.
+        Names of the sets that it was trained on: folders and tables of projects, and the projects
+        that layers were opened from of which such a folder was gathered.
     """
 
     name: str
@@ -154,5 +167,38 @@ def _offer(path: Path) -> ModelOffer:
         not card.automatic,
         card.encoding != "image",
         card.helped,
-        tuple(source.name for source in card.data),
+        (*(source.name for source in card.data), *origins_of(path.parent)),
     )
+
+
+def note_origins(run: Path, projects: Iterable[str]) -> None:
+    """Note which projects the layers were opened from that a run learns from.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder.
+    projects : iterable of str
+        Their folders; nothing is noted where there are none.
+
+    Raises
+    ------
+    OSError
+        If it can't be written.
+    """
+    folders = sorted(set(projects))
+    if folders:
+        text = json.dumps(folders)
+        write_whole(run / _ORIGINS, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def origins_of(run: Path) -> tuple[str, ...]:
+    """Return what was noted by `note_origins`; nothing where that can't be read."""
+    path = run / _ORIGINS
+    try:
+        if path.stat().st_size > _LARGEST_NOTE:
+            return ()
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return tuple(one for one in found if isinstance(one, str)) if isinstance(found, list) else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,11 +12,10 @@ import torch
 from napari_clickseg._napari.viewer.metadata import Origin
 from napari_clickseg.models.card import DataSource, ModelCard
 from napari_clickseg.models.checkpoint import save_model
-from napari_clickseg.models.fitting import TrainedModels
+from napari_clickseg.models.fitting import TrainedModels, note_origins, origins_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import numpy as np
 
@@ -79,6 +79,22 @@ def test_the_newest_model_that_learned_from_the_project_and_helped_answers(
     assert bench.state.model == wanted and bench.state.model_status == "ready"
     assert bench.state.message == "“new” answers: it learned from this project, and that helped."
     assert [name for name, _ in bench.state.fitting] == ["unsure", "new", "old"]
+
+
+def test_a_model_that_learned_from_layers_of_a_project_is_the_projects(
+    bench: Any, trainings: Trainings, grey: np.ndarray, tmp_path: Path
+) -> None:
+    """Training from open layers gathers them into a folder of its own; the run notes the origin."""
+    wanted = trainings.add("layers", str(tmp_path / "home" / "projects" / "layers"), "better")
+    note_origins(Path(wanted).parent, [str(tmp_path / "b"), str(tmp_path / "a")])
+    annotate(bench, grey, tmp_path / "a")
+    assert bench.state.model == wanted
+
+
+@pytest.mark.parametrize("text", ["", "{", "7", "[1, null]", "[" * 10**5, '"a"'])
+def test_a_note_that_is_none_says_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "origins.json").write_text(text)
+    assert origins_of(tmp_path) == ()
 
 
 @pytest.mark.parametrize("helped", ["worse", "same", "unsure", "alone", "unmeasured", ""])

@@ -10,6 +10,7 @@ import torch
 
 from napari_clickseg._napari.train.controller import TrainController
 from napari_clickseg._napari.train.fields import settings_of
+from napari_clickseg._napari.viewer.metadata import Origin
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.engine import automatic
@@ -17,6 +18,7 @@ from napari_clickseg.engine.automatic import predict_rest
 from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import save_model
+from napari_clickseg.models.fitting import origins_of
 from napari_clickseg.runs.conduct import Stopped
 from napari_clickseg.training.prepare import prepare
 from napari_clickseg.training.run_folder import RunFolder
@@ -451,6 +453,19 @@ def test_chosen_layers_become_a_project_that_is_trained_on(bench: Bench) -> None
     bench.controller.check()
     bench.wait(lambda: bench.state.found)
     assert sum(len(list(one.glob("masks/*"))) for one in folder.iterdir()) == 4
+
+
+def test_a_run_on_layers_notes_the_projects_that_they_were_opened_from(bench: Bench) -> None:
+    for name, project in (("a", "/cells"), ("b", "/cells"), ("c", "/other"), ("d", "")):
+        annotated(bench, name)
+        origin = Origin(project, [name], [""], [""], False)
+        bench.viewer.layers[name].metadata.update(origin.as_metadata() if project else {})
+    bench.controller.choose_pair(2, False)
+    bench.controller.start()
+    bench.status("running")
+    assert origins_of(bench.run.path) == ("/cells",)
+    bench.controller.stop()
+    bench.status("stopped")
 
 
 def test_a_project_with_a_name_grows(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from napari_clickseg._napari.train.source import (
     ahead_warning,
     gatherer,
     offers_of,
+    origins_of,
     split_warning,
     toggle_empty,
     unclear_warning,
@@ -161,6 +162,7 @@ class TrainChoices:
     def _order(self) -> jobs.TrainingOrder | None:
         state, gather, name = self.state, None, self.state.name
         said: tuple[str, ...] = ()
+        origins: tuple[str, ...] = ()
         folder = Path(state.home) / "projects" / plain_name(name)
         if state.source == "layers":
             self.refresh_offers()
@@ -183,6 +185,7 @@ class TrainChoices:
             except CompanionError as error:
                 state.message = one_line(error)
                 return None
+            origins = origins_of(chosen)
             said = (
                 *split_warning(chosen, state.together),
                 *unclear_warning(state.offers),
@@ -201,7 +204,7 @@ class TrainChoices:
         home, settings = Path(state.home), dict(state.settings)
         crossfit = state.way == "crossfit"
         return jobs.TrainingOrder(
-            project, gather, folder, home, name, settings, crossfit, state.pauses, said
+            project, gather, folder, home, name, settings, crossfit, state.pauses, said, origins
         )
 
 

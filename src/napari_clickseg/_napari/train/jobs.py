@@ -20,6 +20,7 @@ from napari_clickseg._napari.train.fields import checked, crossfit_checked
 from napari_clickseg._napari.train.state import Found
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.reader import is_crossfit, resume_arguments
+from napari_clickseg.models.fitting import note_origins
 from napari_clickseg.runs.conduct import Stopped
 from napari_clickseg.runs.home import new_run, plain_name
 from napari_clickseg.runs.process import Launch, alive, last_words, launch
@@ -78,6 +79,8 @@ class TrainingOrder:
         It pauses when the clicks are placed.
     said : tuple of str
         What the user should know of how it was chosen.
+    origins : tuple of str
+        Folders of the projects that the layers were opened from.
     """
 
     project: str
@@ -89,6 +92,7 @@ class TrainingOrder:
     crossfit: bool = False
     pause: bool = False
     said: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
     def spec(self, source: Path) -> TrainingSpec:
         """Return the spec for a project."""
@@ -172,9 +176,11 @@ def begin(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Found, Path, 
         known = order.crossfit_spec(source)
         arguments = crossfit_jobs.begin(known, path, findings, pause=order.pause)
         _note(CrossfitFolder(path).log, order)
+        note_origins(path, order.origins)
         return found, path, _wanted(launch(arguments, path), stop)
     RunFolder(path).create(spec)
     _note(RunFolder(path), order)
+    note_origins(path, order.origins)
     arguments = ["train", str(source), "--spec", str(path / "spec.json"), "--out", str(path)]
     return found, path, _wanted(launch(arguments, path), stop)
 

@@ -13,7 +13,7 @@ from napari_clickseg._napari.project.pairs import pairs_of, possible_pairs, snap
 from napari_clickseg._napari.project.saving import changes_of
 from napari_clickseg._napari.train.state import Offer
 from napari_clickseg._napari.viewer.layers import unwrapped
-from napari_clickseg._napari.viewer.metadata import empty_planes, mark_empty
+from napari_clickseg._napari.viewer.metadata import empty_planes, mark_empty, origin_of
 from napari_clickseg._napari.viewer.planes import displayed_plane
 from napari_clickseg.data.inspection.summary import number
 
@@ -98,6 +98,12 @@ def gatherer(
         return done.folder
 
     return work
+
+
+def origins_of(offers: Sequence[Offer]) -> tuple[str, ...]:
+    """Return the folders of the projects that the images were opened from, each once."""
+    found = [origin_of(offer.pair.image) for offer in offers]
+    return tuple(dict.fromkeys(origin.folder for origin in found if origin is not None))
 
 
 def unclear_warning(offers: Sequence[Offer]) -> tuple[str, ...]:
