@@ -26,7 +26,6 @@ class Hand:
         self.state, self.controller = widget.context.state, widget.context.controller
         self.qt_viewer = getattr(viewer, "__wrapped__", viewer).window._qt_viewer
         self.canvas = self.qt_viewer.canvas.native
-        self.viewer.mouse_over_canvas = True  # as napari notes when the pointer comes
 
     def at(self, y: float, x: float) -> QPoint:
         node = self.qt_viewer.canvas.layer_to_visual[self.controller.pairing.image].node
@@ -34,6 +33,8 @@ class Hand:
         return QPoint(round(at[0] / at[3]), round(at[1] / at[3]))
 
     def move(self, y: float, x: float) -> None:
+        # napari notes it when a pointer comes; the real one may be elsewhere.
+        self.viewer.mouse_over_canvas = True
         # A move that is no step is none.
         QTest.mouseMove(self.canvas, self.at(y, x) + QPoint(2, 0))
         QTest.mouseMove(self.canvas, self.at(y, x))
@@ -90,12 +91,17 @@ def test_a_click_there_shows_its_mask_without_asking_the_network_again(
 
 def test_while_the_pointer_moves_or_a_slider_plays_nothing_is_looked_at(hand: Hand) -> None:
     looks: list[float] = []
-    moved = 0.0
-    hand.controller.preview.look = lambda: looks.append(time.monotonic() - moved)
+    moved: list[float] = []
+
+    def hovered() -> None:
+        moved.append(time.monotonic())
+
+    hand.controller.tool.hovered.connect(hovered)
+    hand.controller.preview.look = lambda: looks.append(time.monotonic() - moved[-1])
     for x in range(20, 60, 2):
         hand.move(26, x)
-        moved = time.monotonic()
         hand.qtbot.wait(10)
+    assert len(moved) >= 20
     hand.qtbot.waitUntil(lambda: bool(looks))
     assert min(looks) > 0.05, "60 ms after the last move, but for what timers are off by"
     looks.clear()
@@ -120,6 +126,17 @@ def test_the_choice_is_remembered(hand: Hand, open_annotate: Callable[..., Any])
     hand.viewer.window.remove_dock_widget(hand.widget)
     hand.qtbot.wait(100)
     assert new_state().previews is not before
+
+
+def test_a_widget_that_is_closed_when_qt_is_gone_closes_all_the_same(hand: Hand) -> None:
+    """As where napari is quit by a script: its timers are deleted first."""
+    hand.rest(26, 32)
+    shared = hand.widget._lease._shared
+    shared._rest.deleteLater()
+    hand.qtbot.wait(50)
+    hand.viewer.window.remove_dock_widget(hand.widget)
+    hand.qtbot.wait(100)
+    assert hand.controller.runner.join(30)
 
 
 def _text(widget: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
@@ -85,7 +86,8 @@ class _Shared:
         self.closed = True
         self.wakeup.silence()
         self.lines.end()
-        self._rest.stop()
+        with suppress(RuntimeError):  # Qt is gone already: napari was quit
+            self._rest.stop()
         self._seen.set()
         self.saver.say = show_info  # what is being saved is saved all the same
         self.controller.close()
