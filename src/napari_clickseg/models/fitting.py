@@ -48,6 +48,8 @@ class ModelOffer:
         That is the reason.
     takes_clicks : bool
         It makes use of clicks.
+    tells_apart : bool
+        It finds all objects of an image, each its own.
     helped : str
         Whether its training did, in the words of `training.verdict`; empty if unknown.
     learned_from : tuple of str
@@ -60,6 +62,7 @@ class ModelOffer:
     refusal: str = ""
     needs_clicks: bool = False
     takes_clicks: bool = False
+    tells_apart: bool = False
     helped: str = ""
     learned_from: tuple[str, ...] = ()
 
@@ -166,6 +169,7 @@ def _offer(path: Path) -> ModelOffer:
         card.refusal_without_clicks,
         not card.automatic,
         card.encoding != "image",
+        card.objects is not None,
         card.helped,
         (*(source.name for source in card.data), *origins_of(path.parent)),
     )

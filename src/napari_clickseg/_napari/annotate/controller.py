@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_clickseg._napari.annotate.all_objects import AllObjects
 from napari_clickseg._napari.annotate.answers import Answers
 from napari_clickseg._napari.annotate.classes import Identity
 from napari_clickseg._napari.annotate.context import Context
@@ -96,6 +97,9 @@ class AnnotateController:
         self.tool = ClickTool(viewer)
         self.drawing = Drawing(context, self.images, answers, self.objects)
         self._shapes = ObjectsFromShapes(context, status, identity, answers, self.objects)
+        self._all_objects = AllObjects(
+            context, status, identity, trained, load or load_by_name, notify
+        )
         self.preview = HoverPreview(context, self.images, answers)
         self.autosave = Autosave(context, identity, answers, home, notify)
         self._connections = Connections()
@@ -143,6 +147,7 @@ class AnnotateController:
         self.autosave.deliver()
         self.runner.deliver()
         self.models.deliver()
+        self._all_objects.deliver()
 
     def choose_model(self, model: str) -> None:
         """Have the model answer that the user chose: a name, or the path of its file."""
@@ -220,6 +225,17 @@ class AnnotateController:
             return
         self.answers.in_turn(pairing, lambda: self._shapes.start(pairing, plane))
 
+    def find_all(self) -> None:
+        """Find all objects of the displayed plane; where that goes on, stop."""
+        if self.state.finding:
+            self._all_objects.cancel()
+            return
+        pairing, plane = self.context.resolve()
+        if pairing is None or plane is None:
+            self.state.message = "Choose an image, and a 2D view of it, first."
+            return
+        self._all_objects.start(pairing, plane)
+
     def add_class(self, name: str, colour: str | None = None) -> None:
         """Add a class with the next free id and make it the current one."""
         self.identity.add_class(name, colour)
@@ -250,6 +266,7 @@ class AnnotateController:
         self._keys.give_back()
         self.models.close()
         self.autosave.close()
+        self._all_objects.close()
         self.images.close()
         self._loading.end()
 

@@ -128,6 +128,8 @@ class AnnotateState:
         Index of the displayed plane along that axis.
     progress : (int, int)
         Planes done and wanted of a running propagation; (0, 0) if none runs.
+    finding : bool
+        Whether all objects of a plane are being looked for.
     shapes : (int, int)
         Shapes done and wanted, while objects are made of them; (0, 0) else.
     """
@@ -183,6 +185,7 @@ class AnnotateState:
     planes: int = 1
     plane: int = 0
     progress: tuple[int, int] = (0, 0)
+    finding: bool = False
     shapes: tuple[int, int] = (0, 0)
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_clickseg._qt.annotate.all_objects_form import AllObjectsForm
 from napari_clickseg._qt.annotate.class_list import ClassList
 from napari_clickseg._qt.annotate.form_context import FormContext
 from napari_clickseg._qt.annotate.image_form import ImageForm, LayersForm
@@ -70,6 +71,7 @@ class AnnotateWidget(Dock):
         self.look_form, self.mask_form = LookForm(context), MaskForm(context)
         self.classes = ClassList(context)
         self.rules = RulesForm(context)
+        self.all_objects = AllObjectsForm(context)
         self.stack = StackForm(context)
         self.message = note("What to do next, or what went wrong.", lines=2)
         self.left = LeftForm(context)
@@ -80,6 +82,9 @@ class AnnotateWidget(Dock):
             ),
             "Classes": Fold(
                 "Classes", self.classes.widget.native, "Names and colours of the classes."
+            ),
+            "All objects": Fold(
+                "All objects", self.all_objects.widget.native, "Found at once, each its own."
             ),
             "Look": Fold("Look", self.look_form.widget.native, "How the prediction is drawn."),
             "Mask": Fold("Mask", self.mask_form.widget.native, "From probability to mask."),
@@ -92,7 +97,7 @@ class AnnotateWidget(Dock):
         folds = self.folds
         self._working = [
             self.objects.widget.native,
-            *(folds[name] for name in ("Classes", "Look", "Mask", "Rules", "Stack")),
+            *(folds[name] for name in ("Classes", "All objects", "Look", "Mask", "Rules", "Stack")),
         ]
         self.export = export_button(self._viewer, lambda: "")
         self.fill(
