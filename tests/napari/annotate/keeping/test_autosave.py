@@ -273,7 +273,7 @@ def test_layers_that_stayed_open_are_not_offered_to_who_opens_the_widget_again(
     first.do("accept")
     labels, viewer = first.labels, first.viewer
     first.controller.close()
-    assert first.controller.autosave._thread.close()
+    assert first.controller.autosave.thread.close()
     second = make_bench(viewer, home=tmp_path)
     second.controller.set_up(image)
     second.settle()

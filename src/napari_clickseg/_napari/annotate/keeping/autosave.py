@@ -85,7 +85,7 @@ class Autosave:
         self._context, self._state = context, context.state
         self._identity, self._answers, self._notify = identity, answers, notify
         self._shelf = Shelf(home) if home is not None else None
-        self._thread = JournalThread(self._not_written)
+        self.thread = JournalThread(self._not_written)
         self._recorders: dict[Pairing, Recorder] = {}
         self._offers: dict[Pairing, _Offer] = {}
         self._results: deque[Callable[[], object]] = deque()
@@ -106,9 +106,9 @@ class Autosave:
         if there is not None:
             there.close()
         self._drop(pairing)
-        recorder = Recorder(pairing, self._thread, self._shelf, self._circumstances)
+        recorder = Recorder(pairing, self.thread, self._shelf, self._circumstances)
         self._recorders[pairing] = recorder
-        self._thread.do(lambda: self._look(recorder))
+        self.thread.do(lambda: self._look(recorder))
 
     def leave(self, pairing: Pairing) -> None:
         """Note nothing any more on an image."""
@@ -138,7 +138,7 @@ class Autosave:
         """Find out which file answers, for the journals."""
         model = self._state.model
         if self._shelf is not None and self._state.model_status == "ready":
-            self._thread.do(lambda: self._look_at_model(model))
+            self.thread.do(lambda: self._look_at_model(model))
 
     def show(self) -> None:
         """Have the state say what was left of the current image."""
@@ -160,7 +160,7 @@ class Autosave:
             return
         del self._offers[pairing]
         recorder, recording = self._recorders[pairing], offer.left.recording
-        self._thread.do(lambda: recorder.go_on_with(offer.left.place, recording))
+        self.thread.do(lambda: recorder.go_on_with(offer.left.place, recording))
         try:
             pairing.write(*offer.writes)
         except ValueError as error:
@@ -182,8 +182,8 @@ class Autosave:
         if pairing is None or offer is None:
             return
         recorder = self._recorders[pairing]
-        self._thread.do(offer.left.place.forget)
-        self._thread.do(lambda: self._look(recorder))
+        self.thread.do(offer.left.place.forget)
+        self.thread.do(lambda: self._look(recorder))
         self.show()
         self._state.message = "Forgotten; for a month its file stays where unsaved work is kept."
 
@@ -194,7 +194,7 @@ class Autosave:
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until all that happened is on the disk; return whether it is."""
-        return self._thread.flush(timeout)
+        return self.thread.flush(timeout)
 
     def close(self) -> None:
         """Write what is left, on the thread, and end."""
@@ -202,12 +202,12 @@ class Autosave:
         self._results.clear()
         for pairing in [*self._recorders]:
             self.leave(pairing)
-        self._thread.end()
+        self.thread.end()
 
     def _drop(self, pairing: Pairing) -> None:
         offer = self._offers.pop(pairing, None)
         if offer is not None:
-            self._thread.do(offer.left.place.let_go)
+            self.thread.do(offer.left.place.let_go)
 
     def _circumstances(self) -> Sequence[Happening]:
         state, segmenter, pairing = self._state, self._context.segmenter, self._context.pairing
@@ -242,11 +242,11 @@ class Autosave:
     def _found(self, recorder: Recorder, offer: _Offer) -> None:
         pairing = recorder.pairing
         if self._closed or self._recorders.get(pairing) is not recorder:
-            self._thread.do(offer.left.place.let_go)
+            self.thread.do(offer.left.place.let_go)
             return
         if not offer.writes and _shown(pairing, offer.left.recording):
             # It was never lost: the layers have been open all the while.
-            self._thread.do(lambda: self._go_on(recorder, offer))
+            self.thread.do(lambda: self._go_on(recorder, offer))
             return
         self._offers[pairing] = offer
         self.show()
