@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.cli._common import (
+    UsageError,
     Waiting,
     add_verb,
+    position,
     positive_count,
     progress,
     say,
@@ -64,11 +66,19 @@ def _add_export(parts: Any) -> None:
         "Write a model in a form that other programs run.",
         "It is compared with the model itself before it is kept. onnx: one file that answers with "
         "probabilities, for any number of windows; what its channels are stands in its metadata. "
-        "Needs the extra onnx.",
+        "bioimageio: a package of bioimage.io with it, whose test and cover are the model's answer "
+        "to an --image. Needs the extra onnx.",
     )
     option = parser.add_argument
+    option("--image", type=Path, metavar="I", help="bioimageio: an image of the kind it is for")
+    option("--positive", type=position, action="append", default=[], metavar="Y,X",
+           help="bioimageio: a click on an object in it, of models that need one")  # fmt: skip
+    option("--author", action="append", default=[], metavar="NAME",
+           help="bioimageio: who made the model; may be given again")  # fmt: skip
+    option("--licence", default="", metavar="L", help="bioimageio: default as its card says")
     option("model", metavar="M", help="name or .safetensors file")
-    option("--to", required=True, choices=("onnx",), metavar="FORMAT", help="onnx")
+    option("--to", required=True, choices=("onnx", "bioimageio"), metavar="FORMAT",
+           help="onnx, bioimageio")  # fmt: skip
     option("--out", type=Path, required=True, metavar="F", help="the file to write")
     option("--overwrite", action="store_true", help="replace a file that is there")
 
@@ -184,10 +194,25 @@ def run_export(args: argparse.Namespace) -> int:
     """Run `models export`."""
     from napari_clickseg.models.sharing.onnx_export import export_onnx
 
+    if args.to == "bioimageio":
+        return _export_bioimageio(args)
     with Waiting("Writing and comparing"):
         made = export_onnx(args.model, args.out, overwrite=args.overwrite)
     size = "of any size" if made.any_size else "of the model's size"
     say(f"{made.path}: takes windows {size}; differs from the model by {made.farthest:.1g}.")
+    return 0
+
+
+def _export_bioimageio(args: argparse.Namespace) -> int:
+    from napari_clickseg.engine.bioimage import Packaging, export_bioimageio
+
+    if args.image is None:
+        raise UsageError("A package shows what the model answers to an image; say --image.")
+    authors = tuple(args.author)
+    packaging = Packaging(args.image, tuple(args.positive), authors, args.licence)
+    with Waiting("Writing and comparing"):
+        export_bioimageio(args.model, args.out, packaging, overwrite=args.overwrite)
+    say(f"{args.out}: a package of bioimage.io.")
     return 0
 
 

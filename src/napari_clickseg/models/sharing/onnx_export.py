@@ -32,10 +32,18 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["FARTHEST", "Exported", "export_onnx", "probabilities_of"]
+__all__ = [
+    "FARTHEST",
+    "OPSET",
+    "Exported",
+    "channels_of",
+    "export_onnx",
+    "outputs_of",
+    "probabilities_of",
+]
 
 FARTHEST = 1e-3  # of a probability: what onnxruntime's answers may be off torch's
-_OPSET = 17
+OPSET = 17
 _OVERLAP = "overlap"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -223,7 +231,7 @@ def _export(asked: _Asked, path: Path, *, any_size: bool) -> None:
             input_names=[INPUTS],
             output_names=asked.names,
             dynamic_axes={name: axes[name] for name in (INPUTS, *asked.names)},
-            opset_version=_OPSET,
+            opset_version=OPSET,
             dynamo=False,
         )
 
@@ -241,8 +249,8 @@ def _tell(path: Path, card: ModelCard, *, any_size: bool) -> None:
         OUTPUTS_KEY: PROBABILITIES,
         "name": card.name,
         "licence": card.licence,
-        "inputs": json.dumps(_inputs(card)),
-        "outputs": json.dumps(_outputs(card)),
+        "inputs": json.dumps(channels_of(card)),
+        "outputs": json.dumps(outputs_of(card)),
         "height and width": height,
     }
     onnx.helper.set_model_props(model, facts)
@@ -250,7 +258,7 @@ def _tell(path: Path, card: ModelCard, *, any_size: bool) -> None:
     onnx.save(model, path)
 
 
-def _inputs(card: ModelCard) -> list[str]:
+def channels_of(card: ModelCard) -> list[str]:
     """Return what each input channel is."""
     if card.encoding == "colour":
         return ["negative clicks (squares of 3 × 3)", "positive clicks (likewise)", "image, 0 to 1"]
@@ -270,7 +278,7 @@ def _inputs(card: ModelCard) -> list[str]:
     return names
 
 
-def _outputs(card: ModelCard) -> list[str]:
+def outputs_of(card: ModelCard) -> list[str]:
     """Return what each channel of the probabilities is."""
     background = ["background"] * (card.class_outputs > len(card.classes))
     distances = ["distance from the edge", "distance from the middle"] * (card.objects is not None)
