@@ -135,11 +135,16 @@ def _shown(watched: _Watched, packaging: Packaging) -> npt.NDArray[np.float32]:
             f"'{card.name}' needs a click on an object of the image; say --positive Y,X."
         )
     plane = read_single_plane(packaging.image)
+    clicks = packaging.clicks if card.encoding != "image" else ()
     watched.shown = []
-    session = watched.start(plane.data, rgb=plane.rgb)
-    for y, x in packaging.clicks if card.encoding != "image" else ():
-        session.click(y, x, positive=True)
-    session.predict()
+    mask: npt.NDArray[np.bool_] | None = None
+    # A first click is looked at from several distances; then there is a mask to look closely at.
+    for _ in range(2 if clicks else 1):
+        session = watched.start(plane.data, mask, rgb=plane.rgb)
+        for y, x in clicks:
+            session.click(y, x, positive=True)
+        found = session.predict().mask
+        mask = found if found.any() else None
     return watched.shown[-1]
 
 
@@ -173,7 +178,9 @@ def _described(
     ]
     inputs = {
         "id": INPUTS,
-        "description": "; ".join(channels_of(card))[:1000],
+        "description": "A window of an image, and what was clicked; see the README."
+        if len(channels_of(card)) > card.image_channels
+        else "A window of an image; see the README.",
         "axes": [{"type": "batch"}, _channels(channels_of(card)), *space],
         "data": {"type": "float32"},
         "test_tensor": _file(folder / "test_input.npy"),
@@ -195,14 +202,13 @@ def _described(
                 "test_tensor": _file(folder / "test_overlap.npy"),
             }
         )
-    cited = [source.citation for source in card.data if source.citation]
     return {
         "type": "model",
         "format_version": _FORMAT,
         "name": re.sub(r"[^\w+\- ().]", "-", card.name, flags=re.ASCII)[:120],
         "description": card.description[:1000] or f"Segments {', '.join(card.classes)}."[:1000],
         "authors": [{"name": name} for name in authors],
-        "cite": [{"text": text, "url": _HOME} for text in ["napari-clickseg", *cited]],
+        "cite": [{"text": "napari-clickseg contributors: napari-clickseg", "url": _HOME}],
         "license": licence,
         "documentation": "README.md",
         "covers": ["cover.png"],
