@@ -12,7 +12,7 @@ import skimage.data
 
 import napari_clickseg as clickseg
 from napari_clickseg.cli import main
-from napari_clickseg.cli._evaluate import add
+from napari_clickseg.cli.evaluating._evaluate import add
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.evaluation.first_gestures import FIRST
 

@@ -13,7 +13,6 @@ from napari_clickseg.cli import (
     _compare,
     _crossfit,
     _demo,
-    _evaluate,
     _explain,
     _export,
     _import,
@@ -21,10 +20,10 @@ from napari_clickseg.cli import (
     _models,
     _predict,
     _project,
-    _replay,
     _train,
 )
 from napari_clickseg.cli._common import STOPPED, WRONG, Parser, note
+from napari_clickseg.cli.evaluating import _evaluate, _replay
 from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Verbs that measure models by clicks: those of an oracle, and those that somebody made."""
