@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli import _gestures, _predict_objects, _predict_rest
+from napari_clickseg.cli import _gestures
 from napari_clickseg.cli._common import (
     UsageError,
     Waiting,
@@ -18,6 +18,7 @@ from napari_clickseg.cli._common import (
     say_json,
     share,
 )
+from napari_clickseg.cli.ways import _all_objects, _rest
 
 if TYPE_CHECKING:
     import argparse
@@ -56,8 +57,8 @@ def add(verbs: Any) -> None:
     option("--threshold", type=share, default=0.5, metavar="T", help="default 0.5")
     option("--overwrite", action="store_true", help="replace files that are there")
     option("--json", action="store_true", help="print what was found as JSON")
-    _predict_objects.add_options(parser)
-    _predict_rest.add_options(parser)
+    _all_objects.add_options(parser)
+    _rest.add_options(parser)
     add_model_options(parser)
 
 
@@ -74,7 +75,7 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     if args.rest:
-        return _predict_rest.run(args)
+        return _rest.run(args)
     from napari_clickseg.core.masks import Refinement
     from napari_clickseg.data.masks import write_mask
 
@@ -88,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
     with Waiting("loading the model and the image") as waiting:
         session, segmenter = begun_session(args)
         if segmenter.card.objects is not None:
-            return _predict_objects.run(args, session, segmenter, waiting)
-        _predict_objects.refuse(args, segmenter.card)
+            return _all_objects.run(args, session, segmenter, waiting)
+        _all_objects.refuse(args, segmenter.card)
         session.refinement = Refinement(threshold=args.threshold)
         waiting.say("predicting")
         prediction = session.predict()
