@@ -40,6 +40,7 @@ _HOME = "https://github.com/napari-clickseg/napari-clickseg"
 _FORMAT = "0.5.4"
 _COLOURS = np.array([[230, 159, 0], [86, 180, 233], [0, 158, 115], [204, 121, 167]]) / 255
 _NOT_STATED = ("", "not stated")
+_SHORTEST_NAME = 5
 _STEP = 32  # pixels: what networks of any size take multiples of
 
 
@@ -205,7 +206,7 @@ def _described(
     return {
         "type": "model",
         "format_version": _FORMAT,
-        "name": re.sub(r"[^\w+\- ().]", "-", card.name, flags=re.ASCII)[:120],
+        "name": _name(card.name),
         "description": card.description[:1000] or f"Segments {', '.join(card.classes)}."[:1000],
         "authors": [{"name": name} for name in authors],
         "cite": [{"text": "napari-clickseg contributors: napari-clickseg", "url": _HOME}],
@@ -219,6 +220,12 @@ def _described(
         "outputs": outputs,
         "weights": {"onnx": {**_file(folder / "model.onnx"), "opset_version": OPSET}},
     }
+
+
+def _name(name: str) -> str:
+    """Return a name of letters that a package's may have, and as long as it has to be."""
+    plain = re.sub(r"[^\w+\- ().]", "-", name, flags=re.ASCII)[:100]
+    return plain if len(plain) >= _SHORTEST_NAME else f"napari-clickseg {plain}"
 
 
 def _channels(names: Sequence[str]) -> dict[str, Any]:
