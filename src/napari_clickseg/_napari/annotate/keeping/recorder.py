@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from napari_clickseg.journal.writing import JournalThread
 
 _TILE = 2048  # side of the parts in which labels are read that were there before
+_COPIED = 1 << 22  # pixels of labels that are copied at once, which takes a few milliseconds
 _MOST = 1 << 28  # pixels of labels that were given other data, up to which that is noted
 
 
@@ -78,6 +79,7 @@ class Recorder:
         self.image: Any = image.data[0] if image.multiscale else image.data
         self.labels: Any = layer.data[0] if layer.multiscale else layer.data
         self.shape = tuple(int(n) for n in self.labels.shape)
+        self._before = _as_it_is(self.labels)
         self.digest = ""
         self._place: JournalPlace | None = None
         self._file: JournalFile | None = None
@@ -103,6 +105,7 @@ class Recorder:
         if data is not None and tuple(data.shape) == self.shape and data is not self.labels:
             self._thread.note(self, _Replaced(self.labels, data))
             self.labels = data
+            self._before = _as_it_is(data)
 
     def saved(self, written: Sequence[Write]) -> None:
         """Note that this is saved elsewhere, if it is all there is."""
@@ -199,8 +202,8 @@ class Recorder:
     def _there_before(self, write: Relabelling) -> Iterator[Relabelling]:
         """Yield the labels around what is written that nobody has noted yet.
 
-        What they are is read late, so it may be what was written since: that does no harm, as
-        what follows leaves pixels alone that are as it would make them.
+        Of large labels they are read late, so they may be what was written since: what follows
+        leaves pixels alone that are as it would make them, so nothing is lost by that.
         """
         if not write.runs.starts.size:
             return
@@ -227,7 +230,7 @@ class Recorder:
         self._tiles.add((*at, y, x))
         rows = slice(y * _TILE, min(shape[0], (y + 1) * _TILE))
         columns = slice(x * _TILE, min(shape[1], (x + 1) * _TILE))
-        part = np.asarray(self.labels[(*at, rows, columns)])
+        part = np.asarray(self._before[(*at, rows, columns)])
         found = np.nonzero(part)
         if found[0].size:
             outer = [np.full(found[0].shape, n) for n in at]
@@ -239,6 +242,12 @@ class Recorder:
         self.write([])
         if self._place is not None:
             self._place.let_go()
+
+
+def _as_it_is(labels: Any) -> Any:
+    """Return a copy of labels, if that takes no time to speak of; else the labels."""
+    small = isinstance(labels, np.ndarray) and labels.size <= _COPIED
+    return labels.copy() if small else labels
 
 
 def _between(old: Any, new: Any) -> Iterator[Relabelling]:
