@@ -267,7 +267,7 @@ def test_demo_is_given_the_folder_and_its_status_is_returned(monkeypatch, folder
 
 
 def test_a_stop_by_the_user_is_no_error(monkeypatch, capsys):
-    def stop(path):
+    def stop(path, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("napari_clickseg.data.images.open_image", stop)
