@@ -45,6 +45,11 @@ A button that is released within 4 screen pixels of where it was pressed is a cl
 counts as a click does: it is one step for undo, may come before and after clicks, and returns with
 its object. In an image that is reviewed, a first click or scribble on an object begins from it as
 Shift + click does.
+
+Where the pointer rests for 60 ms and nothing is begun, a thin line shows what a left click there
+would outline. It keeps nothing waiting: a click on the place finds the answer ready, and anything
+else ends the look at once. *Preview under the pointer*, under *Look*, turns it off, and is
+remembered.
 """
 
 

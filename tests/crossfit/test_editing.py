@@ -124,5 +124,5 @@ def test_a_copy_can_be_edited_though_the_first_one_has_learned(
 
 
 def test_an_image_that_is_unknown_is_refused(made: CrossfitFolder) -> None:
-    with pytest.raises(CrossfitError, match="no image of the cross-fitting"):
+    with pytest.raises(CrossfitError, match="not an image of the cross-fitting"):
         look(made, "other.png")
