@@ -63,7 +63,7 @@ REFUSED = {
     "a number": (3, "0 axes", "choose one plane"),
     "one axis": (PLANE[0], "1 axes", "choose one plane"),
     "four axes": (np.zeros((2, 3, Y, X)), "4 axes", "choose one plane"),
-    "rows of several lengths": ([[1, 2], [3]], "no array", "give a numpy, dask or zarr array"),
+    "rows of several lengths": ([[1, 2], [3]], "not an array", "give a numpy, dask or zarr array"),
     "levels in the wrong order": ([PLANE, np.zeros((80, 90))], "levels", "finest first"),
 }
 
@@ -216,7 +216,7 @@ def truncated(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    save_file({"a": torch.ones(1)}, path, {CARD_KEY: json.dumps({"schema_version": 2})})
+    save_file({"a": torch.ones(1)}, path, {CARD_KEY: json.dumps({"schema_version": 99})})
 
 
 def of_another_program(path: Path) -> None:

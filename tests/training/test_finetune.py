@@ -663,7 +663,7 @@ def test_the_command_line_trains_and_resumes(
         (["p", "--set", "epochs"], "key=value"),
         (["p", "--set", "minuets=3"], "minuets"),
         (["p", "--set", "epochs=many"], "epochs"),
-        (["--resume", "no-run"], "no run"),
+        (["--resume", "no-run"], "is not a run"),
         (["p", "--resume", "no-run"], "leave all others out"),
         (["p", "--spec", "no-spec.json"], "cannot be read"),
     ],

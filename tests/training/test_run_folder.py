@@ -43,7 +43,7 @@ def test_a_run_is_never_made_over_another(run: RunFolder) -> None:
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no run"):
+    with pytest.raises(RunError, match="is not a run"):
         _ = RunFolder(tmp_path).spec
     (tmp_path / "spec.json").write_text("{}")
     with pytest.raises(RunError, match="project"):

@@ -104,8 +104,9 @@ class AllObjects:
         self._runner.deliver()
 
     def close(self) -> None:
-        """End the worker."""
+        """End the worker, and let go of the model."""
         self._runner.close()
+        self._loaded = None
 
     def cancel(self) -> None:
         """Give up what is being looked for."""

@@ -13,8 +13,6 @@ from napari_clickseg.core.window import Box
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_clickseg.engine.segmenter import Segmenter
-
 
 @pytest.fixture
 def hovered(bench: Any, grey: np.ndarray) -> Any:
@@ -52,11 +50,11 @@ def test_a_click_on_a_previewed_place_shows_the_very_same_mask_and_asks_nothing_
 
 
 def test_the_default_models_preview_is_what_it_answers(
-    make_bench: Callable[..., Any], real_segmenter: Segmenter
+    make_bench: Callable[..., Any], keep_real: Callable[..., Any]
 ) -> None:
     import skimage.data
 
-    bench = make_bench(model=None, load=lambda *_: real_segmenter)
+    bench = make_bench(model=None, load=keep_real)
     bench.open(skimage.data.coins())
     bench.state.previews = True
     bench.viewer.mouse_over_canvas = True
