@@ -125,14 +125,7 @@ class Estimator:
         card, shape = self.card, self.source.shape
         zoom = card.window.zoom or card.window.size / max(shape)
         window = whole_window(shape, zoom, card.window.size)
-        inputs = encode(
-            self._sight(window).pixels,
-            [],
-            [],
-            None,
-            encoding=card.encoding,
-            radius=card.disk_radius,
-        )
+        inputs = self.unprompted(window)
         inside = window.covers(shape)
 
         def forward(part: FloatArray) -> FloatArray:
@@ -397,9 +390,10 @@ class Estimator:
             or (visible.right - extent.right < slack and visible.right < width)
         )
 
-    def pixels(self, window: Window) -> FloatArray:
-        """Return what a window shows of the image, as the network takes it: float32 (C, N, N)."""
-        return self._sight(window).pixels
+    def unprompted(self, window: Window) -> FloatArray:
+        """Return what the network is given of a window without any prompt: float32 (K, N, N)."""
+        card, seen = self.card, self._sight(window).pixels
+        return encode(seen, [], [], None, encoding=card.encoding, radius=card.disk_radius)
 
     def _sight(self, window: Window) -> Sight:
         """Return what a window shows, as the network takes it: float32 (C, size, size)."""

@@ -337,10 +337,10 @@ class Session:
         with self._lock:
             return self._estimate(prompt, lambda: False)
 
-    def pixels(self, window: Window) -> FloatArray:
-        """Return what the network sees of the image in a window: float32 (C, size, size)."""
+    def unprompted(self, window: Window) -> FloatArray:
+        """Return what the network is given of a window without any prompt: float32 (K, N, N)."""
         with self._lock:
-            return self._prepared().pixels(window)
+            return self._prepared().unprompted(window)
 
     def seen_image(self) -> FloatArray:
         """Return what the model sees of the image: float32 (Y, X, C) in 0 … 1, whole."""

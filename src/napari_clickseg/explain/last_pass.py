@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg.core.guidance import encode
 from napari_clickseg.engine.session import Session
 
 if TYPE_CHECKING:
@@ -95,12 +94,11 @@ def last_pass(segmenter: Segmenter, session: Session, prompt: Prompt | None = No
     for inputs, looked in recorder.passes:
         if looked.probabilities is estimate.probabilities:
             return LastPass(estimate.window, inputs, estimate.probabilities)
-    window, card = estimate.window, segmenter.card
+    window = estimate.window
     if window.size > _LARGEST:
         raise ExplainError(
             f"The image is {window.size:,} network pixels wide, and {_LARGEST:,} can be explained "
             "at once; cut out a part of it."
         )
-    seen = again.pixels(window)
-    inputs = encode(seen, [], [], None, encoding=card.encoding, radius=card.disk_radius)
+    inputs = again.unprompted(window)
     return LastPass(window, inputs, segmenter.forward(inputs))

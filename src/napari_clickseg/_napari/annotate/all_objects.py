@@ -14,7 +14,7 @@ from napari_clickseg._napari.viewer.layers import check_companion
 from napari_clickseg._napari.viewer.metadata import origin_of
 from napari_clickseg._napari.viewer.planes import plane_data
 from napari_clickseg._napari.viewer.runner import Runner
-from napari_clickseg._napari.viewer.writes import LabelWrite, check_writable, read_labels
+from napari_clickseg._napari.viewer.writes import LabelWrite, check_writable
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 from napari_clickseg.data.annotations import ObjectNote
@@ -136,7 +136,7 @@ class AllObjects:
         project = "" if origin is None else origin.folder
         here, device, half = self._context.segmenter, state.device, state.half
         levels, rgb = plane_data(image, plane, pairing.channel_axis), bool(image.rgb)
-        labels = read_labels(layer, plane, Box(0, 0, *plane.shape)).copy()
+        finest = layer.data[0] if layer.multiscale else layer.data
         state.finding, state.message = True, "Looking for all objects …"
 
         def work(stop: Stop) -> _FoundAll:
@@ -148,6 +148,8 @@ class AllObjects:
             found = ObjectFinder.of(finder_model, levels, rgb=rgb).find(stop=stop)
             if found is None:
                 raise Superseded
+            # What is labelled from now on is left alone by the write.
+            labels = np.asarray(finest[plane.key(slice(None), slice(None))])
             return _told(found, labels, name, tuple(finder_model.card.classes))
 
         self._runner.submit(

@@ -62,7 +62,7 @@ class ExplainController:
         self._annotate, self.state = annotate, state
         # A worker of its own: what takes seconds must not keep clicks waiting.
         self._runner = Runner(notify, Superseded)
-        self._last: tuple[Any, Explanation] | None = None
+        self._last: tuple[Any, Session, Explanation] | None = None
 
     @property
     def idle(self) -> bool:
@@ -76,6 +76,7 @@ class ExplainController:
     def close(self) -> None:
         """End; layers that were made stay."""
         self._runner.close()
+        self._last = None
 
     def cancel(self) -> None:
         """Forget what is being explained."""
@@ -170,12 +171,13 @@ class ExplainController:
         def explain(stop: Stop) -> _Explained:
             from napari_clickseg.explain.maps import Explanation
 
-            session = start()
             if self._last is None or self._last[0] != key:
-                self._last = key, Explanation(segmenter, session, prompt)
+                session = start()
+                self._last = key, session, Explanation(segmenter, session, prompt)
             if stop():
                 raise Superseded
-            return work(self._last[1], session, stop)
+            _, session, explanation = self._last
+            return work(explanation, session, stop)
 
         def done(explained: _Explained) -> None:
             self._show(explained, pairing, plane)
