@@ -14,7 +14,7 @@ from napari_clickseg._napari.train.text import (
     status_text,
     time_text,
 )
-from napari_clickseg.training.progress import HelpRow, RunProgress, follow
+from napari_clickseg.training.progress import HelpRow, RunProgress, follow, parted
 
 RUN = Path("/runs/yeast")
 STARTED = {
@@ -182,6 +182,20 @@ def test_metrics_over_all_classes_come_first_and_few_are_drawn() -> None:
     assert shown_metrics(clicked) == ["iou_clicks"]
     assert metric_text("dice_macro") == "Dice"
     assert metric_text("iou_mother_cell") == "IoU mother cell"
+
+
+def test_of_objects_told_apart_the_figures_that_the_field_uses_are_drawn() -> None:
+    names = ["ap_50", "ap_75", "ap_mean", "f1_50", "pq", "splits", "pq_imagewise", "pq_pieces"]
+    assert shown_metrics([*names, "pq_cell"]) == ["pq", "ap_50", "f1_50", "pq_pieces"]
+    assert [metric_text(name) for name in ("pq", "ap_50")] == ["PQ", "AP50"]
+    rows = [
+        HelpRow(metric, 0.4, 0.5)
+        for metric in ("Panoptic quality", "AP, mean over IoU 0.5 to 0.9", "AP at IoU 0.5",
+                       "F1 at IoU 0.5", "Splits")
+    ]  # fmt: skip
+    first, others = parted(rows)
+    assert [row.metric for row in first] == ["AP at IoU 0.5", "Panoptic quality", "F1 at IoU 0.5"]
+    assert len(others) == 2 and others[-1].better is False, "more splits are no gain"
 
 
 def test_figures_are_short() -> None:

@@ -14,7 +14,7 @@ from napari_clickseg.data.project import read_project
 from napari_clickseg.data.sets.dataset import ClassMap, Dataset
 from napari_clickseg.data.sets.splits import Split, folds, single_split
 from napari_clickseg.training import defaults
-from napari_clickseg.training.instances.told import check_complete, told_of
+from napari_clickseg.training.instances.ground_truth import check_complete, examine_ground_truth
 from napari_clickseg.training.loop.work import TrainingError
 from napari_clickseg.training.run_folder import Sets
 
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from napari_clickseg.data.sets.dataset import Sample
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Prepared", "check_findings", "leak", "one_class", "prepare", "project_for"]
+__all__ = [
+    "Prepared",
+    "check_findings",
+    "check_ground_truth",
+    "leak",
+    "one_class",
+    "prepare",
+    "project_for",
+]
 
 _UNREADABLE = ("unreadable", "size")
 _OBJECT, _FOREGROUND = "object", "foreground"
@@ -94,20 +102,45 @@ def prepare(
     findings = inspect_project(project, progress)
     skipped = check_findings(findings, spec)
     completed = defaults.completed(spec, findings)
-    known = {image.name for image in findings.images} - set(skipped)
-    records = [r for r in project.records if r.name in known and r.split != "test"]
+    records = _usable(project, findings, skipped)
     classes, there, said = _learned(records, findings, completed)
-    split = _split(records, completed, [there[record.name] for record in records])
-    training = records if completed.learn_all else [records[i] for i in split.training]
-    validation = [records[i] for i in split.validation]
-    if completed.task == "instances":
-        check_complete(training)
+    training, validation = _sides(records, completed, there)
     warnings = (*_warnings(findings, completed, skipped), *said)
     for what, some in (("train", training), ("validate", validation)):
         warnings += _left_out(what, some, there, classes)
     zoom = defaults.zoom(completed, findings)
     sides = training, validation
     return _prepared(completed, findings, classes, project, sides, zoom, warnings)
+
+
+def check_ground_truth(project: Project, findings: Findings, spec: TrainingSpec) -> tuple[str, ...]:
+    """Check before a training that the objects of a project can be learned, each as its own.
+
+    Parameters
+    ----------
+    project : Project
+        What is learned from.
+    findings : Findings
+        Of it.
+    spec : TrainingSpec
+        As the user left it; its task is instances.
+
+    Returns
+    -------
+    tuple of str
+        What is assumed, and what may be wrong, a line each.
+
+    Raises
+    ------
+    TrainingError, SplitError
+        As `prepare` raises them.
+    """
+    skipped = tuple(name for problem in _unreadable(findings) for name in problem.names)
+    records = _usable(project, findings, skipped)
+    completed = defaults.completed(spec, findings)
+    _, there, said = _learned(records, findings, completed)
+    _sides(records, completed, there)
+    return said
 
 
 def project_for(spec: TrainingSpec) -> Project:
@@ -201,13 +234,30 @@ def _unreadable(findings: Findings) -> tuple[Problem, ...]:
     return tuple(problem for problem in findings.problems if problem.kind in _UNREADABLE)
 
 
+def _usable(project: Project, findings: Findings, skipped: Sequence[str]) -> list[Record]:
+    """Return the images that are learned from or validated on."""
+    known = {image.name for image in findings.images} - set(skipped)
+    return [r for r in project.records if r.name in known and r.split != "test"]
+
+
+def _sides(
+    records: Sequence[Record], spec: TrainingSpec, there: Mapping[str, frozenset[int]]
+) -> tuple[list[Record], list[Record]]:
+    """Return the images that are learned from, and those that are validated on."""
+    split = _split(records, spec, [there[record.name] for record in records])
+    training = list(records) if spec.learn_all else [records[i] for i in split.training]
+    if spec.task == "instances":
+        check_complete(training)
+    return training, [records[i] for i in split.validation]
+
+
 def _learned(
     records: Sequence[Record], findings: Findings, spec: TrainingSpec
 ) -> tuple[ClassMap, Mapping[str, frozenset[int]], tuple[str, ...]]:
     """Return what is learned, which classes, as indices, each image has, and what to warn of."""
     if spec.task == "instances":
-        told = told_of(records, findings, spec)
-        return told.classes, told.there, told.warnings
+        truth = examine_ground_truth(records, findings, spec)
+        return truth.classes, truth.present, truth.warnings
     classes = _classes(spec, findings)
     return classes, _there(findings, classes), ()
 

@@ -43,7 +43,10 @@ _MESSAGES = 50  # are kept
 _BATCHES = 400  # losses of single batches that are kept at least: more than a curve can show
 
 _CLICKS, _OVERLAP = 0.25, 0.01  # differences that say something
-_FIRST = ("NoC@85", "NoC@85, jittered clicks", "IoU after a click", "IoU", "Dice")
+_FIRST = (
+    *("NoC@85", "NoC@85, jittered clicks", "IoU after a click", "IoU", "Dice"),
+    *("AP at IoU 0.5", "Panoptic quality", "F1 at IoU 0.5"),
+)
 _FEWER = ("NoC", "Splits", "Merges")  # of which fewer are better
 _ROWS = 3  # that say most
 

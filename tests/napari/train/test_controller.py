@@ -13,6 +13,7 @@ from napari_clickseg._napari.train.fields import settings_of
 from napari_clickseg._napari.viewer.metadata import Origin
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import ReviewQueue
+from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.engine import automatic
 from napari_clickseg.engine.automatic import predict_rest
 from napari_clickseg.engine.segmenter import Segmenter
@@ -28,9 +29,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from napari_clickseg._napari.train.state import TrainState
+    from napari_clickseg._napari.train.fields import Setting
+    from napari_clickseg._napari.train.state import Found, TrainState
 
 PATIENCE = 60.0
+
+
+FOLDERS = ("images", "masks")
+
+
+def task_setting() -> Setting:
+    return next(one for one in settings_of("Main") if one.name == "task")
 
 
 class Bench:
@@ -125,6 +134,33 @@ def test_a_check_says_what_is_there_and_what_would_be_trained(bench: Bench, proj
     assert not (bench.home / "runs").exists()
     bench.controller.choose_project(str(project.parent))
     assert bench.state.found is None, "what was found belongs to what was chosen"
+
+
+def test_a_check_says_what_is_assumed_of_images_whose_objects_are_to_be_told_apart(
+    bench: Bench, project: Path
+) -> None:
+    def found_of() -> Found:
+        bench.controller.check()
+        bench.wait(lambda: bench.state.found)
+        assert bench.state.found is not None
+        return bench.state.found
+
+    writer = ProjectWriter(project)
+    for number in range(4):
+        pixels, mask = (iio.imread(project / part / f"{number}.png") for part in FOLDERS)
+        writer.add(f"{number}", pixels, mask)
+    writer.mark_complete("images/0.png", False)
+    bench.controller.choose_project(str(project))
+    bench.controller.set_value(task_setting(), "instances")
+    found = found_of()
+    assert "all objects, each its own" in found.plan and not found.errors
+    (said,) = [text for text in found.warnings if "complete" in text]
+    assert "3 images came without clicks" in said
+    for number in range(1, 4):
+        writer.mark_complete(f"images/{number}.png", False)
+    bench.controller.choose_project(str(project))
+    found = found_of()
+    assert "No image to train on is complete" in found.errors[0] and not found.plan
 
 
 def test_what_can_not_be_trained_is_refused_with_its_reason(

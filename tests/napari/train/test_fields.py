@@ -12,7 +12,7 @@ from napari_clickseg._napari.train.fields import (
     text_of,
     value_of,
 )
-from napari_clickseg.training.spec import SpecError, TrainingSpec
+from napari_clickseg.training.spec import TASK_WORDS, SpecError, TrainingSpec
 
 ALL = [setting for group in GROUPS for setting in settings_of(group)]
 
@@ -72,6 +72,13 @@ def test_what_is_typed_is_understood_and_shown_again(name: str, text: str, value
 def test_what_can_not_be_understood_is_said_of_its_field(name: str, text: str) -> None:
     with pytest.raises(SpecError, match="(?i)" + name.split("_")[0]):
         value_of(setting(name), text)
+
+
+def test_every_task_can_be_chosen_and_a_word_means_its_own_field_only() -> None:
+    tasks = {value: text for text, value in setting("task").choices}
+    assert tasks == TASK_WORDS
+    schemes = {value: text for text, value in setting("scheme").choices}
+    assert schemes["instances"] == "objects", "not what the task of that name is called"
 
 
 def test_an_empty_text_is_the_default() -> None:

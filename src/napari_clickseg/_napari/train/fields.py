@@ -45,18 +45,13 @@ CROSSFIT_GROUPS: dict[str, tuple[str, ...]] = {  # fields of a CrossfitSpec
     "Click training": ("clicks", "begin", "anchors", "final", "noc_clicks"),
 }
 NAMED = ("architecture", "encoder")  # fields whose names are listed in the state
-# Choices that have no place in the widget yet; a spec may have them.
-_NOT_OFFERED = {"task": ("instances",)}
 _SUGGESTED = {"device": ("auto", "cpu", "cuda", "mps")}
-_CHOICES = {
-    **TASK_WORDS,
-    "adamw": "AdamW",
-    "muon": "Muon",
-    "instances": "objects",
-    "fixed": "on the baselines' errors",
-    "simulated": "on its own errors",
-    "baseline": "the fold's baseline",
-    "start": "what baselines began with",
+_CHOICES: dict[str, dict[str, str]] = {  # by field
+    "task": TASK_WORDS,
+    "scheme": {"instances": "objects"},
+    "optimizer": {"adamw": "AdamW", "muon": "Muon"},
+    "crossfit.clicks": {"fixed": "on the baselines' errors", "simulated": "on its own errors"},
+    "crossfit.begin": {"baseline": "the fold's baseline", "start": "what baselines began with"},
 }
 _SHORT = {  # where the field's name does not say it to a biologist
     "start": "Start from",
@@ -224,8 +219,8 @@ def _setting(name: str, field: FieldInfo) -> Setting:
     default = field.get_default(call_default_factory=True)
     kind = field.annotation
     if get_origin(kind) is Literal:
-        offered = [one for one in get_args(kind) if one not in _NOT_OFFERED.get(name, ())]
-        choices = tuple((_CHOICES.get(one, str(one)), one) for one in offered)
+        words = _CHOICES.get(name, {})
+        choices = tuple((words.get(one, str(one)), one) for one in get_args(kind))
         return Setting(name, label, tip, "choice", default, choices)
     if name in _SUGGESTED:
         choices = tuple((one, one) for one in _SUGGESTED[name])

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.crossfit.spec import CrossfitSpec
     from napari_clickseg.data.inspection.facts import Findings, Problem
+    from napari_clickseg.data.project import Project
     from napari_clickseg.runs.log import EventLog
     from napari_clickseg.training.spec import TrainingSpec
 
@@ -147,6 +148,8 @@ def _inspected(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Path, Fo
     found = _found(findings, spec, planned=not order.crossfit, layers=order.gather is not None)
     if order.crossfit and not found.errors:
         found = crossfit_jobs.planned(found, order.crossfit_spec(source), project, findings)
+    elif spec.task == "instances" and not found.errors:
+        found = _with_ground_truth(found, project, findings, spec)
     return source, replace(found, warnings=(*order.said, *found.warnings)), findings
 
 
@@ -321,6 +324,21 @@ def _found(
     warnings += (*leak(findings, spec), *one_class(findings, spec)) if planned else ()
     plan = _plan(spec, findings) if planned and not errors else ""
     return Found(tuple(lines), tuple(warnings), errors, plan, _classes(findings, spec))
+
+
+def _with_ground_truth(
+    found: Found, project: Project, findings: Findings, spec: TrainingSpec
+) -> Found:
+    """Add what is assumed of objects that are to be told apart, or why they can't be learned."""
+    from napari_clickseg.data.sets.splits import SplitError
+    from napari_clickseg.training.loop.work import TrainingError
+    from napari_clickseg.training.prepare import check_ground_truth
+
+    try:
+        said = check_ground_truth(project, findings, spec)
+    except (SplitError, TrainingError) as error:
+        return replace(found, errors=(str(error),), plan="")
+    return replace(found, warnings=(*found.warnings, *said))
 
 
 def _said_of_layers(problem: Problem) -> str:

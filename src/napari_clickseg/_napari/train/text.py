@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 _MOST_METRICS = 4
 _WAITING = 0.1  # share of the time from which on it is worth a word
 _NAMES = {"iou": "IoU", "dice": "Dice", "noc": "NoC"}
+_OBJECTS = {  # of models that tell objects apart; those that are drawn
+    "pq": "PQ",
+    "ap_50": "AP50",
+    "f1_50": "F1 at IoU 0.5",
+    "pq_pieces": "PQ of connected pieces",
+}
 
 
 def time_text(seconds: float) -> str:
@@ -83,6 +89,8 @@ def _epochs(run: RunProgress) -> str:
 
 def metric_text(name: str) -> str:
     """Return a metric's name as people write it."""
+    if name in _OBJECTS:
+        return _OBJECTS[name]
     first, _, rest = name.partition("_")
     rest = {"macro": "", "clicks": ""}.get(rest, rest)
     return f"{_NAMES.get(first, first)} {rest.replace('_', ' ')}".strip()
@@ -92,6 +100,8 @@ def shown_metrics(names: list[str]) -> list[str]:
     """Return the metrics that are drawn: few, the ones over all classes first."""
     if "iou_clicks" in names:  # the others say the same after so and so many clicks
         return ["iou_clicks"]
+    if "pq" in names:
+        return [name for name in _OBJECTS if name in names]
     whole = [name for name in names if name.endswith("_macro")]
     sums = ("dice_micro", "dice_imagewise", *whole)
     classes = [name for name in names if name.startswith("dice_") and name not in sums]

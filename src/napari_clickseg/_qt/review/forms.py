@@ -164,8 +164,8 @@ class PredictForm(QWidget):
         text = predicting_text(now)
         if not text and state.project and not state.model:
             text = (
-                "No model finds things by itself yet. Train one: under “Train”, with the task “one "
-                "class, no clicks” or “classes, no clicks”."
+                "No model finds things by itself yet. Train one: under “Train”, with a task that "
+                "needs no clicks."
             )
         if not now.alive and state.project:
             chosen = next((each for each in state.models if each.path == state.model), None)

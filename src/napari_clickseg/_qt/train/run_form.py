@@ -117,7 +117,9 @@ class CurvesForm(QWidget):
         self.metrics = CurvePlot(
             "Validation",
             "How good it is on the images kept for validation; 1 is perfect. The dotted line is "
-            "the epoch that is kept.",
+            "the epoch that is kept. Where objects are told apart: PQ is the panoptic quality, "
+            "AP50 and F1 count objects that are found with an IoU above 0.5; connected pieces are "
+            "what one has without telling objects apart.",
             span=(0.0, 1.0),
         )
         column = QVBoxLayout(self)
@@ -192,7 +194,10 @@ class HelpTable(QWidget):
         self.setToolTip(
             "On the validation images, before and after training. IoU and Dice: larger is better. "
             "NoC@85: the clicks that an object needs until the IoU is 0.85 (20 where it never "
-            "is); fewer is better. Jittered clicks miss by some pixels, as those of a hand."
+            "is); fewer is better. Jittered clicks miss by some pixels, as those of a hand. AP, F1 "
+            "and panoptic quality: how many objects are found, each as one; larger is better. "
+            "Splits are objects found in several pieces, merges several taken for one; fewer is "
+            "better."
         )
 
     def text(self) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""What a project says of its objects: the classes to learn, what is complete, and what is odd."""
+"""The ground truth of a project: its objects, their classes, what is complete, what is odd."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Record
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Told", "check_complete", "told_of"]
+__all__ = ["GroundTruth", "check_complete", "examine_ground_truth"]
 
 _OBJECT = "object"
 _TINY = 4  # pixels, below which an object has no shape
@@ -27,26 +27,28 @@ _UNKNOWN = 255  # what many programs write where it is not known what a pixel is
 
 
 @dataclass(frozen=True)
-class Told:
+class GroundTruth:
     """What is learned of a project's objects.
 
     Parameters
     ----------
     classes : ClassMap
         Of the objects; one that takes all where their classes are not told apart.
-    there : mapping of str to frozenset of int
+    present : mapping of str to frozenset of int
         By an image's name, the classes, as indices, that it holds objects of.
     warnings : tuple of str
         What the user should know, a line each.
     """
 
     classes: ClassMap
-    there: Mapping[str, frozenset[int]]
+    present: Mapping[str, frozenset[int]]
     warnings: tuple[str, ...]
 
 
-def told_of(records: Sequence[Record], findings: Findings, spec: TrainingSpec) -> Told:
-    """Look at what a project says of its objects.
+def examine_ground_truth(
+    records: Sequence[Record], findings: Findings, spec: TrainingSpec
+) -> GroundTruth:
+    """Find out what can be learned of a project's objects, and what it leaves open.
 
     Parameters
     ----------
@@ -76,14 +78,14 @@ def told_of(records: Sequence[Record], findings: Findings, spec: TrainingSpec) -
             counts[one] = counts.get(one, 0) + n
     classes = _class_map(counts, findings, spec)
     index = {i: k for k, ids in enumerate(classes.ids) for i in ids}
-    there = {
+    present = {
         name: frozenset(index[i] for i in some if i in index)
         if index
         else frozenset({0} if some else ())
         for name, some in held.items()
     }
     warnings = [*_odd(findings, by_class=by_class), *_classless(held, classes, findings)]
-    return Told(classes, there, (*warnings, *_assumed(records)))
+    return GroundTruth(classes, present, (*warnings, *_assumed(records)))
 
 
 def check_complete(records: Sequence[Record]) -> None:
@@ -97,7 +99,8 @@ def check_complete(records: Sequence[Record]) -> None:
     if not any(counts_as_complete(record) for record in records):
         raise TrainingError(
             "No image to train on is complete, so nothing is known to be background; label every "
-            "object of at least one, and say so in index.csv (column complete: yes)."
+            "object of at least one, and say that it is complete (in Annotate or Train; complete: "
+            "yes in index.csv)."
         )
 
 
@@ -193,12 +196,13 @@ def _assumed(records: Sequence[Record]) -> Iterator[str]:
         yield (
             f"{number(len(whole), 'image came', 'images came')} without clicks ({named(whole)}) "
             f"and {'counts' if len(whole) == 1 else 'count'} as complete: what is not labelled is "
-            "background. Where objects are missing, write no into the column complete of "
-            "index.csv."
+            "background. Where objects are missing, say that the image is not complete (in "
+            "Annotate or Train; complete: no in index.csv)."
         )
     if partly:
         yield (
             f"{number(len(partly), 'image was', 'images were')} annotated by clicks "
             f"({named(partly)}), so what is not labelled counts as unknown, not as background. "
-            "Where every object is labelled, write yes into the column complete of index.csv."
+            "Where every object is labelled, say that the image is complete (in Annotate or Train; "
+            "complete: yes in index.csv)."
         )
