@@ -1,6 +1,6 @@
 """How well objects that touch are told apart: by a model, as connected pieces, and classically.
 
-    python benchmarks/crowded.py [PROJECT ...] --out FOLDER [--crowds N] [--train N] [--test N]
+    python -m benchmarks.crowded [PROJECT ...] --out FOLDER [--crowds N] [--train N] [--test N]
         [--seed S] [--fluorescence] [--set key=value ...]
 
 Each PROJECT (a folder or table whose ids are objects, or classes) is split by group: N images to
@@ -35,6 +35,7 @@ from skimage.feature import peak_local_max
 from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
+from default_model.crowds import crowd
 from napari_clickseg.cli._train import read_settings
 from napari_clickseg.core.instances.separating import without_small
 from napari_clickseg.data.classes import ProjectClasses
@@ -54,29 +55,13 @@ SHOWN = ("ap_50", "ap_mean", "pq", "splits", "merges")
 WAYS = ("model", "pieces", "classical")
 
 
-def ellipses(seed: int, side: int = 256, count: int = 400) -> Labels:
-    """Return touching ellipses of 7 to 24 pixels, int32 (side, side)."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:side, :side]
-    labels = np.zeros((side, side), np.int32)
-    for number in range(1, count + 1):
-        top, left = rng.uniform(0, side, 2)
-        long = rng.uniform(6, 12)
-        short, turn = long * rng.uniform(0.6, 1), rng.uniform(0, np.pi)
-        u = (y - top) * np.cos(turn) + (x - left) * np.sin(turn)
-        v = (x - left) * np.cos(turn) - (y - top) * np.sin(turn)
-        inside = (u / long) ** 2 + (v / short) ** 2 < 1
-        if inside.any() and (labels[inside] > 0).mean() < 0.15:
-            labels[inside & (labels == 0)] = number
-    return labels
-
-
 def make_crowds(folder: Path, count: int, seed: int) -> Path:
     """Write a project of blurred, noisy crowds; each object has a brightness of its own."""
     writer = ProjectWriter(folder)
     writer.set_classes(ProjectClasses(scheme="instances"))
     for i in range(count):
-        labels, rng = ellipses(1000 * seed + i), np.random.default_rng([seed, i])
+        labels = crowd(1000 * seed + i, 256, 400)
+        rng = np.random.default_rng([seed, i])
         bright = np.append(0, rng.uniform(90, 200, labels.max()))[labels]
         image = 20 + ndimage.gaussian_filter(bright, 1.2) + rng.normal(0, 12, labels.shape)
         writer.add(f"{i}", image.clip(0, 255).astype(np.uint8), labels, group=f"{i}")
@@ -117,7 +102,11 @@ def write_table(path: Path, records: list[Record], test: list[Record], project: 
 
 
 def classical(image: Labels, dark: bool, smallest: int, apart: int) -> Labels:
-    """Return Otsu's foreground cut up by a watershed of its distance to the background."""
+    """Return Otsu's foreground cut up by a watershed of its distance to the background.
+
+    Objects are the dark part, if they are; they have `smallest` pixels or more, and their middles
+    are `apart` pixels away from each other.
+    """
     grey = image.mean(axis=2) if image.ndim == 3 else image.astype(float)
     grey = ndimage.gaussian_filter(grey, 1)
     inside = (grey < threshold_otsu(grey)) if dark else (grey > threshold_otsu(grey))
@@ -209,7 +198,7 @@ def main() -> None:
     if args.crowds:
         made = args.out / "crowds"
         projects.insert(0, made if made.is_dir() else make_crowds(made, args.crowds, args.seed))
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     for source in projects:
         project = read_project(source)
         if args.fluorescence and source.name != "crowds":

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from default_model.crowds import crowd
 from napari_clickseg.core.instances.distances import object_distances
 from napari_clickseg.core.instances.separating import SeparationRules
 from napari_clickseg.core.window import Box
@@ -16,7 +17,6 @@ from napari_clickseg.engine.finding import ObjectFinder
 from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.evaluation.matching import match
 from napari_clickseg.models.card import ModelCard, ObjectsSpec
-from tests.core.instances.crowds import crowd
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import label as pieces
 
+from default_model.crowds import crowd
 from napari_clickseg.core.instances.distances import object_distances, object_parts
 from napari_clickseg.core.instances.joining import Block, blocks, join_blocks
 from napari_clickseg.core.instances.separating import (
@@ -22,7 +23,6 @@ from napari_clickseg.core.instances.separating import (
 )
 from napari_clickseg.core.window import Box
 from napari_clickseg.evaluation.matching import match
-from tests.core.instances.crowds import crowd
 
 Labels = npt.NDArray[Any]
 maps = arrays(np.uint8, (9, 12), elements=st.integers(0, 3))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from default_model.crowds import crowd
 from napari_clickseg.core.instances.distances import object_distances
 from napari_clickseg.evaluation.matching import match
-from tests.core.instances.crowds import crowd
 
 if TYPE_CHECKING:
     from collections.abc import Callable

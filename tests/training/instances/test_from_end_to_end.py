@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from default_model.crowds import crowd
 from napari_clickseg.cli import main
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.masks import read_labels
@@ -23,7 +24,6 @@ from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.training.finetune import finetune, resume
 from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.spec import TrainingSpec
-from tests.core.instances.crowds import crowd
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from default_model.crowds import crowd
 from napari_clickseg.core.instances.distances import object_distances
 from napari_clickseg.data.inspection.findings import inspect_project
 from napari_clickseg.data.masks import read_labels
@@ -27,7 +28,6 @@ from napari_clickseg.training.instances.task import InstanceWork
 from napari_clickseg.training.loop.work import Batch, TrainingError
 from napari_clickseg.training.prepare import prepare
 from napari_clickseg.training.spec import TrainingSpec
-from tests.core.instances.crowds import crowd
 
 if TYPE_CHECKING:
     from pathlib import Path
