@@ -1,4 +1,4 @@
-"""Networks are loaded and answer without torch's compiler, which stays as it is for others."""
+"""Networks are loaded, answer and learn without torch's compiler; others find it as it was."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ session.click(40, 40)
 session.predict()
 network = create("unet", "tu-tf_efficientnet_lite0", channels=1, classes=1)
 assert float(network.state_dict()["encoder.model.conv_stem.weight"].std()) > 0.01
+
+import napari_clickseg.training.classes.augment
+import napari_clickseg.training.clicks.task
+from napari_clickseg.training.loop.optimising import OPTIMIZERS
+for make in OPTIMIZERS.values():
+    optimizer = make(network.decoder.parameters(), lr=1e-3, weight_decay=1e-2)
+    for _ in range(2):
+        network(torch.zeros(2, 1, 64, 64)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    optimizer.load_state_dict(optimizer.state_dict())
 assert not [name for name in sys.modules if name.startswith("torch._dynamo")]
 
 assert compiler.disable is disable

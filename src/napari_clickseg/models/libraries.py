@@ -1,7 +1,7 @@
 """Import the libraries of networks without torch's compiler, which nothing here uses.
 
 torchvision and timm load `torch._dynamo` while they are imported: half of the time that the first
-model takes, for two functions that mark what the compiler is to leave alone.
+model takes, for a few functions that mark what the compiler is to leave alone.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["import_networks", "without_values"]
+__all__ = ["import_networks", "without_compiler", "without_values"]
 
 _UTILS = "torch._dynamo.utils"
 _FILLS = ("normal_", "uniform_")  # ends of the names of what fills at random
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def import_networks() -> None:
@@ -31,19 +31,26 @@ def import_networks() -> None:
     with _lock:
         if "segmentation_models_pytorch" in sys.modules:
             return
-        with _put_off():
+        with without_compiler():
             import segmentation_models_pytorch  # noqa: F401
 
 
 @contextmanager
-def _put_off() -> Iterator[None]:
+def without_compiler() -> Iterator[None]:
+    """Put off what libraries that are imported meanwhile take from the compiler."""
+    with _lock:
+        if _UTILS in sys.modules or "torch._dynamo" in sys.modules:
+            yield
+        else:
+            with _lazy():
+                yield
+
+
+@contextmanager
+def _lazy() -> Iterator[None]:
     """Put torch's own lazy functions where the libraries look for the compiler's."""
     from torch import compiler
     from torch._compile import _disable_dynamo
-
-    if _UTILS in sys.modules or "torch._dynamo" in sys.modules:
-        yield
-        return
 
     def is_compile_supported(device: str) -> bool:
         from torch._dynamo.utils import is_compile_supported as supported

@@ -16,12 +16,15 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as v2
 
 from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.data.sets.dataset import IGNORED
+from napari_clickseg.models.libraries import without_compiler
+
+with without_compiler():
+    from torchvision import tv_tensors
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2 import functional as v2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

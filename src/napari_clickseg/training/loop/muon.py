@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import torch
 
+from napari_clickseg.training.loop.uncompiled import AdamW, Uncompiled
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -59,7 +61,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     return found if matrix.shape[0] <= matrix.shape[1] else found.T
 
 
-class _Orthogonal(torch.optim.Optimizer):
+class _Orthogonal(Uncompiled):
     """Muon of matrices, with Nesterov's momentum.
 
     Parameters
@@ -88,7 +90,7 @@ class _Orthogonal(torch.optim.Optimizer):
                 matrix.add_(update, alpha=-group["lr"] * length)
 
 
-class ConvolutionalMuon(torch.optim.Optimizer):
+class ConvolutionalMuon(Uncompiled):
     """Muon for kernels, AdamW for the rest.
 
     Parameters
@@ -116,7 +118,7 @@ class ConvolutionalMuon(torch.optim.Optimizer):
             if matrices:
                 self._parts.append((group, _Orthogonal(matrices, lr, weight_decay)))
             if rest:
-                adamw = torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay)
+                adamw = AdamW(rest, lr=lr, weight_decay=weight_decay)
                 self._parts.append((group, adamw))
 
     @overload

@@ -11,6 +11,7 @@ from torch import nn
 
 from napari_clickseg.engine.devices import quick_dtype
 from napari_clickseg.training.loop.muon import ConvolutionalMuon
+from napari_clickseg.training.loop.uncompiled import AdamW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
+    "adamw": AdamW,
     "muon": ConvolutionalMuon,
 }
 _LEAST = 1e-3  # of the learning rate, at the ends
