@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +67,33 @@ def test_closing_the_viewer_closes_the_controller_once(
     qtbot.waitUntil(lambda: closings == [controller])
     qtbot.wait(50)
     assert closings == [controller]
+
+
+def test_closing_the_window_says_nothing_though_lines_are_drawn(
+    annotating: Open, closings: list[AnnotateController], qtbot: Any
+) -> None:
+    """Whoever started napari from a terminal is not left with a traceback."""
+    viewer, widget = annotating()
+    tool, state = widget.context.controller.tool, widget.context.state
+    tool.begun.emit("box", (14.0, 18.0), True)
+    tool.moved.emit((40.0, 46.0))
+    tool.released.emit()
+    qtbot.waitUntil(lambda: not state.busy)
+    assert state.drawn
+    said: list[str] = []
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    loggers = [logging.getLogger(name) for name in ("", "vispy")]  # vispy's hands nothing on
+    for logger in loggers:
+        logger.addHandler(listener)
+    try:
+        viewer.close()
+        qtbot.waitUntil(lambda: closings == [widget.context.controller])
+        qtbot.wait(50)
+    finally:
+        for logger in loggers:
+            logger.removeHandler(listener)
+    assert not said
 
 
 def test_closing_while_a_click_is_being_answered_does_no_harm(

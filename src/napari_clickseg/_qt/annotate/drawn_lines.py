@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from qtpy.compat import isalive
 from vispy.color import Color
 from vispy.scene import visuals
 
 from napari_clickseg._napari.annotate.lines import Edges, Outline, outline_of
 from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE, unwrapped
-from napari_clickseg._napari.viewer.private import node_of
+from napari_clickseg._napari.viewer.private import canvas_of, node_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,7 @@ class DrawnLines:
         self._viewer, self._state = viewer, state
         self._layer: Points | None = None  # that the lines lie on
         self._lines: list[Any] = []
+        self._canvas: Any = None  # that they are drawn on
         self._connections = Connections()
         events = state.events
         for signal in (events.drawn, events.drawing, events.preview):
@@ -93,6 +94,7 @@ class DrawnLines:
         node = None if self._layer is None else node_of(unwrapped(self._viewer), self._layer)
         if node is None:
             return False
+        self._canvas = canvas_of(unwrapped(self._viewer))
         for at, width in enumerate((_EDGE, _WIDTH)):
             line = visuals.Line(np.zeros((2, 2)), width=width, parent=node, method="gl")
             line.order = at
@@ -102,9 +104,10 @@ class DrawnLines:
 
     def _take_away(self) -> None:
         lines, self._lines, self._layer = self._lines, [], None
+        if lines and not isalive(self._canvas):  # type: ignore[no-untyped-call]
+            return  # the window was closed, and they went with it
         for line in lines:
-            with suppress(RuntimeError):  # Qt is gone already: the window was closed
-                line.parent = None
+            line.parent = None
 
     def _dash(self) -> float:
         """Return the length of a dash in data pixels, about as long at any zoom."""
