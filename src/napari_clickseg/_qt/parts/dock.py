@@ -40,6 +40,8 @@ class _Scroll(QScrollArea):
         assert bar is not None
         there = bar.maximum() > bar.minimum()
         self.setViewportMargins(0, 0, 0 if there else bar.sizeHint().width(), 0)
+        # Within a turn of Qt's own layout the form would stay as wide as it was before.
+        self.setWidgetResizable(True)
 
 
 class Dock(QWidget):
