@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QComboBox, QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QDockWidget,
+    QMainWindow,
+    QWidget,
+)
 
 from napari_clickseg._napari.viewer.actions import Action
 from tests.qt.review.test_widget import Hand as ReviewHand
@@ -94,6 +101,24 @@ def test_no_button_of_annotate_moves_over_a_session(
     viewer.layers.clear()
     watch.check("removing all layers")
     assert "Open an image" in widget.message.value
+
+
+def test_unfolding_a_group_moves_nothing_above_it_and_is_done_at_once(
+    annotating: Open, qtbot: Any
+) -> None:
+    viewer, widget = annotating(show=True)
+    Watch(viewer, widget, qtbot)
+    for fold in widget.folds.values():
+        if fold.isHidden():
+            continue
+        header = fold.header.mapTo(widget, QPoint())
+        for _ in range(2):
+            QTest.mouseClick(fold.header, LEFT)
+            for _ in range(5):  # layouts ask one another; no time passes
+                QApplication.processEvents()
+            wanted = fold.content().sizeHint().height() if fold.isExpanded() else 0
+            assert fold.content().height() >= wanted, fold.header.text()
+            assert fold.header.mapTo(widget, QPoint()) == header, fold.header.text()
 
 
 def test_no_button_of_review_moves_over_a_session(

@@ -54,7 +54,6 @@ class Fold(QCollapsible):
         layout = self.layout()
         assert isinstance(layout, QVBoxLayout)
         layout.insertWidget(0, self.header)
-        self.setDuration(120)
         self.addWidget(content)
         _set_margins(self.content(), 10, 0, 0, 4)
         _set_margins(self, 0, 0, 0, 0, spacing=0)
@@ -70,10 +69,11 @@ class Fold(QCollapsible):
         return super().eventFilter(a0, a1)
 
     def _turn(self) -> None:
+        # At once: while it grows bit by bit, all that is around it is squeezed, and moves.
         if self.isExpanded():
-            self.collapse()
+            self.collapse(animate=False)
         else:
-            self.expand()
+            self.expand(animate=False)
 
     def _show_arrow(self) -> None:
         arrow = Qt.ArrowType.DownArrow if self.isExpanded() else Qt.ArrowType.RightArrow
