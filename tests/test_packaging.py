@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -234,6 +235,15 @@ def test_the_wheel_in_an_empty_environment_shows_the_plugin_in_napari(
     for widget in widgets:
         assert any(widget in title for title in menus["plugins"]), menus["plugins"]
     assert any("Annotate" in title for title in menus["layers"]), menus["layers"]
+
+
+def test_uv_knows_every_option_of_the_commands_in_the_readme() -> None:
+    """One that it drops or renames would stop a new user at the first line."""
+    commands = re.findall(r"`(uv pip install [^`]+)`", (ROOT / "README.md").read_text())
+    assert any("--torch-backend cpu" in command for command in commands)
+    for command in commands:
+        words = shlex.split(command)[1:]
+        succeed([sys.executable, "-m", "uv", *words, "--help"])
 
 
 def test_no_committed_file_names_a_registry() -> None:
