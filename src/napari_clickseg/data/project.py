@@ -97,6 +97,7 @@ class Unannotated:
     name: str
     split: str = ""
     pixel_size: PixelSize | None = None
+    complete: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +218,13 @@ def entry_of(
     """Return what a row of the index stands for; `names` is `places.listing()`, for many rows."""
     names = names or listing()
     image, group = located(folder, row.image, names), row.group or row.own
+    complete, _ = said_complete(row)
     if not row.mask:
-        return Unannotated(image, group, row.image, row.split, _pixel_size(row)[0])
+        return Unannotated(image, group, row.image, row.split, _pixel_size(row)[0], complete)
     clicks = clicks_path(folder, row.image)
     there = clicks if clicks.is_file() else None
     mask = located(folder, row.mask, names)
     size, _ = _pixel_size(row)
-    complete, _ = said_complete(row)
     return Record(
         image, mask, group, row.image, row.split, there, pixel_size=size, complete=complete
     )

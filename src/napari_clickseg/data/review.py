@@ -154,6 +154,7 @@ class ReviewQueue:
         *,
         clicks: Sequence[ProjectClick] = (),
         object_classes: Mapping[int, int] | None = None,
+        complete: bool | None = None,
         replacing: str = "",
     ) -> Record:
         """Make a prediction, or what the user made of it, the image's mask.
@@ -166,7 +167,7 @@ class ReviewQueue:
             The corrected labels; the prediction as it is by default. Nothing but 0 says that
             there is really nothing in the image. With labels an image can be accepted that was
             reviewed before: rejected, or accepted with the mask that is `replacing`.
-        clicks, object_classes
+        clicks, object_classes, complete
             As in `ProjectWriter.add`.
         replacing : str
             As in `ProjectWriter.annotate`.
@@ -197,6 +198,7 @@ class ReviewQueue:
                 clicks=clicks,
                 object_classes=object_classes,
                 objects=objects,
+                complete=complete,
                 replacing=replacing,
                 also=lambda staged: self._put(staged, accepted),
             )

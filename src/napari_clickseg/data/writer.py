@@ -158,6 +158,7 @@ class ProjectWriter:
         rgb: bool | None = None,
         classes: ProjectClasses | None = None,
         pixel_size: PixelSize | None = None,
+        complete: bool | None = None,
     ) -> Record | Unannotated:
         """Add an image with its mask, or put them in place of the record of that name.
 
@@ -185,6 +186,8 @@ class ProjectWriter:
             The project's from now on.
         pixel_size : PixelSize, optional
             None leaves what the project says of the image.
+        complete : bool, optional
+            As in `Record.complete`; None leaves what the project says of the image.
 
         Raises
         ------
@@ -197,9 +200,8 @@ class ProjectWriter:
         values, colours = storable_image(name, image, rgb)
         mask = self._mask(name, labels, values.shape[:2], really_empty)
         notes = _annotations(clicks, object_classes, objects or {})
-        row = Row("", "", " ".join(group.split()), split)
-        if pixel_size is not None:
-            row = replace(row, more=((PIXEL_SIZE, str(pixel_size)),))
+        size = ((PIXEL_SIZE, str(pixel_size)),) if pixel_size is not None else ()
+        row = Row("", "", " ".join(group.split()), split, more=(*size, *_completeness(complete)))
         with self._changing() as table:
             old = self._find(table, name)
             with staging(self.folder) as staged:
@@ -236,6 +238,7 @@ class ProjectWriter:
         clicks: Sequence[ProjectClick] = (),
         object_classes: Mapping[int, int] | None = None,
         objects: Mapping[int, ObjectNote] | None = None,
+        complete: bool | None = None,
         replacing: str = "",
         also: Callable[[Staged], object] | None = None,
     ) -> Record:
@@ -251,6 +254,8 @@ class ProjectWriter:
             As in `add`.
         objects : mapping of int to ObjectNote, optional
             As in `add`; None keeps what is known of the ids that the labels still have.
+        complete : bool, optional
+            As in `add`.
         replacing : str
             `masks.file_digest` of the mask that it takes the place of; any other one is kept.
         also : callable, optional
@@ -278,7 +283,7 @@ class ProjectWriter:
                 objects = self._known(old, mask)
             notes = _annotations(clicks, object_classes, objects)
             row = replace(old, mask=self._new_mask_name(table, old, mask_suffix(mask)))
-            after = table.exchanged(old, row)
+            after = table.exchanged(old, replace(row, more=_completeness(complete)))
             with staging(self.folder) as staged:
                 size = _pixel_size(self.folder, old)
                 self._put_mask(staged, row, mask, self._classes, size)
@@ -297,7 +302,7 @@ class ProjectWriter:
             row.split,
             clicks_path(self.folder, image) if has_notes else None,
             pixel_size=size,
-            complete=said_complete(row)[0],
+            complete=said_complete(row)[0] if complete is None else complete,
         )
 
     def mark_complete(self, image: str, complete: bool | None) -> None:
@@ -315,12 +320,12 @@ class ProjectWriter:
         ProjectError
             If there is no such image, or nothing can be written; nothing is changed then.
         """
-        said = "" if complete is None else "yes" if complete else "no"
+        said = _completeness(complete) or ((COMPLETE, ""),)
         with self._changing() as table:
             old = next((row for row in table.rows if row.image == image), None)
             if old is None:
                 raise ProjectError(f"{self.folder} has no image {image}.")
-            after = table.exchanged(old, replace(old, more=((COMPLETE, said),)))
+            after = table.exchanged(old, replace(old, more=said))
             with staging(self.folder) as staged:
                 self._put_index(staged, after)
             self._changed_to(after)
@@ -547,6 +552,11 @@ def _names(image: str) -> tuple[bool, str, str, str]:
 def _stem(name: str) -> str:
     """Return what may be there once only: the stem, whatever its case and its accents' form."""
     return unicodedata.normalize("NFC", PurePosixPath(name).stem).lower()
+
+
+def _completeness(complete: bool | None) -> tuple[tuple[str, str], ...]:
+    """Return what a row says of it; nothing where nobody said it."""
+    return () if complete is None else ((COMPLETE, "yes" if complete else "no"),)
 
 
 def _annotations(

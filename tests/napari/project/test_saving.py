@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from napari.layers import Labels
 
 from napari_clickseg._napari.project.pairs import pairs_of
 from napari_clickseg._napari.project.reader import open_project
@@ -17,6 +18,7 @@ from napari_clickseg._napari.project.saving import (
     unsaved,
     write_saving,
 )
+from napari_clickseg._napari.viewer.metadata import complete_planes, unsaved_complete
 from napari_clickseg.data.annotations import read_clicks
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import read_project
@@ -90,6 +92,43 @@ def test_objects_are_unsaved_until_they_are_saved(bench: Any, tmp_path: Path) ->
     bench.click(80, 100)
     bench.do("accept")
     assert unsaved(bench.viewer) == 1
+
+
+def test_that_an_image_is_complete_is_unsaved_until_it_is_saved_with_its_mask(
+    bench: Any, tmp_path: Path
+) -> None:
+    opened(bench, tmp_path / "p")
+    bench.click(30, 40)
+    bench.do("accept")
+    saved(bench)
+    assert read_project(tmp_path / "p").records[0].complete is None, "nobody said it"
+    assert bench.state.complete is None
+    for complete in (True, False):
+        bench.controller.mark_complete(complete)
+        assert bench.state.complete is complete and unsaved(bench.viewer) == 1
+        saved(bench)
+        assert unsaved(bench.viewer) == 0
+        (record,) = read_project(tmp_path / "p").records
+        assert record.complete is complete
+    layers = open_project(read_project(tmp_path / "p"))
+    (again,) = [Labels(data, **meta) for data, meta, kind in layers if kind == "labels"]
+    assert complete_planes(again) == {(0, 0): False} and not unsaved_complete(again)
+
+
+def test_of_a_stack_each_plane_is_complete_or_not(bench: Any, tmp_path: Path) -> None:
+    bench.open(np.random.default_rng(0).integers(0, 255, (3, 60, 80), np.uint8), name="stack")
+    for at in (0, 1):
+        bench.viewer.dims.set_current_step(0, at)
+        bench.click(30, 40)
+        bench.do("accept")
+    bench.controller.mark_complete(True)
+    bench.viewer.dims.set_current_step(0, 0)
+    assert bench.state.complete is None
+    bench.viewer.dims.set_current_step(0, 1)
+    assert bench.state.complete is True
+    saved(bench, tmp_path / "p")
+    records = {record.name: record.complete for record in read_project(tmp_path / "p").records}
+    assert records == {"images/stack_0.png": None, "images/stack_1.png": True}
 
 
 def test_other_records_of_the_project_stay(bench: Any, tmp_path: Path) -> None:

@@ -172,6 +172,33 @@ def drafts(project: Path, home: Path) -> list[str]:
 # ---- the queue
 
 
+def test_that_a_reviewed_image_is_complete_is_kept_and_accepted_with_its_mask(
+    reviewer: Reviewer, project: Path
+) -> None:
+    def complete() -> bool | None:
+        entry = ProjectWriter(project).entry("images/c.png")
+        assert entry is not None
+        return entry.complete
+
+    reviewer.choose(project)
+    reviewer.do("next")
+    annotate = reviewer.bench.controller
+    assert reviewer.current == "c" and annotate.state.complete is None
+    annotate.mark_complete(True)
+    reviewer.do("next")
+    assert annotate.state.complete is None, "another image in the same layers"
+    assert complete() is None, "it is not accepted yet"
+    reviewer.do("previous")
+    assert reviewer.current == "c" and annotate.state.complete is True
+    reviewer.do("accept")
+    assert complete() is True
+    reviewer.do("previous")
+    assert reviewer.current == "c" and annotate.state.complete is True
+    annotate.mark_complete(False)
+    reviewer.do("accept")
+    assert complete() is False
+
+
 def test_the_queue_and_the_counts_are_seen_at_once(reviewer: Reviewer, project: Path) -> None:
     ProjectWriter(project).add("d", picture(9))
     reviewer.look()

@@ -163,6 +163,26 @@ def test_a_check_says_what_is_assumed_of_images_whose_objects_are_to_be_told_apa
     assert "No image to train on is complete" in found.errors[0] and not found.plan
 
 
+def test_that_layers_are_complete_is_said_in_the_list_and_goes_into_the_project(
+    bench: Bench,
+) -> None:
+    flat, stack = np.zeros((40, 50), np.uint8), np.zeros((3, 40, 50), np.uint8)
+    flat[5:20, 5:20], stack[:2, 5:20, 5:20] = 1, 1
+    for name, labels in (("flat", flat), ("stack", stack)):
+        bench.viewer.add_image(labels * 200, name=name)
+        bench.viewer.add_labels(labels.astype(int), name=f"{name} annotation")
+    bench.controller.refresh_offers()
+    assert [offer.complete for offer in bench.state.offers] == [None, None]
+    bench.controller.set_complete(0, False)
+    bench.controller.set_complete(1, True)
+    assert [offer.complete for offer in bench.state.offers] == [False, True]
+    bench.controller.check()
+    bench.wait(lambda: bench.state.found)
+    (project,) = (bench.home / "projects").iterdir()
+    said = {record.name: record.complete for record in read_project(project).records}
+    assert said == {"images/flat.png": False, "images/stack_0.png": True, "images/stack_1.png": True}
+
+
 def test_what_can_not_be_trained_is_refused_with_its_reason(
     bench: Bench, tmp_path: Path, make_project: Callable[..., Path]
 ) -> None:

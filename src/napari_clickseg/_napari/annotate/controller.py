@@ -28,6 +28,7 @@ from napari_clickseg._napari.viewer import changes
 from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.keys import Keys
+from napari_clickseg._napari.viewer.metadata import mark_complete
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.engine.segmenter import Superseded
@@ -235,6 +236,18 @@ class AnnotateController:
             self.state.message = "Choose an image, and a 2D view of it, first."
             return
         self._all_objects.start(pairing, plane)
+
+    def mark_complete(self, complete: bool) -> None:
+        """Say whether all objects of the displayed plane are labelled.
+
+        Where they are, what is not labelled is learned as background.
+        """
+        pairing, plane = self.context.resolve()
+        if pairing is None or plane is None or pairing.annotation is None:
+            self.state.message = "Choose an image, and a 2D view of it, first."
+        else:
+            mark_complete(pairing.annotation, [plane.index], complete)
+        self._status.show_complete()
 
     def add_class(self, name: str, colour: str | None = None) -> None:
         """Add a class with the next free id and make it the current one."""

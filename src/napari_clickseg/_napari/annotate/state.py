@@ -128,6 +128,8 @@ class AnnotateState:
         Index of the displayed plane along that axis.
     progress : (int, int)
         Planes done and wanted of a running propagation; (0, 0) if none runs.
+    complete : bool, optional
+        Whether all objects of the displayed plane are labelled; None where nobody said.
     finding : bool
         Whether all objects of a plane are being looked for.
     shapes : (int, int)
@@ -185,6 +187,7 @@ class AnnotateState:
     planes: int = 1
     plane: int = 0
     progress: tuple[int, int] = (0, 0)
+    complete: bool | None = None
     finding: bool = False
     shapes: tuple[int, int] = (0, 0)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_error
 
+from napari_clickseg._napari.viewer.metadata import complete_planes
 from napari_clickseg.core.clicks import Click
 
 if TYPE_CHECKING:
@@ -48,12 +49,20 @@ class Status:
         state.can_undo = bool(pairing and pairing.timeline.can_undo)
         state.can_redo = bool(pairing and pairing.timeline.can_redo)
         draft = pairing.scene.draft(plane) if pairing and plane else None
+        self.show_complete()
         state.editing = draft is not None and draft.editing is not None
         if pairing is not None:
             scene = pairing.scene
             state.object_id = scene.object_id if plane is None else scene.value(plane)
             state.begun = state.begun or scene.in_use
             self.show_brush()
+
+    def show_complete(self) -> None:
+        """Show whether all objects of the displayed plane are labelled, as far as it is said."""
+        pairing, plane = self._context.pairing, self._context.plane
+        layer = pairing.annotation if pairing is not None else None
+        known = layer is not None and plane is not None
+        self._state.complete = complete_planes(layer).get(plane.index) if known else None
 
     def show_brush(self) -> None:
         """Have napari's brush paint the object that is being made."""

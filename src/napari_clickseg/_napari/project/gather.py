@@ -174,6 +174,7 @@ class _Work:
             rgb=pair.rgb,
             classes=self._classes,
             pixel_size=pair.pixel_size,
+            complete=pair.complete.get(plane.index) if annotated else None,
         )
         into = self.annotated if annotated else self.cleared if erased else self.others
         into.append(entry.name)

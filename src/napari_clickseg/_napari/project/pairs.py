@@ -21,6 +21,7 @@ from napari_clickseg._napari.viewer.layers import check_companion, unwrapped
 from napari_clickseg._napari.viewer.metadata import (
     ObjectClasses,
     Origin,
+    complete_planes,
     empty_planes,
     is_explaining,
     is_under_review,
@@ -95,6 +96,8 @@ class PairData:
     notes : mapping of int to ObjectNote
         How objects came about that were not made now.
     pixel_size : PixelSize, optional
+    complete : mapping of tuple of int to bool
+        Positions of planes of which it is said whether all objects are labelled.
     erasable : tuple of Write
         What changed in labels that a project holds: planes that became empty by it were erased.
     """
@@ -113,6 +116,7 @@ class PairData:
     origin: Origin | None = None
     notes: Mapping[int, ObjectNote] = field(default_factory=dict)
     pixel_size: PixelSize | None = None
+    complete: Mapping[tuple[int, ...], bool] = field(default_factory=dict)
     erasable: tuple[Write, ...] = ()
 
     def erased(self, plane: Plane) -> bool:
@@ -246,6 +250,7 @@ def _frozen(pair: LayerPair, dims: Dims | None) -> PairData:
         origin_of(image),
         noted_in(labels.features) | saved_notes(labels.metadata),
         pixel_size_of(image, axes),
+        complete_planes(labels),
     )
 
 

@@ -22,7 +22,13 @@ from napari_clickseg._napari.viewer.layers import (
     click_breadth,
     click_limits,
 )
-from napari_clickseg._napari.viewer.metadata import ObjectClasses, Origin, with_classes, with_empty
+from napari_clickseg._napari.viewer.metadata import (
+    ObjectClasses,
+    Origin,
+    with_classes,
+    with_complete,
+    with_empty,
+)
 from napari_clickseg._napari.viewer.pixels import placed
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.source import ImageError
@@ -207,6 +213,7 @@ def _layers(
     notes = [_notes(entry, warnings) for entry in stack.entries]
     labels, empty = _labels(stack, warnings)
     metadata = with_classes(project.classes, _object_classes(stack, notes)) | with_empty(empty)
+    metadata |= with_complete(_complete(stack))
     metadata |= _origin(project, stack)  # whose labels they are
     own: dict[str, Any] = _colours(project.classes)
     if stack.single and (notes[0].classes or notes[0].objects):
@@ -310,6 +317,12 @@ def _notes(entry: Entry, warnings: list[str]) -> Annotations:
         except ProjectError as error:
             warnings.append(str(error))
     return Annotations()
+
+
+def _complete(stack: _Stack) -> dict[tuple[int, ...], bool]:
+    """Return of which images the project says whether all their objects are labelled."""
+    said = {stack.index(at): entry.complete for at, entry in enumerate(stack.entries)}
+    return {index: on for index, on in said.items() if on is not None}
 
 
 def _object_classes(stack: _Stack, notes: Sequence[Annotations]) -> ObjectClasses:

@@ -16,7 +16,12 @@ from napari_clickseg._napari.project.gather import gather
 from napari_clickseg._napari.project.pairs import pairs_of, snapshot
 from napari_clickseg._napari.viewer import changes
 from napari_clickseg._napari.viewer.layers import unwrapped
-from napari_clickseg._napari.viewer.metadata import is_under_review, origin_of
+from napari_clickseg._napari.viewer.metadata import (
+    is_under_review,
+    note_complete_saved,
+    origin_of,
+    unsaved_complete,
+)
 from napari_clickseg.data.inspection.summary import number
 
 if TYPE_CHECKING:
@@ -134,6 +139,7 @@ def note_saved(saving: Saving) -> None:
             image.metadata[_FOLDER_KEY] = str(folder)
     for labels, changed, written in saving.changes:
         changes.note_saved(labels, changed, written if _pairing(labels) is not None else ())
+        note_complete_saved(labels)
 
 
 def to_save(viewer: ViewerModel) -> tuple[LayerPair, ...]:
@@ -142,6 +148,7 @@ def to_save(viewer: ViewerModel) -> tuple[LayerPair, ...]:
         pair
         for pair in pairs_of(viewer)
         if changes_of(pair.labels)
+        or unsaved_complete(pair.labels)
         or ((pairing := _pairing(pair.labels)) is not None and pairing.scene.next_id > 1)
     )
 
@@ -152,7 +159,10 @@ def changes_of(labels: Labels) -> tuple[Write, ...]:
 
 
 def unsaved(viewer: ViewerModel) -> int:
-    """Count what was done in a viewer and is not saved: objects accepted or deleted, strokes."""
+    """Count what was done in a viewer and is not saved: objects accepted or deleted, strokes.
+
+    Images that are said to be complete, or not, count as well.
+    """
     return sum(unsaved_by_layer(viewer).values())
 
 
@@ -160,7 +170,7 @@ def unsaved_by_layer(viewer: ViewerModel) -> dict[str, int]:
     """Count the same for each labels layer, by its name; those that are saved are left out."""
     every = [unwrapped(layer) for layer in viewer.layers]
     found = {
-        layer.name: len(changes_of(layer))
+        layer.name: len(changes_of(layer)) + unsaved_complete(layer)
         for layer in every
         if isinstance(layer, Labels) and not is_under_review(layer)
     }

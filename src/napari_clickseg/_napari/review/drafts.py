@@ -51,6 +51,8 @@ class Pending:
         The id of the object in the annotation layer that it corrects, with the pixels of `start`.
     reading : int
         See `Prompt`.
+    complete : bool, optional
+        What the user says of whether all objects are labelled; None: what the project says.
     """
 
     clicks: tuple[ProjectClick, ...] = ()
@@ -58,9 +60,15 @@ class Pending:
     start: Patch | None = None
     editing: int | None = None
     reading: int = 0
+    complete: bool | None = None
+
+    @property
+    def has_object(self) -> bool:
+        """Whether an object was begun."""
+        return len(self.clicks) > self.settled
 
     def __bool__(self) -> bool:
-        return len(self.clicks) > self.settled
+        return self.has_object or self.complete is not None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -98,6 +106,7 @@ class _Head(BaseModel):
     corner: tuple[NonNegativeInt, NonNegativeInt] | None = None
     editing: int | None = Field(None, ge=1)
     reading: int = Field(0, ge=0)
+    complete: bool | None = None
 
 
 class DraftFile:
@@ -269,7 +278,7 @@ def read_draft(path: Path, shape: tuple[int, ...]) -> Correction:
     if not ids or mask.dtype != bool or not inside or head.settled > len(head.clicks):
         raise ValueError(f"{path} makes no sense.")
     start = Patch(box, mask) if box is not None else None
-    pending = Pending(head.clicks, head.settled, start, head.editing, head.reading)
+    pending = Pending(head.clicks, head.settled, start, head.editing, head.reading, head.complete)
     return Correction(labels, head.notes, head.classes, pending)
 
 
@@ -300,6 +309,7 @@ def _write(path: Path, correction: Correction) -> None:
         corner=(start.box.top, start.box.left) if start is not None else None,
         editing=pending.editing,
         reading=pending.reading,
+        complete=pending.complete,
     )
     mask = start.mask if start is not None else np.zeros((0, 0), bool)
     np.savez_compressed(

@@ -36,6 +36,8 @@ class Saved:
         `masks.file_digest` of its new mask.
     file : DraftFile, optional
         Where further corrections are kept.
+    complete : bool, optional
+        What was written of whether all its objects are labelled; None if nothing was.
     """
 
     image: str
@@ -43,6 +45,7 @@ class Saved:
     begun: bool = False
     base: str = ""
     file: DraftFile | None = None
+    complete: bool | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,6 +91,7 @@ def accept(order: Accepting) -> Saved:
         made.labels,
         clicks=made.notes.clicks,
         object_classes=made.notes.classes,
+        complete=made.pending.complete,
         replacing=order.base,
     )
     order.file.drop()
@@ -96,7 +100,7 @@ def accept(order: Accepting) -> Saved:
     file = DraftFile(order.home, order.folder, order.image, base)
     file.claim()
     file.begin(made.labels)
-    return Saved(order.image, ACCEPTED, base=base, file=file)
+    return Saved(order.image, ACCEPTED, base=base, file=file, complete=made.pending.complete)
 
 
 def reject(folder: Path, image: str) -> Saved:

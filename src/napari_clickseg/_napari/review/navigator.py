@@ -384,6 +384,7 @@ class Navigator:
         state = self._state
         if saved.file is not None and sheet.image == saved.image:
             sheet.base, sheet.file = saved.base, saved.file
+            sheet.note_accepted(saved.complete)
         sheet.state = saved.state
         self._held.pop((state.project, saved.image), None)
         self._reviewed_last.append(saved.image)

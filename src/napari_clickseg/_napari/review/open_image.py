@@ -13,7 +13,13 @@ from napari_clickseg._napari.project.pairs import LayerPair, snapshot
 from napari_clickseg._napari.review.drafts import Correction, Pending
 from napari_clickseg._napari.viewer.colours import colours_of, label_colormap
 from napari_clickseg._napari.viewer.layers import companion_transform, unwrapped
-from napari_clickseg._napari.viewer.metadata import ObjectClasses, under_review, with_classes
+from napari_clickseg._napari.viewer.metadata import (
+    ObjectClasses,
+    mark_complete,
+    under_review,
+    with_classes,
+    with_complete,
+)
 from napari_clickseg._napari.viewer.planes import displayed_plane
 from napari_clickseg.data.annotations import ProjectClick
 from napari_clickseg.data.names import record_name
@@ -49,12 +55,15 @@ class Capture:
     scene : Scene
     earlier : Annotations
         What was known of the objects when the image was opened.
+    complete : bool, optional
+        What the user says of whether all objects are labelled; None: what the project says.
     """
 
     pair: PairData
     plane: Plane
     scene: Scene
     earlier: Annotations
+    complete: bool | None = None
 
     def correction(self) -> Correction:
         """Copy the labels and what is known of them. Runs on a worker thread."""
@@ -71,6 +80,7 @@ class Capture:
             draft.start,
             draft.editing.value if draft.editing is not None else None,
             draft.reading,
+            self.complete,
         )
 
 
@@ -102,6 +112,7 @@ class Sheet:
             **common,
         )
         self.labels = self._make_labels(opened.shown, f"{name} annotation")
+        self._show_complete(opened)
         self._pairing: Pairing | None = None
         self._extra: list[Labels] = []
         if opened.other is not None:
@@ -111,7 +122,7 @@ class Sheet:
     def _take(self, opened: Opened) -> None:
         self.outdated = False  # its mask was found to be another one by now
         self.image, self.state, self.base = opened.image, opened.state, opened.base
-        self.file, self._notes = opened.file, opened.shown.notes
+        self.file, self._notes, self._complete = opened.file, opened.shown.notes, opened.complete
 
     def open(self, shown: Correction) -> None:
         """Put the layers into the viewer, and have clicks correct them.
@@ -170,6 +181,7 @@ class Sheet:
             self.layer.reset_contrast_limits_range()
             self.layer.contrast_limits = opened.limits
         self._turn_labels(opened.shown)
+        self._show_complete(opened)
         history()
         self.layer.metadata = opened.origin.as_metadata()
         self._rename(before, record_name(opened.image))
@@ -188,6 +200,23 @@ class Sheet:
             self._colours = colours
             layer.colormap = _colormap(colours) or Labels(np.zeros((1, 1), int)).colormap
         layer.data = np.ascontiguousarray(shown.labels).reshape(layer.data.shape)
+
+    def _show_complete(self, opened: Opened) -> None:
+        """Have the layer say what the project says of completeness, or the user by now."""
+        index, now = self._index, opened.shown.pending.complete
+        said = {} if opened.complete is None else {index: opened.complete}
+        self.labels.metadata.update(with_complete(said))
+        if now is not None:
+            mark_complete(self.labels, [index], now)
+
+    def note_accepted(self, complete: bool | None) -> None:
+        """Note what the project says of completeness by now; None if it says what it said."""
+        self._complete = self._complete if complete is None else complete
+
+    @property
+    def _index(self) -> tuple[int, ...]:
+        """The position of the plane along the axes of the labels."""
+        return (0,) * self.labels.ndim
 
     def _fits(self, opened: Opened, pairing: Pairing) -> bool:
         layer = self.layer
@@ -240,7 +269,9 @@ class Sheet:
             (data,) = snapshot([pair])
         except ValueError:  # the labels got another shape
             return None
-        return Capture(data, next(data.planes()), scene, self._notes)
+        said = data.complete.get(self._index)
+        complete = None if said is self._complete else said
+        return Capture(data, next(data.planes()), scene, self._notes, complete)
 
     def take_away(self) -> None:
         """Take all layers out of the viewer."""
@@ -271,7 +302,7 @@ class Sheet:
     def _restore(self, pending: Pending) -> None:
         """Go on with an object where it was left."""
         pairing, plane = self.pairing, self._annotate.context.plane
-        if pairing is None or plane is None or not pending:
+        if pairing is None or plane is None or not pending.has_object:
             return
         marks = tuple(pairing.mark_of(plane, click.gesture) for click in pending.clicks)
         editing = None

@@ -66,6 +66,8 @@ class Opened:
     origin : Origin
     state : str
         As in `QueueRow`.
+    complete : bool, optional
+        As in `Record`.
     notice : str
         What the user has to know of corrections that were kept; empty if there is nothing.
     """
@@ -81,6 +83,7 @@ class Opened:
     other: npt.NDArray[Any] | None
     origin: Origin
     state: str
+    complete: bool | None = None
     notice: str = ""
 
 
@@ -242,6 +245,7 @@ class Reader:
             None if other is None else other.labels,
             _origin(project, entry, channels),
             state,
+            entry.complete,
             drafted_text(file.is_second, file.broken),
         )
 

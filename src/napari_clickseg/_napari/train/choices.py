@@ -17,6 +17,7 @@ from napari_clickseg._napari.train.source import (
     gatherer,
     offers_of,
     origins_of,
+    set_complete,
     split_warning,
     toggle_empty,
     unclear_warning,
@@ -79,6 +80,15 @@ class TrainChoices:
     def set_group(self, index: int, group: str) -> None:
         """Say which images belong together, such as those of one specimen."""
         self._change_offer(index, group=group.strip())
+
+    def set_complete(self, index: int, complete: bool) -> None:
+        """Say whether all objects of an image are labelled, so that the rest is background."""
+        try:
+            set_complete(self.viewer, self.state.offers[index].pair, complete)
+        except CompanionError as error:
+            self.state.message = one_line(error)
+        self.refresh_offers()
+        self._forget_found()
 
     def refresh_offers(self) -> None:
         """Offer the pairs of layers that are open now; choices are kept."""
@@ -210,4 +220,11 @@ class TrainChoices:
 
 def _of(offer: Offer) -> tuple[Any, ...]:
     """Return what is seen and meant of an offer; pairs are made anew each time."""
-    return offer.pair.image, offer.pair.labels, offer.text, offer.chosen, offer.group
+    return (
+        offer.pair.image,
+        offer.pair.labels,
+        offer.text,
+        offer.chosen,
+        offer.group,
+        offer.complete,
+    )

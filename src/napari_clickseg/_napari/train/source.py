@@ -5,6 +5,7 @@ All of this runs on the main thread, but for what `gatherer` returns.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,13 @@ from napari_clickseg._napari.project.pairs import pairs_of, possible_pairs, snap
 from napari_clickseg._napari.project.saving import changes_of
 from napari_clickseg._napari.train.state import Offer
 from napari_clickseg._napari.viewer.layers import unwrapped
-from napari_clickseg._napari.viewer.metadata import empty_planes, mark_empty, origin_of
+from napari_clickseg._napari.viewer.metadata import (
+    complete_planes,
+    empty_planes,
+    mark_complete,
+    mark_empty,
+    origin_of,
+)
 from napari_clickseg._napari.viewer.planes import displayed_plane
 from napari_clickseg.data.inspection.summary import number
 
@@ -55,8 +62,28 @@ def offers_of(
             continue
         offer = known.get((pair.image, pair.labels), Offer(pair, "", chosen=pair.sure))
         text = f"{pair.image.name}  ·  {pair.labels.name}{'' if pair.sure else '  ?'}"
-        offers.append(replace(offer, pair=pair, text=text))
+        offers.append(replace(offer, pair=pair, text=text, complete=_complete(pair)))
     return tuple(offers)
+
+
+def _complete(pair: LayerPair) -> bool | None:
+    """Return whether all objects are labelled, where the same is said of all planes."""
+    said = complete_planes(pair.labels)
+    agreed = set(said.values())
+    every = len(said) == math.prod(pair.labels.data.shape[:-2])
+    return agreed.pop() if every and len(agreed) == 1 else None
+
+
+def set_complete(viewer: ViewerModel, pair: LayerPair, complete: bool) -> None:
+    """Say whether all objects of an image, or of every plane of a stack, are labelled.
+
+    Raises
+    ------
+    CompanionError
+        If the labels layer does not fit its image.
+    """
+    (data,) = snapshot([pair], viewer.dims)
+    mark_complete(pair.labels, (plane.index for plane in data.planes()), complete)
 
 
 def gatherer(

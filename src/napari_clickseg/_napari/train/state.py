@@ -39,12 +39,16 @@ class Offer:
     group : str
         Images of one group are never split between training and validation; empty: this image
         is a group of its own.
+    complete : bool, optional
+        Whether all objects of the image, or of every plane of the stack, are labelled; None where
+        nobody said, or it differs.
     """
 
     pair: Any
     text: str
     chosen: bool = True
     group: str = ""
+    complete: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

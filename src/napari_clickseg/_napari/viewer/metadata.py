@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CLASSES_KEY = "napari-clickseg"  # in the annotation layer's metadata
 _EMPTY_KEY = "napari-clickseg empty"
+_COMPLETE_KEY = "napari-clickseg complete"
+_COMPLETE_SAVED_KEY = "napari-clickseg complete saved"
 _ORIGIN_KEY = "napari-clickseg project"
 _REVIEW_KEY = "napari-clickseg review"
 _EXPLAINS_KEY = "napari-clickseg explains"  # the name of the image that is explained
@@ -192,6 +194,54 @@ def mark_empty(layer: Labels, index: Sequence[int], empty: bool = True) -> None:
 def with_empty(indices: Iterable[tuple[int, ...]]) -> dict[str, Any]:
     """Return what goes into the metadata of a labels layer to mark planes as really empty."""
     return {_EMPTY_KEY: sorted(list(index) for index in indices)}
+
+
+def complete_planes(layer: Labels) -> dict[tuple[int, ...], bool]:
+    """Return of which planes it is said whether all objects are labelled; by position."""
+    return _completeness(layer, _COMPLETE_KEY)
+
+
+def mark_complete(layer: Labels, indices: Iterable[tuple[int, ...]], complete: bool) -> None:
+    """Say whether all objects in some planes are labelled.
+
+    Parameters
+    ----------
+    layer : Labels
+        The annotation.
+    indices : iterable of tuple of int
+        The planes; each as `index` of `mark_empty`.
+    complete : bool
+        Whether what is not labelled is background, and not merely not done yet.
+    """
+    said = complete_planes(layer) | dict.fromkeys(indices, complete)
+    layer.metadata[_COMPLETE_KEY] = _listed(said)
+
+
+def with_complete(said: Mapping[tuple[int, ...], bool]) -> dict[str, Any]:
+    """Return what goes into a labels layer's metadata: what a project says of completeness."""
+    return {_COMPLETE_KEY: _listed(said), _COMPLETE_SAVED_KEY: _listed(said)}
+
+
+def note_complete_saved(layer: Labels) -> None:
+    """Note that what is said of completeness is in a project."""
+    layer.metadata.update(with_complete(complete_planes(layer)))
+
+
+def unsaved_complete(layer: Labels) -> int:
+    """Count the planes of which something is said that no project holds."""
+    saved = _completeness(layer, _COMPLETE_SAVED_KEY)
+    return sum(saved.get(index) is not on for index, on in complete_planes(layer).items())
+
+
+def _completeness(layer: Labels, key: str) -> dict[tuple[int, ...], bool]:
+    try:
+        return {tuple(int(i) for i in index): bool(on) for index, on in layer.metadata.get(key, ())}
+    except (TypeError, ValueError):
+        return {}
+
+
+def _listed(said: Mapping[tuple[int, ...], bool]) -> list[list[Any]]:
+    return [[list(index), on] for index, on in sorted(said.items())]
 
 
 def under_review() -> dict[str, Any]:

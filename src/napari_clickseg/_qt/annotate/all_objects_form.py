@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_clickseg._qt.annotate.complete_switch import CompleteSwitch
 from napari_clickseg._qt.parts.controls import button, form
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class AllObjectsForm:
             "labelled already stays as it is; undo takes what was found back as one step.",
             context.controller.find_all,
         )
-        self.widget = form(self.find, labels=False)
+        self.complete = CompleteSwitch(context)
+        self.widget = form(self.find, self.complete.widget, labels=False)
         context.ties.show(self._show, "finding")
 
     def _show(self) -> None:

@@ -10,6 +10,7 @@ from napari_clickseg._napari.annotate import settings as annotate_settings
 from napari_clickseg._napari.review.controller import ReviewController
 from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg._napari.viewer.settings import runs_home
+from napari_clickseg._qt.annotate.complete_switch import CompleteSwitch
 from napari_clickseg._qt.annotate.form_context import FormContext
 from napari_clickseg._qt.annotate.lease import lease
 from napari_clickseg._qt.annotate.model_form import StatusLine
@@ -138,6 +139,7 @@ class ReviewWidget(Dock):
             context = FormContext(self._viewer, held.controller, ties)
             self.status = StatusLine(context)
             self.objects = ObjectForm(context)
+            self.complete = CompleteSwitch(context)
             self.hint = note("What to do with the object, or what went wrong.", lines=2)
             self.more = button(
                 "More in Annotate",
@@ -147,6 +149,7 @@ class ReviewWidget(Dock):
             for part in (
                 self.status,
                 self.objects.widget.native,
+                self.complete.widget.native,
                 self.more.native,
                 self.hint.native,
             ):

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from napari_clickseg._qt.train.form_context import TrainFormContext
 
 _ROWS = 5  # pairs that are seen at a time
-_GROUP = 1  # column
+_GROUP, _COMPLETE = 1, 2  # columns
+_CHECK = Qt.ItemDataRole.CheckStateRole
 _ROOM = 6  # pixels between two lines
 
 _SOURCES = [("open layers", "layers"), ("folder or CSV", "project")]
@@ -110,7 +111,7 @@ class SourceForm(QWidget):
 
     def _make_list(self) -> QTreeWidget:
         made = QTreeWidget()
-        made.setHeaderLabels(["Image · labels", "Group"])
+        made.setHeaderLabels(["Image · labels", "Group", "Complete"])
         made.setRootIsDecorated(False)
         made.setUniformRowHeights(True)
         made.setToolTip(
@@ -118,7 +119,10 @@ class SourceForm(QWidget):
             "without any label are left out. Where a question mark stands it is not clear whose "
             "labels they are: tick the pair that is right.\n"
             "Images of one specimen, patient or field of view should not be both learned from and "
-            "validated on: double-click under Group to give them the same name."
+            "validated on: double-click under Group to give them the same name.\n"
+            "Complete: every object of the image (of a stack: of each plane that has labels) is "
+            "labelled, so the rest is background to a model that tells objects apart. Where you "
+            "don't say it, labels that came without clicks count as complete, others don't."
         )
         made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         made.setEditTriggers(QTreeWidget.EditTrigger.NoEditTriggers)
@@ -127,7 +131,8 @@ class SourceForm(QWidget):
         head.setStretchLastSection(False)
         head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         head.setSectionResizeMode(1, QHeaderView.ResizeMode.Interactive)
-        head.resizeSection(1, 70)
+        head.resizeSection(_GROUP, 60)
+        head.setSectionResizeMode(_COMPLETE, QHeaderView.ResizeMode.ResizeToContents)
         made.itemChanged.connect(self._changed)
         made.itemDoubleClicked.connect(self._edit)
         return made
@@ -262,6 +267,9 @@ class SourceForm(QWidget):
         index = self.pairs.indexOfTopLevelItem(item)
         if column == _GROUP:
             self._context.controller.set_group(index, item.text(_GROUP))
+        elif column == _COMPLETE:
+            complete = item.checkState(_COMPLETE) == Qt.CheckState.Checked
+            self._context.controller.set_complete(index, complete)
         else:
             on = item.checkState(0) == Qt.CheckState.Checked
             self._context.controller.choose_pair(index, on)
@@ -301,5 +309,14 @@ def _show(item: QTreeWidgetItem, offer: Offer) -> None:
     if item.text(0) != offer.text:
         item.setText(0, offer.text)
         item.setToolTip(0, offer.text)
+    complete = _checked(offer.complete)
+    if item.checkState(_COMPLETE) != complete or item.data(_COMPLETE, _CHECK) is None:
+        item.setCheckState(_COMPLETE, complete)
     if item.text(_GROUP) != offer.group:
         item.setText(_GROUP, offer.group)
+
+
+def _checked(said: bool | None) -> Qt.CheckState:
+    if said is None:
+        return Qt.CheckState.PartiallyChecked
+    return Qt.CheckState.Checked if said else Qt.CheckState.Unchecked

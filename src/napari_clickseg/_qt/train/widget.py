@@ -25,6 +25,7 @@ from napari_clickseg._qt.train.spec_form import MainForm, SpecForm
 
 if TYPE_CHECKING:
     import napari.viewer
+    from qtpy.QtGui import QShowEvent
 
 _PACE = 500  # milliseconds between two looks at a run
 _CLICK_TRAINING = "Click training"
@@ -78,6 +79,11 @@ class TrainWidget(Dock):
             partial(remember, self._controller.state),
             self._controller.close,
         )
+
+    def showEvent(self, a0: QShowEvent | None) -> None:
+        """See what is said of the layers by now: Annotate says whether they are complete, too."""
+        super().showEvent(a0)
+        self._offering.start()
 
     def fit(self) -> None:
         """Fit the list of layers to its rows, and everything to its labels."""
