@@ -111,6 +111,40 @@ def longest_slot() -> Callable[[Any], float]:
     return seconds
 
 
+@pytest.fixture
+def make_teller(make_card: Callable[..., ModelCard]) -> Callable[..., Segmenter]:
+    """A network that reads foreground and distances off the image's three channels.
+
+    Where there are several classes, all objects are of the last one.
+    """
+    import torch
+    from torch import nn
+
+    from napari_clickseg.engine.segmenter import Segmenter
+    from napari_clickseg.models.card import ObjectsSpec
+
+    class Told(nn.Module):
+        def __init__(self, classes: int) -> None:
+            super().__init__()
+            self.others = classes - 1
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            distances = torch.logit(x[:, 1:3].clamp(1e-4, 1 - 1e-4))
+            inside = 20 * (x[:, :1] - 0.25)
+            never = torch.full_like(inside, -99).repeat(1, self.others, 1, 1)
+            before = [-inside, never] if self.others else []
+            return torch.cat([*before, inside, distances], 1)
+
+    def make(*classes: str, **card: object) -> Segmenter:
+        known = make_card(
+            name="teller", encoding="image", automatic=True, schema_version=2, classes=classes,
+            window={"zoom": 1.0}, objects=ObjectsSpec(smallest=1, span=26), **card,
+        )  # fmt: skip
+        return Segmenter(Told(len(classes)), known, device="cpu", half=False)
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def random_segmenter(make_card: Callable[..., ModelCard]) -> Callable[..., Segmenter]:
     """Make segmenters whose network has two layers of random weights, by seed."""

@@ -13,7 +13,7 @@ from default_model.crowds import crowd
 from napari_clickseg.core.instances.distances import object_distances
 from napari_clickseg.core.instances.separating import SeparationRules
 from napari_clickseg.core.window import Box
-from napari_clickseg.engine.finding import ObjectFinder
+from napari_clickseg.engine.finding import ObjectFinder, class_ids
 from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.evaluation.matching import match
 from napari_clickseg.models.card import ModelCard, ObjectsSpec
@@ -100,6 +100,44 @@ def test_each_object_gets_the_class_of_its_pixels(finder: Callable[..., ObjectFi
     bright = np.choose(labels, [0.0, 0.5, 1.0, 1.0])
     found = finder(labels, bright=bright).find()
     assert found is not None and found.classes.tolist() == [1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("named", "ids"),
+    [
+        ({"bud": 4, "cell": 9}, {1: 9, 2: 4}),  # by their names
+        ({"bud": 4}, {1: 7, 2: 4}),  # else as it was learned
+        ({"debris": 7}, {1: 9, 2: 8}),  # unless another class has that id
+        ({"debris": 7, "dust": 8}, {1: 9, 2: 10}),
+    ],
+)
+def test_a_class_of_a_model_is_never_taken_for_another_one_of_the_project(
+    named: dict[str, int], ids: dict[int, int], make_card: Callable[..., Any]
+) -> None:
+    card = make_card(classes=("cell", "bud"), class_ids=(7, 8))
+    assert class_ids(card, named) == ids
+    alone = make_card(classes=("cell",), class_ids=(7,))
+    assert class_ids(alone, {"cell": 3}) == {1: 3}
+    assert class_ids(alone, {"bud": 7}) == {}, "it tells no classes apart"
+
+
+def test_what_was_looked_at_once_is_divided_by_other_rules_without_the_network(
+    finder: Callable[..., ObjectFinder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = crowd(3, 230, 300)
+    rules = SeparationRules(seed_height=0.4, smallest=40)
+    wanted = finder(labels).find(rules, block=111)
+    remembers = ObjectFinder(finder(labels).estimator, memory=1 << 28)
+    remembers.find(block=111)
+
+    def no_network(*_: Any) -> Any:
+        raise AssertionError("the network was run again")
+
+    monkeypatch.setattr(remembers, "maps", no_network)
+    again = remembers.find(rules, block=111)
+    assert wanted is not None and again is not None
+    assert np.array_equal(again.labels, wanted.labels)
+    assert np.array_equal(again.scores, wanted.scores)
 
 
 def test_the_least_certain_object_comes_first(finder: Callable[..., ObjectFinder]) -> None:

@@ -200,8 +200,10 @@ class ProjectWriter:
         values, colours = storable_image(name, image, rgb)
         mask = self._mask(name, labels, values.shape[:2], really_empty)
         notes = _annotations(clicks, object_classes, objects or {})
-        size = ((PIXEL_SIZE, str(pixel_size)),) if pixel_size is not None else ()
-        row = Row("", "", " ".join(group.split()), split, more=(*size, *_completeness(complete)))
+        more = _completeness(complete)
+        if pixel_size is not None:
+            more = ((PIXEL_SIZE, str(pixel_size)), *more)
+        row = Row("", "", " ".join(group.split()), split, more=more)
         with self._changing() as table:
             old = self._find(table, name)
             with staging(self.folder) as staged:

@@ -67,6 +67,11 @@ class ObjectMaps:
         first: FloatArray = self.probabilities[0]
         return first if len(self.probabilities) == 1 else np.subtract(1.0, first)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take."""
+        return int(self.probabilities.nbytes + self.distances.nbytes)
+
     def separated(self, rules: SeparationRules) -> IntArray:
         """Tell the objects apart, int32 (Y, X); those too small are left out."""
         return without_small(separate(self.foreground, self.distances, rules), rules.smallest)
@@ -124,17 +129,27 @@ class FoundObjects:
 def class_ids(card: ModelCard, named: Mapping[str, int]) -> dict[int, int]:
     """Return the id that a project has for each class of a model, by the class's number.
 
+    A class goes by its name. One that the project does not know gets an id that no other class
+    has: the one that the model learned, where that is free. A model that knows one class only
+    tells none apart, so it says nothing of objects in a project that does not know it.
+
     Parameters
     ----------
     card : ModelCard
         Of the model.
     named : mapping of str to int
-        The ids of the project's classes by their names. Where it knows a class by another name,
-        the id that the model learned counts, unless the model knows one class only.
+        The ids of the project's classes by their names.
     """
-    learned = card.class_ids if len(card.classes) > 1 else ()
-    ids = dict(enumerate(learned, 1))
-    return ids | {k: named[name] for k, name in enumerate(card.classes, 1) if name in named}
+    ids = {k: named[name] for k, name in enumerate(card.classes, 1) if name in named}
+    if len(card.classes) == 1:
+        return ids
+    taken = {*named.values()}
+    learned = card.class_ids or tuple(range(1, len(card.classes) + 1))
+    for k, wanted in enumerate(learned, 1):
+        if k not in ids:
+            ids[k] = wanted if wanted not in taken else max((*taken, *learned)) + 1
+            taken.add(ids[k])
+    return ids
 
 
 def card_rules(card: ModelCard) -> SeparationRules:
@@ -160,10 +175,15 @@ class ObjectFinder:
     ----------
     estimator : Estimator
         Of the image, and a model that tells objects apart.
+    memory : int
+        Bytes of the network's answers that are kept: what was looked at once is divided by other
+        rules without the network then. By default none are.
     """
 
-    def __init__(self, estimator: Estimator) -> None:
+    def __init__(self, estimator: Estimator, *, memory: int = 0) -> None:
         self.estimator, self.rules = estimator, card_rules(estimator.card)
+        self._memory = memory
+        self._maps: dict[Box, ObjectMaps] = {}
         spec = estimator.card.window
         self._span = max(1, round(spec.size / (spec.zoom or 1.0)))
         self._fading = fading(self._span)
@@ -171,7 +191,9 @@ class ObjectFinder:
         self._answers: OrderedDict[Window, FloatArray] = OrderedDict()
 
     @classmethod
-    def of(cls, segmenter: Segmenter, image: Any, *, rgb: bool | None = None) -> ObjectFinder:
+    def of(
+        cls, segmenter: Segmenter, image: Any, *, rgb: bool | None = None, memory: int = 0
+    ) -> ObjectFinder:
         """Make one for an image; see `Segmenter.start`.
 
         Raises
@@ -181,7 +203,8 @@ class ObjectFinder:
         """
         card_rules(segmenter.card)
         session = segmenter.start(image, rgb=rgb)
-        return cls(Estimator(segmenter.card, session.source, session.intensity, segmenter.look))
+        looking = Estimator(segmenter.card, session.source, session.intensity, segmenter.look)
+        return cls(looking, memory=memory)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -247,7 +270,7 @@ class ObjectFinder:
             stopped = stopped or stop()
             if stopped:
                 return np.zeros(part.outer.shape, np.int32)
-            maps = self.maps(part.outer.shift(region.top, region.left))
+            maps = self._known_maps(part.outer.shift(region.top, region.left))
             labels = separate(maps.foreground, maps.distances, chosen)
             within = part.core.shift(-part.outer.top, -part.outer.left).slices
             measured.take(labels, maps, within)
@@ -260,6 +283,16 @@ class ObjectFinder:
             return None
         labels = without_small(joined.labels, chosen.smallest)
         return measured.summed(joined, labels, probability)
+
+    def _known_maps(self, box: Box) -> ObjectMaps:
+        """Return `maps`, kept from an earlier time where there was room for them."""
+        if box in self._maps:
+            return self._maps[box]
+        maps = self.maps(box)
+        if maps.nbytes <= self._memory:
+            self._memory -= maps.nbytes
+            self._maps[box] = maps
+        return maps
 
     def _grid(self, shape: tuple[int, int], size: int) -> Iterator[Window]:
         """Yield the windows that the image is looked at in."""

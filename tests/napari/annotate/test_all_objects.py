@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from default_model.crowds import crowd
+from napari_clickseg._napari.project.pairs import pairs_of
 from napari_clickseg.core.instances.distances import object_distances
 from napari_clickseg.evaluation.matching import match
 
@@ -19,29 +20,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def teller(make_card: Callable[..., Any]) -> Segmenter:
-    """A network that reads foreground and distances off the image's three channels."""
-    import torch
-    from torch import nn
-
-    from napari_clickseg.engine.segmenter import Segmenter
-    from napari_clickseg.models.card import ObjectsSpec
-
-    class Told(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            distances = torch.logit(x[:, 1:3].clamp(1e-4, 1 - 1e-4))
-            return torch.cat([20 * (x[:, :1] - 0.25), distances], 1)
-
-    card = make_card(
-        name="teller", encoding="image", automatic=True, schema_version=2, classes=("cell",),
-        window={"zoom": 1.0}, objects=ObjectsSpec(smallest=1, span=26),
-    )  # fmt: skip
-    return Segmenter(Told(), card, device="cpu", half=False)
+def teller(make_teller: Callable[..., Segmenter]) -> Segmenter:
+    return make_teller("cell")
 
 
-@pytest.fixture
-def told(make_bench: Callable[..., Any], teller: Segmenter) -> tuple[Any, np.ndarray]:
-    """A bench with that model, and the truth of the image that is open."""
+def opened(make_bench: Callable[..., Any], teller: Segmenter) -> tuple[Any, np.ndarray]:
+    """Open an image that shows its truth, to be annotated with that model."""
     truth = crowd(3, 160)
     planes = [(truth > 0) * 0.5, *object_distances(truth)]
     bench = make_bench(model=None, load=lambda *_: teller)
@@ -49,9 +33,31 @@ def told(make_bench: Callable[..., Any], teller: Segmenter) -> tuple[Any, np.nda
     return bench, truth
 
 
-def find(bench: Any) -> None:
+@pytest.fixture
+def told(make_bench: Callable[..., Any], teller: Segmenter) -> tuple[Any, np.ndarray]:
+    return opened(make_bench, teller)
+
+
+def look(bench: Any) -> None:
+    """Have all objects found and shown."""
     bench.controller.find_all()
     bench.wait(lambda: not bench.state.finding)
+
+
+def keep(bench: Any) -> None:
+    bench.do("accept")
+    bench.wait(lambda: bench.state.found is None)
+
+
+def find(bench: Any) -> None:
+    """Have all objects found, and keep them if there are some."""
+    look(bench)
+    if bench.state.found is not None:
+        keep(bench)
+
+
+def preview_of(bench: Any) -> Any:
+    return next((layer for layer in bench.viewer.layers if layer.name.endswith(" found")), None)
 
 
 def test_all_objects_are_found_beside_what_is_annotated_and_undone_in_one_step(
@@ -67,7 +73,7 @@ def test_all_objects_are_found_beside_what_is_annotated_and_undone_in_one_step(
     assert match(found, truth).pq > 0.85
     ids = np.unique(found[found > 0])
     assert bench.state.n_objects == len(ids) - 1
-    assert f"{len(ids) - 1} objects found by 'teller', beside 1 object" in bench.state.message
+    assert f"{len(ids) - 1} objects of 'teller' kept, beside 1 object" in bench.state.message
     one = bench.pairing.scene.objects[0]
     assert one.note.model == "teller" and 0 < one.note.score <= 1 and one.note.clicks == 0
     find(bench)
@@ -79,15 +85,100 @@ def test_all_objects_are_found_beside_what_is_annotated_and_undone_in_one_step(
     assert np.array_equal(bench.labels, found)
 
 
-def test_where_ids_are_classes_all_that_is_found_gets_its_class(
+def test_what_is_found_is_shown_and_changes_nothing_until_it_is_kept(
+    told: tuple[Any, np.ndarray],
+) -> None:
+    bench, truth = told
+    look(bench)
+    assert not bench.labels.any() and not bench.state.can_undo
+    shown = np.asarray(preview_of(bench).data)
+    assert match(shown.astype(np.int32), truth).pq > 0.85
+    found = bench.state.found
+    assert found.new == len(np.unique(shown[shown > 0])) and found.known == 0
+    assert not [pair for pair in pairs_of(bench.viewer) if pair.labels is preview_of(bench)]
+    bench.do("clear")
+    assert bench.state.found is None and preview_of(bench) is None
+    assert not bench.labels.any() and not bench.state.can_undo
+    look(bench)
+    bench.viewer.layers.remove(preview_of(bench))
+    assert bench.state.found is None, "who takes the layer away gives it up"
+
+
+def test_other_rules_divide_what_was_found_without_the_network(
+    told: tuple[Any, np.ndarray], teller: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_clickseg.engine.segmenter import Segmenter
+
+    bench, truth = told
+    look(bench)
+    first, rules = bench.state.found.new, teller.card.objects
+    assert (bench.state.seed_height, bench.state.smallest) == (rules.seed_height, rules.smallest)
+
+    def no_network(*_: Any) -> Any:
+        raise AssertionError("the network was run again")
+
+    monkeypatch.setattr(Segmenter, "look", no_network)
+    bench.state.seed_height = 0.6
+    assert bench.state.found.dividing
+    bench.controller.keep_found()
+    assert "being divided" in bench.state.message and not bench.labels.any()
+    bench.wait(lambda: not bench.state.found.dividing)
+    assert bench.state.found.new < first, "the higher, the less is told apart"
+    bench.state.seed_height = rules.seed_height
+    bench.state.smallest = smallest = int(np.median(np.bincount(truth.ravel())[1:]))
+    bench.wait(lambda: not bench.state.found.dividing)
+    assert 0 < bench.state.found.new < first
+    keep(bench)
+    areas = np.bincount(bench.labels.ravel())[1:]
+    assert areas[areas > 0].min() >= smallest and bench.state.n_objects == (areas > 0).sum()
+    bench.do("undo")
+    assert not bench.labels.any()
+
+
+def test_objects_are_looked_for_in_the_selected_rectangle_alone(
+    told: tuple[Any, np.ndarray],
+) -> None:
+    bench, truth = told
+    bench.state.search_in = "box"
+    bench.controller.find_all()
+    assert "Draw a rectangle" in bench.state.message and not bench.state.finding
+    corners = [[20.0, 30.0], [20.0, 90.0], [80.0, 90.0], [80.0, 30.0]]
+    away = [[400.0, 400.0], [400.0, 450.0], [450.0, 450.0], [450.0, 400.0]]
+    shapes = bench.viewer.add_shapes([corners, away], shape_type="rectangle")
+    shapes.selected_data = {1}
+    bench.controller.find_all()
+    assert "lies beside the image" in bench.state.message
+    shapes.selected_data = {0}
+    find(bench)
+    rows, columns = np.nonzero(bench.labels)
+    assert rows.min() >= 20 and rows.max() <= 80 and columns.min() >= 30 and columns.max() <= 90
+    within = np.s_[20:81, 30:91]
+    assert (np.asarray(bench.labels)[within] > 0).sum() > 0.9 * (truth[within] > 0).sum()
+
+
+def test_a_class_that_is_not_listed_is_added_and_never_taken_for_another(
+    make_bench: Callable[..., Any], make_teller: Callable[..., Segmenter]
+) -> None:
+    bench, _ = opened(make_bench, make_teller("dark", "light", class_ids=(2, 1)))
+    find(bench)
+    listed = {one.name: one.identifier for one in bench.state.classes}
+    assert listed == {"object": 1, "light": 3}, "1 is another class, and 2 the model's other one"
+    assert {one.class_id for one in bench.pairing.scene.objects} == {3}
+
+
+def test_where_ids_are_classes_what_is_found_gets_the_class_of_that_name_or_the_chosen_one(
     told: tuple[Any, np.ndarray],
 ) -> None:
     bench, _ = told
     bench.state.scheme = "classes"
+    bench.controller.add_class("debris")
+    find(bench)
+    assert set(np.unique(bench.labels)) == {0, bench.state.current_class.identifier} == {0, 2}
+    bench.do("undo")
     bench.controller.add_class("cell")
     bench.state.class_index = 0
     find(bench)
-    assert set(np.unique(bench.labels)) == {0, bench.state.classes[0].identifier}
+    assert set(np.unique(bench.labels)) == {0, 3}
 
 
 def test_what_is_begun_meanwhile_goes_on_and_stopping_changes_nothing(
@@ -102,9 +193,9 @@ def test_what_is_begun_meanwhile_goes_on_and_stopping_changes_nothing(
     bench.settle()
     bench.controller.deliver()
     assert np.array_equal(bench.labels, before)
-    bench.controller.find_all()
-    bench.labels[:80] = 40  # painted while it was looked for
-    bench.wait(lambda: not bench.state.finding)
+    look(bench)
+    bench.labels[:80] = 40  # painted while it was shown
+    keep(bench)
     assert (np.asarray(bench.labels)[:80] == 40).all()
     assert (np.asarray(bench.labels)[80:] > 0).sum() > 0.8 * (truth[80:] > 0).sum()
 
@@ -119,7 +210,8 @@ def test_without_a_model_that_tells_objects_apart_it_says_how_to_get_one(
     assert "Choose an image" in bench.state.message
     bench.open(grey)
     find(bench)
-    assert "Train one" in bench.state.message and "task=instances" in bench.state.message
+    assert "train one: under “Train”" in bench.state.message
+    assert "“all objects, each its own, no clicks”" in bench.state.message
 
 
 def test_a_trained_model_is_found_and_loaded(
@@ -148,6 +240,6 @@ def test_a_trained_model_is_found_and_loaded(
     planes = [(truth > 0) * 0.5, *object_distances(truth)]
     bench.open((255 * np.stack(planes, -1)).round().astype(np.uint8), rgb=True)
     find(bench)
-    assert "found by 'cells'" in bench.state.message, bench.state.message
+    assert "of 'cells' kept" in bench.state.message, bench.state.message
     find(bench)
     assert asked.count(str(run / "best.safetensors")) == 1, "it is loaded once"

@@ -180,7 +180,11 @@ def test_that_layers_are_complete_is_said_in_the_list_and_goes_into_the_project(
     bench.wait(lambda: bench.state.found)
     (project,) = (bench.home / "projects").iterdir()
     said = {record.name: record.complete for record in read_project(project).records}
-    assert said == {"images/flat.png": False, "images/stack_0.png": True, "images/stack_1.png": True}
+    assert said == {
+        "images/flat.png": False,
+        "images/stack_0.png": True,
+        "images/stack_1.png": True,
+    }
 
 
 def test_what_can_not_be_trained_is_refused_with_its_reason(

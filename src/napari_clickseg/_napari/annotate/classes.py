@@ -10,7 +10,13 @@ import numpy as np
 from psygnal import Signal
 
 from napari_clickseg._napari.annotate.state import ClassSpec
-from napari_clickseg._napari.viewer.colours import colour_of, object_colours, same_colours
+from napari_clickseg._napari.viewer.colours import (
+    BY_SCORE,
+    colour_of,
+    object_colours,
+    same_colours,
+    score_colours,
+)
 from napari_clickseg._napari.viewer.features import saved_notes, show_features, with_notes
 from napari_clickseg._napari.viewer.metadata import (
     CLASSES_KEY,
@@ -122,15 +128,30 @@ class Identity:
         show_features(layer, saved_classes(layer)[0], of_ids, notes, self._later)
         self._colour(pairing, layer)
 
+    def show_colours(self) -> None:
+        """Colour the objects of all images as the state says."""
+        for pairing in self._context.pairings.values():
+            if pairing.annotation is not None:
+                self._colour(pairing, pairing.annotation)
+
     def _later(self, make: Callable[[], Any], show: Callable[[Any], None]) -> None:
         """Have a table made on the worker thread; of several only the latest."""
         self._context.runner.submit("table", lambda _: make(), show, self._status.report)
 
     def _colour(self, pairing: Pairing, layer: Labels) -> None:
         """Give objects shades of their class's colour, or ids that of the class that they are."""
-        if pairing.under_review:
-            return
         state = self._state
+        if state.by_score and state.scheme == "instances":
+            scored = score_colours(
+                {i: n.score for i, n in _notes(pairing).items() if n.score is not None}
+            )
+            if not same_colours(layer.colormap, scored):
+                layer.colormap = scored
+            return
+        if pairing.under_review:  # whose colours are not ours
+            if layer.colormap.name == BY_SCORE:
+                layer.colormap = pairing.colours_before
+            return
         class_of = _known(pairing).of_ids
         classes = {one.identifier: one.colour for one in state.classes}
         if state.scheme == "classes":

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_clickseg._napari.annotate.all_objects import AllObjects
 from napari_clickseg._napari.annotate.answers import Answers
 from napari_clickseg._napari.annotate.classes import Identity
 from napari_clickseg._napari.annotate.context import Context
@@ -22,6 +21,7 @@ from napari_clickseg._napari.annotate.pointing.drawing import Drawing
 from napari_clickseg._napari.annotate.pointing.from_shapes import ObjectsFromShapes
 from napari_clickseg._napari.annotate.pointing.hover_preview import HoverPreview
 from napari_clickseg._napari.annotate.propagation import Propagation
+from napari_clickseg._napari.annotate.searching.all_objects import AllObjects
 from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._napari.annotate.status import Status
 from napari_clickseg._napari.viewer import changes
@@ -237,6 +237,14 @@ class AnnotateController:
             return
         self._all_objects.start(pairing, plane)
 
+    def keep_found(self) -> None:
+        """Make the objects that were found, and are shown, objects of the annotation."""
+        self._all_objects.keep()
+
+    def give_up_found(self) -> None:
+        """Show the objects that were found no longer."""
+        self._all_objects.give_up()
+
     def mark_complete(self, complete: bool) -> None:
         """Say whether all objects of the displayed plane are labelled.
 
@@ -307,7 +315,7 @@ class AnnotateController:
         """Connect signals of the viewer, the layers, the state and the parts to what is done."""
         connect, images = self._connections.connect, self.images
         layers, dims = self.viewer.layers.events, self.viewer.dims.events
-        connect(layers.removed, images.layer_removed)
+        connect(layers.removed, images.layer_removed, self._all_objects.layer_removed)
         connect(self.viewer.layers.selection.events.active, images.active_changed)
         for name in ("current_step", "order", "ndisplay"):
             connect(getattr(dims, name), self.preview.clear, images.plane_changed)
@@ -332,6 +340,7 @@ class AnnotateController:
         connect(pairings.image_edited, images.image_edited)
         connect(pairings.contrast_changed, images.contrast_changed)
         connect(pairings.reshaped, images.reshaped)
+        connect(pairings.closed, self._all_objects.image_closed)
 
         state = self.state.events
         for name in ("threshold", "smooth", "fill_holes", "keep_clicked"):
@@ -340,6 +349,9 @@ class AnnotateController:
             connect(getattr(state, name), images.look_changed)
         for name in ("scheme", "class_index", "classes"):
             connect(getattr(state, name), self.identity.save, self._status.show_brush)
+        connect(state.by_score, self.identity.show_colours, self._all_objects.show_colours)
+        for name in ("seed_height", "smallest"):
+            connect(getattr(state, name), self._all_objects.divide)
         connect(state.object_id, self.identity.id_chosen)
         connect(state.tool, self.tool.switch)
         connect(state.previews, self.tool.follow)
@@ -444,7 +456,13 @@ class AnnotateController:
 
     def _do_on_plane(self, action: Action, pairing: Pairing, plane: Plane) -> None:
         objects, when_answered = self.objects, self.answers.when_answered
-        if action is Action.ACCEPT:
+        begun = pairing.scene.prompt(plane) or pairing.scene.in_use
+        waits = not begun and self._all_objects.is_shown(pairing, plane)
+        if waits and action is Action.ACCEPT:
+            self._all_objects.keep()
+        elif waits and action is Action.CLEAR:
+            self._all_objects.give_up()
+        elif action is Action.ACCEPT:
             when_answered(pairing, plane, lambda: objects.accept(pairing, plane))
         elif action is Action.SKIP:
             objects.skip(pairing, plane)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ModelStatus = Literal["none", "loading", "ready", "failed"]
 Scheme = Literal["instances", "classes"]
 Shown = Literal["fill", "contour", "hidden"]
+SearchIn = Literal["plane", "box"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,26 @@ class ClassSpec:
     identifier: int
     name: str
     colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCount:
+    """Objects that were found, and are shown until they are kept or given up.
+
+    Parameters
+    ----------
+    new, known : int
+        Objects that are not annotated yet, and others.
+    model : str
+        What found them.
+    dividing : bool
+        They are being divided by other rules.
+    """
+
+    new: int
+    known: int
+    model: str
+    dividing: bool = False
 
 
 @dataclass
@@ -130,6 +151,17 @@ class AnnotateState:
         Planes done and wanted of a running propagation; (0, 0) if none runs.
     complete : bool, optional
         Whether all objects of the displayed plane are labelled; None where nobody said.
+    search_in : {"plane", "box"}
+        Choice of the user: all objects are looked for on the displayed plane, or in the selected
+        box of a Shapes layer.
+    seed_height : float
+        Choice of the user, while found objects are shown: see `SeparationRules`.
+    smallest : int
+        Choice of the user, likewise.
+    by_score : bool
+        Choice of the user: objects are coloured by how sure the model is of them.
+    found : FoundCount, optional
+        Objects that were found and wait to be kept.
     finding : bool
         Whether all objects of a plane are being looked for.
     shapes : (int, int)
@@ -188,6 +220,11 @@ class AnnotateState:
     plane: int = 0
     progress: tuple[int, int] = (0, 0)
     complete: bool | None = None
+    search_in: SearchIn = "plane"
+    seed_height: float = 0.1
+    smallest: int = 1
+    by_score: bool = False
+    found: FoundCount | None = None
     finding: bool = False
     shapes: tuple[int, int] = (0, 0)
 

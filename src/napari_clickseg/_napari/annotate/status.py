@@ -61,8 +61,10 @@ class Status:
         """Show whether all objects of the displayed plane are labelled, as far as it is said."""
         pairing, plane = self._context.pairing, self._context.plane
         layer = pairing.annotation if pairing is not None else None
-        known = layer is not None and plane is not None
-        self._state.complete = complete_planes(layer).get(plane.index) if known else None
+        if layer is None or plane is None:
+            self._state.complete = None
+        else:
+            self._state.complete = complete_planes(layer).get(plane.index)
 
     def show_brush(self) -> None:
         """Have napari's brush paint the object that is being made."""

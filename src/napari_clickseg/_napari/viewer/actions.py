@@ -78,14 +78,16 @@ SHORTCUTS: dict[Action, Shortcut] = {
             Action.ACCEPT,
             "G",
             "Accept",
-            "Write the mask into the annotation layer and begin the next object.",
+            "Write the mask into the annotation layer and begin the next object; or keep the "
+            "objects that were found all at once.",
         ),
         Shortcut(Action.SKIP, "N", "Skip", "Leave this object as it was and begin the next one."),
         Shortcut(
             Action.CLEAR,
             "W",
             "Clear",
-            "Remove the clicks, what was drawn and the mask of this object.",
+            "Remove the clicks, what was drawn and the mask of this object; or give up the objects "
+            "that were found all at once.",
         ),
         Shortcut(
             Action.UNDO,

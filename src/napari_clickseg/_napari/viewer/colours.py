@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # Okabe & Ito's colours, told apart by the colour-blind, without black.
 PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
+BY_SCORE = "clickseg scores"  # the name of a colormap
+_SURE = ("#D55E00", "#F0E442", "#56B4E9", "#0072B2")  # from the least certain on
+_SCORED = 1 << 16  # ids that have a colour of their own there
 _MOST = 255
 _GOLDEN = 0.618034  # steps of it spread evenly, however many there are
 _LIGHTER, _HUE = 0.36, 0.07  # how far shades go apart, of 1
@@ -97,6 +100,29 @@ def object_colours(
         if value < count and one in classes:
             colours[value] = shade(classes[one], value)
     return CyclicLabelColormap(colors=colours)
+
+
+def score_colours(scores: Mapping[int, float]) -> CyclicLabelColormap:
+    """Return a colormap in which objects go from orange, the least certain, to blue, the surest.
+
+    Parameters
+    ----------
+    scores : mapping of int to float
+        Of objects, by their ids; all others are grey.
+    """
+    ids = np.fromiter(scores, np.int64, len(scores))
+    values = np.fromiter(scores.values(), np.float64, len(scores))
+    count = min(_SCORED, max(_FEWEST, 1 << (int(ids.max(initial=0)) + 1).bit_length()))
+    colours = np.tile(np.array([0.6, 0.6, 0.6, 1.0]), (count, 1))
+    colours[0] = 0
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 0.0)
+    sure = (values - low) / (high - low) if high > low else np.ones(len(values))
+    known = ids < count
+    at = np.linspace(0, 1, len(_SURE))
+    for channel in range(3):
+        stops = [int(colour[1 + 2 * channel : 3 + 2 * channel], 16) / 255 for colour in _SURE]
+        colours[ids[known], channel] = np.interp(sure[known], at, stops)
+    return CyclicLabelColormap(colors=colours, name=BY_SCORE)
 
 
 def same_colours(first: Any, second: Any) -> bool:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from magicgui.widgets import CheckBox, FloatSlider, SpinBox
+
+from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg._qt.annotate.complete_switch import CompleteSwitch
-from napari_clickseg._qt.parts.controls import button, form
+from napari_clickseg._qt.parts.controls import button, choice, form, key_text, note, row
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from napari_clickseg._qt.annotate.form_context import FormContext
 
 _FIND = "Find all objects"
+_HIGHEST, _LARGEST = 0.6, 1_000_000
 
 
 class AllObjectsForm:
-    """Has all objects of the displayed plane found.
+    """Has all objects of the displayed plane found, divided by the user's rules, and kept.
 
     Parameters
     ----------
@@ -25,13 +30,86 @@ class AllObjectsForm:
         self._state = context.state
         self.find = button(
             _FIND,
-            "A model that tells objects apart finds all objects of the displayed plane. What is "
-            "labelled already stays as it is; undo takes what was found back as one step.",
+            "A model that tells objects apart finds all objects of the displayed plane. They are "
+            "shown first; what is labelled already stays as it is.",
             context.controller.find_all,
         )
+        self.search_in = choice(
+            "Search",
+            "Where objects are looked for: on the whole displayed plane, or in the rectangle that "
+            "is selected in a Shapes layer.",
+            [("the whole plane", "plane"), ("the selected rectangle", "box")],
+        )
+        self._make_rules()
+        self.found = note("What was found, and is shown until you keep it or give it up.", lines=2)
+        self.keep = button(
+            f"Keep ({key_text(Action.ACCEPT)})",
+            "Makes what is shown objects of the annotation. Undo takes them back as one step.",
+            context.controller.keep_found,
+        )
+        self.give_up = button(
+            f"Give up ({key_text(Action.CLEAR)})",
+            "Shows them no longer; nothing is changed.",
+            context.controller.give_up_found,
+        )
+        self.by_score = CheckBox(
+            label="",
+            text="Colour by score",
+            tooltip="Objects that a model found are coloured by how sure it is of them: from "
+            "orange, the least certain, to blue. Objects without a score are grey.",
+        )
         self.complete = CompleteSwitch(context)
-        self.widget = form(self.find, self.complete.widget, labels=False)
-        context.ties.show(self._show, "finding")
+        self.widget = form(
+            form(self.search_in),
+            self.find,
+            form(self.height, self.smallest),
+            self.found,
+            row(self.keep, self.give_up),
+            self.by_score,
+            self.complete.widget,
+            labels=False,
+        )
+        self._connect(context)
 
-    def _show(self) -> None:
+    def _make_rules(self) -> None:
+        self.height = FloatSlider(
+            label="Seed height",
+            min=0.01,
+            max=_HIGHEST,
+            step=0.01,
+            tooltip="How far the land between two peaks must lie below the lower one for them to "
+            "be two objects: the lower, the more is told apart. It begins with what was best on "
+            "the images that the model was validated on.",
+        )
+        self.smallest = SpinBox(
+            label="Smallest",
+            min=1,
+            max=_LARGEST,
+            tooltip="Pixels of the smallest object; smaller ones are left out.",
+        )
+
+    def _connect(self, context: FormContext) -> None:
+        ties = context.ties
+        ties.tie(self.search_in, "search_in")
+        ties.tie(self.height, "seed_height", drag=True)
+        ties.tie(self.smallest, "smallest")
+        ties.tie(self.by_score, "by_score")
+        ties.show(self._show_finding, "finding")
+        ties.show(self._show_found, "found")
+
+    def _show_finding(self) -> None:
         self.find.text = "Cancel: looking for all objects" if self._state.finding else _FIND
+
+    def _show_found(self) -> None:
+        found = self._state.found
+        for each in (self.height, self.smallest, self.keep, self.give_up):
+            each.enabled = found is not None
+        if found is None:
+            self.found.value = ""
+        elif found.dividing:
+            self.found.value = "Dividing them anew …"
+        else:
+            beside = f", beside {counted(found.known, 'object')} that you have"
+            self.found.value = (
+                f"{counted(found.new, 'new object')}{beside if found.known else ''}. Not kept yet."
+            )

@@ -17,6 +17,7 @@ from napari_clickseg.core.prompts import Prompt
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from napari.components import ViewerModel
 
     from napari_clickseg._napari.annotate.answers import Answers
     from napari_clickseg._napari.annotate.classes import Identity
@@ -83,7 +84,7 @@ class ObjectsFromShapes:
     def start(self, pairing: Pairing, plane: Plane) -> None:
         """Make objects of the selected shapes, or of all where none is selected."""
         self.cancel()
-        layer = self._layer()
+        layer = shapes_layer(self._context.viewer)
         if layer is None:
             self._state.message = "Select a Shapes layer whose shapes are to become objects."
             return
@@ -111,15 +112,6 @@ class ObjectsFromShapes:
         if self._batch is not None:
             self._context.runner.cancel("shapes")
             self._finish(stopped=True)
-
-    def _layer(self) -> Shapes | None:
-        """Return the selected Shapes layer, or the only one."""
-        layers = self._context.viewer.layers
-        active = layers.selection.active
-        if isinstance(active, Shapes):
-            return unwrapped(active)
-        found = [layer for layer in layers if isinstance(layer, Shapes) and layer.visible]
-        return unwrapped(found[0]) if len(found) == 1 else None
 
     def _next(self) -> None:
         """Have the next shape answered, or finish."""
@@ -232,6 +224,15 @@ class ObjectsFromShapes:
         if len(batch.problems) > _LISTED:
             show_warning("\n".join(batch.problems))
         self._answers.request()
+
+
+def shapes_layer(viewer: ViewerModel) -> Shapes | None:
+    """Return the selected Shapes layer, or the only one that is visible."""
+    active = viewer.layers.selection.active
+    if isinstance(active, Shapes):
+        return unwrapped(active)
+    found = [layer for layer in viewer.layers if isinstance(layer, Shapes) and layer.visible]
+    return unwrapped(found[0]) if len(found) == 1 else None
 
 
 def _plane_of(points: FloatArray, displayed: Plane, channel_axis: int | None, image: Any) -> Plane:
