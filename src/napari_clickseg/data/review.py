@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.annotations import ProjectClick
 
-__all__ = ["ACCEPTED", "REJECTED", "TO_REVIEW", "Review", "ReviewQueue"]
+__all__ = ["ACCEPTED", "REJECTED", "TO_REVIEW", "Review", "ReviewQueue", "prediction_notes"]
 
 
 class ReviewQueue:
@@ -111,8 +111,7 @@ class ReviewQueue:
         ProjectError
             If the file can't be read.
         """
-        path = self.folder / _notes_name(review.prediction)
-        return read_clicks(path) if path.is_file() else Annotations()
+        return prediction_notes(self.folder, review)
 
     def propose(
         self,
@@ -154,6 +153,7 @@ class ReviewQueue:
         *,
         clicks: Sequence[ProjectClick] = (),
         object_classes: Mapping[int, int] | None = None,
+        objects: Mapping[int, ObjectNote] | None = None,
         complete: bool | None = None,
         replacing: str = "",
     ) -> Record:
@@ -169,6 +169,8 @@ class ReviewQueue:
             reviewed before: rejected, or accepted with the mask that is `replacing`.
         clicks, object_classes, complete
             As in `ProjectWriter.add`.
+        objects : mapping of int to ObjectNote, optional
+            As in `ProjectWriter.annotate`; of a prediction as it is, what the model said.
         replacing : str
             As in `ProjectWriter.annotate`.
 
@@ -182,7 +184,7 @@ class ReviewQueue:
             If the image or the prediction can't be read.
         """
         review = self._find(image, again=labels is not None)
-        found, objects = labels, None
+        found = labels
         if labels is None:
             found, said = read_labels(self.path(review)), self.notes(review)
             made = ObjectNote(model=review.model)
@@ -303,6 +305,25 @@ class ReviewQueue:
             return
         with contextlib.suppress(OSError):
             (self.folder / name).unlink()
+
+
+def prediction_notes(folder: Path, review: Review) -> Annotations:
+    """Return what a model said of the objects of a prediction: their scores and classes.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the project.
+    review : Review
+        The prediction.
+
+    Raises
+    ------
+    ProjectError
+        If the file can't be read.
+    """
+    path = folder / _notes_name(review.prediction)
+    return read_clicks(path) if path.is_file() else Annotations()
 
 
 def _notes_name(prediction: str) -> str:

@@ -17,7 +17,8 @@ from napari_clickseg._napari.project.pairs import pairs_of
 from napari_clickseg._napari.review.controller import ReviewController
 from napari_clickseg._napari.review.drafts import place_of
 from napari_clickseg._napari.viewer.actions import Action
-from napari_clickseg.data.annotations import read_clicks
+from napari_clickseg._napari.viewer.colours import BY_SCORE, same_colours
+from napari_clickseg.data.annotations import Annotations, ObjectNote, read_clicks
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import Record, read_folder, read_project
@@ -172,6 +173,34 @@ def drafts(project: Path, home: Path) -> list[str]:
 # ---- the queue
 
 
+def test_what_a_model_said_of_objects_is_shown_in_review_and_accepted_with_them(
+    reviewer: Reviewer, project: Path
+) -> None:
+    notes = Annotations(
+        classes={1: 1, 2: 1},
+        objects={n: ObjectNote(score=n / 10, clicks=0, model="m") for n in (1, 2)},
+    )
+    ReviewQueue(project).propose(
+        "images/c.png", prediction(), model="m", uncertainty=0.9, notes=notes
+    )
+    reviewer.look()
+    reviewer.do("next")
+    sheet = reviewer.controller.images.sheet
+    assert reviewer.current == "c" and sheet is not None
+    assert sheet.labels.features.set_index("index")["score"].to_dict() == {1: 0.1, 2: 0.2}
+    own = sheet.labels.colormap
+    reviewer.bench.state.by_score = True
+    assert sheet.labels.colormap.name == BY_SCORE
+    reviewer.bench.state.by_score = False
+    assert same_colours(sheet.labels.colormap, own)
+    reviewer.paint(slice(0, 4), slice(0, 4), 9)
+    reviewer.do("accept")
+    accepted = record(project, "c")
+    assert accepted is not None and accepted.clicks is not None
+    said = read_clicks(accepted.clicks)
+    assert said.objects == notes.objects and said.classes == notes.classes
+
+
 def test_that_a_reviewed_image_is_complete_is_kept_and_accepted_with_its_mask(
     reviewer: Reviewer, project: Path
 ) -> None:
@@ -192,7 +221,8 @@ def test_that_a_reviewed_image_is_complete_is_kept_and_accepted_with_its_mask(
     assert reviewer.current == "c" and annotate.state.complete is True
     reviewer.do("accept")
     assert complete() is True
-    reviewer.do("previous")
+    reviewer.controller.images.open("images/c.png")
+    reviewer.settle()
     assert reviewer.current == "c" and annotate.state.complete is True
     annotate.mark_complete(False)
     reviewer.do("accept")

@@ -91,6 +91,7 @@ def accept(order: Accepting) -> Saved:
         made.labels,
         clicks=made.notes.clicks,
         object_classes=made.notes.classes,
+        objects=made.notes.objects or None,
         complete=made.pending.complete,
         replacing=order.base,
     )

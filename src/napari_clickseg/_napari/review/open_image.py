@@ -12,6 +12,7 @@ from napari_clickseg._napari.project.gather import annotations_of
 from napari_clickseg._napari.project.pairs import LayerPair, snapshot
 from napari_clickseg._napari.review.drafts import Correction, Pending
 from napari_clickseg._napari.viewer.colours import colours_of, label_colormap
+from napari_clickseg._napari.viewer.features import with_notes
 from napari_clickseg._napari.viewer.layers import companion_transform, unwrapped
 from napari_clickseg._napari.viewer.metadata import (
     ObjectClasses,
@@ -216,7 +217,7 @@ class Sheet:
     @property
     def _index(self) -> tuple[int, ...]:
         """The position of the plane along the axes of the labels."""
-        return (0,) * self.labels.ndim
+        return (0,) * int(self.labels.ndim)
 
     def _fits(self, opened: Opened, pairing: Pairing) -> bool:
         layer = self.layer
@@ -332,7 +333,8 @@ class Sheet:
 
 
 def _metadata(shown: Correction) -> dict[str, Any]:
-    return with_classes(shown.classes, ObjectClasses(shown.notes.classes)) | under_review()
+    said = with_classes(shown.classes, ObjectClasses(shown.notes.classes))
+    return said | with_notes(shown.notes.objects) | under_review()
 
 
 def _colormap(colours: tuple[str, ...]) -> CyclicLabelColormap | None:

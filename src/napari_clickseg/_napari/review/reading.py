@@ -5,6 +5,7 @@ All of this runs on worker threads.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from napari_clickseg.data.inspection.findings import inspect_project, measure
 from napari_clickseg.data.masks import file_digest, read_labels
 from napari_clickseg.data.names import record_name
 from napari_clickseg.data.project import Record, Unannotated, read_folder, read_project
-from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
+from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW, prediction_notes
 from napari_clickseg.data.review_table import TABLE, read_reviews
 
 if TYPE_CHECKING:
@@ -272,7 +273,10 @@ class Reader:
             return Correction(labels, notes), file_digest(entry.mask), state
         if review is None or review.state == REJECTED:
             return Correction(np.zeros(shape, np.uint16)), "", REJECTED
-        return Correction(_editable(project.folder / review.prediction, shape)), "", TO_REVIEW
+        labels, notes = _editable(project.folder / review.prediction, shape), Annotations()
+        with contextlib.suppress(ProjectError):  # without it the objects have no scores
+            notes = prediction_notes(project.folder, review)
+        return Correction(labels, notes), "", TO_REVIEW
 
     def _classes(
         self, project: Project, found: Correction, shown: Correction
