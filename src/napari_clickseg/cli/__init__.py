@@ -20,6 +20,7 @@ from napari_clickseg.cli import (
     _models,
     _predict,
     _project,
+    _report,
     _train,
 )
 from napari_clickseg.cli._common import STOPPED, WRONG, Parser, note
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         _import,
         _measure,
         _project,
+        _report,
         _replay,
         _demo,
     ):

@@ -62,6 +62,7 @@ def run_pack(args: argparse.Namespace) -> int:
     """Run `project pack`."""
     from napari_clickseg import __version__
     from napari_clickseg.data.bundles.pack import pack
+    from napari_clickseg.runs.home import known_run
     from napari_clickseg.util.text import counted
 
     with progress(0, "B") as bar:
@@ -69,7 +70,7 @@ def run_pack(args: argparse.Namespace) -> int:
             args.project,
             args.bundle,
             models=_models(args.models),
-            runs=[_run(name) for name in args.runs],
+            runs=[known_run(name) for name in args.runs],
             predictions=not args.no_predictions,
             overwrite=args.overwrite,
             program=f"napari-clickseg {__version__}",
@@ -127,11 +128,3 @@ def _models(names: list[str]) -> dict[str, Path]:
         if found.setdefault(called := model_name(path), path) != path:
             raise UsageError(f"Two models are called '{called}'; rename one of the files.")
     return found
-
-
-def _run(name: str) -> Path:
-    """Find a run by its folder, or by its name among the runs that napari keeps."""
-    from napari_clickseg.runs.home import default_home
-
-    known = default_home() / "runs" / name
-    return known if known.is_dir() and not Path(name).is_dir() else Path(name)

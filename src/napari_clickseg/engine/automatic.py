@@ -39,7 +39,14 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["BatchError", "BatchResult", "predict_rest", "predict_unclicked"]
+__all__ = [
+    "BatchError",
+    "BatchResult",
+    "ids_of_classes",
+    "pieces_of",
+    "predict_rest",
+    "predict_unclicked",
+]
 
 _EIGHT = np.ones((3, 3), bool)
 
@@ -258,7 +265,9 @@ def _finding(
 
     def classes(plane: ImagePlane) -> Predicted:
         numbers, unsure = predict_unclicked(segmenter, plane.data, rgb=plane.rgb)
-        return Predicted(_objects(numbers) if as_objects else _ids(numbers, card), unsure)
+        return Predicted(
+            pieces_of(numbers) if as_objects else ids_of_classes(numbers, card), unsure
+        )
 
     def objects(plane: ImagePlane) -> Predicted | None:
         found = ObjectFinder.of(segmenter, plane.data, rgb=plane.rgb).find(stop=stop)
@@ -266,7 +275,7 @@ def _finding(
             return None
         if not as_objects:
             numbers = np.append(0, found.classes)[found.labels]
-            return Predicted(_ids(numbers, card), found.doubt)
+            return Predicted(ids_of_classes(numbers, card), found.doubt)
         known = project.classes.classes if project.classes is not None else ()
         notes = found.notes(model, class_ids(card, {one.name: one.id for one in known}))
         return Predicted(found.labels, found.doubt, notes)
@@ -274,14 +283,32 @@ def _finding(
     return classes if card.objects is None else objects
 
 
-def _ids(numbers: npt.NDArray[np.uint8], card: ModelCard) -> npt.NDArray[Any]:
-    """Return the ids that the project's masks have for the model's classes."""
+def ids_of_classes(numbers: npt.NDArray[np.uint8], card: ModelCard) -> npt.NDArray[Any]:
+    """Return the ids that masks have for a model's classes.
+
+    Parameters
+    ----------
+    numbers : uint8 (Y, X)
+        Of the model's classes, from 1; 0 is background.
+    card : ModelCard
+        Of the model.
+
+    Returns
+    -------
+    int64 (Y, X)
+    """
     known = card.class_ids or tuple(range(1, len(card.classes) + 1))
     return np.array((0, *known), np.int64)[numbers]
 
 
-def _objects(numbers: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    """Return an id for each connected piece (8 neighbours) of a class."""
+def pieces_of(numbers: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    """Return an id for each connected piece (8 neighbours) of a class, int64 (Y, X).
+
+    Parameters
+    ----------
+    numbers : uint8 (Y, X)
+        Of classes, from 1; 0 is background.
+    """
     from scipy import ndimage
 
     out = np.zeros(numbers.shape, np.int64)

@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-__all__ = ["default_home", "new_run", "plain_name"]
+__all__ = ["default_home", "known_run", "new_run", "plain_name"]
 
 _NOT_PLAIN = re.compile(r"[^\w.-]+")
 
@@ -35,3 +35,9 @@ def new_run(home: Path, name: str) -> Path:
         number += 1
         path = home / "runs" / f"{stem}-{number}"
     return path
+
+
+def known_run(name: str) -> Path:
+    """Return a run's folder: the path itself, or the run of that name that napari keeps."""
+    known = default_home() / "runs" / name
+    return known if known.is_dir() and not Path(name).is_dir() else Path(name)
