@@ -88,15 +88,18 @@ def _add_import(parts: Any) -> None:
         parts,
         "import",
         run_import,
-        "Take a segmentation network of another program: ONNX, or weights.",
-        "ONNX that was written here needs no more. Of another network the options say what its "
-        "file does not, and what it was taken for is printed. It predicts like a model of yours "
-        "then. Weights (.safetensors, or a state dict of torch) need --architecture and --encoder "
-        "of segmentation_models_pytorch; such a model can be the start of a training, too. "
+        "Take a segmentation network of another program: ONNX, bioimage.io, or weights.",
+        "ONNX that was written here, and a package of bioimage.io with ONNX, need no more. Of "
+        "another network the options say what its file does not, and what it was taken for is "
+        "printed. It predicts like a model of yours then. Weights (.safetensors, or a state dict "
+        "of torch) need --architecture and --encoder of segmentation_models_pytorch; such a model "
+        "can be the start of a training, too. "
         "TorchScript and pickles are refused: they are programs.",
     )
     option = parser.add_argument
-    option("file", type=Path, metavar="F", help=".onnx, .safetensors, .pt or .pth")
+    option(
+        "file", type=Path, metavar="F", help=".onnx, .zip of bioimage.io, .safetensors, .pt or .pth"
+    )
     option("--name", default="", metavar="N", help="what it is to be called; default as its file")
     option("--classes", default="", metavar="A,B", help="names, without the background")
     option("--overlapping", action="store_true", help="no background: each class by itself")
@@ -218,6 +221,7 @@ def _export_bioimageio(args: argparse.Namespace) -> int:
 
 def run_import(args: argparse.Namespace) -> int:
     """Run `models import`."""
+    from napari_clickseg.models.sharing.bioimage_import import import_bioimage
     from napari_clickseg.models.sharing.onnx_import import import_onnx
     from napari_clickseg.models.sharing.weights_import import import_weights
     from napari_clickseg.models.sharing.wishes import ForeignNetwork
@@ -235,14 +239,20 @@ def run_import(args: argparse.Namespace) -> int:
         dict(args.option),
         args.licence,
     )
-    take = import_onnx if args.file.suffix.lower() == ".onnx" else import_weights
-    added = take(args.file, said, name=args.name, overwrite=args.overwrite)
+    suffix = args.file.suffix.lower()
+    if suffix == ".zip":
+        added = import_bioimage(args.file, name=args.name, overwrite=args.overwrite)
+    else:
+        take = import_onnx if suffix == ".onnx" else import_weights
+        added = take(args.file, said, name=args.name, overwrite=args.overwrite)
     card = added.card
     parts = [
         f"{card.image_channels} image channel{'' if card.image_channels == 1 else 's'}",
         f"classes {', '.join(card.classes)}",
         f"windows of {card.window.size} pixels",
     ]
+    if steps := card.options.get("steps"):
+        parts.append(f"before: {', '.join(' '.join(f'{n}' for n in step) for step in steps)}")
     if answer := card.options.get("outputs"):
         parts.append(f"answers with {answer}")
     say(f"{added.entry.name}: added. It was taken for: {'; '.join(parts)}.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +18,8 @@ from napari_clickseg.models.network import NetworkError
 from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from napari_clickseg.models.card import ModelCard
 
 __all__ = ["BYTES", "INPUTS", "OUTPUTS_KEY", "PROBABILITIES", "OnnxNetwork", "answering"]
@@ -40,7 +43,10 @@ class OnnxNetwork(nn.Module):
     card : ModelCard
         Its options say what the network gives (`outputs`: "logits" or "probabilities"), whether a
         single class comes as `two` channels, the background's first, and whether windows are
-        `standardised`: brought to a mean of 0 and a deviation of 1.
+        `standardised`: brought to a mean of 0 and a deviation of 1. Or else `steps` that a window
+        goes through, each a list: "linear", channel (-1: all), gain, offset; "standardise",
+        together (1: all channels, 0: each); "percentiles", together, low, high, which become 0 and
+        1; "clip", low, high.
 
     Raises
     ------
@@ -58,6 +64,7 @@ class OnnxNetwork(nn.Module):
         self._probabilities = options.get("outputs") == PROBABILITIES
         self._two = bool(options.get("two", False))
         self._standardised = bool(options.get("standardised", False))
+        self._steps = [tuple(step) for step in options.get("steps", ())]
         known = card.input_range
         self.normalised = None if known is None else Normalised(known.mean, known.std)
         self._check()
@@ -69,12 +76,26 @@ class OnnxNetwork(nn.Module):
         out = torch.from_numpy(found).float()
         return self._logits(out).to(inputs.device)
 
+    def raw(self, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the network's answer as it is, to an image (1, C, Y, X) as it is kept here."""
+        values = self._ranged(torch.from_numpy(image))
+        try:
+            (found,) = self.session.run([self._output], {self._input: values.numpy()})
+        except Exception as error:  # onnxruntime's are of its own
+            raise NetworkError(
+                f"the network takes no image of {' × '.join(map(str, image.shape))} values "
+                f"({one_line(error)[:200]})"
+            ) from error
+        answer: npt.NDArray[np.float32] = found
+        return answer
+
     def _ranged(self, values: Tensor) -> Tensor:
         n = self._card.image_channels
         image = values[:, :n]
         if self._standardised:
-            spread = image.std((2, 3), correction=0, keepdim=True).clamp_min(_SPREAD)
-            image = (image - image.mean((2, 3), keepdim=True)) / spread
+            image = _standardised(image, (2, 3))
+        for step in self._steps:
+            image = _stepped(image, step)
         if self.normalised is not None:
             image = self.normalised(image)
         return torch.cat([image, values[:, n:]], 1)
@@ -108,6 +129,32 @@ class OnnxNetwork(nn.Module):
                 f"the network answers with {' × '.join(map(str, out.shape))} values instead of "
                 f"1 × {card.outputs} × {n} × {n} that are finite"
             )
+
+
+def _standardised(image: Tensor, over: tuple[int, ...]) -> Tensor:
+    spread = image.std(over, correction=0, keepdim=True).clamp_min(_SPREAD)
+    return (image - image.mean(over, keepdim=True)) / spread
+
+
+def _stepped(image: Tensor, step: tuple[Any, ...]) -> Tensor:
+    """Take a window (B, C, N, N) through one of the steps before a network."""
+    out = image.clone()
+    match step:
+        case ("linear", -1, gain, offset):
+            return out.mul_(float(gain)).add_(float(offset))
+        case ("linear", channel, gain, offset):
+            out[:, channel] = out[:, channel] * gain + offset
+            return out
+        case ("standardise", together):
+            return _standardised(image, (1, 2, 3) if together else (2, 3))
+        case ("percentiles", together, low, high):
+            flat = image.flatten(1 if together else 2).numpy()
+            ends = torch.from_numpy(np.percentile(flat, (low, high), axis=-1).astype(np.float32))
+            bottom, top = (end.reshape(*end.shape, *[1] * (4 - end.ndim)) for end in ends)
+            return out.sub_(bottom).div_(top - bottom + _SPREAD)
+        case ("clip", low, high):
+            return image.clamp(low, high)
+    raise NetworkError(f"the step {step[:1]} before the network is not known here")
 
 
 def answering(data: bytes) -> Any:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["import_onnx"]
+__all__ = ["foreign_card", "import_onnx", "keep_onnx", "last_operation", "read_onnx"]
 
 _LARGEST = 2 * 1024**3 - 1  # bytes: protobuf has no longer messages
 _MOST_CHANNELS = 32
@@ -52,21 +52,54 @@ def import_onnx(
     ModelFileError
         If it is no ONNX, takes or gives something else than planes, or doesn't fit what was said.
     """
-    data = _read(path)
+    data = read_onnx(path)
     try:
-        card = _card(data, path, said)
+        card = foreign_card(data, path, said)
     except NetworkError as error:
         raise ModelFileError(f"{path.name}: {error}.") from error
+    return keep_onnx(data, card, path.stem, path, name=name, overwrite=overwrite)
+
+
+def keep_onnx(
+    data: bytes, card: ModelCard, called: str, origin: Path, *, name: str, overwrite: bool
+) -> Added:
+    """Keep a network of ONNX among the user's models, if it answers as its card says.
+
+    Parameters
+    ----------
+    data : bytes
+        The ONNX file.
+    card : ModelCard
+        How it is fed and read.
+    called : str
+        What it is called by itself.
+    origin : Path
+        Where it came from.
+    name, overwrite
+        As for `import_onnx`.
+
+    Raises
+    ------
+    ModelFileError
+        If it does not.
+    """
     weights = {BYTES: torch.frombuffer(bytearray(data), dtype=torch.uint8)}
 
     def write(partial: Path) -> tuple[str, str]:
         save_model(partial, weights, card)
-        return path.stem, str(path.absolute())
+        return called, str(origin.absolute())
 
     return keep_model(write, name=name, overwrite=overwrite)
 
 
-def _read(path: Path) -> bytes:
+def read_onnx(path: Path) -> bytes:
+    """Read a file that may be ONNX.
+
+    Raises
+    ------
+    ModelFileError
+        If it can't be read, or is too long for that.
+    """
     try:
         if path.stat().st_size > _LARGEST:
             raise ModelFileError(f"{path.name} is longer than ONNX can be (2 GiB).")
@@ -75,7 +108,23 @@ def _read(path: Path) -> bytes:
         raise ModelFileError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
-def _card(data: bytes, path: Path, said: ForeignNetwork) -> ModelCard:
+def foreign_card(data: bytes, path: Path, said: ForeignNetwork) -> ModelCard:
+    """Return the card of a network: its own where it was written here, else what was said of it.
+
+    Parameters
+    ----------
+    data : bytes
+        The ONNX file.
+    path : Path
+        What messages call it.
+    said : ForeignNetwork
+        What it does not say itself.
+
+    Raises
+    ------
+    ModelFileError, NetworkError
+        If it can't be used.
+    """
     session = answering(data)
     known = session.get_modelmeta().custom_metadata_map
     if CARD_KEY in known and known.get(OUTPUTS_KEY) == PROBABILITIES:
@@ -99,7 +148,7 @@ def _foreign(session: Any, data: bytes, path: Path, said: ForeignNetwork) -> Mod
             f"{path.name} answers {size} × {size} pixels with "
             f"{' × '.join(map(str, answer.shape))} values; it should give a map of the same size."
         )
-    kind = said.outputs or _last_step(data, session.get_outputs()[0].name)
+    kind = said.outputs or _LAST.get(last_operation(data), "logits")
     if kind == PROBABILITIES and not (answer.min() >= 0 and answer.max() <= 1):
         raise ModelFileError(
             f"{path.name} answers with values from {answer.min():.3g} to {answer.max():.3g}, which "
@@ -172,15 +221,16 @@ def _asked(session: Any, path: Path, channels: int, size: int) -> npt.NDArray[np
     return found
 
 
-def _last_step(data: bytes, output: str) -> str:
-    """Return whether the step that gives an output makes probabilities, or else logits."""
+def last_operation(data: bytes) -> str:
+    """Return the operation of ONNX that gives a network's first output, such as "Sigmoid"."""
     try:
         import onnx
     except ImportError as error:
         raise NetworkError(
             "ONNX needs onnx; install it with pip install 'napari-clickseg[onnx]'"
         ) from error
-    for node in reversed(onnx.load_model_from_string(data).graph.node):
-        if output in node.output:
-            return _LAST.get(node.op_type, "logits")
-    return "logits"
+    graph = onnx.load_model_from_string(data).graph
+    for node in reversed(graph.node):
+        if graph.output[0].name in node.output:
+            return str(node.op_type)
+    return ""

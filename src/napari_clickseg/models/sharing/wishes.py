@@ -11,8 +11,10 @@ from napari_clickseg.models.checkpoint import ModelFileError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["VALUES", "ForeignNetwork", "Values", "card_of", "class_names"]
+__all__ = ["VALUES", "ForeignNetwork", "Step", "Values", "card_of", "class_names"]
 
+# What is done to an image before: a word, and numbers; `OnnxNetwork` says which there are.
+Step = tuple[str | float, ...]
 Values = Literal["0-1", "0-255", "imagenet", "standardised"]
 VALUES: tuple[Values, ...] = ("0-1", "0-255", "imagenet", "standardised")
 _IMAGENET = InputRange(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -46,6 +48,10 @@ class ForeignNetwork:
     options : dict
         Further arguments of the architecture.
     licence : str
+    description : str
+        What it is for; "": where it came from.
+    steps : tuple of Step
+        What is done to an image's values before, in place of `values`.
     """
 
     classes: tuple[str, ...] = ()
@@ -59,6 +65,8 @@ class ForeignNetwork:
     encoder: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     licence: str = "not stated"
+    description: str = ""
+    steps: tuple[Step, ...] = ()
 
 
 def class_names(said: ForeignNetwork, channels: int) -> tuple[str, ...]:
@@ -96,9 +104,11 @@ def card_of(
     ModelFileError
         If what was said makes no sense.
     """
-    known = _RANGES.get(said.values)
+    known = None if said.steps else _RANGES.get(said.values)
     options = dict(network.pop("options", {}))
-    if said.values == "standardised":
+    if said.steps:
+        options["steps"] = [list(step) for step in said.steps]
+    elif said.values == "standardised":
         options["standardised"] = True
     try:
         window = WindowSpec.model_validate(
@@ -107,7 +117,7 @@ def card_of(
         return ModelCard.model_validate(
             {
                 "name": path.stem[:200],
-                "description": f"Came from {path.name}.",
+                "description": said.description or f"Came from {path.name}.",
                 "encoding": "image",
                 "automatic": True,
                 "classes": class_names(said, outputs),
