@@ -18,6 +18,7 @@ from napari_clickseg.explain.maps import Explanation
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.models.choices import architectures
 from napari_clickseg.models.network import build_network
+from napari_clickseg.models.onnx_network import OnnxNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,6 +168,23 @@ def test_what_cannot_be_explained_says_why(
     nothing = segmenter_of(bias=-1e4)
     with pytest.raises(ExplainError, match="finds nothing here"):
         Explanation(nothing, clicked(nothing, image), Prompt((Click(45.0, 40.0, True),)))
+
+
+def test_a_network_of_onnx_says_that_nothing_within_can_be_shown(image: np.ndarray) -> None:
+    helper = pytest.importorskip("onnx.helper")
+    ends = [helper.make_tensor_value_info(n, 1, ["n", 1, SIZE, SIZE]) for n in ("x", "y")]
+    nodes = [helper.make_node("Add", ["x", "x"], ["y"])]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    card = ModelCard(
+        name="a", architecture="onnx", encoder="onnxruntime", encoding="image", automatic=True,
+        image_channels=1, window=WindowSpec(size=SIZE, zoom=0.5), options={"outputs": "logits"},
+    )  # fmt: skip
+    segmenter = Segmenter(OnnxNetwork(made.SerializeToString(), card), card, device="cpu")
+    explanation = Explanation(segmenter, segmenter.start(image))
+    for ask in (lambda: explanation.places, explanation.attribution):
+        with pytest.raises(ExplainError, match="came as ONNX"):
+            ask()
 
 
 def test_a_network_without_parts_says_so(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_clickseg.explain.last_pass import ExplainError
+from napari_clickseg.models.onnx_network import OnnxNetwork
 
 __all__ = ["OpenedNetwork"]
 
@@ -51,10 +52,15 @@ class OpenedNetwork:
     Raises
     ------
     ExplainError
-        If no map is found anywhere.
+        If no map is found anywhere, or the network came as ONNX.
     """
 
     def __init__(self, network: nn.Module, inputs: Tensor) -> None:
+        if isinstance(network, OnnxNetwork):
+            raise ExplainError(
+                "This model came as ONNX, which gives answers and nothing from within; only what "
+                "each click changed can be shown of it. Choose another model."
+            )
         self.network = copy.deepcopy(network).float().eval()
         for module in self.network.modules():
             if getattr(module, "inplace", False):

@@ -86,6 +86,9 @@ def test_what_a_mask_rests_on_comes_as_layers_on_the_image(
     assert gesture.data.max() > 0.9
     click(qtbot, annotate, 30, 40)  # annotating goes on below a stack of maps
     assert annotate.context.state.n_positive == 2
+    press(qtbot, widget, widget.gestures)
+    seen = [n for n in (1, 2) if viewer.layers[f"dish gesture {n}"].visible]
+    assert seen == [2], "two maps over one another would be read as one"
     assert_nothing_is_cut_off(widget)
 
 

@@ -39,7 +39,7 @@ class _Explained(NamedTuple):
     """What a piece of work brings."""
 
     results: list[_Result]
-    places: tuple[str, ...]
+    places: tuple[str, ...]  # none where nobody looked
     message: str
 
 
@@ -145,9 +145,11 @@ class ExplainController:
                     results.append(_Result(f"gesture {n}", placed, True))
                 lines.append(f"{n}: {one.gained:,} gained, {one.lost:,} lost")
             text = "Pixels, by click or stroke: " + "; ".join(lines) + "."
+            if len(results) > 1:
+                text += " The last one is shown; the others' layers are hidden."
             if not lines:
                 text = "Nothing was clicked or drawn on this object."
-            return _Explained(results, explanation.places, text)
+            return _Explained(results, (), text)  # a network that came as ONNX has no places
 
         self._begin(work)
 
@@ -187,7 +189,7 @@ class ExplainController:
     def _show(self, explained: _Explained, pairing: Pairing, plane: Plane) -> None:
         state = self.state
         state.busy = False
-        state.places = explained.places
+        state.places = explained.places or state.places
         if state.place not in state.places:
             state.place = next((one for one in reversed(state.places) if "encoder" in one), "")
         viewer = self._annotate.viewer
@@ -198,10 +200,10 @@ class ExplainController:
             if is_explaining(layer):
                 layer.visible = False  # what is new is seen, and not two maps as one
         for one in explained.results:
-            self._add(one, pairing, plane)
+            self._add(one, pairing, plane, visible=one is explained.results[-1])
         state.message = explained.message
 
-    def _add(self, one: _Result, pairing: Pairing, plane: Plane) -> None:
+    def _add(self, one: _Result, pairing: Pairing, plane: Plane, *, visible: bool) -> None:
         """Put a layer above the image, in place of what explained the same before."""
         layers, image = self._annotate.viewer.layers, pairing.image
         name = f"{image.name} {one.name}"
@@ -211,6 +213,7 @@ class ExplainController:
         layer = result_layer(
             image, pairing.channel_axis, plane, one.placed, name, signed=one.signed
         )
+        layer.visible = visible
         layers.insert(layers.index(image) + 1, layer)
         layers.selection = {one for one in chosen if one in layers}
         layers.selection.active = active if active in layers else None

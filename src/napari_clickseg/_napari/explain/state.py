@@ -36,6 +36,6 @@ class ExplainState:
     places: tuple[str, ...] = (DEEPEST, DECODER)
     maps: int = 16
     busy: bool = False
-    message: str = ""
+    message: str = "Click on an object with Annotate; then choose what to see of its mask."
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
