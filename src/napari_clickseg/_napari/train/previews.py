@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Image, Labels
 
+from napari_clickseg._napari.viewer.front import bring_into_view, take_units
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -138,7 +140,7 @@ class PreviewLayers:
             self._add(found)
             if len(self._layers) < len(_NAMES):
                 return False
-            self._viewer.fit_to_view(layers=self._layers)  # they lie beside what is looked at
+            bring_into_view(self._viewer, self._layers)  # they lie beside what is looked at
             return True
         data = (found.image, found.truth, found.prediction)
         for layer, part in zip(self._layers, data, strict=True):
@@ -166,6 +168,7 @@ class PreviewLayers:
             layer.contour = 2
         else:
             layer = Labels(found.prediction.copy(), name=name, opacity=0.5, **self._where)
+        take_units(self._viewer, layer)
         selected = self._viewer.layers.selection.active
         self._viewer.layers.append(layer)
         if isinstance(layer, Labels):

@@ -11,6 +11,7 @@ from napari.layers.base import ActionType
 from psygnal import Signal
 
 from napari_clickseg._napari.viewer.colours import label_colormap
+from napari_clickseg._napari.viewer.front import bring_into_view, take_units
 from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE, as_positions, unwrapped
 from napari_clickseg.core.clicks import Click
 
@@ -152,6 +153,7 @@ class RegionLayers:
         if image.rgb != sight.rgb or image.data.ndim != sight.pixels.ndim:
             place = self._viewer.layers.index(image)
             self._layers[0] = _image(sight)
+            take_units(self._viewer, self._layers[0])
             self._viewer.layers.insert(place, self._layers[0])
             self._viewer.layers.remove(image)
         else:
@@ -160,7 +162,7 @@ class RegionLayers:
                 image.reset_contrast_limits()
         self._layers[1].data = sight.kinds
         if shape != sight.pixels.shape and self._before:
-            self._viewer.fit_to_view(layers=self._layers[:1])
+            bring_into_view(self._viewer, self._layers[:1])
 
     def _appear(self, editable: bool) -> None:
         """Show the layers alone, and let clicks be edited."""
@@ -168,7 +170,7 @@ class RegionLayers:
             self._hide_others()
             for layer in self._layers:
                 layer.visible = True
-            self._viewer.fit_to_view(layers=self._layers[:1])
+            bring_into_view(self._viewer, self._layers[:1])
             self._viewer.layers.selection.active = self._layers[2]
             self.set_editable(editable)
             if editable:
@@ -179,6 +181,7 @@ class RegionLayers:
         """Add the next of the layers."""
         layer = (_image, _regions, _positive, _negative)[len(self._layers)](sight)
         layer.visible = False
+        take_units(self._viewer, layer)
         self._viewer.layers.append(layer)
         self._layers.append(unwrapped(layer))
 

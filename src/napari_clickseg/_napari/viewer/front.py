@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari.layers.base import Layer
 
 _COVERING = ("opaque", "translucent", "translucent_no_depth")  # the others add to what is below
+_FILLED = 0.95  # of the canvas, along the longer side
 _SOLID = 0.5  # opacity above which what is below can't be made out
 
 
@@ -83,6 +84,40 @@ class Front:
         at = np.round(data_under(layer, self._viewer.dims, position))
         data: Any = layer.data[0] if layer.multiscale else layer.data
         return bool(((at >= 0) & (at < np.asarray(data.shape[: layer.ndim]))).all())
+
+
+def bring_into_view(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
+    """Have some layers fill the canvas.
+
+    napari's own function fails where they have fewer axes than another layer that is open.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    layers : sequence of Layer
+        At least one.
+    """
+    world = viewer.layers.get_extent(layers).world
+    missing = viewer.dims.ndim - world.shape[1]
+    axes = [axis - missing for axis in viewer.dims.displayed]
+    if viewer.dims.ndisplay != 2 or min(axes) < 0:
+        viewer.fit_to_view()  # all that is open, them among it
+        return
+    low, high = world[:, axes]
+    size = np.maximum(high - low, np.finfo(np.float32).eps)
+    camera = viewer.scene.camera
+    camera.center = tuple(float(v) for v in (low + high) / 2)
+    camera.zoom = _FILLED * float((viewer.canvas.viewbox_size(viewer.layers) / size).min())
+
+
+def take_units(viewer: ViewerModel, layer: Layer) -> None:
+    """Give a layer that is not added yet the units of what is open.
+
+    napari warns of layers whose units differ, and then goes by none.
+    """
+    units = viewer.layers.extent.units if len(viewer.layers) else None
+    if units is not None and len(units) >= layer.ndim:
+        layer.units = units[-layer.ndim :]
 
 
 def _solid(layer: Image) -> bool:
