@@ -154,6 +154,23 @@ def test_choices_stand_in_their_order_whenever_they_came(qtbot: Any) -> None:
     assert box.value == 1 and changes == [9, 1], "what can't be chosen any more"
 
 
+def test_no_choice_is_lost_because_another_one_reads_the_same(qtbot: Any) -> None:
+    """A model that came from a run is called as the run is, whose model is there, too."""
+    offered: list[tuple[str, Any]] = [
+        ("cells", "cells"),
+        ("cells", "/home/runs/cells/best.safetensors"),
+        ("cells", "/old/runs/cells/best.safetensors"),
+        ("cells", 1),
+        ("cells", 2),
+    ]
+    made = choice("Model", "", lambda _: offered)
+    for _, value in offered:
+        made.value = value
+        assert made.value == value
+    texts = [made.native.itemText(n) for n in range(made.native.count())]
+    assert texts == ["cells", "cells (runs)", "cells (old)", "cells (2)", "cells (3)"]
+
+
 def test_a_layer_choice_keeps_its_layer_through_renaming_and_other_changes(qtbot: Any) -> None:
     viewer = ViewerModel()
     one, two = (viewer.add_labels(np.zeros((4, 4), int), name=n) for n in ("one", "two"))

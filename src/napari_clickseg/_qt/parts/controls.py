@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from itertools import chain, count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, Container, Label, PushButton
@@ -130,8 +132,12 @@ def action_button(
 def choice(
     label: str, tip: str, choices: Sequence[tuple[str, Any]] | Callable[[Any], Any] = ()
 ) -> ComboBox:
-    """Make a combo box that long names don't widen."""
-    made = _OrderedChoice(label=label, choices=choices, tooltip=tip)
+    """Make a combo box that long names don't widen, and in which no two choices read the same."""
+    if callable(choices):
+        look = choices
+        made = _OrderedChoice(label=label, choices=lambda box: told_apart(look(box)), tooltip=tip)
+    else:
+        made = _OrderedChoice(label=label, choices=told_apart(choices), tooltip=tip)
     native = made.native
     assert isinstance(native, QComboBox)
     policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -139,6 +145,23 @@ def choice(
     native.setMinimumContentsLength(8)
     native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return made
+
+
+def told_apart(choices: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Give each choice a text of its own: where one is taken, the folder of the file is said, too.
+
+    Of those that read the same a combo box would offer the last one only.
+    """
+    made: dict[str, Any] = {}
+    for text, value in choices:
+        folders = Path(value).parts[-2::-1] if isinstance(value, str) else ()
+        ways = chain(
+            [text],
+            (f"{text} ({folder})" for folder in folders if folder not in text),
+            (f"{text} ({n})" for n in count(2)),
+        )
+        made[next(way for way in ways if way not in made)] = value
+    return list(made.items())
 
 
 def form(*widgets: Any, labels: bool = True) -> Container[Any]:
