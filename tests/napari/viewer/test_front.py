@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from napari_clickseg._napari.viewer.front import bring_into_view, take_units
+from napari_clickseg._napari.viewer.front import Front, bring_into_view, take_units
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (5, 40, 50), (3, 5, 40, 50)])
@@ -37,6 +37,20 @@ def test_what_is_not_seen_along_its_axes_is_left_to_napari() -> None:
     bring_into_view(viewer, [beside])
     viewer.dims.order, viewer.dims.ndisplay = (0, 1, 2), 3
     bring_into_view(viewer, [beside])
+
+
+def test_what_is_brought_to_the_front_is_in_view_and_the_camera_stays_where_it_is_already() -> None:
+    viewer = ViewerModel()
+    near = viewer.add_image(np.zeros((5, 40, 50)))
+    far = viewer.add_image(np.zeros((5, 40, 50)), translate=(0, 0, 1000))
+    front = Front(viewer)
+    bring_into_view(viewer, [near])
+    viewer.scene.camera.zoom *= 3
+    before = viewer.scene.camera.center, viewer.scene.camera.zoom
+    front.bring([near], [far])
+    assert (viewer.scene.camera.center, viewer.scene.camera.zoom) == before
+    front.bring([far], [near])
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], (19.5, 1024.5))
 
 
 def test_a_layer_beside_others_has_their_units() -> None:

@@ -35,7 +35,8 @@ class Front:
     def bring(self, own: Collection[Layer], others: Collection[Layer]) -> None:
         """Show an image and its layers, hide those of other images until they are brought.
 
-        Images of nobody that cover the image go below it.
+        Images of nobody that cover the image go below it. Where nothing of the image is in view,
+        the camera goes there.
 
         Parameters
         ----------
@@ -52,6 +53,8 @@ class Front:
         image = next(iter(own))
         if image in self._viewer.layers:
             self._lower_what_covers(image, own)
+            if not _in_view(self._viewer, image):
+                bring_into_view(self._viewer, [image])
 
     def restore(self, layers: Collection[Layer] | None = None) -> None:
         """Show layers that were hidden here; all of them by default."""
@@ -108,6 +111,17 @@ def bring_into_view(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
     camera = viewer.scene.camera
     camera.center = tuple(float(v) for v in (low + high) / 2)
     camera.zoom = _FILLED * float((viewer.canvas.viewbox_size(viewer.layers) / size).min())
+
+
+def _in_view(viewer: ViewerModel, layer: Layer) -> bool:
+    """Whether anything of a layer is within the canvas, as far as the camera goes."""
+    axes = [axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed]
+    if viewer.dims.ndisplay != 2 or min(axes) < 0:
+        return True  # it is not for the camera to change that
+    low, high = viewer.layers.get_extent([layer]).world[:, axes]
+    middle, zoom = np.array(viewer.scene.camera.center[-2:]), viewer.scene.camera.zoom
+    half = np.array(viewer.canvas.viewbox_size(viewer.layers)) / zoom / 2
+    return bool(((low < middle + half) & (high > middle - half)).all())
 
 
 def take_units(viewer: ViewerModel, layer: Layer) -> None:
