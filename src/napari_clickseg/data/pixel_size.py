@@ -118,7 +118,7 @@ def unit_name(text: str) -> str | None:
     return _NAMES.get(word) or _NAMES.get(text.lower())
 
 
-def read_pixel_size(path: Path) -> PixelSize | None:
+def read_pixel_size(path: Path, scene: int | None = None) -> PixelSize | None:
     """Return what a file says of the size of its pixels, if it does.
 
     Read are OME-XML, ImageJ's and slide scanners' descriptions and centimetres in TIFF, the scale
@@ -129,6 +129,8 @@ def read_pixel_size(path: Path) -> PixelSize | None:
     ----------
     path : Path
         Of an image that can be read; a broken one says nothing.
+    scene : int, optional
+        Which of a microscope's images, as of `images.read_header`.
     """
     try:
         if path.is_dir():
@@ -138,7 +140,7 @@ def read_pixel_size(path: Path) -> PixelSize | None:
             return _of_tiff(path)
         if (reader := reader_of(path, start)) is not None:
             with readable(path):
-                spacing = reader(path).spacing
+                spacing = reader(path, scene=scene).spacing
             return _sized(*spacing) if spacing is not None else None
     except ImageError:
         pass
@@ -157,7 +159,7 @@ def stated_pixel_size(saved: object) -> PixelSize | None:
         size = PixelSize(
             float(saved["y"]), float(saved["x"]), unit or "", None if z is None else float(z)
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return size
 

@@ -10,12 +10,15 @@ import pytest
 import tifffile
 from napari.layers import Image
 
+from napari_clickseg._napari.formats.scans import SLIDER, scan_layers
 from napari_clickseg._napari.viewer.features import saved_notes
 from napari_clickseg._napari.viewer.metadata import saved_classes
+from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, ObjectNote
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.formats.annotated import AnnotatedImage
 from napari_clickseg.formats.exporting import FORMATS, ExportSource, export
+from tests.data.microscope_writers import DATA, write_czi, write_lif
 from tests.formats.label_maps import hard_labels
 
 if TYPE_CHECKING:
@@ -105,31 +108,42 @@ def test_other_json_and_archives_are_left_to_others(tmp_path: Path, text: str) -
     assert [one.plugin_name for one in readers] == ["napari-clickseg"], "napari claims none of them"
 
 
-def test_an_image_of_a_microscope_is_dropped_plane_by_plane_with_its_scale(
+def test_channels_of_a_microscope_are_dropped_as_layers_that_are_read_plane_by_plane(
     make_napari_viewer: Callable[..., Any], tmp_path: Path
 ) -> None:
-    from pylibCZIrw import czi
-
-    data = np.random.default_rng(0).integers(0, 900, (3, 2, 40, 60)).astype(np.uint16)
-    with czi.create_czi(str(tmp_path / "a.czi")) as file:
-        for z, c in np.ndindex(data.shape[:2]):
-            file.write(data=data[z, c][..., None], plane={"Z": z, "C": c, "T": 0})
-        file.write_metadata(scale_x=0.5e-6, scale_y=0.25e-6, scale_z=2e-6)
     viewer = make_napari_viewer()
-    layer = _drop(viewer, tmp_path / "a.czi")
-    assert isinstance(layer, Image)
-    assert layer.axis_labels == ("t", "z", "c", "y", "x")
-    assert (np.asarray(layer.data)[0] == data).all()
-    assert layer.scale.tolist()[-2:] == pytest.approx([0.25, 0.5])
-    assert str(layer.units[-1]) in ("micrometer", "µm")
+    _drop(viewer, write_czi(tmp_path / "a.czi"))
+    assert [layer.name for layer in viewer.layers] == ["a [DAPI]", "a [FITC]"]
+    for at, layer in enumerate(viewer.layers):
+        assert isinstance(layer, Image)
+        assert layer.axis_labels == ("t", "z", "y", "x")
+        assert (np.asarray(layer.data)[0] == DATA[:, at]).all()
+        assert layer.data.chunksize[:2] == (1, 1)
+        assert layer.scale.tolist() == pytest.approx([1, 2, 0.25, 0.5])
+        assert [str(unit) for unit in layer.units[1:]] == ["micrometer"] * 3
+        assert layer.blending == "additive"
+    assert len({layer.colormap.name for layer in viewer.layers}) == 2
+
+
+def test_a_channel_alone_or_all_on_a_slider_by_choice(tmp_path: Path) -> None:
+    path = write_lif(tmp_path / "a.lif", {"small": DATA[:1, :1, :9, :9], "one": DATA})
+    (alone,) = scan_layers(path, 1, 1)
+    assert alone[1]["name"] == "a one [Red]"
+    assert (np.asarray(alone[0]) == DATA[:, 1]).all()
+    (both,) = scan_layers(path, None, SLIDER)
+    assert both[1]["axis_labels"] == ("z", "c", "y", "x")
+    assert both[1]["scale"].tolist() == pytest.approx([2, 1, 0.25, 0.5])
+    assert [meta["colormap"] for _, meta, _ in scan_layers(path)] == ["green", "red"]
+    (small,) = scan_layers(path, 0)
+    assert small[1]["name"] == "a small"
+    with pytest.raises(ImageError, match="has no channel 7"):
+        scan_layers(path, 1, 7)
 
 
 def test_a_package_that_lacks_is_named_when_an_image_is_dropped(
     make_napari_viewer: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sys
-
-    from napari_clickseg.core.source import ImageError
 
     (tmp_path / "a.czi").write_bytes(b"ZISRAWFILE" + bytes(400))
     monkeypatch.setitem(sys.modules, "pylibCZIrw.czi", None)

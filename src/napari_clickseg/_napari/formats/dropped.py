@@ -109,7 +109,7 @@ def _labels(
     if under is not None and labels.shape == under.shape:
         meta |= under.place
     else:
-        meta |= placed(found.pixel_size, 0)
+        meta |= placed(found.pixel_size, "YX")
     if known.classes or known.objects:
         meta["features"] = features_of(classes, known.classes, known.objects)
     if colours := colours_of(classes):

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Layer
 
 from napari_clickseg._napari.formats.annotated_layers import described
+from napari_clickseg._napari.formats.scans import channel_names, scan_layers
 from napari_clickseg._napari.project.gather import gather
 from napari_clickseg._napari.project.pairs import pairs_of, snapshot
 from napari_clickseg._napari.viewer.features import OWN
 from napari_clickseg._napari.viewer.layers import CompanionError, unwrapped
 from napari_clickseg._napari.viewer.runner import Runner
+from napari_clickseg.data.images import read_header
 from napari_clickseg.data.masks import check_free
 from napari_clickseg.formats.exporting import FORMATS, export, sources_of
 from napari_clickseg.formats.importing import ImportChoice, import_into
@@ -38,9 +41,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari.layers import Labels
+    from napari.types import LayerDataTuple
 
     from napari_clickseg._napari.formats.exchange_state import ExchangeState
     from napari_clickseg._napari.project.pairs import PairData
+    from napari_clickseg.data.reading.header import Header
     from napari_clickseg.formats.measuring import Measured
 
 __all__ = ["ExchangeController"]
@@ -187,6 +192,52 @@ class ExchangeController:
             lambda: self._open(into),
             stopped="Stopped; what had come in before stays in the project.",
         )
+
+    def look_into_scan(self) -> None:
+        """List the images in a file of a microscope, or of another program."""
+        state = self.state
+        path = Path(state.scan)
+        state.scenes, state.scan_channels, state.chosen_scenes = (), (), ()
+        if not state.scan:
+            return
+
+        def done(header: Header) -> None:
+            if state.scan != str(path):
+                return
+            state.scenes = header.scenes or (path.name,)
+            state.scan_channels = channel_names(header)
+            state.chosen_scenes = (header.scene,)
+
+        def failed(error: Exception) -> None:
+            state.message = one_line(error)
+
+        self._runner.submit("scan", lambda _stop: read_header(path), done, failed)
+
+    def open_scenes(self) -> None:
+        """Open the chosen images of a file as layers."""
+        state = self.state
+        path, several = Path(state.scan), len(state.scenes) > 1
+        wanted = state.chosen_scenes
+        if not state.scan or not wanted:
+            state.message = "Choose a file, and images in it, first."
+            return
+        channels = int(state.channels) if state.channels.isdecimal() else state.channels
+
+        def work(_stop: Any) -> list[LayerDataTuple]:
+            layers = []
+            for done, scene in enumerate(wanted):
+                self._report(done, len(wanted))
+                layers += scan_layers(path, scene if several else None, channels)
+            return layers
+
+        def done(layers: list[LayerDataTuple]) -> None:
+            if (viewer := self._viewer()) is None:
+                return
+            for one in layers:
+                viewer.add_layer(Layer.create(*one))
+            state.message = f"{counted(len(wanted), 'image')} opened from {path.name}."
+
+        self._submit("Opening …", work, done, "Stopped; nothing was opened.")
 
     def gather_into(self, folder: Path) -> None:
         """Put what is annotated in the layers into a project, which is made or added to."""

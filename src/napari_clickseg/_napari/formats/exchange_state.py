@@ -28,6 +28,14 @@ class ExchangeState:
         *Choices of the user:* how names of masks end, and what colours mean.
     skip : bool
         *Choice of the user:* what can't be used is left out, and named.
+    scan : str
+        *Choice of the user:* the file whose images are listed.
+    scenes, scan_channels : tuple of str
+        Its images, and the names of the first one's channels.
+    chosen_scenes : tuple of int
+        *Choice of the user:* which of them are opened.
+    channels : str
+        *Choice of the user:* `EACH`, `SLIDER` of `scans`, or the number of a channel.
     busy : bool
         Whether something is going out or coming in.
     stopping : bool
@@ -48,6 +56,11 @@ class ExchangeState:
     suffix: str = ""
     palette: str = ""
     skip: bool = False
+    scan: str = ""
+    scenes: tuple[str, ...] = ()
+    scan_channels: tuple[str, ...] = ()
+    chosen_scenes: tuple[int, ...] = ()
+    channels: str = "each"
     busy: bool = False
     stopping: bool = False
     progress: tuple[int, int] = (0, 0)

@@ -54,7 +54,7 @@ def _open(path: str) -> list[LayerDataTuple]:
     size = _size(image, source)
     metadata = with_classes(image.classes, of_each) | with_notes(notes.objects)
     meta: dict[str, Any] = {"name": name, "metadata": metadata}
-    meta |= placed(size, len(stored.axes) - 2)
+    meta |= placed(size, stored.axes)
     meta["axis_labels"] = tuple(axis.lower() for axis in stored.axes)
     if notes.classes or notes.objects:
         meta["features"] = features_of(image.classes, of_each.of_ids, notes.objects)

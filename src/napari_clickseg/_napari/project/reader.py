@@ -206,7 +206,7 @@ def _layers(
     common: dict[str, Any] = {"visible": visible}
     if stack.lead:
         common["axis_labels"] = (*stack.lead, "y", "x")
-    common |= placed(stack.pixel_size, len(stack.lead))
+    common |= placed(stack.pixel_size, "Q" * len(stack.lead) + "YX")
     image = {"name": stack.name, "rgb": stack.layout.rgb, "metadata": _origin(project, stack)}
     yield _images(stack), {**image, **common}, "image"
     common |= _beside(stack, common.get("scale"))

@@ -52,14 +52,19 @@ def stated_size(
         return None
 
 
-def placed(size: PixelSize | None, lead: int) -> dict[str, Any]:
-    """Return the scale and units of a layer with `lead` axes before y and x."""
+def placed(size: PixelSize | None, axes: str) -> dict[str, Any]:
+    """Return the scale and units of a layer, given a letter for each of its axes.
+
+    The distance of planes goes to Z or, if none is called so, to the axis before y and x.
+    """
     if size is None:
         return {}
+    lead = len(axes) - 2
     before = [1.0] * lead
     units = ["pixel"] * lead
+    deep = axes.find("Z") if "Z" in axes else lead - 1
     if size.z is not None and lead:
-        before[-1], units[-1] = size.z, size.unit
+        before[deep], units[deep] = size.z, size.unit
     return {
         "scale": np.array([*before, size.y, size.x]),
         "units": (*units, size.unit, size.unit),

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QVBoxLayout, 
 
 from napari_clickseg._napari.formats.exchange import ExchangeController
 from napari_clickseg._napari.formats.exchange_state import ExchangeState
+from napari_clickseg._qt.formats.scenes_form import ScenesForm
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.controls import (
@@ -51,13 +52,17 @@ class FilesWidget(Dock):
         self._ties = Ties(self.state)
         self._make_export()
         self._make_import()
+        self.scenes = ScenesForm(self.state, self.controller, self._ties)
         self.message = note("What was done, or what went wrong.", lines=3)
         self._make_foot()
         going_out = Fold(
             "Export and measure", self._export_form.native, "To files of other programs."
         )
         coming_in = Fold("Import", self._import_form.native, "What other programs annotated.")
-        self.folds = {"Export": going_out, "Import": coming_in}
+        in_file = Fold(
+            "Images in a file", self.scenes, "Scenes, series, positions; and their channels."
+        )
+        self.folds = {"Export": going_out, "Import": coming_in, "Images in a file": in_file}
         going_out.expand(animate=False)
         self.fill(*self.folds.values(), foot=self._foot)
         self._ties.show(self._show, "busy", "message", "stopping")
@@ -202,7 +207,8 @@ class FilesWidget(Dock):
             self.state.message = "Select the labels layer first."
 
     def _show(self) -> None:
-        for made in (self.export, self.measure, self.measure_layer, self.bring_in):
+        acts = (self.export, self.measure, self.measure_layer, self.bring_in, self.scenes.open)
+        for made in acts:
             made.enabled = not self.state.busy
         self.cancel.enabled = self.state.busy and not self.state.stopping
         self.message.value = breakable(self.state.message)

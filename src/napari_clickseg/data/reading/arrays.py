@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_clickseg.data.reading.header import (
     chosen_scene,
     guessed_axes,
     scenes_notice,
+    scenes_text,
 )
 from napari_clickseg.data.reading.lazy import Stored
 
@@ -79,7 +81,8 @@ def read_zarr(path: Path, *, scene: int | None = None) -> Header:
     axes = [a if isinstance(a, str) else a["name"] for a in chosen.get("axes", [])]
     notices = scenes_notice(names, at)
     named = "".join(str(axis)[:1].upper() for axis in axes)
-    return _header(path, levels, named if len(named) == levels[0].ndim else "", notices)
+    header = _header(path, levels, named if len(named) == levels[0].ndim else "", notices)
+    return replace(header, scenes=scenes_text(names, [{} for _ in names]), scene=at)
 
 
 def _header(path: Path, levels: Sequence[Any], axes: str, notices: tuple[str, ...] = ()) -> Header:

@@ -13,7 +13,7 @@ import numpy as np
 from napari_clickseg.core.source import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -33,6 +33,7 @@ __all__ = [
     "one_line",
     "readable",
     "scenes_notice",
+    "scenes_text",
     "size_text",
     "turned_notice",
 ]
@@ -75,6 +76,12 @@ class Header:
         Whether the format blurs values, so that ids are not what they were.
     spacing : tuple, optional
         The size of pixels, where the reader finds it in passing; see `pixel_size` for the others.
+    scenes : tuple of str
+        The images of the file with their sizes, where there are several.
+    scene : int
+        Which of them this is.
+    channels : tuple of str
+        Names of the channels, where the file gives each one.
     """
 
     kind: str
@@ -85,6 +92,9 @@ class Header:
     notices: tuple[str, ...] = ()
     lossy: bool = False
     spacing: Spacing | None = None
+    scenes: tuple[str, ...] = ()
+    scene: int = 0
+    channels: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -224,6 +234,20 @@ def chosen_scene(path: Path, names: Sequence[str], scene: int | None, default: i
         held = f"{len(names)} images{_named(names)}; choose 0 to {len(names) - 1}"
         raise ImageError(f"{path} has no image {scene}: it holds {held if names[1:] else 'one'}.")
     return scene
+
+
+def scenes_text(names: Sequence[str], sizes: Sequence[Mapping[str, int]]) -> tuple[str, ...]:
+    """Return a file's images as people choose them, such as "Series 1, 512 × 512, Z 12, C 2"."""
+    if len(names) < 2:
+        return ()
+    texts = []
+    for at, (name, size) in enumerate(zip(names, sizes, strict=True)):
+        plane = f"{size['Y']:,} × {size['X']:,}" if {"Y", "X"} <= size.keys() else ""
+        others = [f"{axis} {n:,}" for axis, n in size.items() if axis not in "YXS" and n > 1]
+        texts.append(
+            ", ".join(part for part in (name or f"image {at + 1}", plane, *others) if part)
+        )
+    return tuple(texts)
 
 
 def scenes_notice(names: Sequence[str], at: int, why: str = "") -> tuple[str, ...]:

@@ -11,7 +11,12 @@ import numpy as np
 
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.reading.extras import needed
-from napari_clickseg.data.reading.header import Header, chosen_scene, scenes_notice
+from napari_clickseg.data.reading.header import (
+    Header,
+    chosen_scene,
+    scenes_notice,
+    scenes_text,
+)
 from napari_clickseg.data.reading.lazy import Framed, Stored, full_index
 
 if TYPE_CHECKING:
@@ -47,7 +52,7 @@ def read_czi(
         box = rectangles[number] if number is not None else file.total_bounding_rectangle
         channels = {int(c): str(kind) for c, kind in file.pixel_types.items()}
         bounds = file.total_bounding_box
-        spacing = _czi_spacing(file.metadata)
+        spacing, said = _czi_spacing(file.metadata), _czi_channels(file.metadata)
     kinds = set(channels.values())
     if len(kinds) != 1 or not kinds <= _CZI_PIXELS.keys():
         raise ImageError(
@@ -73,8 +78,13 @@ def read_czi(
             weakref.finalize(array, _keep, reader)
         return [Stored(path, array, axes) for array in arrays]
 
-    notices = scenes_notice(names, at)
-    return Header("CZI", shape, np.dtype(dtype), axes, levels, notices, spacing=spacing)
+    outer = dict(zip(lead, sizes, strict=True))
+    planes = [{**outer, "Y": rectangles[n].h, "X": rectangles[n].w} for n in numbers]
+    return Header(
+        "CZI", shape, np.dtype(dtype), axes, levels, scenes_notice(names, at), spacing=spacing,
+        scenes=scenes_text(names, planes), scene=at,
+        channels=said if len(said) == outer.get("C") else (),
+    )  # fmt: skip
 
 
 def _keep(_: object) -> None:
@@ -151,6 +161,17 @@ class _CziLevel:
         return values[..., ::-1] if values.shape[-1] == 3 else values[..., 0]
 
 
+def _czi_channels(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the channels; none where one has no name."""
+    try:
+        image = metadata["ImageDocument"]["Metadata"]["Information"]["Image"]
+        listed = image["Dimensions"]["Channels"]["Channel"]
+        every = listed if isinstance(listed, list) else [listed]
+        return tuple(str(one["@Name"]) for one in every)
+    except (KeyError, TypeError):
+        return ()
+
+
 def _czi_spacing(metadata: Mapping[str, Any]) -> Spacing | None:
     """Return the size of pixels, which CZI keeps in metres."""
     try:
@@ -171,6 +192,7 @@ def read_nd2(
     with nd2.ND2File(path) as file:
         sizes, dtype = dict(file.sizes), np.dtype(file.dtype)
         spacing = _nd2_spacing(file, deep="Z" in sizes)
+        channels = _nd2_channels(file)
     sizes.setdefault("Y", 1)  # which the package leaves out where they are 1
     sizes.setdefault("X", 1)
     shape, axes = tuple(sizes.values()), "".join(sizes)
@@ -181,7 +203,16 @@ def read_nd2(
         weakref.finalize(array, file.close)
         return [Stored(path, array, axes)]
 
-    return Header("ND2", shape, dtype, axes, levels, spacing=spacing)
+    named = channels if len(channels) == sizes.get("C") else ()
+    return Header("ND2", shape, dtype, axes, levels, spacing=spacing, channels=named)
+
+
+def _nd2_channels(file: Any) -> tuple[str, ...]:
+    """Return the names of the channels; none where the package does not find them."""
+    try:
+        return tuple(str(one.channel.name) for one in file.metadata.channels)
+    except Exception:  # noqa: BLE001  (it fails in many ways at what it does not know)
+        return ()
 
 
 def _nd2_spacing(file: Any, *, deep: bool) -> Spacing | None:
@@ -210,7 +241,7 @@ def read_lif(
         image = file.images[at]
         shape, dtype = tuple(image.shape), np.dtype(image.dtype).newbyteorder("=")
         dims = [str(name)[:1] for name in image.dims]
-        spacing = _lif_spacing(image)
+        spacing, said = _lif_spacing(image), _lif_channels(image)
         framed = tuple(image.frames.frame_dims)
     axes = "".join("Q" if dims.index(name) < i else name for i, name in enumerate(dims))
     lead = len(axes) - len(framed)
@@ -222,13 +253,23 @@ def read_lif(
         weakref.finalize(array, opened.close)
         return [Stored(path, array, axes)]
 
-    notices = scenes_notice(names, at)
-    return Header("LIF", shape, dtype, axes, levels, notices, spacing=spacing)
+    return Header(
+        "LIF", shape, dtype, axes, levels, scenes_notice(names, at), spacing=spacing,
+        scenes=scenes_text(names, sizes_of), scene=at,
+        channels=said if len(said) == sizes_of[at].get("C") else (),
+    )  # fmt: skip
 
 
 def _largest(sizes: Sequence[Mapping[str, int]]) -> int:
     """Return which image has the largest plane; the first of those."""
     return max(range(len(sizes)), key=lambda i: sizes[i].get("Y", 0) * sizes[i].get("X", 0))
+
+
+def _lif_channels(image: Any) -> tuple[str, ...]:
+    """Return the colours of the channels, which is what LIF calls them."""
+    found = image.xml_element.iterfind("./Data/Image/ImageDescription/Channels/ChannelDescription")
+    each = sorted(found, key=lambda one: int(one.get("BytesInc", 0)))
+    return tuple(str(one.get("LUTName", "")) for one in each)
 
 
 def _lif_spacing(image: Any) -> Spacing | None:

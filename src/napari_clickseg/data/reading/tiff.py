@@ -17,6 +17,7 @@ from napari_clickseg.data.reading.header import (
     check_pieces,
     chosen_scene,
     scenes_notice,
+    scenes_text,
     size_text,
     turned_notice,
 )
@@ -153,13 +154,15 @@ def read_tiff(path: Path, *, ids: bool = False, scene: int | None = None) -> Hea
         others = _more(every, at, chosen=scene is not None)
         notices = [*others, *notices, *turned_notice(orientation), *_white(meaning)]
         large, lossy = series.nbytes >= limits.LAZY, int(page.compression) in _JPEG
+        sizes = [dict(zip(one.axes, one.shape, strict=False)) for one in every]
+        scenes = scenes_text([one.name for one in every], sizes)
     if large and meaning not in (_Meaning.PLAIN, _Meaning.INVERTED):
         raise ImageError(
             f"{path} stores {meaning.value}, and is {size_text(series.nbytes)}; save it as RGB or "
             "grey."
         )
     read = stored.read_lazily if large else stored.read_whole
-    return Header("TIFF", shape, dtype, final, read, tuple(notices), lossy)
+    return Header("TIFF", shape, dtype, final, read, tuple(notices), lossy, scenes=scenes, scene=at)
 
 
 def _plane_size(series: TiffPageSeries) -> int:
