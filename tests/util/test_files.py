@@ -64,3 +64,18 @@ def test_a_file_is_written_into_the_folder_that_one_is_in(
     monkeypatch.chdir(tmp_path)
     write_whole(Path("a.txt"), lambda path: path.write_text("whole"))
     assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_errors_of_the_system_name_the_file_that_was_wanted_and_say_what_to_do(tmp_path):
+    from napari_clickseg.util.files import naming
+    from napari_clickseg.util.text import one_line
+
+    def refuse(partial):
+        raise PermissionError(13, "Permission denied", str(partial))
+
+    with pytest.raises(PermissionError) as error:
+        write_whole(tmp_path / "a.csv", refuse)
+    assert one_line(error.value).startswith(f"{tmp_path / 'a.csv'}: Permission denied; choose")
+    with pytest.raises(OSError, match=r"b\.txt"), naming(tmp_path / "a.csv"):
+        raise OSError(5, "Input/output error", "b.txt")
+    assert [*tmp_path.iterdir()] == []

@@ -24,7 +24,7 @@ from napari_clickseg.formats import (
 )
 from napari_clickseg.formats.annotated import FormatError, annotated_mask, annotated_record
 from napari_clickseg.formats.medical import dicom_segmentation, nifti_labels
-from napari_clickseg.util.files import PARTIAL, this_process, write_whole
+from napari_clickseg.util.files import PARTIAL, naming, this_process, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -208,21 +208,35 @@ def export(
             next(images, None)
         return len(sources)
     _check_free(out, overwrite, folder=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    place = tempfile.mkdtemp(prefix=f"{PARTIAL}{this_process()}-", dir=out.absolute().parent)
-    try:
-        new = Path(place) / "new"
-        new.mkdir()
-        if single:
-            form.write(_one_plane(next(images), form), new / out.name, note, **options)
-            next(images, None)
-            _settle(new / out.name, out, Path(place))
-        else:
-            _fill(form, images, new, note, options)
-            _settle(new, out, Path(place))
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    with naming(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        place = tempfile.mkdtemp(prefix=f"{PARTIAL}{this_process()}-", dir=out.absolute().parent)
+        try:
+            _made(form, images, single, Path(place), out, note, options)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
     return len(sources)
+
+
+def _made(
+    form: ExportFormat,
+    images: Iterator[AnnotatedImage],
+    single: bool,
+    place: Path,
+    out: Path,
+    note: Callable[[str], object],
+    options: dict[str, Any],
+) -> None:
+    """Write a folder, or a single image that is one, and move it to where it belongs."""
+    new = place / "new"
+    new.mkdir()
+    if single:
+        form.write(_one_plane(next(images), form), new / out.name, note, **options)
+        next(images, None)
+        _settle(new / out.name, out, place)
+    else:
+        _fill(form, images, new, note, options)
+        _settle(new, out, place)
 
 
 def _fits(out: Path, suffix: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "PARTIAL",
@@ -21,6 +21,7 @@ __all__ = [
     "fill",
     "has_ended",
     "left_behind",
+    "naming",
     "sweep",
     "this_process",
     "write_whole",
@@ -65,13 +66,31 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     write : callable
         Writes to the path it is given, which has the same ending.
     """
-    partial = begin(path)
+    with naming(path):
+        partial = begin(path)
+        try:
+            fill(partial, write)
+            partial.replace(path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                partial.unlink()
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the system name the file that is to be written, not the unfinished one.
+
+    Parameters
+    ----------
+    path : Path
+        Where it, or a folder, is to be.
+    """
     try:
-        fill(partial, write)
-        partial.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
+        yield
+    except OSError as error:
+        if error.errno is None or PARTIAL not in str(error.filename):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def left_behind(folder: Path) -> list[Path]:
