@@ -72,6 +72,8 @@ def _import(source: Path, images: Path | None, **choice: Any) -> tuple[Path, lis
         ({"annotations": [_more(category_id=9)]}, "no category 9"),
         ({"images": [{"id": 1, "file_name": "b.png"}]}, "the same id"),
         ({"images": [{"id": 2, "file_name": "c.png"}]}, "no such image"),
+        ({"images": [{"id": 2, "file_name": "a.png"}]}, "in two places"),
+        ({"annotations": [_more(image_id="1")]}, "no image '1'"),
         ({"images": [{"id": 2, "file_name": "b.png", "height": 9, "width": 9}]}, "of the size"),
     ],
 )
@@ -153,6 +155,30 @@ def test_rectangles_and_ellipses_of_imagej_are_areas(images):
     labels = read_labels(read_project(out).records[0].mask)
     assert (labels == 1).sum() == 100
     assert (labels == 2).sum() == pytest.approx(np.pi * 25, abs=4)
+
+
+def test_positions_with_a_height_are_drawn_where_they_lie(images):
+    ring = [[2, 2, 7], [8, 2, 7], [8, 8, 7], [2, 8, 7], [2, 2, 7]]
+    feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    (images.parent / "a.geojson").write_text(json.dumps([feature]))
+    out, _ = _import(images.parent / "a.geojson", images)
+    labels = read_labels(read_project(out).records[0].mask)
+    assert (labels[2:8, 2:8] == 1).all()
+    assert (labels > 0).sum() == 36
+
+
+def test_classes_that_somebody_adds_in_labelme_come_in(images):
+    square = {"shape_type": "polygon", "points": [[2, 2], [8, 2], [8, 8], [2, 8]]}
+    shapes = [{"label": "new", **square}]
+    value = {
+        "shapes": shapes, "imagePath": "a.png", "imageHeight": 20, "imageWidth": 30,
+        "clickseg": {"classes": [{"id": 1, "name": "old"}]},
+    }  # fmt: skip
+    (images.parent / "a.json").write_text(json.dumps(value))
+    out, _ = _import(images.parent / "a.json", images)
+    project = read_project(out)
+    assert project.classes is not None
+    assert [(one.id, one.name) for one in project.classes.classes] == [(1, "old"), (2, "new")]
 
 
 def test_points_in_geojson_are_named(images):

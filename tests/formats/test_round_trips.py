@@ -18,9 +18,9 @@ from napari_clickseg.data.pixel_size import PixelSize
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.formats.annotated import AnnotatedImage, annotated_record
-from napari_clickseg.formats.exporting import FORMATS, export, sources_of
+from napari_clickseg.formats.exporting import FORMATS, ExportSource, export, sources_of
 from napari_clickseg.formats.external_objects import drawn
-from napari_clickseg.formats.importing import ImportChoice, import_into
+from napari_clickseg.formats.importing import ImportChoice, import_into, read_annotations
 from napari_clickseg.formats.problems import Problems
 from tests.formats.label_maps import full, hard_labels, label_maps
 
@@ -168,6 +168,42 @@ def test_any_label_map_comes_back_pixel_by_pixel(tmp_path_factory, to, labels):
         assert _partition(back) == _partition(labels)
     else:
         assert (back == labels).all()
+
+
+NAMES = (
+    "a, b; c", "\"quoted\" 'x'", "line\nbreak", "tab\there", "  spaced  ", "background", "ignore",
+    "object", "no class", "0", "1e5", "nan", "true", "a: b", "# -", "{x}", "\u2028", "ünï/日本\\",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("to", [*_IN_ONE_FILE, "coco", "yolo", "cellpose"])
+def test_any_name_of_a_class_comes_back_and_no_class_stays_none(tmp_path, to):
+    labels = np.zeros((8, 2 * len(NAMES) + 4), np.uint16)
+    labels[2:5, 1 : 2 * len(NAMES) + 3 : 2] = np.arange(1, len(NAMES) + 2)
+    classes = tuple(ProjectClass(id=i, name=name) for i, name in enumerate(NAMES, 1))
+    image = AnnotatedImage(
+        "a",
+        labels,
+        file="a.png",
+        classes=ProjectClasses(classes=classes),
+        annotations=Annotations(classes={i: i for i in range(1, len(NAMES) + 1)}),
+    )
+    out = tmp_path / f"a{FORMATS[to].suffix}"
+    export([ExportSource("a", lambda: image)], to, out)
+    problems = Problems(skip=False, note=print)
+    found = read_annotations(out, ImportChoice(to), problems)
+    (one,) = found.images
+    if one.mask is not None:
+        back, known = one.mask(), one.notes
+    else:
+        back, known = drawn(one, labels.shape, None, problems)
+    problems.check()
+    assert found.classes is not None
+    names = {each.id: each.name for each in found.classes.classes}
+    called = [
+        names.get(known.classes.get(int(back[3, 2 * i + 1]), 0)) for i in range(len(NAMES) + 1)
+    ]
+    assert called == [*NAMES, None]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -22,7 +22,7 @@ from napari_clickseg.data.places import read_text
 from napari_clickseg.formats.shapes.outlines import outlines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_clickseg.formats.shapes.outlines import Piece
 
 __all__ = [
+    "NAMELESS",
     "SCHEMA_VERSION",
     "AnnotatedImage",
     "FormatError",
@@ -38,16 +39,30 @@ __all__ = [
     "annotated_record",
     "embedded",
     "ids_of",
+    "nameless",
     "read_sidecar",
     "sidecar_path",
 ]
 
 SCHEMA_VERSION = 1
+NAMELESS = ("object", "no class")  # what objects without a class are called, where one is wanted
 _EMBEDDED = "clickseg"  # where the description of a TIFF of ours keeps what a sidecar would say
 
 
 class FormatError(ValueError):
     """A file that can't be read or written in a format; the message says what to do."""
+
+
+def nameless(names: Collection[str | None]) -> str:
+    """Return what objects without a class are called, where a format wants a class of each.
+
+    Parameters
+    ----------
+    names : collection of str
+        Of the classes that there are; it is none of them.
+    """
+    more = (f"no class {n}" for n in itertools.count(2))
+    return next(one for one in itertools.chain(NAMELESS, more) if one not in names)
 
 
 @dataclass(frozen=True, slots=True)

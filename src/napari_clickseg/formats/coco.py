@@ -21,12 +21,19 @@ from napari_clickseg.formats.external_objects import (
     FoundObject,
     checked_rings,
     outlined,
-    said_number,
 )
 from napari_clickseg.formats.shapes.filling import MaskPart, filled, united
 from napari_clickseg.formats.shapes.outlines import area, joined
 from napari_clickseg.formats.shapes.run_lengths import packed, part_of, runs_of, unpacked
-from napari_clickseg.formats.texts import read_json, rgb_of, say_colour
+from napari_clickseg.formats.texts import (
+    read_json,
+    rgb_of,
+    said_id,
+    said_list,
+    said_number,
+    said_text,
+    say_colour,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +46,11 @@ if TYPE_CHECKING:
 __all__ = ["read_coco", "write_coco"]
 
 _NO_CLASS = "object"  # the category of objects without a class
+# What files call the parts that a dataset is split into.
+_SPLITS = {
+    "": "", "training": "training", "train": "training", "validation": "validation",
+    "valid": "validation", "val": "validation", "test": "test",
+}  # fmt: skip
 
 
 def write_coco(
@@ -191,38 +203,50 @@ def read_coco(path: Path, problems: Problems) -> FoundFile:
     value = read_json(path, "COCO file")
     if not is_coco(value):
         raise FormatError(f"{path} is no COCO file: it has no images and annotations.")
-    images = _images(value["images"], problems)
-    classes, unclassified = _classes(value.get("categories") or [], problems)
+    images = _images(said_list(value["images"], path, "images"), problems)
+    categories = said_list(value.get("categories"), path, "categories")
+    classes, unclassified = _classes(categories, problems)
     by_image: dict[Any, list[FoundObject]] = {}
-    ids = Counter(_key(one, "id") for one in value["annotations"])
-    for at, one in enumerate(value["annotations"]):
-        where = f"annotation {_key(one, 'id') if _key(one, 'id') is not None else f'no. {at + 1}'}"
-        if ids[_key(one, "id")] > 1 and _key(one, "id") is not None:
+    annotations = said_list(value["annotations"], path, "annotations")
+    ids = Counter(_key(one, "id") for one in annotations)
+    for at, one in enumerate(annotations):
+        own, image, category = (_key(one, key) for key in ("id", "image_id", "category_id"))
+        where = f"annotation {own if own is not None else f'no. {at + 1}'}"
+        if not isinstance(one, dict):
+            problems.add(where, "it is no annotation")
+        elif ids[own] > 1 and own is not None:
             problems.add(where, "another annotation has the same id")
-        elif not isinstance(one, dict) or _key(one, "image_id") not in images:
-            problems.add(where, f"there is no image {_key(one, 'image_id')} in the file")
-        elif one.get("category_id") not in {*classes, *unclassified}:
-            problems.add(where, f"there is no category {one.get('category_id')} in the file")
+        elif image not in images:
+            problems.add(where, f"there is no image {_shown(image)} in the file")
+        elif category not in classes and category not in unclassified:
+            problems.add(where, f"there is no category {_shown(category)} in the file")
         else:
-            file = _file_name(images[one["image_id"]])
-            found = _object(one, where, classes, file, problems)
-            by_image.setdefault(one["image_id"], []).append(found)
+            file = _file_name(images[image])
+            found = _object(one, where, classes.get(category), file, problems)
+            by_image.setdefault(image, []).append(found)
     known = ProjectClasses(classes=tuple(classes.values())) if classes else None
-    founds = (_found(image, by_image.get(key, ())) for key, image in images.items())
+    founds = (_found(image, by_image.get(key, ()), problems) for key, image in images.items())
     return FoundFile(tuple(founds), known)
 
 
-def _key(one: object, name: str) -> Any:
-    """Return an id, which is a number or a text."""
+def _key(one: object, name: str) -> int | str | None:
+    """Return an id, which is a number or a text; 3.0 is 3, as programs with tables write it."""
     value = one.get(name) if isinstance(one, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value if isinstance(value, int | str) else None
 
 
-def _images(listed: Any, problems: Problems) -> dict[Any, Mapping[str, Any]]:
+def _shown(key: int | str | None) -> str:
+    """Return an id as messages call it: a text in quotes, as '1' is not 1."""
+    return "without an id" if key is None else repr(key)
+
+
+def _images(listed: Sequence[object], problems: Problems) -> dict[Any, Mapping[str, Any]]:
     images: dict[Any, Mapping[str, Any]] = {}
-    for one in listed if isinstance(listed, list) else []:
+    for one in listed:
         key = _key(one, "id")
-        if key is None or not isinstance(one.get("file_name"), str) or not one["file_name"]:
+        if not isinstance(one, dict) or key is None or not said_text(one.get("file_name")):
             problems.add("an image", "it has no id or no file_name")
         elif key in images:
             problems.add(f"image {key}", "another image has the same id")
@@ -232,60 +256,66 @@ def _images(listed: Any, problems: Problems) -> dict[Any, Mapping[str, Any]]:
 
 
 def _file_name(image: Mapping[str, Any]) -> str:
-    return str(image["file_name"]).replace("\\", "/")
+    return said_text(image["file_name"]).replace("\\", "/")
 
 
-def _found(image: Mapping[str, Any], objects: Sequence[FoundObject]) -> FoundImage:
+def _found(
+    image: Mapping[str, Any], objects: Sequence[FoundObject], problems: Problems
+) -> FoundImage:
     from napari_clickseg.data.pixel_size import stated_pixel_size
 
+    split = said_text(image.get("split"))
+    if split.lower() not in _SPLITS:
+        problems.note(f"{_file_name(image)}: its split '{split}' is none of ours, and is not kept.")
     height, width = said_number(image.get("height")), said_number(image.get("width"))
     return FoundImage(
         _file_name(image),
         tuple(objects),
         shape=(int(height), int(width)) if height and width else None,
         pixel_size=stated_pixel_size(image.get("pixel_size")),
-        group=str(image.get("group") or ""),
-        split=str(image.get("split") or ""),
+        group=said_text(image.get("group")),
+        split=_SPLITS.get(split.lower(), ""),
     )
 
 
-def _classes(listed: Any, problems: Problems) -> tuple[dict[Any, ProjectClass], set[Any]]:
+def _classes(
+    listed: Sequence[object], problems: Problems
+) -> tuple[dict[Any, ProjectClass], set[Any]]:
     """Return the classes by the file's number, and the numbers that stand for none."""
     classes: dict[Any, ProjectClass] = {}
     unclassified: set[Any] = set()
-    every = [one for one in listed if isinstance(one, dict) and _key(one, "id") is not None]
-    numbers = [one["id"] for one in every if not one.get("unclassified")]
-    keep = all(isinstance(n, int) and n >= 1 for n in numbers)
-    for at, one in enumerate((one for one in every if not one.get("unclassified")), 1):
-        if one["id"] in classes:
-            problems.add(f"category {one['id']}", "another category has the same id")
+    every = []
+    for at, one in enumerate(listed, 1):
+        key = _key(one, "id")
+        if not isinstance(one, dict) or key is None:
+            problems.add(f"category no. {at}", "it has no id")
+        elif one.get("unclassified"):
+            unclassified.add(key)
+        else:
+            every.append((key, one))
+    keep = all(said_id(key) is not None for key, _ in every)
+    for at, (key, one) in enumerate(every, 1):
+        if key in classes:
+            problems.add(f"category {key}", "another category has the same id")
             continue
         colour = say_colour(one.get("color"))
-        name = str(one.get("name") or one["id"])[:1000]
-        number = one["id"] if keep else at
-        classes[one["id"]] = (
-            ProjectClass(id=number, name=name)
-            if colour is None
-            else ProjectClass(id=number, name=name, colour=colour)
-        )
-    unclassified |= {one["id"] for one in every if one.get("unclassified")}
+        name = said_text(one.get("name")) or said_text(key) or str(at)
+        fields: dict[str, Any] = {"id": key if keep else at, "name": name}
+        classes[key] = ProjectClass(**fields, **({} if colour is None else {"colour": colour}))
     return classes, unclassified
 
 
 def _object(
     one: Mapping[str, Any],
     where: str,
-    classes: Mapping[Any, ProjectClass],
+    known: ProjectClass | None,
     file: str,
     problems: Problems,
 ) -> FoundObject:
-    known = classes.get(one["category_id"])
-    clicks, own = one.get("clicks"), one.get("object")
-    score = said_number(one.get("score"))
     note = ObjectNote(
-        score=score,
-        clicks=clicks if isinstance(clicks, int) and clicks >= 0 else None,
-        model=str(one.get("model") or "")[:1000],
+        score=said_number(one.get("score")),
+        clicks=said_id(one.get("clicks"), 0),
+        model=said_text(one.get("model")),
     )
     said = one.get("segmentation")
 
@@ -298,19 +328,19 @@ def _object(
     return FoundObject(
         where,
         part,
-        own if isinstance(own, int) and not isinstance(own, bool) and own > 0 else None,
+        said_id(one.get("object")),
         None if known is None else known.id,
         note,
-        bool(one.get("iscrowd")),
+        one.get("iscrowd") not in (None, 0, False, "", "0"),
     )
 
 
 def _part(said: object, shape: tuple[int, int]) -> tuple[MaskPart, bool]:
     """Return the pixels of a segmentation, and whether it leaves the image."""
     if isinstance(said, dict):
-        counts = said.get("counts")
-        if list(said.get("size") or ()) != list(shape):
-            raise ValueError(f"its runs are of an image of the size {said.get('size')}")
+        counts, size = said.get("counts"), said.get("size")
+        if not isinstance(size, list) or size != list(shape):
+            raise ValueError(f"its runs are of an image of the size {size}")
         if isinstance(counts, str):
             runs = unpacked(counts)
         else:

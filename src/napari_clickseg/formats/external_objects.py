@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_clickseg.data.pixel_size import PixelSize
     from napari_clickseg.formats.problems import Problems
 
-__all__ = ["FoundImage", "FoundObject", "checked_rings", "drawn", "outlined", "said_number"]
+__all__ = ["FoundFile", "FoundImage", "FoundObject", "checked_rings", "drawn", "outlined"]
 
 _BEYOND = 1.0  # pixels by which an outline may leave the image without a word
 _TREMBLE, _CROSSING = 2, 0.01  # pixels, and share of all, in loops that do not matter
@@ -104,13 +104,6 @@ class FoundFile:
     classes: ProjectClasses | None = None
 
 
-def said_number(value: object) -> float | None:
-    """Return a number that a file says, or None where it says none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if np.isfinite(value) else None
-
-
 def checked_rings(given: Iterable[object], shape: tuple[int, int]) -> list[npt.NDArray[np.float64]]:
     """Return rings (N, 2) of points, without the last one where it repeats the first.
 
@@ -129,8 +122,11 @@ def checked_rings(given: Iterable[object], shape: tuple[int, int]) -> list[npt.N
     rings = []
     for points in given:
         try:
-            ring = np.asarray(points, np.float64).reshape(-1, 2)
-        except (TypeError, ValueError):
+            ring = np.asarray(points, np.float64)
+            # A position may have a height as well, as GeoJSON allows.
+            ring = ring[:, :2] if ring.ndim == 2 else ring.reshape(-1, 2)
+            ring = ring.reshape(len(ring), 2)
+        except (TypeError, ValueError, OverflowError):
             raise ValueError("its outline is no list of points") from None
         if not np.isfinite(ring).all():
             raise ValueError("its outline has points that are no numbers")

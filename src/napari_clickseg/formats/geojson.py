@@ -21,11 +21,18 @@ from napari_clickseg.formats.external_objects import (
     FoundObject,
     checked_rings,
     outlined,
-    said_number,
 )
 from napari_clickseg.formats.shapes.filling import MaskPart, united
 from napari_clickseg.formats.shapes.outlines import area
-from napari_clickseg.formats.texts import points_text, read_json, rgb_of, say_colour
+from napari_clickseg.formats.texts import (
+    points_text,
+    read_json,
+    rgb_of,
+    said_id,
+    said_number,
+    said_text,
+    say_colour,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -150,7 +157,7 @@ def _metadata(one: object) -> Mapping[str, Any]:
 
 def _number(text: object) -> int | None:
     plain = isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 11
-    return int(text) if plain and isinstance(text, str) and int(text) > 0 else None
+    return said_id(int(text)) if plain and isinstance(text, str) else None
 
 
 class _Classes:
@@ -181,13 +188,15 @@ def _classification(one: object) -> tuple[str, str | None]:
     said = _text(one, "classification")
     if not isinstance(said, dict):
         return "", None
-    name = said.get("name") or ": ".join(str(part) for part in said.get("names") or ())
+    several = said.get("names")
+    parts = [said_text(part) for part in several] if isinstance(several, list) else []
+    name = said_text(said.get("name")) or said_text(": ".join(parts))
     packed = said.get("colorRGB")
     if isinstance(packed, int):
         colour = say_colour(((packed >> 16) & 255, (packed >> 8) & 255, packed & 255))
     else:
         colour = say_colour(said.get("color"))
-    return str(name)[:1000], colour
+    return name, colour
 
 
 def _object(
@@ -201,11 +210,10 @@ def _object(
     name, _ = _classification(one)
     measured = _text(one, "measurements")
     figures: Mapping[str, Any] = measured if isinstance(measured, dict) else {}
-    clicks = said_number(figures.get("Clicks"))
     note = ObjectNote(
         score=said_number(figures.get("Score")),
-        clicks=int(clicks) if clicks is not None and clicks >= 0 else None,
-        model=str(_metadata(one).get("clickseg model") or "")[:1000],
+        clicks=said_id(figures.get("Clicks"), 0),
+        model=said_text(_metadata(one).get("clickseg model")),
     )
 
     def part(plane: tuple[int, int]) -> MaskPart:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,8 @@ from napari_clickseg.formats.external_objects import (
     FoundObject,
     checked_rings,
     outlined,
-    said_number,
 )
-from napari_clickseg.formats.texts import rgb_of, say_colour
+from napari_clickseg.formats.texts import rgb_of, said_id, said_number, said_text, say_colour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,8 @@ _MOVE, _LINE, _CLOSE = 0.0, 1.0, 4.0  # of a path, as Java has them
 _LARGEST = 1 << 28  # bytes of a region
 _MOST = 5_000_000  # regions
 _ELLIPSE = 64  # corners that an ellipse is drawn with, at the least
+# Texts that a line keeps: words with one space between them, none of them a number.
+_PLAIN = re.compile(r"(?!(?:nan|inf|infinity|true|false)$)[^\W\d_]\S*(?: \S+)*", re.IGNORECASE)
 _SHORT = 32767  # the largest coordinate of two bytes
 
 
@@ -88,9 +91,24 @@ def _roi(image: AnnotatedImage, row: ObjectRow, pieces: Sequence[Piece]) -> Imag
         "clicks": row.clicks,
         "model": row.model or None,
     }
-    said = {f"clickseg {key}": str(v) for key, v in own.items() if v is not None}
-    roi.properties = {key: " ".join(value.split()) for key, value in said.items()}
+    roi.properties = {f"clickseg {k}": _as_property(v) for k, v in own.items() if v is not None}
     return roi
+
+
+def _as_property(value: float | str) -> str:
+    """Return a value as a line; a text that would not come back as it is stands in quotes."""
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        return json.dumps(value)
+    return str(value)
+
+
+def _of_property(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith('"'):
+        try:
+            return json.loads(value)
+        except ValueError:
+            pass
+    return value
 
 
 def _path(ring: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -196,20 +214,18 @@ def _object(
     problems: Problems,
 ) -> FoundObject:
     own: Mapping[str, Any] = _properties(roi)
-    name = str(own.get("class name") or "")[:1000]
-    number = own.get("class")
+    name, number = said_text(own.get("class name")), said_id(own.get("class"))
     if name and name not in classes:
         taken = {one.id for one in classes.values()}
-        fits = isinstance(number, int) and number > 0 and number not in taken
-        identifier = number if fits else max(taken, default=0) + 1
+        free = next(n for n in range(1, len(taken) + 2) if n not in taken)
+        identifier = free if number is None or number in taken else number
         red, green, blue = bytes(roi.stroke_color)[1:4]
         colour = say_colour((red, green, blue)) or "#56B4E9"
         classes[name] = ProjectClass(id=identifier, name=name, colour=colour)
-    clicks, identifier = own.get("clicks"), own.get("id")
     note = ObjectNote(
         score=said_number(own.get("score")),
-        clicks=clicks if isinstance(clicks, int) and clicks >= 0 else None,
-        model=str(own.get("model") or "")[:1000],
+        clicks=said_id(own.get("clicks"), 0),
+        model=said_text(own.get("model")),
     )
 
     def part(plane: tuple[int, int]) -> MaskPart:
@@ -221,7 +237,7 @@ def _object(
     return FoundObject(
         where,
         part,
-        identifier if isinstance(identifier, int) and identifier > 0 else None,
+        said_id(own.get("id")),
         classes[name].id if name else None,
         note,
     )
@@ -233,4 +249,6 @@ def _properties(roi: ImagejRoi) -> dict[str, Any]:
         said = roi.properties
     except ValueError:
         return {}
-    return {key.removeprefix(mark): v for key, v in said.items() if key.startswith(mark)}
+    return {
+        key.removeprefix(mark): _of_property(v) for key, v in said.items() if key.startswith(mark)
+    }

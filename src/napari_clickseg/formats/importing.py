@@ -383,6 +383,7 @@ def _matched(
     """Find the image of each, and see that sizes agree."""
     lookup: ImageLookup | None = None
     names: set[str] = set()
+    taken: set[tuple[tuple[Path, ...], tuple[int, ...]]] = set()
     for one in found.images:
         files = one.images
         if not files:
@@ -399,6 +400,10 @@ def _matched(
         if wrong := _wrong_size(one, opened):
             problems.add(one.file, wrong)
             continue
+        if (files, one.plane) in taken:
+            problems.add(one.file, "what belongs to this image stands in two places; put it in one")
+            continue
+        taken.add((files, one.plane))
         parent = files[0].absolute().parent.name
         stem = stem_of(files[0].name if not one.images else one.file)
         name = safe_name(f"{stem}{_place(opened[0], one.plane)}")

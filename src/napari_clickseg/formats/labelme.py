@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,22 @@ import numpy as np
 
 from napari_clickseg.data.annotations import ObjectNote
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
-from napari_clickseg.formats.annotated import FormatError, ObjectRow
+from napari_clickseg.formats.annotated import NAMELESS, FormatError, ObjectRow, nameless
 from napari_clickseg.formats.external_objects import (
     FoundFile,
     FoundImage,
     FoundObject,
     checked_rings,
     outlined,
-    said_number,
 )
 from napari_clickseg.formats.shapes.filling import MaskPart, filled, united
-from napari_clickseg.formats.texts import points_text, read_json
+from napari_clickseg.formats.texts import (
+    points_text,
+    read_json,
+    said_id,
+    said_number,
+    said_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["is_labelme", "read_labelme", "write_labelme"]
 
 _VERSION = "5.5.0"  # of labelme, whose masks these are
-_NO_CLASS = "object"  # the label of objects without a class
+_FAR = 1e9  # pixels, beyond which no image reaches
 _CIRCLE = 64  # corners that a circle is drawn with, at the least
 
 
@@ -54,21 +60,22 @@ def write_labelme(image: AnnotatedImage, path: Path, note: Callable[[str], objec
     """
     first = True
     height, width = image.plane
+    without = nameless([one.name for one in image.classes.classes] if image.classes else [])
     with path.open("w", encoding="utf-8") as file:
         file.write(f'{{"version": "{_VERSION}", "flags": {{}}, "shapes": [')
         for row, pieces in image.outlined(note):
-            file.write(f"{'' if first else ','}\n{_shape(row, pieces, image.plane)}")
+            file.write(f"{'' if first else ','}\n{_shape(row, pieces, image.plane, without)}")
             first = False
         name = json.dumps(image.file or f"{image.name}.png")
         file.write(f'\n], "imagePath": {name}, "imageData": null, ')
         file.write(f'"imageHeight": {height}, "imageWidth": {width}')
         if image.classes is not None:
-            kept = image.classes.model_dump(exclude={"schema_version"})
+            kept = image.classes.model_dump(exclude={"schema_version"}) | {"without_class": without}
             file.write(f', "clickseg": {json.dumps(kept)}')
         file.write("}\n")
 
 
-def _shape(row: ObjectRow, pieces: Sequence[Piece], plane: tuple[int, int]) -> str:
+def _shape(row: ObjectRow, pieces: Sequence[Piece], plane: tuple[int, int], without: str) -> str:
     about = {"score": row.score, "clicks": row.clicks, "model": row.model or None}
     said = {key: value for key, value in about.items() if value is not None}
     if len(pieces) == 1 and not pieces[0].holes:
@@ -79,7 +86,7 @@ def _shape(row: ObjectRow, pieces: Sequence[Piece], plane: tuple[int, int]) -> s
         ends = [[columns.start, rows.start], [columns.stop - 1, rows.stop - 1]]
         kind, points, mask = "mask", json.dumps(ends), _png(part.mask)
     return (
-        f'{{"label": {json.dumps(row.class_name or _NO_CLASS)}, "points": {points}, '
+        f'{{"label": {json.dumps(row.class_name or without)}, "points": {points}, '
         f'"group_id": {row.id}, "description": {json.dumps(json.dumps(said) if said else "")}, '
         f'"shape_type": "{kind}", "flags": {{}}, "mask": {json.dumps(mask)}}}'
     )
@@ -114,12 +121,13 @@ def read_labelme(path: Path, problems: Problems) -> FoundFile:
     grouped: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {}
     for at, one in enumerate(value["shapes"], 1):
         where = f"{path.name}, shape {at}"
-        kind = one.get("shape_type", "polygon") if isinstance(one, dict) else None
+        kind = said_text(one.get("shape_type", "polygon")) if isinstance(one, dict) else ""
         if kind not in _PARTS:
-            problems.add(where, f"it is a {kind}; only areas become objects")
+            said = kind or "shape of no kind"
+            problems.add(where, f"it is a {said}; only areas become objects")
             continue
         group = one.get("group_id")  # shapes of one group are pieces of one object
-        key = (one.get("label"), group) if isinstance(group, int) else at
+        key = (said_text(one.get("label")), group) if isinstance(group, int) else at
         grouped.setdefault(key, []).append((where, one))
     objects = [_object(shapes, by_name, problems) for shapes in grouped.values()]
     height, width = said_number(value.get("imageHeight")), said_number(value.get("imageWidth"))
@@ -130,19 +138,24 @@ def read_labelme(path: Path, problems: Problems) -> FoundFile:
 
 
 def _classes(value: Mapping[str, Any]) -> ProjectClasses:
-    saved = value.get("clickseg")
+    """Return the classes that were saved here, and those that labelme's user added since."""
+    saved, known = value.get("clickseg"), ProjectClasses()
     if isinstance(saved, dict):
         try:
-            return ProjectClasses.model_validate(saved).model_copy(update={"scheme": "instances"})
+            known = ProjectClasses.model_validate(saved | {"scheme": "instances"})
         except ValueError:
             pass
-    labels = [
-        str(one.get("label") or "")[:1000] for one in value["shapes"] if isinstance(one, dict)
-    ]
-    names = [name for name in dict.fromkeys(labels) if name and name != _NO_CLASS]
-    return ProjectClasses(
-        classes=tuple(ProjectClass(id=i, name=name) for i, name in enumerate(names, 1))
-    )
+    labels = [said_text(one.get("label")) for one in value["shapes"] if isinstance(one, dict)]
+    there = {one.name for one in known.classes}
+    names = [one for one in dict.fromkeys(labels) if one and one not in there]
+    if isinstance(saved, dict):
+        names = [one for one in names if one != saved.get("without_class", NAMELESS[0])]
+    elif len(names) == 1:  # among others, it is what somebody calls a class
+        names = [one for one in names if one not in NAMELESS]
+    taken = {one.id for one in known.classes}
+    free = (n for n in itertools.count(1) if n not in taken)
+    more = tuple(ProjectClass(id=next(free), name=name) for name in names)
+    return known.model_copy(update={"classes": (*known.classes, *more)})
 
 
 def _object(
@@ -162,9 +175,10 @@ def _object(
                 problems.note(f"{place}: it reaches beyond the image, and is cut there.")
         return united(parts)
 
-    known = classes.get(str(first.get("label") or ""))
-    own = group if isinstance(group, int) and group > 0 else None
-    return FoundObject(where, part, own, None if known is None else known.id, _note(first))
+    known = classes.get(said_text(first.get("label")))
+    return FoundObject(
+        where, part, said_id(group), None if known is None else known.id, _note(first)
+    )
 
 
 def _note(one: Mapping[str, Any]) -> ObjectNote:
@@ -181,10 +195,12 @@ def _polygon(one: Mapping[str, Any], plane: tuple[int, int]) -> tuple[MaskPart, 
 def _two_points(one: Mapping[str, Any]) -> npt.NDArray[np.float64]:
     try:
         points = np.asarray(one.get("points"), np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         points = np.zeros(0)
     if points.shape != (2, 2) or not np.isfinite(points).all():
         raise ValueError("it has not two points")
+    if np.abs(points).max() > _FAR:
+        raise ValueError("it lies outside of the image")
     return points
 
 

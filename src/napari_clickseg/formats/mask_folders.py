@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_clickseg.data.encode import storable_mask, write_grey
 from napari_clickseg.data.images import read_plane
-from napari_clickseg.formats.annotated import FormatError, embedded, ids_of
+from napari_clickseg.formats.annotated import FormatError, embedded, ids_of, nameless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_cellpose", "write_nnunet", "write_stardist"]
 
-_NO_CLASS = "object"
+_RESERVED = ("background", "ignore")  # names that mean something to nnU-Net
 
 
 def write_cellpose(
@@ -101,7 +101,7 @@ def write_nnunet(
     FormatError
         If an image's file is not known, or images have different numbers of channels.
     """
-    names: list[str] = []
+    names: list[str | None] = []  # None stands for objects without a class
     channels: list[str] | None = None
     count, unknown = 0, []
     for image in images:
@@ -124,7 +124,7 @@ def write_nnunet(
             unknown.append((labels / f"{image.name}.tif", values))
         write_grey(labels / f"{image.name}.tif", values, image.pixel_size)
     labelled: dict[str, Any] = {"background": 0}
-    labelled |= {name: number for number, name in enumerate(names, 1)}
+    labelled |= {name: number for number, name in enumerate(_called(names, note), 1)}
     if unknown:  # it has to be the largest, which is known at the end
         labelled["ignore"] = len(names) + 1
         for path, values in unknown:
@@ -154,7 +154,18 @@ def _write_channels(image: AnnotatedImage, folder: Path) -> list[str]:
     return [f"channel {at}" for at in range(len(layers))]
 
 
-def _classes(image: AnnotatedImage, names: list[str]) -> tuple[npt.NDArray[np.uint8], bool]:
+def _called(names: list[str | None], note: Callable[[str], object]) -> list[str]:
+    """Return the names that dataset.json gives the classes."""
+    given = []
+    for name in names:
+        if name in _RESERVED:
+            note(f"The class '{name}' is called 'class {name}', as nnU-Net calls other things so.")
+            name = f"class {name}"
+        given.append(name or nameless(names))
+    return given
+
+
+def _classes(image: AnnotatedImage, names: list[str | None]) -> tuple[npt.NDArray[np.uint8], bool]:
     """Return the number of each pixel's class, 255 for what is unknown, and whether any is."""
     for one in image.classes.classes if image.classes is not None else ():
         if one.name not in names:
@@ -166,7 +177,7 @@ def _classes(image: AnnotatedImage, names: list[str]) -> tuple[npt.NDArray[np.ui
             new[at] = 255
             continue
         row = rows.get(identifier)
-        name = row.class_name if row is not None and row.class_name else _NO_CLASS
+        name = row.class_name if row is not None and row.class_name else None
         if name not in names:
             names.append(name)
         new[at] = names.index(name) + 1

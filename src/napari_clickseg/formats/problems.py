@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Problems"]
 
 _SHOWN = 3
+_LONGEST = 300  # letters of a line
 
 
 class Problems:
@@ -27,7 +28,7 @@ class Problems:
     """
 
     def __init__(self, *, skip: bool, note: Callable[[str], object]) -> None:
-        self._skip, self.note = skip, note
+        self._skip, self._note = skip, note
         self.found: list[str] = []
 
     @classmethod
@@ -37,9 +38,13 @@ class Problems:
         made.found += found
         return made
 
+    def note(self, line: str) -> None:
+        """Tell something worth knowing, in one line: names in files may be of several."""
+        self._note(_short(line))
+
     def add(self, where: str, what: str) -> None:
         """Take note of something that can't be used; `where` says which image and object."""
-        line = (f"{where}: {what}" if where else what).rstrip(".")
+        line = _short(f"{where}: {what}" if where else what).rstrip(".")
         self.found.append(line)
         if self._skip:
             self.note(f"left out: {line}")
@@ -55,3 +60,9 @@ class Problems:
             f"{'it' if len(self.found) == 1 else 'them'}, or leave "
             f"{'it' if len(self.found) == 1 else 'them'} out with --skip."
         )
+
+
+def _short(line: str) -> str:
+    """Return what is said in one line, which names in files can make longer than anybody reads."""
+    line = "".join(each if each.isprintable() else " " for each in line)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
-from napari_clickseg.formats.annotated import FormatError
+from napari_clickseg.formats.annotated import NAMELESS, FormatError, nameless
 from napari_clickseg.formats.external_objects import (
     FoundFile,
     FoundImage,
@@ -20,6 +20,7 @@ from napari_clickseg.formats.external_objects import (
     outlined,
 )
 from napari_clickseg.formats.shapes.outlines import joined
+from napari_clickseg.formats.texts import said_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +36,6 @@ __all__ = ["is_yolo", "read_yolo", "write_yolo"]
 
 _SPLITS = {"training": "train", "validation": "val", "test": "test", "": "train"}
 _FOLDERS = {"train": "training", "val": "validation", "valid": "validation", "test": "test"}
-_NO_CLASS = "object"  # the class of objects without one
 _DATA = "data.yaml"
 
 
@@ -55,7 +55,7 @@ def write_yolo(
     """
     import yaml
 
-    names: list[str] = []
+    names: list[str | None] = []  # None stands for objects without a class
     used: set[str] = set()
     for image in (plane for each in images for plane in each.planes()):
         split = _SPLITS[image.split]
@@ -76,18 +76,21 @@ def write_yolo(
         data["val"] = data["train"]
     if "test" in used:
         data["test"] = "images/test"
-    data["names"] = dict(enumerate(names or [_NO_CLASS]))
+    data["names"] = dict(enumerate(one or nameless(names) for one in names or [None]))
+    data["clickseg"] = {"without_class": names.index(None) if None in names else None}
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     (folder / _DATA).write_text(text, encoding="utf-8")
 
 
-def _lines(image: AnnotatedImage, names: list[str], note: Callable[[str], object]) -> Iterator[str]:
+def _lines(
+    image: AnnotatedImage, names: list[str | None], note: Callable[[str], object]
+) -> Iterator[str]:
     height, width = image.plane
     for one in image.classes.classes if image.classes is not None else ():
         if one.name not in names:
             names.append(one.name)
     for row, pieces in image.outlined(note):
-        name = row.class_name or _NO_CLASS
+        name = row.class_name or None
         if name not in names:
             names.append(name)
         ring = joined([ring for piece in pieces for ring in piece.rings])
@@ -111,37 +114,48 @@ def read_yolo(source: Path, problems: Problems) -> FoundFile:
         If it holds no labels, or its data.yaml can't be read.
     """
     folder = source if source.is_dir() else source.parent
-    classes = _classes(folder / _DATA)
+    classes, without = _classes(folder / _DATA)
     labels = folder / "labels" if (folder / "labels").is_dir() else folder
     files = sorted(path for path in labels.rglob("*.txt") if path.name != "classes.txt")
     if not files:
         raise FormatError(f"{folder} holds no labels (labels/*.txt).")
-    images = [_found(path, labels, classes, problems) for path in files]
+    images = [_found(path, labels, classes, without, problems) for path in files]
     numbers = sorted({n for _, used in images for n in used})
     known = {**{n: ProjectClass(id=n + 1, name=str(n)) for n in numbers}, **classes}
-    listed = tuple(known[n] for n in sorted(known))
-    alone = len(listed) == 1 and listed[0].name == _NO_CLASS
+    listed = tuple(known[n] for n in sorted(known) if n != without)
     found = tuple(one for one, _ in images)
-    return FoundFile(found, None if alone or not listed else ProjectClasses(classes=listed))
+    return FoundFile(found, ProjectClasses(classes=listed) if listed else None)
 
 
-def _classes(path: Path) -> dict[int, ProjectClass]:
+def _classes(path: Path) -> tuple[dict[int, ProjectClass], int | None]:
+    """Return the classes by their numbers, and the number that stands for none of them."""
     import yaml
 
     if not path.is_file():
-        return {}
+        return {}, None
     try:
-        names = yaml.safe_load(path.read_text(encoding="utf-8"))["names"]
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        names, own = data["names"], data.get("clickseg")
         every: Mapping[int, Any] = names if isinstance(names, dict) else dict(enumerate(names))
-        return {int(n): ProjectClass(id=int(n) + 1, name=str(v)) for n, v in every.items()}
-    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
+        classes = {int(n): ProjectClass(id=int(n) + 1, name=str(v)) for n, v in every.items()}
+        if isinstance(own, dict):
+            return classes, said_id(own.get("without_class"), 0)
+        alone = len(classes) == 1 and next(iter(classes.values())).name in NAMELESS
+        return classes, next(iter(classes)) if alone else None
+    except (
+        OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, OverflowError
+    ) as error:  # fmt: skip
         raise FormatError(
             f"{path} cannot be read: it lists no names of classes; mend it."
         ) from error
 
 
 def _found(
-    path: Path, labels: Path, classes: Mapping[int, ProjectClass], problems: Problems
+    path: Path,
+    labels: Path,
+    classes: Mapping[int, ProjectClass],
+    without: int | None,
+    problems: Problems,
 ) -> tuple[FoundImage, set[int]]:
     """Return what a file says of its image, and the numbers of classes in it."""
     objects: list[FoundObject] = []
@@ -163,7 +177,7 @@ def _found(
             problems.add(where, f"there is no class {class_number} in {_DATA}")
             continue
         used.add(class_number)
-        plain = class_number in classes and classes[class_number].name == _NO_CLASS
+        plain = class_number == without
         part = _part(ring, where, problems)
         objects.append(FoundObject(where, part, None, None if plain else class_number + 1))
     split = next(
