@@ -108,6 +108,37 @@ def test_other_json_and_archives_are_left_to_others(tmp_path: Path, text: str) -
     assert [one.plugin_name for one in readers] == ["napari-clickseg"], "napari claims none of them"
 
 
+@pytest.mark.parametrize("to", ["yolo", "cellpose", "nnunet", "geojson"])
+def test_a_folder_that_another_program_learns_from_is_filled_in_to_be_imported(
+    make_napari_viewer: Callable[..., Any], tmp_path: Path, to: str
+) -> None:
+    pixels = tmp_path / "dish.tif"
+    tifffile.imwrite(pixels, np.zeros(hard_labels().shape, np.uint8))
+    image = AnnotatedImage("dish", hard_labels(), pixels, "dish.tif")
+    folder = tmp_path / "theirs"
+    export([ExportSource("dish", lambda: image)], to, folder)
+    viewer = make_napari_viewer()
+    viewer.open(folder, plugin="napari-clickseg")
+    assert not viewer.layers
+    _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Files")
+    assert widget.source.value == str(folder)
+    assert widget.folds["Import"].isExpanded()
+    assert widget.images.value == (str(folder / "images") if to == "yolo" else "")
+
+
+def test_projects_and_folders_of_images_are_no_folders_of_other_programs(tmp_path: Path) -> None:
+    from napari_clickseg._napari.formats.dropped import get_reader
+    from napari_clickseg.data.writer import ProjectWriter
+
+    labels = np.ones((9, 9), np.uint8)
+    ProjectWriter(tmp_path / "project").add("a", labels, labels)
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", labels)
+    (tmp_path / "images" / "notes.json").write_text('{"camera": 3}')
+    for name in ("project", "images"):
+        assert get_reader(str(tmp_path / name)) is None
+
+
 def test_channels_of_a_microscope_are_dropped_as_layers_that_are_read_plane_by_plane(
     make_napari_viewer: Callable[..., Any], tmp_path: Path
 ) -> None:

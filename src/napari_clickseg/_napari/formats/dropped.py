@@ -1,7 +1,8 @@
 """Other programs' annotations, dropped into the viewer: labels with their classes.
 
 A file that is none of them is left to others. Objects lie on the image of the name that the file
-gives, if it is open, or else on the only one that there is.
+gives, if it is open, or else on the only one that there is. A folder that another program learns
+from, or wrote, is many images: it is filled in where it can be imported, in the Files widget.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from napari_clickseg._napari.viewer.metadata import ObjectClasses, with_classes
 from napari_clickseg._napari.viewer.pixels import placed
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.index import INDEX
 from napari_clickseg.formats.annotated import FormatError
 from napari_clickseg.formats.external_objects import drawn
 from napari_clickseg.formats.image_lookup import stem_of
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["get_reader"]
 
 _FORMS = ("coco", "geojson", "roi", "labelme")
+_FOLDERS = ("yolo", "nnunet", "cellpose", "geojson", "labelme")
 _LARGEST = 1 << 28  # bytes that are read while the viewer waits
 _MOST = 12  # images, beyond which a viewer becomes a heap of layers
 _FAR = 1 << 20  # pixels: how large an image may be of which nothing is known
@@ -52,12 +55,40 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerDataTuple]] |
         return None
     source = Path(path)
     try:
-        if source.is_dir() or source.stat().st_size > _LARGEST:
+        if source.is_dir():
+            return _to_import if _is_folder(source) else None
+        if source.stat().st_size > _LARGEST:
             return None
         known = holds_objects(source) or recognised(source, ImportChoice()) in _FORMS
     except (FormatError, OSError):
         return None
     return _open if known else None
+
+
+def _is_folder(folder: Path) -> bool:
+    """Whether a folder is one that another program learns from, or wrote; no project of ours."""
+    if (folder / INDEX).is_file() or folder.suffix.lower() == ".zarr":
+        return False
+    form = recognised(folder, ImportChoice())
+    if form == "labelme":  # which any JSON could be
+        first = min(one for one in folder.iterdir() if one.name.lower().endswith(".json"))
+        return first.stat().st_size < _LARGEST and recognised(first, ImportChoice()) == form
+    return form in _FOLDERS
+
+
+def _to_import(path: str) -> list[LayerDataTuple]:
+    """Fill a folder in where it can be imported; there is no layer to be added."""
+    window = getattr(current_viewer(), "window", None)
+    if window is None:
+        raise FormatError(f"{path} becomes a project: clickseg import '{path}' --out PROJECT.")
+    dock, widget = window.add_plugin_dock_widget("napari-clickseg", "Files")
+    dock.show()
+    dock.raise_()
+    widget.turn_to("Import")
+    state, images = widget.state, Path(path) / "images"
+    state.source, state.images = path, str(images) if images.is_dir() else ""
+    state.message = "Choose the folder of the project that it becomes, and press Import."
+    return [(None,)]  # npe2's word for no layer
 
 
 @dataclass(frozen=True, slots=True)
