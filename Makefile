@@ -49,8 +49,11 @@ ifeq ($(strip $(PYTEST_ARGS)),)
 	@$(BIN)/coverage report --omit="*/_qt/*" --fail-under=90 --format=total
 endif
 
-test-slow: python system ## Run the slow tests
+test-slow: python system ## Run the slow tests, and those of properties on many more examples
 	$(PYTEST) -m slow --timeout=3600 $(PYTEST_ARGS)
+ifeq ($(strip $(PYTEST_ARGS)),)
+	$(PYTEST) -m "hypothesis and not slow" --hypothesis-profile=thorough --timeout=3600
+endif
 
 lint: python ## Check style, types, the direction of imports, and GitHub's files
 	$(BIN)/ruff check .

@@ -25,15 +25,18 @@ if TYPE_CHECKING:
 # runs the tests, and takes no time to save them.
 os.environ["NAPARI_CONFIG"] = ""
 
-# The same examples on every machine; --hypothesis-profile=thorough looks for new ones.
+# The same examples on every machine; --hypothesis-profile=thorough, with which `make test-slow` tries
+# properties once more, looks for new ones.
 settings.register_profile(
     "reproducible",
     deadline=None,
     derandomize=True,
-    max_examples=100,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("thorough", deadline=None, max_examples=2000)
+settings.register_profile(
+    "thorough", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("reproducible")
 
 

@@ -82,21 +82,22 @@ def click_quickly(window: Any, times: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "case",
+    ("case", "times"),
     [
-        "slow",
-        "failing",
-        pytest.param("stack", marks=pytest.mark.slow),
-        pytest.param("large", marks=pytest.mark.slow),
+        ("slow", 40),
+        ("failing", 40),
+        *(pytest.param(case, 200, marks=pytest.mark.slow)
+          for case in ("slow", "failing", "stack", "large")),
     ],
-)
-def test_two_hundred_quick_clicks_do_not_hold_the_window(
+)  # fmt: skip
+def test_quick_clicks_do_not_hold_the_window(
     make_window: Callable[..., Any],
     fake_model: Any,
     monkeypatch: pytest.MonkeyPatch,
     longest_slot: Callable[[Any], float],
     capsys: pytest.CaptureFixture[str],
     case: str,
+    times: int,
 ) -> None:
     watch = Stopwatch()
     watch.watch(monkeypatch)
@@ -114,9 +115,9 @@ def test_two_hundred_quick_clicks_do_not_hold_the_window(
     bound = longest_slot(window.viewer)
     for _ in range(ROUNDS):
         watch.slots.clear()
-        click_quickly(window, 200)
-        assert state.n_positive + state.n_negative > 190 and not state.busy
-        assert len(watch.slots) > 200
+        click_quickly(window, times)
+        assert state.n_positive + state.n_negative > 0.95 * times and not state.busy
+        assert len(watch.slots) > times
         longest, where = min((longest, where), max(watch.slots))
         middle = float(np.median([seconds for seconds, _ in watch.slots]))
         texts.append(f"longest {1000 * longest:.1f} ms ({where}), median {1000 * middle:.1f} ms")

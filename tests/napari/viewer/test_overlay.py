@@ -127,7 +127,7 @@ boxes = st.builds(Box, st.integers(0, 15), st.integers(0, 15), st.integers(0, 4)
 
 @pytest.mark.parametrize("whole", [True, False])
 @given(shown=st.lists(st.tuples(st.integers(0, 2), boxes | st.none()), max_size=6))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_only_the_latest_part_is_shown(
     whole: bool, shown: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

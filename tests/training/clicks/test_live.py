@@ -203,7 +203,7 @@ def test_what_was_drawn_is_shown_where_the_object_is() -> None:
     """Also after the window has moved, and by corrections as well as at the beginning."""
     going = prompted(steps=6)
     regions = strokes = 0
-    for step in range(40):
+    for step in range(15):
         lesson = going.lesson(20)
         for k, i in enumerate(lesson.chosen):
             annotation = going.going_on[i]
