@@ -8,6 +8,7 @@ import pytest
 from napari_clickseg.cli import main
 from tests.comparing.conftest import SETTINGS
 from tests.crossfit.conftest import write_project
+from tests.training.quick_reports import no_curves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ GIVEN = [
 def test_a_project_is_compared_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_clickseg.training.report._plot", lambda *_: None)
+    no_curves(monkeypatch)
     project, out = write_project(tmp_path / "project"), tmp_path / "out"
     asked = ["compare", str(project), "--out", str(out), *GIVEN, "--vary", "ema=0,0.5"]
     kept = tmp_path / "figures.json"

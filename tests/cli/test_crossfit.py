@@ -7,6 +7,7 @@ import pytest
 
 from napari_clickseg.cli import main
 from tests.crossfit.conftest import NETWORK, write_project
+from tests.training.quick_reports import few_clicks, no_curves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +20,10 @@ SETTINGS = [
 
 
 def test_a_project_becomes_a_click_trained_model(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    few_clicks(monkeypatch)
+    no_curves(monkeypatch)
     project, out = write_project(tmp_path / "project"), tmp_path / "out"
     more = ["--set", "noc_clicks=1", "--set", "clicks=fixed", "--set", "final=false"]
     asked = [str(project), "--out", str(out), "--folds", "2", *SETTINGS, *more]

@@ -7,6 +7,7 @@ import torch
 
 from napari_clickseg.comparing.spec import read_comparison_spec
 from tests.crossfit.conftest import write_project
+from tests.training.quick_reports import no_curves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ SETTINGS: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def quick_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Curves of each run take longer to draw than it takes."""
-    monkeypatch.setattr("napari_clickseg.training.report._plot", lambda epochs, path, metric: None)
+    no_curves(monkeypatch)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from napari_clickseg.crossfit.spec import CrossfitSpec, read_crossfit_spec
+from tests.training.quick_reports import few_clicks, no_curves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 NETWORK = {
@@ -18,6 +19,14 @@ NETWORK = {
     "size": 64, "batch": 2, "windows": 4, "epochs": 1, "augmentation": "light", "device": "cpu",
     "encoder_rate": 1.0,
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_reports() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        few_clicks(patch)
+        no_curves(patch)
+        yield
 
 
 def write_project(

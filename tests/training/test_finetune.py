@@ -31,6 +31,7 @@ from napari_clickseg.training.loop.work import TrainingError
 from napari_clickseg.training.prepare import prepare
 from napari_clickseg.training.run_folder import RunError, RunFolder
 from napari_clickseg.training.spec import TrainingSpec
+from tests.training.quick_reports import few_clicks, no_curves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,10 +85,12 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def quick_plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Curves take longer to draw than these runs take."""
+def short_reports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves take longer to draw than these runs take, and so do twenty clicks."""
     if "draws" not in request.node.name:
-        monkeypatch.setattr(report_module, "_plot", lambda epochs, path, metric: path.touch())
+        no_curves(monkeypatch)
+    if "either_encoding" not in request.node.name:
+        few_clicks(monkeypatch)
 
 
 FIELDS: dict[str, Any] = {
