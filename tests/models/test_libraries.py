@@ -21,8 +21,13 @@ session.predict()
 network = create("unet", "tu-tf_efficientnet_lite0", channels=1, classes=1)
 assert float(network.state_dict()["encoder.model.conv_stem.weight"].std()) > 0.01
 
-import napari_clickseg.training.classes.augment
 import napari_clickseg.training.clicks.task
+from napari_clickseg.training.classes.augment import PRESETS, Geometry, cut, shaded
+bend = np.full((1, 4, 4, 2), 0.03, np.float32)
+window = Geometry(48, 60, quarters=1, mirrored=True, angle=20.0, bend=bend)
+pixels, labels = np.zeros((3, 80, 90), np.uint8), np.zeros((80, 90), np.int64)
+image, _ = cut(pixels, labels, (40, 40), 64, window, 3, lambda found: found)
+shaded(image, PRESETS["strong"], np.random.default_rng(0))
 from napari_clickseg.training.loop.optimising import OPTIMIZERS
 for make in OPTIMIZERS.values():
     optimizer = make(network.decoder.parameters(), lr=1e-3, weight_decay=1e-2)

@@ -1,7 +1,7 @@
 """Windows cut from images, and how they are varied.
 
-All is drawn from a generator of the window's own, and done by torchvision's functions on image
-and mask together: torchvision's classes would draw from the one generator of the process, and
+All is drawn from a generator of the window's own, and done by torchvision's functions for images
+and for masks: torchvision's classes would draw from the one generator of the process, and
 threads that share it make no two runs alike. Clicks are drawn afterwards, so that they are crisp.
 """
 
@@ -22,7 +22,6 @@ from napari_clickseg.data.sets.dataset import IGNORED
 from napari_clickseg.models.libraries import without_compiler
 
 with without_compiler():
-    from torchvision import tv_tensors
     from torchvision.transforms.v2 import InterpolationMode
     from torchvision.transforms.v2 import functional as v2
 
@@ -169,9 +168,9 @@ def cut(
     found = indices(labels[..., rows, columns])
     around = [(0, 0)] * (found.ndim - 2) + pads
     found = np.pad(found, around, constant_values=IGNORED)
-    image = tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(shown.transpose(2, 0, 1))))
+    image = torch.from_numpy(np.ascontiguousarray(shown.transpose(2, 0, 1)))
     planes = found if found.ndim == 3 else found[None]
-    mask = tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(planes)))
+    mask = torch.from_numpy(np.ascontiguousarray(planes))
     values, target = _warped(image, mask, size, geometry)
     return values, target if found.ndim == 3 else target[0]
 
@@ -183,31 +182,24 @@ def _placed(middle: float, side: int, wanted: float, length: int) -> int:
     return round(middle - side / 2)
 
 
-def _warped(
-    image: tv_tensors.Image, mask: tv_tensors.Mask, size: int, geometry: Geometry
-) -> tuple[Tensor, Tensor]:
+def _warped(image: Tensor, mask: Tensor, size: int, geometry: Geometry) -> tuple[Tensor, Tensor]:
     side = max(size, round(size * geometry.reach))
-    pair: list[Any] = [v2.resize(one, [side, side], antialias=True) for one in (image, mask)]
+    image = v2.resize_image(image, [side, side], antialias=True)
+    mask = v2.resize_mask(mask, [side, side])
     if geometry.angle:
-        fills = (0, IGNORED)
-        pair = [
-            v2.rotate(one, geometry.angle, InterpolationMode.BILINEAR, fill=fill)
-            if fill == 0
-            else v2.rotate(one, geometry.angle, InterpolationMode.NEAREST, fill=fill)
-            for one, fill in zip(pair, fills, strict=True)
-        ]
-    pair = [v2.center_crop(one, [size, size]) for one in pair]
+        image = v2.rotate_image(image, geometry.angle, InterpolationMode.BILINEAR, fill=0)
+        mask = v2.rotate_mask(mask, geometry.angle, fill=IGNORED)
+    image = v2.center_crop_image(image, [size, size])
+    mask = v2.center_crop_mask(mask, [size, size])
     if geometry.bend is not None:
         coarse = torch.from_numpy(geometry.bend).permute(0, 3, 1, 2)
         fine = F.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
         moves = fine.permute(0, 2, 3, 1)
-        fills = (0, IGNORED)
-        pair = [v2.elastic(one, moves, fill=f) for one, f in zip(pair, fills, strict=True)]
+        image = v2.elastic_image(image, moves, fill=0)
+        mask = v2.elastic_mask(mask, moves, fill=IGNORED)
     if geometry.mirrored:
-        pair = [v2.horizontal_flip(one) for one in pair]
-    found, target = (
-        torch.rot90(one.as_subclass(Tensor), geometry.quarters, (1, 2)) for one in pair
-    )
+        image, mask = v2.horizontal_flip_image(image), v2.horizontal_flip_mask(mask)
+    found, target = (torch.rot90(one, geometry.quarters, (1, 2)) for one in (image, mask))
     return found.contiguous(), target.long().contiguous()
 
 
