@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # runs the tests, and takes no time to save them.
 os.environ["NAPARI_CONFIG"] = ""
 
-# The same examples on every machine; --hypothesis-profile=thorough, with which `make test-slow` tries
-# properties once more, looks for new ones.
+# The same examples on every machine; --hypothesis-profile=thorough looks for new ones, as
+# `make test-slow` does.
 settings.register_profile(
     "reproducible",
     deadline=None,
@@ -40,10 +40,25 @@ settings.register_profile(
 settings.load_profile("reproducible")
 
 
+_imported = 0  # modules that the garbage collector leaves alone
+
+
 def pytest_collection_finish() -> None:
-    """What is imported by now stays; the garbage collector need not look through it each time."""
-    gc.collect()
-    gc.freeze()
+    """Begin with the garbage collector leaving alone what is imported."""
+    leave_alone_what_stays()
+
+
+def leave_alone_what_stays() -> None:
+    """What is imported by now stays: the garbage collector need not look through it each time.
+
+    It takes a quarter of a second for torch and napari, every few tests. Called between tests, when
+    there is little else.
+    """
+    global _imported
+    if len(sys.modules) > _imported + 50 or not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
+        _imported = len(sys.modules)
 
 
 _taken: defaultdict[str, float] = defaultdict(float)
@@ -71,6 +86,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         _taken[name] += time.perf_counter() - start
         if pausing:
             control.resume()
+
+
+def pytest_runtest_logfinish() -> None:
+    leave_alone_what_stays()
 
 
 @pytest.fixture(scope="session")

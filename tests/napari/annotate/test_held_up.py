@@ -78,7 +78,6 @@ def click_quickly(window: Any, times: int) -> None:
         if i % 10 == 0:
             window.qtbot.wait(1)
     window.settle()
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize(
