@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
 
 
+@pytest.fixture(scope="session")
+def settings_models() -> dict[str, Any]:
+    """What plugins' settings are made of; napari reads all manifests for it."""
+    from napari.settings import plugin_configuration_generator
+
+    return plugin_configuration_generator()
+
+
 @pytest.fixture(autouse=True)
-def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings_models: dict[str, Any]
+) -> Iterator[None]:
     """Settings and kept work in folders of the test's own, not of whoever runs the tests."""
     from napari import settings
 
+    monkeypatch.setattr(settings, "plugin_configuration_generator", lambda: settings_models)
     monkeypatch.setenv("CLICKSEG_HOME", str(tmp_path / "home"))
     settings._clear_plugin_settings_cache()
     monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
