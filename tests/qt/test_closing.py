@@ -107,23 +107,22 @@ def test_closing_while_a_click_is_being_answered_does_no_harm(
     qtbot.wait(300)
 
 
-@pytest.mark.parametrize("act", ["hide", "float", "dock elsewhere"])
 def test_moving_or_hiding_the_dock_closes_nothing(
-    act: str, open_annotate: Open, closings: list[AnnotateController], qtbot: Any
+    open_annotate: Open, closings: list[AnnotateController], qtbot: Any
 ) -> None:
     viewer, widget = open_annotate()
     dock = widget.parentWidget()
-    if act == "hide":
-        dock.close()
-    elif act == "float":
-        dock.setFloating(True)
-    else:
+
+    def dock_elsewhere() -> None:
         viewer.window.remove_dock_widget(dock)
         viewer.window.add_dock_widget(widget)
-    qtbot.wait(100)
-    assert closings == []
-    widget.context.state.message = "still there"
-    assert widget.message.value
+
+    for act in (dock.close, dock.show, lambda: dock.setFloating(True), dock_elsewhere):
+        act()
+        qtbot.wait(100)
+        assert closings == []
+        widget.context.state.message = "still there"
+        assert widget.message.value
 
 
 def test_after_closing_nothing_of_the_widget_listens(annotating: Open, qtbot: Any) -> None:

@@ -39,35 +39,37 @@ def test_the_menus_open_the_widget_and_toggle_it(
     assert not dock.isVisible()
 
 
-@pytest.mark.parametrize(("name", "kind"), [("train", TrainWidget), ("review", ReviewWidget)])
 def test_the_menus_open_the_other_widgets(
-    make_napari_viewer: Callable[..., Any], training_home: Any, qtbot: Any, name: str, kind: type
+    make_napari_viewer: Callable[..., Any], training_home: Any, qtbot: Any
 ) -> None:
     from napari._app_model import get_app_model
 
     viewer = make_napari_viewer(show=True)
     app = get_app_model()
-    for menu in ("napari/layers/annotate", "napari/layers/segment", PLUGIN_MENU):
-        listed = [getattr(item, "command", None) for item in app.menus.get_menu(menu)]
-        assert f"napari-clickseg.{name}" in [each.id for each in listed if each is not None]
-    app.commands.execute_command(f"napari-clickseg.{name}").result()
-    (dock,) = viewer.window._wrapped_dock_widgets.values()
-    assert isinstance(dock.inner_widget(), kind)
-    qtbot.waitUntil(dock.isVisible)
+    for count, (name, kind) in enumerate((("train", TrainWidget), ("review", ReviewWidget)), 1):
+        for menu in ("napari/layers/annotate", "napari/layers/segment", PLUGIN_MENU):
+            listed = [getattr(item, "command", None) for item in app.menus.get_menu(menu)]
+            assert f"napari-clickseg.{name}" in [each.id for each in listed if each is not None]
+        app.commands.execute_command(f"napari-clickseg.{name}").result()
+        docks = list(viewer.window._wrapped_dock_widgets.values())
+        (dock,) = (each for each in docks if isinstance(each.inner_widget(), kind))
+        assert len(docks) == count
+        qtbot.waitUntil(dock.isVisible)
 
 
-@pytest.mark.parametrize(
-    "sample", ["coins", "coins_with_regions", "tissue", "time_lapse", "two_channels"]
-)
 def test_a_sample_can_be_opened_and_annotated(
-    sample: str,
-    open_viewer: Callable[[], Any],
-    bright_model: None,
-    qtbot: Any,
+    open_viewer: Callable[[], Any], bright_model: None, qtbot: Any
 ) -> None:
     viewer = open_viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
-    viewer.open_sample("napari-clickseg", sample)
+    for sample in ("coins", "coins_with_regions", "tissue", "time_lapse", "two_channels"):
+        viewer.open_sample("napari-clickseg", sample)
+        click_in_the_middle(viewer, widget, qtbot)
+        viewer.layers.clear()
+        qtbot.waitUntil(lambda: not widget.images.start.enabled)
+
+
+def click_in_the_middle(viewer: Any, widget: Any, qtbot: Any) -> None:
     state = widget.context.state
     qtbot.waitUntil(lambda: widget.images.start.enabled)
     widget.images.start.native.click()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.gui
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
+SELECTED = ("image", "annotation", "positive", "prediction", None)
 ON, OTHER, OFF = (26, 32), (70, 96), (5, 5)  # pixels of two spots and of the background
 
 
@@ -88,24 +89,38 @@ def test_a_double_click_is_one_click_and_zooms_nothing(at_work: Any) -> None:
     assert (viewer.scene.camera.zoom, viewer.scene.camera.center) == before
 
 
-@pytest.mark.parametrize("active", ["image", "annotation", "positive", "prediction", None])
-def test_clicks_work_whichever_layer_is_selected(active: str | None, at_work: Any) -> None:
+def test_clicks_work_whichever_layer_is_selected(at_work: Any) -> None:
     viewer, state, hand = at_work()
-    layer = None if active is None else getattr(state, active)
-    viewer.layers.selection.active = layer
-    if active == "annotation":
-        layer.mode = "pan_zoom"
-    hand.click(ON)
-    assert state.n_positive == 1
-    assert not np.asarray(state.annotation.data).any(), "nothing was painted"
+    for active in SELECTED:
+        layer = None if active is None else getattr(state, active)
+        viewer.layers.selection.active = layer
+        if active == "annotation":
+            layer.mode = "pan_zoom"
+        hand.click(ON)
+        assert state.n_positive == 1, active
+        assert not np.asarray(state.annotation.data).any(), "nothing was painted"
+        hand.press(Action.CLEAR)
+        assert state.n_positive == 0
 
 
-@pytest.mark.parametrize("active", ["image", "annotation", "positive", "prediction", None])
-def test_keys_work_whichever_layer_is_selected(
-    active: str | None, at_work: Any, qtbot: Any
-) -> None:
+def test_keys_work_whichever_layer_is_selected(at_work: Any, qtbot: Any) -> None:
     viewer, state, hand = at_work()
-    viewer.layers.selection.active = None if active is None else getattr(state, active)
+    shown = state.shown
+    for active in SELECTED:
+        viewer.layers.selection.active = None if active is None else getattr(state, active)
+        press_each(state, hand, qtbot)
+        # As at the beginning, for the next one.
+        hand.press(Action.TOOL)
+        hand.press(Action.SWAP)
+        while state.shown != shown:
+            hand.press(Action.SHOW)
+        while state.n_objects or state.n_positive or state.n_negative:
+            hand.press(Action.UNDO)
+        assert state.tool and state.object_id == 1, active
+
+
+def press_each(state: Any, hand: Hand, qtbot: Any) -> None:
+    """Press the keys one after the other; each does what it says."""
     hand.click(ON)
     qtbot.waitUntil(lambda: np.asarray(state.prediction.data).any())
     hand.press(Action.ACCEPT)

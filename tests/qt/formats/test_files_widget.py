@@ -175,18 +175,22 @@ def test_the_menu_goes_to_the_parts_of_the_widget_and_gathers(
     assert len(viewer.layers) == before + 2
 
 
-@pytest.mark.parametrize("name", ["Annotate", "Train", "Review"])
 def test_each_widget_has_a_button_that_leads_to_exporting_what_it_is_about(
     open_viewer: Callable[[], Any],
     training_home: Any,
     bright_model: None,
     tmp_path: Path,
     qtbot: Any,
-    name: str,
 ) -> None:
     viewer = open_viewer()
     viewer.add_image(np.zeros((20, 30), np.uint8))
     project = str(_three_images(tmp_path / "p"))
+    for name in ("Annotate", "Train", "Review"):
+        leads_to_exporting(viewer, name, project, qtbot)
+        viewer.window.remove_dock_widget("all")
+
+
+def leads_to_exporting(viewer: Any, name: str, project: str, qtbot: Any) -> None:
     dock, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", name)
     qtbot.waitUntil(dock.isVisible)
     if name == "Train":

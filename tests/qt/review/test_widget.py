@@ -433,26 +433,24 @@ def show_everything(widget: ReviewWidget, qtbot: Any) -> None:
     state.predicting = Predicting("running", 14, 1503, 4000.0)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_nothing_is_cut_off_in_a_narrow_dock(
-    theme: str, open_review: Open, project: Path, qtbot: Any
-) -> None:
+def test_nothing_is_cut_off_in_a_narrow_dock(open_review: Open, project: Path, qtbot: Any) -> None:
     viewer, widget = open_review(project=project)
-    viewer.theme = theme
     viewer.window._qt_window.resize(1100, 1000)
     hand = Hand(viewer, widget, qtbot)
     hand.press(Action.NEXT_IMAGE)
     hand.click(ON)
     show_everything(widget, qtbot)
-    qtbot.wait(300)
-    pictures = _folder()
-    viewer.screenshot(str(pictures / f"review-{theme}.png"), canvas_only=False, flash=False)
-    viewer.window._qt_window.resizeDocks([widget.parentWidget()], [200], Qt.Orientation.Horizontal)
-    qtbot.wait(300)
-    assert widget.width() <= 360
-    assert_nothing_is_cut_off(widget)
-    buttons = [each for each in widget.findChildren(QAbstractButton) if each.isVisible()]
-    assert len(buttons) > 15 and not [each.text() for each in buttons if not tip(each)]
+    pictures, dock = _folder(), widget.parentWidget()
+    for theme in ("light", "dark"):
+        viewer.theme = theme
+        qtbot.wait(300)
+        viewer.screenshot(str(pictures / f"review-{theme}.png"), canvas_only=False, flash=False)
+        viewer.window._qt_window.resizeDocks([dock], [200], Qt.Orientation.Horizontal)
+        qtbot.wait(300)
+        assert widget.width() <= 360
+        assert_nothing_is_cut_off(widget)
+        buttons = [each for each in widget.findChildren(QAbstractButton) if each.isVisible()]
+        assert len(buttons) > 15 and not [each.text() for each in buttons if not tip(each)]
 
 
 def _folder() -> Path:

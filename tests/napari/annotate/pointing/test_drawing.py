@@ -305,17 +305,17 @@ def test_a_trembling_hand_clicks(drawn_by_hand: Any) -> None:
 
 
 @pytest.mark.gui
-@pytest.mark.parametrize("active", ["image", "annotation", "positive", "shapes", None])
-def test_escape_gives_a_drag_up_whichever_layer_is_selected(
-    drawn_by_hand: Any, active: str | None
-) -> None:
+def test_escape_gives_a_drag_up_whichever_layer_is_selected(drawn_by_hand: Any) -> None:
+    window = drawn_by_hand
+    for active in ("image", "annotation", "positive", None):
+        escape_gives_a_drag_up(window, None if active is None else getattr(window.state, active))
+    escape_gives_a_drag_up(window, window.viewer.add_shapes())
+
+
+def escape_gives_a_drag_up(window: Any, layer: Any) -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtTest import QTest
 
-    window = drawn_by_hand
-    layer = None if active is None else getattr(window.state, active, None)
-    if active == "shapes":
-        layer = window.viewer.add_shapes()
     window.viewer.layers.selection.active = layer
     bound = dict(window.viewer.keymap), dict(layer.keymap) if layer is not None else {}
 
@@ -330,27 +330,27 @@ def test_escape_gives_a_drag_up_whichever_layer_is_selected(
     assert now == bound, "the key is given back"
     window.drag((10, 20), (40, 60))
     assert len(window.controller.prompt().gestures) == 1
+    window.press("undo")
 
 
 @pytest.mark.gui
-@pytest.mark.parametrize("held", ["No", "Shift", "Control+Shift"])
-def test_escape_gives_a_drag_up_with_the_keys_held_that_draw_it(
-    drawn_by_hand: Any, held: str
-) -> None:
+def test_escape_gives_a_drag_up_with_the_keys_held_that_draw_it(drawn_by_hand: Any) -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtTest import QTest
 
-    window, modifiers = drawn_by_hand, Qt.KeyboardModifier.NoModifier
-    for each in held.split("+"):
-        modifiers |= getattr(Qt.KeyboardModifier, f"{each}Modifier")
+    window, none = drawn_by_hand, Qt.KeyboardModifier.NoModifier
+    shift, control = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
+    held = {"No": none, "Shift": shift, "Control+Shift": control | shift}
 
-    def escape() -> None:
-        assert window.state.drawing is not None
-        QTest.keyClick(window.canvas, Qt.Key.Key_Escape, modifiers)
-        assert window.state.drawing is None
+    for keys, modifiers in held.items():
 
-    window.drag((10, 20), (40, 60), (40, 20), held=held, during=escape)
-    assert not window.controller.prompt() and not window.state.can_undo
+        def escape(modifiers: Any = modifiers) -> None:
+            assert window.state.drawing is not None
+            QTest.keyClick(window.canvas, Qt.Key.Key_Escape, modifiers)
+            assert window.state.drawing is None
+
+        window.drag((10, 20), (40, 60), (40, 20), held=keys, during=escape)
+        assert not window.controller.prompt() and not window.state.can_undo, keys
 
 
 @pytest.mark.gui
