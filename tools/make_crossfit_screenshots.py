@@ -1,48 +1,64 @@
 """Make the picture of docs/click-training.md: the clicks of a cross-fitting, in napari.
 
     xvfb-run -a -s "-screen 0 1400x1000x24" .venv/bin/python tools/make_crossfit_screenshots.py \\
-        OUT --image 36
+        --image 3 [--set epochs=2] [--keep FOLDER]
 
-OUT is the folder of a cross-fitting whose clicks are placed, as `clickseg crossfit` makes it; it is
-only read. The one in docs/ shows breast ultrasound, see click-training.md for settings and source.
+A real cross-fitting of the sample project (File > Open Sample > A small project of cells, which is
+generated) runs until its clicks are placed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-from picture_window import PictureWindow
+from picture_window import PictureWindow, sample_project
 
 SIZE = (1280, 940)
+SETTINGS = {
+    "folds": "3",
+    "start": "scratch",
+    "encoder": "tu-resnet10t",
+    "size": "96",
+    "windows": "48",
+    "batch": "8",
+    "epochs": "2",
+    "device": "cpu",
+}
 
 
 def main() -> None:
     """Make the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--image", type=int, default=0, help="number of the image that is shown")
+    parser.add_argument("--keep", type=Path, help="keep the run here; a second call shows it again")
     args = parser.parse_args()
+    settings = SETTINGS | dict(text.split("=", 1) for text in args.set)
     with tempfile.TemporaryDirectory() as folder:
         # Settings and runs of whoever runs this stay as they are.
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
-        os.environ["CLICKSEG_HOME"] = folder
-        prepare(args.out.resolve(), Path(folder) / "runs" / "breast-ultrasound")
+        os.environ["CLICKSEG_HOME"] = str((args.keep or Path(folder)).absolute())
+        place_clicks(Path(os.environ["CLICKSEG_HOME"]) / "runs" / "cells", settings)
         window = Window("dark")
         look_at_clicks(window, args.image)
         window.picture("crossfit-clicks-dark")
         window.close()
 
 
-def prepare(out: Path, there: Path) -> None:
-    """Put the cross-fitting among the runs, as it was when its clicks were placed."""
-    from napari_clickseg.crossfit.editing import begin_copy
-    from napari_clickseg.crossfit.folder import CrossfitFolder
-
-    there.parent.mkdir(parents=True)
-    begin_copy(CrossfitFolder(out), CrossfitFolder(there))
+def place_clicks(out: Path, settings: dict[str, str]) -> None:
+    """Cross-fit until the clicks are placed, unless that was done before."""
+    if (out / "clicks.json").exists():
+        return
+    words = [sys.executable, "-m", "napari_clickseg.cli", "crossfit", str(sample_project())]
+    words += ["--out", str(out), "--until", "clicks"]
+    for key, value in settings.items():
+        words += ["--set", f"{key}={value}"]
+    subprocess.run(words, check=True)
 
 
 def look_at_clicks(window: Window, image: int) -> None:
@@ -53,7 +69,7 @@ def look_at_clicks(window: Window, image: int) -> None:
     widget.clicks.image.value = image
     window.wait(lambda: widget.context.state.looked.index == image)
     window.wait(lambda: not widget.context.state.looked.loading)
-    widget._scroll.ensureWidgetVisible(widget.clicks, 0, 8)
+    window.scroll_to(widget.clicks)
     viewer.layers["positive clicks"].mode = "add"
 
 
@@ -69,7 +85,7 @@ class Window(PictureWindow):
         super().__init__(theme, SIZE)
         _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
         self.widget.main.task.widget.value = "crossfit"
-        self.wait(lambda: self.widget.context.state.run.crossfit is not None)
+        self.wait(lambda: getattr(self.widget.context.state.run, "crossfit", None) is not None)
 
 
 if __name__ == "__main__":

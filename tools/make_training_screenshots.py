@@ -1,9 +1,9 @@
-"""Make the pictures of docs/tutorial-finetune.md: a real training on openly licensed images.
+"""Make the pictures of docs/tutorial-finetune.md: a real training on the sample project.
 
     xvfb-run -a -s "-screen 0 1400x1000x24" .venv/bin/python tools/make_training_screenshots.py \\
-        PROJECT --set epochs=12 --set windows=96 [--keep FOLDER]
+        --set epochs=8 --set windows=64 [--keep FOLDER]
 
-PROJECT is a project folder; those in docs/ show yeast cells, see the tutorial for their source.
+The images are those of File > Open Sample > A small project of cells, which are generated.
 With the default settings this takes as long as a training takes.
 """
 
@@ -19,13 +19,11 @@ from typing import Any
 from picture_window import PictureWindow
 
 SIZE = (1280, 900)
-SHOWN = 9  # images that are opened
 
 
 def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("project", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--keep", type=Path, help="keep the run here; a second call shows it again")
     args = parser.parse_args()
@@ -36,8 +34,8 @@ def main() -> None:
         os.environ["CLICKSEG_HOME"] = str((args.keep or Path(folder)).absolute())
         os.environ["CLICKSEG_MODELS"] = str(Path(folder) / "models")
         spec = {key: _value(text) for key, text in settings.items()}
-        train(Window(args.project, "dark"), spec)
-        show(Window(args.project, "light"))
+        train(Window("dark"), spec)
+        show(Window("light"))
 
 
 def train(window: Window, settings: dict[str, Any]) -> None:
@@ -48,6 +46,7 @@ def train(window: Window, settings: dict[str, Any]) -> None:
         check(window)
         window.press(window.widget.run.train)
         window.wait(lambda: len(state.run.curves.loss) > state.run.epochs // 2 > 0, 7200)
+        window.scroll_to(window.widget.curves)
         window.picture("train-running-dark")
         window.wait(lambda: not state.run.alive, 7200)
     window.close()
@@ -68,37 +67,21 @@ def show(window: Window) -> None:
     window.press(window.widget.runs.previews)
     window.wait(lambda: "validation predictions" in window.viewer.layers, 60)
     window.look_at_predictions()
-    window.widget._scroll.ensureWidgetVisible(window.widget.runs.widget.native)
+    window.scroll_to(window.widget.helped)
     window.picture("train-done-light")
     window.close()
 
 
 class Window(PictureWindow):
-    """A napari window with annotated images and the Train widget."""
+    """A napari window with the sample project and the Train widget."""
 
-    def __init__(self, project: Path, theme: str) -> None:
-        from skimage.measure import label
-
-        from napari_clickseg.data.images import read_plane
-        from napari_clickseg.data.masks import read_labels
-        from napari_clickseg.data.project import read_project
-
+    def __init__(self, theme: str) -> None:
         super().__init__(theme, SIZE)
-        groups = []
-        for record in read_project(project).records[:SHOWN]:
-            plane = read_plane(record.image)
-            name = Path(record.name).stem
-            groups.append(record.group)
-            self.viewer.add_image(plane.read_all(), rgb=plane.rgb, name=name)
-            # As somebody would have clicked on them: each object with an id of its own.
-            objects = label(read_labels(record.mask), connectivity=2)
-            self.viewer.add_labels(objects, name=f"{name} labels")
+        self.viewer.open_sample("napari-clickseg", "project")
+        self.viewer.dims.set_current_step(0, 0)
         _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
         self.wait(lambda: self.widget.context.controller.reader.idle)
-        self.wait(lambda: len(self.widget.context.state.offers) == len(groups))
-        names = {group: f"field {n}" for n, group in enumerate(dict.fromkeys(groups), 1)}
-        for index, group in enumerate(groups):
-            self.widget.context.controller.set_group(index, names[group])
+        self.wait(lambda: bool(self.widget.context.state.offers))
 
     def look_at_predictions(self) -> None:
         """Fill the canvas with the predictions."""

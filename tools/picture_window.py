@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
+def sample_project() -> Path:
+    """Make the sample project, unless it is there, and return its folder."""
+    from napari_clickseg._napari.project import samples
+    from napari_clickseg.runs.home import default_home
+
+    samples.project()
+    return default_home() / samples.FOLDER
+
+
 class PictureWindow:
     """A napari window that is used as a hand would; `widget` is the dock widget it is about.
 
@@ -51,6 +60,11 @@ class PictureWindow:
         from qtpy.QtTest import QTest
 
         QTest.mouseClick(button.native, Qt.MouseButton.LeftButton)
+
+    def scroll_to(self, part: Any) -> None:
+        """Scroll the widget until a part of it is seen."""
+        self.rest(300)
+        self.widget._scroll.ensureWidgetVisible(part, 0, 8)
 
     def close(self) -> None:
         """Close the window."""

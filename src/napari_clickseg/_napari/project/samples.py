@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from napari.types import LayerDataTuple
 
 FloatArray = npt.NDArray[np.float64]
+FOLDER = "sample project"
+"""Where the project is made, in the program's own folder."""
 
 
 def coins() -> list[LayerDataTuple]:
@@ -86,7 +88,7 @@ def project() -> list[LayerDataTuple]:
     Ten images of five specimens are annotated, four are not: enough to try a training, and to
     predict the rest and review it.
     """
-    folder = default_home() / "sample project"
+    folder = default_home() / FOLDER
     if not is_project(folder):
         with ProjectWriter.opened(folder) as writer:
             for number in range(14):
