@@ -158,7 +158,7 @@ def test_no_choice_is_lost_because_another_one_reads_the_same(qtbot: Any) -> Non
     """A model that came from a run is called as the run is, whose model is there, too."""
     offered: list[tuple[str, Any]] = [
         ("cells", "cells"),
-        ("cells", "/home/runs/cells/best.safetensors"),
+        ("cells", "/data/runs/cells/best.safetensors"),
         ("cells", "/old/runs/cells/best.safetensors"),
         ("cells", 1),
         ("cells", 2),
