@@ -37,8 +37,8 @@ class AllObjectsForm:
         self.search_in = choice(
             "Search",
             "Where objects are looked for: on the whole displayed plane, or in the rectangle that "
-            "is selected in a Shapes layer.",
-            [("the whole plane", "plane"), ("the selected rectangle", "box")],
+            "is selected in a Shapes layer. Objects that lie mostly in it are found as a whole.",
+            [("the whole plane", "plane"), ("a rectangle", "box")],
         )
         self._make_rules()
         self.found = note("What was found, and is shown until you keep it or give it up.", lines=2)

@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.engine.finding import FoundObjects, ObjectFinder
     from napari_clickseg.engine.segmenter import Segmenter
+    from napari_clickseg.models.card import ModelCard
     from napari_clickseg.models.fitting import TrainedModels
 
 __all__ = ["AllObjects", "NoFinderError"]
 
 _WORK = "find all"
 _LARGEST = 8192 * 8192  # pixels that are searched at once
+_LEAST_MARGIN = 64  # pixels that are looked at around a box
 _MEMORY = 1 << 30  # bytes of the network's answers that are kept to divide by other rules
 
 
@@ -58,8 +60,8 @@ class _Search:
     ----------
     pairing : Pairing
     plane : Plane
-    box : Box
-        Of the plane.
+    box, within : Box
+        Of the plane: where it was looked, and where objects are wanted.
     finder : ObjectFinder
     model : str
         What the model is called.
@@ -73,6 +75,7 @@ class _Search:
     pairing: Pairing
     plane: Plane
     box: Box
+    within: Box
     finder: ObjectFinder
     model: str
     ids: dict[int, int]
@@ -175,7 +178,7 @@ class AllObjects:
             found = search.finder.find(rules, search.box, stop=stop)
             if found is None or stop():
                 raise Superseded
-            new = candidates(found, search.box, read(), search.model, search.ids)
+            new = candidates(found, search.box, search.within, read(), search.model, search.ids)
             return replace(search, found=found, new=new)
 
         self._runner.submit(_WORK, work, self._show, self._failed)
@@ -195,7 +198,9 @@ class AllObjects:
 
         def work(_: Stop) -> tuple[_Search, Step | None]:
             # What is labelled by now is left alone.
-            new = candidates(search.found, search.box, read(), search.model, search.ids)
+            new = candidates(
+                search.found, search.box, search.within, read(), search.model, search.ids
+            )
             step = step_of(new, scene, plane, chosen, by_class=by_class) if new.objects else None
             return replace(search, new=new), step
 
@@ -245,7 +250,7 @@ class AllObjects:
         finest = layer.data[0] if layer.multiscale else layer.data
         return lambda: np.asarray(finest[plane.key(slice(None), slice(None))])
 
-    def _searching(self, pairing: Pairing, plane: Plane, box: Box) -> Callable[[Stop], _Search]:
+    def _searching(self, pairing: Pairing, plane: Plane, within: Box) -> Callable[[Stop], _Search]:
         """Return what searches a box of a plane on the worker thread."""
         state, image = self._state, pairing.image
         origin = origin_of(image)
@@ -262,12 +267,14 @@ class AllObjects:
             if stop():
                 raise Superseded
             finder = ObjectFinder.of(model, levels, rgb=rgb, memory=_MEMORY)
+            # Objects at the edge of what is wanted are seen whole.
+            box = _around(within, model.card, plane)
             found = finder.find(None, box, stop=stop)
             if found is None:
                 raise Superseded
             ids = class_ids(model.card, named)
-            new = candidates(found, box, read(), name, ids)
-            return _Search(pairing, plane, box, finder, name, ids, found, new)
+            new = candidates(found, box, within, read(), name, ids)
+            return _Search(pairing, plane, box, within, finder, name, ids, found, new)
 
         return work
 
@@ -371,6 +378,13 @@ class AllObjects:
             self._state.message = str(error)
         else:
             self._status.report(error)
+
+
+def _around(within: Box, card: ModelCard, plane: Plane) -> Box:
+    """Return a box of a plane with as much around it as large objects may reach out."""
+    margin = max(_LEAST_MARGIN, card.objects.span if card.objects is not None else 0)
+    edges = within.top - margin, within.left - margin, within.bottom + margin, within.right + margin
+    return Box.from_edges(*edges).intersection(Box(0, 0, *plane.shape))
 
 
 def _known(search: _Search) -> str:

@@ -67,6 +67,7 @@ class Candidates:
 def candidates(
     found: FoundObjects,
     box: Box,
+    within: Box,
     labels: npt.NDArray[Any],
     model: str,
     ids: dict[int, int],
@@ -79,6 +80,8 @@ def candidates(
         In the box.
     box : Box
         Of the plane.
+    within : Box
+        Of the plane: objects that do not lie mostly in it are left out, the others stay whole.
     labels : int (Y, X)
         The ids that the plane has.
     model : str
@@ -89,8 +92,11 @@ def candidates(
     known, new = 0, []
     notes, there = found.notes(model, ids), labels[box.slices]
     shown, scores = np.zeros(found.labels.shape, np.uint16), {}
+    wanted = within.shift(-box.top, -box.left)
     for n, part in _boxes(found.labels):
-        mask = found.labels[part.slices] == n
+        mask, inside = found.labels[part.slices] == n, wanted.intersection(part)
+        if (found.labels[inside.slices] == n).sum() <= mask.sum() / 2:
+            continue
         free = mask & (there[part.slices] == 0)
         if free.sum() <= (1 - _KNOWN) * mask.sum():
             known += 1
