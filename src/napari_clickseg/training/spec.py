@@ -36,7 +36,7 @@ TASK_WORDS: dict[str, str] = {
     "binary": "one class, no clicks",
     "multiclass": "classes, no clicks",
     "multilabel": "overlapping classes, no clicks",
-    "instances": "all objects, each its own, no clicks",
+    "instances": "all objects, each its own",
 }
 _SIDE = 32  # windows are a multiple of it, so that every encoder can halve them five times
 
@@ -73,8 +73,8 @@ class TrainingSpec(BaseModel):
         "click",
         description="click (objects by clicks): outlines the object that is clicked on. binary "
         "(one class, no clicks), multiclass (classes, no clicks), multilabel (overlapping classes, "
-        "no clicks): finds the classes without any click. instances (all objects, each its own, no "
-        "clicks): finds the objects, and tells those apart that touch.",
+        "no clicks): finds the classes without any click. instances (all objects, each its "
+        "own): finds the objects, and tells those apart that touch.",
     )
     scheme: Literal["auto", "instances", "classes"] = Field(
         "auto",

@@ -155,7 +155,7 @@ def test_objects_are_looked_for_in_the_selected_rectangle_alone(
     inside = np.pad(inside, (0, len(areas) - len(inside)))
     wanted = [n for n in range(1, len(areas)) if inside[n] > 0.6 * areas[n]]
     others = [n for n in range(1, len(areas)) if inside[n] < 0.4 * areas[n]]
-    assert len(wanted) > 3 and len(others) > 3
+    assert len(wanted) > 2 and len(others) > 9
     for n in wanted:
         assert (found[truth == n] > 0).mean() > 0.8, "also what reaches out of it, as a whole"
     assert (found[np.isin(truth, others)] > 0).mean() < 0.2
@@ -216,7 +216,7 @@ def test_without_a_model_that_tells_objects_apart_it_says_how_to_get_one(
     bench.open(grey)
     find(bench)
     assert "train one: under “Train”" in bench.state.message
-    assert "“all objects, each its own, no clicks”" in bench.state.message
+    assert "“all objects, each its own”" in bench.state.message
 
 
 def test_a_trained_model_is_found_and_loaded(

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.gui
 
 def press(control: Any) -> None:
     assert control.native.isEnabled()
-    QTest.mouseClick(control.native, Qt.MouseButton.LeftButton)
+    control.native.click()
 
 
 def test_found_objects_are_shown_divided_kept_and_said_to_be_all(
@@ -41,12 +41,14 @@ def test_found_objects_are_shown_divided_kept_and_said_to_be_all(
     qtbot.waitUntil(lambda: widget.images.start.enabled)
     press(widget.images.start)
     state, form = widget.context.state, widget.all_objects
+    qtbot.waitUntil(lambda: state.image is not None)
     widget.folds["All objects"].expand(animate=False)
     assert not (form.keep.enabled or form.height.enabled)
     assert form.complete.widget.native.checkState() == Qt.CheckState.PartiallyChecked
 
     press(form.find)
-    qtbot.waitUntil(lambda: state.found is not None, timeout=240_000)
+    qtbot.waitUntil(lambda: not state.finding, timeout=240_000)
+    assert state.found is not None, state.message
     first = state.found.new
     assert f"{first} new objects" in form.found.value and "Not kept yet" in form.found.value
     place = form.keep.native.pos()

@@ -17,8 +17,8 @@ _NAMES = {"iou": "IoU", "dice": "Dice", "noc": "NoC"}
 _OBJECTS = {  # of models that tell objects apart; those that are drawn
     "pq": "PQ",
     "ap_50": "AP50",
-    "f1_50": "F1 at IoU 0.5",
-    "pq_pieces": "PQ of connected pieces",
+    "f1_50": "F1",
+    "pq_pieces": "PQ of pieces",
 }
 
 
