@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_clickseg.data.annotations import Annotations, ProjectClick, read_clicks
+from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.names import safe_name
-from napari_clickseg.data.project import Record
+from napari_clickseg.data.project import Record, is_project
+from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.review_table import ACCEPTED, TABLE, read_reviews
 from napari_clickseg.data.writer import ProjectWriter
 
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.project.pairs import PairData
     from napari_clickseg.core.plane import Plane
-    from napari_clickseg.data.classes import ProjectClass, ProjectClasses
     from napari_clickseg.data.project import Unannotated
 
     GroupBy = Literal["layer", "image"] | Callable[[PairData, Plane], str]
+
+
+_OBJECTS = ProjectClasses(scheme="instances", classes=(ProjectClass(id=1, name="object"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,102 @@ class Gathered:
     annotated: tuple[str, ...]
     left_out: int
     cleared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """What was put into the queue of a review.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the project.
+    images : tuple of str
+        Names of the images that are to be reviewed.
+    annotated : int
+        Images that have a mask already, which stay as they are.
+    empty : int
+        Planes without a labelled pixel, which are left out.
+    """
+
+    folder: Path
+    images: tuple[str, ...]
+    annotated: int
+    empty: int
+
+
+def propose(
+    pairs: Sequence[PairData],
+    folder: Path | str,
+    *,
+    progress: Callable[[int, int], object] | None = None,
+) -> Proposed:
+    """Put labels that another program made into the review of a project, plane by plane.
+
+    Runs on a worker thread. Images that are not in the project yet come into it, not annotated;
+    what waits for one already is replaced, and images that have a mask are left alone. The less
+    certain the labels' scores, the earlier an image comes; without scores it stands at a half.
+
+    Parameters
+    ----------
+    pairs : sequence of PairData
+        From `snapshot`; their labels' name is noted as the model.
+    folder : Path or str
+        Of a project, or empty, or not there yet.
+    progress : callable, optional
+        As of `gather`.
+
+    Raises
+    ------
+    ProjectError
+        If nothing is labelled, ids don't mean what they do in the project, or the folder can't be
+        written to.
+    """
+    new = not is_project(Path(folder))
+    found: list[tuple[str, PairData, Plane]] = []
+    annotated = empty = done = 0
+    total = sum(pair.count for pair in pairs)
+    with ProjectWriter.opened(folder) as writer:
+        classes = _classes(pairs, writer.classes)
+        classes = _OBJECTS if new and classes is None else classes
+        work = _Work(writer, classes, False, True, "layer", None)
+        for pair in pairs:
+            for plane in pair.planes():
+                labels = pair.read_labels(plane)
+                if not labels.any():
+                    empty += 1
+                elif isinstance(there := work.keep(pair, plane, labels), Record):
+                    annotated += 1
+                else:
+                    found.append((there.name, pair, plane))
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+    if not found:
+        raise ProjectError(
+            "All these images have a mask already, which stays as it is."
+            if annotated
+            else "There is nothing in these labels to be reviewed."
+        )
+    queue = ReviewQueue(folder)
+    for name, pair, plane in found:
+        _put_into(queue, name, pair, plane)
+    return Proposed(Path(folder), tuple(name for name, *_ in found), annotated, empty)
+
+
+def _put_into(queue: ReviewQueue, name: str, pair: PairData, plane: Plane) -> None:
+    """Put the labels of a plane into the queue, with what is known of their objects."""
+    labels = pair.read_labels(plane)
+    ids = [int(value) for value in np.unique(labels) if value]
+    classes = pair.object_classes.on(plane.index)
+    notes = Annotations(
+        classes={n: classes[n] for n in ids if n in classes},
+        objects={n: pair.notes[n] for n in ids if n in pair.notes},
+    )
+    scores = [note.score for note in notes.objects.values() if note.score is not None]
+    unsure = min(1.0, max(0.0, 1.0 - float(np.mean(scores)))) if scores else 0.5
+    made_by = " ".join(pair.labels_name.split())[:200]
+    queue.propose(name, labels, model=made_by, uncertainty=unsure, notes=notes)
 
 
 def gather(
@@ -178,6 +278,38 @@ class _Work:
         )
         into = self.annotated if annotated else self.cleared if erased else self.others
         into.append(entry.name)
+
+    def keep(self, pair: PairData, plane: Plane, labels: npt.NDArray[Any]) -> Record | Unannotated:
+        """Return the record of a plane's image, which is made where there is none.
+
+        Raises
+        ------
+        ProjectError
+            If ids are classes in the project, and the labels have others.
+        """
+        known = self._classes
+        if known is not None and known.scheme == "classes":
+            others = sorted(
+                {int(n) for n in np.unique(labels)} - {0, *(c.id for c in known.classes)}
+            )
+            if others:
+                raise ProjectError(
+                    f"In this project ids are classes, but '{pair.labels_name}' has the id "
+                    f"{others[-1]}, which is none of them; choose a project of objects."
+                )
+        image = _read_image(pair, plane)
+        name, group, split = self._place(pair, plane, image)
+        there = self._writer.find(name)
+        return there or self._writer.add(
+            name,
+            image,
+            None,
+            group=group,
+            split=split,
+            rgb=pair.rgb,
+            classes=known,
+            pixel_size=pair.pixel_size,
+        )
 
     def _stays(self, there: Record | Unannotated) -> bool:
         """Whether a record of a plane without labels stays as it is, with its mask if it has one.

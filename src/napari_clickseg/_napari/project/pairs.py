@@ -15,9 +15,9 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_clickseg._napari.annotate.pairing import Pairing
-from napari_clickseg._napari.viewer.belonging import belonging
+from napari_clickseg._napari.viewer.belonging import belonging, images_under
 from napari_clickseg._napari.viewer.features import noted_in, saved_notes
-from napari_clickseg._napari.viewer.layers import check_companion, unwrapped
+from napari_clickseg._napari.viewer.layers import CompanionError, check_companion, unwrapped
 from napari_clickseg._napari.viewer.metadata import (
     ObjectClasses,
     Origin,
@@ -162,6 +162,51 @@ def pairs_of(viewer: ViewerModel) -> tuple[LayerPair, ...]:
 def possible_pairs(viewer: ViewerModel) -> tuple[LayerPair, ...]:
     """Find the layers that might belong together, so that the user has to say."""
     return tuple(pair for pair in _all_pairs(viewer) if not pair.sure)
+
+
+def may_be_reviewed(labels: Layer) -> bool:
+    """Whether a labels layer is anything but what shows a prediction, or is under review."""
+    labels = unwrapped(labels)
+    shown = [layer for one in list(Pairing.alive) for layer in one.display.layers()]
+    own = is_under_review(labels) or is_explaining(labels)
+    return not own and labels not in [unwrapped(layer) for layer in shown]
+
+
+def pair_under(viewer: ViewerModel, labels: Labels) -> LayerPair:
+    """Return a labels layer with the image that it lies on, be it without its axis of channels.
+
+    Raises
+    ------
+    CompanionError
+        If it is under review, lies on no open image, or may lie on several of them.
+    """
+    labels = unwrapped(labels)
+    if is_under_review(labels):
+        raise CompanionError(f"'{labels.name}' is under review already; accept it there.")
+    annotated = {unwrapped(one.image): one for one in list(Pairing.alive)}
+
+    def axis_of(image: Image) -> int | None:
+        return annotated[image].channel_axis if image in annotated else _channel_axis(image)
+
+    layers = [unwrapped(layer) for layer in viewer.layers]
+    images = images_under(labels, [one for one in layers if not is_explaining(one)], axis_of)
+    chosen = [one for one in images if one in [unwrapped(s) for s in viewer.layers.selection]]
+    images = chosen or images
+    if len(images) != 1:
+        named = " or ".join(f"'{one.name}'" for one in images)
+        raise CompanionError(
+            f"Which image does '{labels.name}' lie on: {named}? Select that image in the list of "
+            "layers, and try again."
+            if images
+            else f"'{labels.name}' lies on no open image; open the image, of the same shape, first."
+        )
+    (image,) = images
+    axis = axis_of(image)
+    if axis is not None and labels.ndim < image.ndim:
+        data: Any = labels.data[0] if labels.multiscale else labels.data
+        known = {"name": labels.name, "features": labels.features, "metadata": labels.metadata}
+        return LayerPair(image, Labels(np.expand_dims(data, axis), **known), axis)
+    return LayerPair(image, labels, axis)
 
 
 def _all_pairs(viewer: ViewerModel) -> list[LayerPair]:

@@ -57,7 +57,7 @@ class Saving:
 
 def homeless(pairs: Sequence[LayerPair]) -> tuple[LayerPair, ...]:
     """Return the pairs whose image is in no project yet, so that the user has to name one."""
-    return tuple(pair for pair in pairs if _home(pair.image) is None)
+    return tuple(pair for pair in pairs if home_of(pair.image) is None)
 
 
 def prepare_saving(
@@ -79,7 +79,7 @@ def prepare_saving(
     CompanionError
         If a labels layer does not fit its image.
     """
-    placed = [(pair, _home(pair.image) or folder) for pair in pairs]
+    placed = [(pair, home_of(pair.image) or folder) for pair in pairs]
     into: dict[Path, list[LayerPair]] = {}
     for pair, where in placed:
         if where is not None:
@@ -135,8 +135,7 @@ def write_saving(
 def note_saved(saving: Saving) -> None:
     """Note what was saved, so that it goes to the same place the next time."""
     for image, folder in saving.images:
-        if origin_of(image) is None:
-            image.metadata[_FOLDER_KEY] = str(folder)
+        note_home(image, folder)
     for labels, changed, written in saving.changes:
         changes.note_saved(labels, changed, written if _pairing(labels) is not None else ())
         note_complete_saved(labels)
@@ -189,7 +188,13 @@ def _written(labels: Labels) -> tuple[Write, ...]:
     return pairing.timeline.writes if pairing is not None else ()
 
 
-def _home(image: Image) -> Path | None:
+def note_home(image: Image, folder: Path) -> None:
+    """Note the project that an image was put into, so that it goes there the next time."""
+    if origin_of(image) is None:
+        image.metadata[_FOLDER_KEY] = str(folder)
+
+
+def home_of(image: Image) -> Path | None:
     """Return the project that an image came from, or was saved in."""
     image = unwrapped(image)
     origin = origin_of(image)

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error, show_info
 
+from napari_clickseg._napari.project.gather import propose
+from napari_clickseg._napari.project.pairs import pair_under, snapshot
+from napari_clickseg._napari.project.saving import home_of, note_home
 from napari_clickseg._napari.review.navigator import Navigator
 from napari_clickseg._napari.review.offers import OffersReader, remember_project
 from napari_clickseg._napari.review.predicting import PredictingOrder, PredictingReader
 from napari_clickseg._napari.review.reading import QueueReader
 from napari_clickseg._napari.review.state import Predicting, QueueCounts, ReviewState
+from napari_clickseg._napari.review.text import proposed_text
 from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.metadata import origin_of
@@ -30,8 +34,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from napari.components import ViewerModel
+    from napari.layers import Labels
 
     from napari_clickseg._napari.annotate.controller import AnnotateController
+    from napari_clickseg._napari.project.gather import Proposed
     from napari_clickseg._napari.review.offers import Offers
     from napari_clickseg._napari.review.state import QueueRow
     from napari_clickseg._napari.viewer.runner import Stop
@@ -158,6 +164,51 @@ class ReviewController:
             self._failed(error)
 
         self.looker.submit("predict", lambda _: predicting.start(order), started, failed)
+
+    def propose(self, labels: Labels, folder: str = "") -> None:
+        """Put a labels layer that another tool made into the review, plane by plane.
+
+        Parameters
+        ----------
+        labels : Labels
+            On an open image.
+        folder : str
+            The project of images that are in none yet; by default the one that is reviewed.
+        """
+        state = self.state
+        try:
+            pair = pair_under(self.viewer, labels)
+            data = snapshot([pair], self.viewer.dims)
+        except ValueError as error:
+            self.tell(one_line(error))
+            return
+        home = home_of(pair.image)
+        into = str(home) if home is not None else folder or state.project
+        if not into:
+            self.tell("Choose a project first: the image comes into it with its prediction.")
+            return
+        state.busy = f"Putting '{data[0].labels_name}' into the review …"
+
+        def done(made: Proposed) -> None:
+            state.busy = ""
+            note_home(pair.image, made.folder)
+            self.choose_project(str(made.folder))
+            state.message = proposed_text(made)
+            self.poll()
+
+        def failed(error: Exception) -> None:
+            state.busy = ""
+            self._failed(error)
+
+        self.looker.submit("propose", lambda _: propose(data, into), done, failed)
+
+    def needs_folder(self, labels: Labels) -> bool:
+        """Whether a project has to be named before a labels layer can be reviewed."""
+        try:
+            pair = pair_under(self.viewer, labels)
+        except ValueError:
+            return False  # which is said when it is tried
+        return not self.state.project and home_of(pair.image) is None
 
     def refusal(self) -> str:
         """Return why the chosen model can't predict; empty if it can."""

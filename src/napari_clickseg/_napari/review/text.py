@@ -14,6 +14,7 @@ from napari_clickseg.util.text import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_clickseg._napari.project.gather import Proposed
     from napari_clickseg._napari.review.state import Predicting, QueueCounts, QueueRow
     from napari_clickseg.models.fitting import ModelOffer
 
@@ -38,6 +39,18 @@ def counts_text(counts: QueueCounts) -> str:
         parts.append(f"{counts.rejected} rejected")
     parts.append(f"{counts.left} not predicted yet")
     return f"{counted(counts.total, 'image')}: {', '.join(parts)}"
+
+
+def proposed_text(made: Proposed) -> str:
+    """Say what was put into the review from a labels layer."""
+    n = len(made.images)
+    said = [f"{counted(n, 'image')} can be reviewed in {made.folder}."]
+    if made.annotated:
+        verb = "has" if made.annotated == 1 else "have"
+        said.append(f"{counted(made.annotated, 'image')} {verb} a mask already, which stays.")
+    if made.empty:
+        said.append(f"{counted(made.empty, 'plane')} without labels left out.")
+    return " ".join(said)
 
 
 def predicting_text(now: Predicting) -> str:

@@ -15,7 +15,7 @@ from napari_clickseg._napari.viewer.layers import companion_shape, unwrapped
 from napari_clickseg._napari.viewer.metadata import is_under_review, origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from napari.layers.base import Layer
 
@@ -85,6 +85,36 @@ def belonging(
     if len(left) == 1 and len(alike) == 1:
         return Belonging(left[0])
     return Belonging(None, tuple(left))
+
+
+def images_under(
+    labels: Labels, layers: Iterable[Layer], channel_axis: Callable[[Image], int | None]
+) -> list[Image]:
+    """Return the open images that labels lie on: those they belong to, else all of their shape.
+
+    Parameters
+    ----------
+    labels : Labels
+    layers : iterable of Layer
+        All that are open.
+    channel_axis : callable
+        Returns the data axis of an image that holds channels, if it has one. Labels without that
+        axis, as other tools make them, lie on the image as well.
+    """
+    labels = unwrapped(labels)
+    every = [one for one in map(unwrapped, layers) if isinstance(one, Image)]
+    fitting = [one for one in every if _lies_on(labels, one, channel_axis(one))]
+    for owners in (_made_on, _of_project, _named_after):
+        own = [one for one in owners(labels, every) if one in fitting]
+        if own:
+            return own
+    return fitting
+
+
+def _lies_on(labels: Labels, image: Image, channel_axis: int | None) -> bool:
+    shape = companion_shape(image, channel_axis)
+    flat = tuple(n for axis, n in enumerate(shape) if axis != channel_axis)
+    return _shape(labels) in (shape, flat)
 
 
 def note_image(layer: Layer, image: Image, *, positive: bool | None = None) -> None:

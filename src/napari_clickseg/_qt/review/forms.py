@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
+from napari.layers import Labels
 from qtpy.QtWidgets import QFileDialog, QProgressBar, QVBoxLayout, QWidget
 
+from napari_clickseg._napari.project.pairs import may_be_reviewed
 from napari_clickseg._napari.review.text import (
     counts_text,
     model_text,
     predicting_text,
     project_names,
 )
+from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.controls import (
     breakable,
     button,
@@ -22,6 +25,7 @@ from napari_clickseg._qt.parts.controls import (
     note,
     row,
 )
+from napari_clickseg._qt.parts.layer_choice import LayerChoice
 
 if TYPE_CHECKING:
     from napari_clickseg._qt.review.form_context import ReviewFormContext
@@ -75,6 +79,54 @@ class ProjectForm:
         if isinstance(project, str) and project:
             self._controller.choose_project(project)
         self._show_projects()
+
+
+class LabelsForm:
+    """Has labels that another tool made reviewed.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    context : ReviewFormContext
+    """
+
+    def __init__(self, viewer: Any, context: ReviewFormContext) -> None:
+        self._controller, self._state = context.controller, context.state
+        self.labels = LayerChoice(
+            viewer,
+            Labels,
+            "Labels",
+            "A labels layer that another tool made, as Cellpose or StarDist, on an open image.",
+            wanted=may_be_reviewed,
+            none="none",
+        )
+        self.put = button(
+            "Review these labels",
+            "Puts each plane of the labels into the review as a prediction: to be corrected, "
+            "accepted and learned from. An image that is in no project comes into this one; masks "
+            "that are there are never touched.",
+            self._put,
+        )
+        self.widget = form(form(self.labels.box), self.put, labels=False)
+        self.labels.box.changed.connect(self._show_able, max_args=0)
+        context.ties.show(self._show_able, "busy")
+
+    def release(self) -> None:
+        """Stop watching the layers."""
+        self.labels.release()
+
+    def _show_able(self) -> None:
+        self.put.enabled = self.labels.layer is not None and not self._state.busy
+
+    def _put(self) -> None:
+        layer = self.labels.layer
+        folder = ""
+        if self._controller.needs_folder(layer):
+            title = "The project that the image and its prediction come into"
+            folder = folders.choose_or_make_folder(self.widget.native, title)
+            if not folder:
+                return
+        self._controller.propose(layer, folder)
 
 
 class PredictForm(QWidget):

@@ -30,7 +30,7 @@ from napari_clickseg._qt.parts.dock import Dock
 from napari_clickseg._qt.parts.files_widget import export_button
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg._qt.review.form_context import ReviewFormContext
-from napari_clickseg._qt.review.forms import PredictForm, ProjectForm
+from napari_clickseg._qt.review.forms import LabelsForm, PredictForm, ProjectForm
 from napari_clickseg._qt.review.queue_list import QueueList
 from napari_clickseg.runs.home import default_home
 
@@ -78,6 +78,7 @@ class ReviewWidget(Dock):
         self.fill(
             self.project.widget.native,
             self.predict,
+            self.from_labels,
             self.buttons.native,  # above what comes, goes and stretches: they are pressed unseen
             self.queue,
             self.correct,
@@ -90,7 +91,9 @@ class ReviewWidget(Dock):
         self._ties.show(self._show_correct, "current")
         self._looking.start()
         self._offering.start()
-        self.at_end(self._ties.cut, self._wakeup.silence, self._controller.close)
+        self.at_end(
+            self.labels.release, self._ties.cut, self._wakeup.silence, self._controller.close
+        )
 
     def showEvent(self, a0: QShowEvent | None) -> None:
         """See what there is by now: a training may have ended since."""
@@ -109,6 +112,10 @@ class ReviewWidget(Dock):
         context, do = self.context, self._controller.do
         self.project = ProjectForm(context)
         self.predict = PredictForm(context)
+        self.labels = LabelsForm(self._viewer, context)
+        self.from_labels = Fold(
+            "From other tools", self.labels.widget.native, "Labels that another tool made."
+        )
         self.queue = QueueList(context)
         self.next = action_button(Action.NEXT_IMAGE, do)
         self.back = action_button(Action.PREVIOUS_IMAGE, do)
