@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_clickseg.core.clicks import Click
+from napari_clickseg.core.patch import Patch
+from napari_clickseg.core.prompts import Prompt
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from napari_clickseg.core.window import Box
+    from napari_clickseg.engine.prediction import Prediction
     from napari_clickseg.engine.segmenter import Segmenter
+    from napari_clickseg.engine.session import Session
 
-__all__ = ["divided", "merged"]
+__all__ = ["DividedPart", "divided", "divided_in", "merged"]
 
 _EIGHT = np.ones((3, 3), bool)
 
@@ -58,21 +66,101 @@ def divided(
             f"The model '{segmenter.card.name}' takes no clicks; divide with a click model, such "
             "as the default one."
         )
-    pixels = [(round(y), round(x)) for y, x in clicks]
-    on = [0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and bool(mask[y, x]) for y, x in pixels]
-    if len(set(pixels)) < max(2, len(pixels)) or not all(on):
-        raise ValueError("To divide an object, click on two parts of it or more.")
+    patch = Patch.of(mask)
+    _check(patch, clicks)
     session = segmenter.start(image, rgb=rgb)
     if session.shape != mask.shape:
         raise ValueError(f"The mask's shape {mask.shape} is not the image's {session.shape}.")
+    out = np.zeros(mask.shape, np.int32)
+    for number, part in enumerate(divided_in(session, patch, clicks), 1):
+        out[part.patch.box.slices][part.patch.mask] = number
+    return out
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DividedPart:
+    """A part of an object that was divided.
+
+    Parameters
+    ----------
+    patch : Patch
+    score : float
+        The mean probability of its pixels for its own click.
+    """
+
+    patch: Patch
+    score: float
+
+
+def divided_in(
+    session: Session,
+    patch: Patch,
+    clicks: Sequence[tuple[float, float]],
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[DividedPart, ...]:
+    """Divide an object as `divided` does, in a session of a model that takes clicks.
+
+    The session is not changed, and only the part of the image around the object is worked out.
+
+    Parameters
+    ----------
+    session : Session
+        Of a model that takes clicks.
+    patch : Patch
+        The object.
+    clicks : sequence of (float, float)
+        As of `divided`.
+    stop : callable
+        Asked between the steps; True gives it up.
+
+    Returns
+    -------
+    tuple of DividedPart
+        In the clicks' order.
+
+    Raises
+    ------
+    ValueError
+        If there are not two clicks, each on a pixel of the object of its own.
+    Superseded
+        If `stop` said so.
+    """
+    pixels = _check(patch, clicks)
     likely = []
     for k in range(len(clicks)):
-        session.reset()
-        session.click(*clicks[k])
-        for other in (click for n, click in enumerate(clicks) if n != k):
-            session.click(*other, positive=False)
-        likely.append(session.predict().probability)
-    return _parts(np.stack(likely), mask, pixels)
+        others = (Click(*at, positive=False) for n, at in enumerate(clicks) if n != k)
+        found = session.evaluate(Prompt((Click(*clicks[k]), *others)), stop=stop)
+        likely.append(_within(found, patch.box))
+    box = patch.box
+    numbers = _parts(np.stack(likely), patch.mask, pixels)
+    return tuple(
+        DividedPart(
+            Patch.of(numbers == k + 1, offset=(box.top, box.left)),
+            float(one[numbers == k + 1].mean()),
+        )
+        for k, one in enumerate(likely)
+    )
+
+
+def _check(patch: Patch, clicks: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
+    """Return the clicks' pixels within the object's box."""
+    box, mask = patch.box, patch.mask
+    pixels = [(round(y) - box.top, round(x) - box.left) for y, x in clicks]
+    on = [0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and bool(mask[y, x]) for y, x in pixels]
+    if len(set(pixels)) < max(2, len(pixels)) or not all(on):
+        raise ValueError("To divide an object, click on two parts of it or more.")
+    return pixels
+
+
+def _within(found: Prediction, box: Box) -> npt.NDArray[np.float32]:
+    """Return the probability in a box; what the prediction leaves out is background."""
+    out = np.zeros(box.shape, np.float32)
+    common = found.extent.intersection(box)
+    if common:
+        there = common.shift(-found.extent.top, -found.extent.left).slices
+        out[common.shift(-box.top, -box.left).slices] = found.part[there]
+    return out
 
 
 def merged(labels: npt.NDArray[Any], ids: Sequence[int]) -> npt.NDArray[Any]:

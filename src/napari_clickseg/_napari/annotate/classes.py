@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
+    from napari_clickseg.core.plane import Plane
     from napari_clickseg.data.annotations import ObjectNote
 
 _BLOCK = 1 << 24  # pixels looked through at a time; clicks are answered between
@@ -49,6 +50,7 @@ class Identity:
     """
 
     surveyed = Signal()  # it is known which ids are free
+    saved = Signal(object)  # what is known of the objects of this pairing
 
     def __init__(self, context: Context, status: Status) -> None:
         self._context, self._state, self._status = context, context.state, status
@@ -111,6 +113,10 @@ class Identity:
         if self._context.pairing is not None:
             self.save_with(self._context.pairing)
 
+    def classes_on(self, pairing: Pairing, plane: Plane) -> dict[int, int]:
+        """Return the class of each object on a plane."""
+        return _known(pairing).on(plane.index)
+
     def save_with(self, pairing: Pairing) -> None:
         """Keep scheme, classes and each object's class with the annotation layer."""
         state, layer = self._state, pairing.annotation
@@ -127,6 +133,7 @@ class Identity:
         of_ids = _known(pairing).of_ids
         show_features(layer, saved_classes(layer)[0], of_ids, notes, self._later)
         self._colour(pairing, layer)
+        self.saved.emit(pairing)
 
     def show_colours(self) -> None:
         """Colour the objects of all images as the state says."""

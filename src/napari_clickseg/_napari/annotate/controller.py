@@ -13,8 +13,10 @@ from napari_clickseg._napari.annotate.classes import Identity
 from napari_clickseg._napari.annotate.context import Context
 from napari_clickseg._napari.annotate.images import Images
 from napari_clickseg._napari.annotate.keeping.autosave import Autosave
+from napari_clickseg._napari.annotate.listing.object_list import ObjectList
 from napari_clickseg._napari.annotate.loading import Loading, ModelChoice
 from napari_clickseg._napari.annotate.loading import load as load_by_name
+from napari_clickseg._napari.annotate.mending.split_merge import SplitMerge
 from napari_clickseg._napari.annotate.objects import Objects
 from napari_clickseg._napari.annotate.pointing.click_tool import ClickTool
 from napari_clickseg._napari.annotate.pointing.drawing import Drawing
@@ -101,6 +103,8 @@ class AnnotateController:
         self._all_objects = AllObjects(
             context, status, identity, trained, load or load_by_name, notify
         )
+        self.listing = ObjectList(context, status, identity, answers, notify)
+        self._mending = SplitMerge(context, status, identity, answers)
         self.preview = HoverPreview(context, self.images, answers)
         self.autosave = Autosave(context, identity, answers, home, notify)
         self._connections = Connections()
@@ -149,6 +153,7 @@ class AnnotateController:
         self.runner.deliver()
         self.models.deliver()
         self._all_objects.deliver()
+        self.listing.deliver()
 
     def choose_model(self, model: str) -> None:
         """Have the model answer that the user chose: a name, or the path of its file."""
@@ -288,6 +293,7 @@ class AnnotateController:
         self.models.close()
         self.autosave.close()
         self._all_objects.close()
+        self.listing.close()
         self.images.close()
         self._loading.end()
 
@@ -359,6 +365,7 @@ class AnnotateController:
         connect(state.contrast_from_layer, images.contrast_switched)
         connect(state.channel_axis, images.channels_changed)
         self._connect_preview()
+        self._connect_list()
 
     def _connect_autosave(self) -> None:
         """Have all that happens noted."""
@@ -382,6 +389,17 @@ class AnnotateController:
         ends += [state.threshold, state.smooth, state.fill_holes, state.keep_clicked]
         for signal in ends:
             self._connections.connect(signal, self.preview.clear)
+
+    def _connect_list(self) -> None:
+        """Have the list of objects kept up; it comes last, as it goes by what is displayed."""
+        connect, listing, state = self._connections.connect, self.listing, self.state.events
+        connect(self.context.events.written, listing.written)
+        connect(self.context.events.relabelled, listing.relabelled)
+        connect(self.identity.saved, listing.known)
+        for name in ("current_step", "order", "ndisplay"):
+            connect(getattr(self.viewer.dims.events, name), listing.refresh)
+        for signal in (state.listing, state.annotation, state.scheme):
+            connect(signal, listing.refresh)
 
     def _key(self, action: Action) -> Callable[[Any], None]:
         def pressed(_: Any) -> None:
@@ -475,6 +493,10 @@ class AnnotateController:
             when_answered(pairing, plane, lambda: self._read_on(pairing, plane, step))
         elif action is Action.PROPAGATE:
             when_answered(pairing, plane, lambda: self._propagation.one(pairing, plane))
+        elif action is Action.MERGE:
+            self._mending.merge(pairing, plane)
+        elif action is Action.SPLIT:
+            self._mending.split(pairing, plane)
         elif action is Action.DELETE:
             objects.delete_at(pairing, plane, tuple(self.viewer.cursor.position))
 

@@ -48,6 +48,9 @@ class Edges:
     ends: FloatArray
 
 
+NO_EDGES = Edges(np.zeros((0, 2, 2)))
+
+
 def outline_of(shape: DrawnBox | Scribble | Lasso) -> Outline:
     """Return the line of a box, scribble or lasso."""
     if isinstance(shape, DrawnBox):

@@ -412,8 +412,12 @@ class Objects:
                 scene = replace(scene, objects=objects)
             draft = Draft(found.patch, marks, editing)
         pairing.step(scene.with_draft(plane, draft, marks), plane)
+        before = pairing.taken_before(plane)
         self._state.message = (
-            f"Correct object {value} with clicks, then accept it again."
+            f"Objects {before.value} and {value} are taken up: Shift+M merges them; clicks correct "
+            f"{value}."
+            if before is not None
+            else f"Correct object {value} with clicks, then accept it again."
             if own
             else f"Begun from region {value} of '{found.source.layer.name}'; correct it with "
             "clicks, then accept it."

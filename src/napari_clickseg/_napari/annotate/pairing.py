@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from napari_clickseg.core.gestures import Gesture
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.data.annotations import ObjectNote
-    from napari_clickseg.journal.scene import AnyMark, Mark
+    from napari_clickseg.journal.scene import Accepted, AnyMark, Mark
 
 _count = itertools.count()
 
@@ -63,6 +63,7 @@ class PairingEvents:
     contrast_changed = Signal(object)  # its contrast limits did
     reshaped = Signal(object)  # it got another shape: the layers don't fit any more
     painted = Signal(object, int)  # with this id
+    written = Signal(object, object)  # these writes into the annotation, or they were taken back
     relabelled = Signal(object)  # the annotation layer got other data
     walked = Signal(object, bool)  # napari is asked to undo, or (True) to redo
     completed = Signal(object)  # all its layers are there
@@ -268,6 +269,17 @@ class Pairing:
             ]
         )
 
+    def taken_before(self, plane: Plane) -> Accepted | None:
+        """Return the object that was taken up just before the one that is being corrected.
+
+        None where something was done in between, or since.
+        """
+        last, now = self.timeline.last, self.scene.draft(plane).editing
+        if last is None or now is None or last.after.draft(plane).editing != now:
+            return None
+        before = last.before.draft(plane).editing
+        return before if before is not None and before.value != now.value else None
+
     # ---- the scene
 
     def step(
@@ -301,6 +313,7 @@ class Pairing:
                 (write.revert if revert else write.apply)(self.annotation)
         finally:
             self._writing = False
+            self._events.written.emit(self, writes)
 
     def set_scene(self, scene: Scene) -> None:
         """Make `scene` the present one and show its clicks."""
@@ -382,6 +395,7 @@ class Pairing:
         stroke = PaintStroke.of(layer, event.value)
         self.timeline.add(Entry(self.scene, self.scene, self.displayed(), (stroke,)))
         self._events.painted.emit(self, int(layer.selected_label))
+        self._events.written.emit(self, (stroke,))
 
     def _relabelled(self) -> None:
         self._events.relabelled.emit(self)

@@ -6,19 +6,22 @@ controller alone. Each field emits its own signal, ``state.events.<field>``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from psygnal import SignalGroupDescriptor
 
+from napari_clickseg._napari.annotate.lines import NO_EDGES, Edges
+from napari_clickseg._napari.annotate.object_table import ObjectTable
 from napari_clickseg._napari.viewer.colours import colour_of
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points
 
-    from napari_clickseg._napari.annotate.lines import Edges, Outline
+    from napari_clickseg._napari.annotate.lines import Outline
     from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
     from napari_clickseg.core.masks import OverlapRule
+    from napari_clickseg.journal.scene import Accepted
 
 ModelStatus = Literal["none", "loading", "ready", "failed"]
 Scheme = Literal["instances", "classes"]
@@ -107,6 +110,8 @@ class AnnotateState:
         The id that the current object will get (instances), from 1. A view may set it.
     editing : bool
         The current object was accepted before and is being corrected.
+    also : Accepted, optional
+        The object that was taken up just before the current one: both can be merged.
     reading, readings : int
         Which of the objects that the first click may mean is shown, from 0, and how many it may.
     n_positive, n_negative, n_objects : int
@@ -164,6 +169,16 @@ class AnnotateState:
         Objects that were found and wait to be kept.
     finding : bool
         Whether all objects of a plane are being looked for.
+    listing : bool
+        Choice of the user: the list of objects is looked at, and so kept up.
+    objects : ObjectTable
+        The objects of the displayed plane, while they are listed.
+    not_listed : str
+        Why they are not, one line; empty if they are.
+    picked : tuple of int
+        Keys of the objects that are chosen in the list.
+    picked_edges : Edges
+        Their outlines.
     shapes : (int, int)
         Shapes done and wanted, while objects are made of them; (0, 0) else.
     """
@@ -192,6 +207,7 @@ class AnnotateState:
     class_index: int = 0
     object_id: int = 1
     editing: bool = False
+    also: Accepted | None = None
     n_positive: int = 0
     n_negative: int = 0
     n_objects: int = 0
@@ -226,6 +242,11 @@ class AnnotateState:
     by_score: bool = False
     found: FoundCount | None = None
     finding: bool = False
+    listing: bool = False
+    objects: ObjectTable = field(default_factory=ObjectTable)
+    not_listed: str = ""
+    picked: tuple[int, ...] = ()
+    picked_edges: Edges = NO_EDGES
     shapes: tuple[int, int] = (0, 0)
 
     @property

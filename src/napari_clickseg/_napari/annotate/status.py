@@ -51,6 +51,7 @@ class Status:
         draft = pairing.scene.draft(plane) if pairing and plane else None
         self.show_complete()
         state.editing = draft is not None and draft.editing is not None
+        state.also = pairing.taken_before(plane) if pairing and plane else None
         if pairing is not None:
             scene = pairing.scene
             state.object_id = scene.object_id if plane is None else scene.value(plane)

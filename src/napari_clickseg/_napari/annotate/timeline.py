@@ -60,6 +60,11 @@ class Timeline:
         return self._history.can_redo
 
     @property
+    def last(self) -> Entry | None:
+        """The last step that is not undone."""
+        return self._history.present
+
+    @property
     def steps(self) -> tuple[Entry, ...]:
         """The steps that are not undone, oldest first."""
         entries = (*self._history.past, self._history.present)

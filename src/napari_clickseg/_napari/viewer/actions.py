@@ -25,6 +25,8 @@ class Action(StrEnum):
     PROBABILITY = "probability"
     PROPAGATE = "propagate"
     DELETE = "delete"
+    MERGE = "merge"
+    SPLIT = "split"
     SAVE = "save"
     NEXT_IMAGE = "next_image"
     PREVIOUS_IMAGE = "previous_image"
@@ -135,6 +137,18 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "Delete object",
             "Take the object that is being corrected, or else the one under the pointer, out of "
             "the annotation layer.",
+        ),
+        Shortcut(
+            Action.MERGE,
+            "Shift-M",
+            "Merge",
+            "Make one object of two that are taken up: Shift + click on one, then on the other.",
+        ),
+        Shortcut(
+            Action.SPLIT,
+            "Shift-C",
+            "Split",
+            "Cut an object apart: Shift + click on it, click on each of its parts, then this key.",
         ),
         Shortcut(
             Action.SAVE,

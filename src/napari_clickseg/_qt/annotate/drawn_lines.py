@@ -10,7 +10,7 @@ from qtpy.compat import isalive
 from vispy.color import Color
 from vispy.scene import visuals
 
-from napari_clickseg._napari.annotate.lines import Edges, Outline, outline_of
+from napari_clickseg._napari.annotate.lines import Edges, Outline, mask_outline, outline_of
 from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE, unwrapped
 from napari_clickseg._napari.viewer.private import canvas_of, node_of
@@ -26,10 +26,14 @@ _WIDTH, _EDGE = 3.0, 5.0  # screen pixels, of a line and of what sets it off fro
 _THIN, _THIN_EDGE = 1.0, 3.0  # the same, of a preview
 _DASH = 7.0  # screen pixels: negative lines are broken, to be told apart without their colour
 _EDGE_COLOUR = (0.0, 0.0, 0.0, 0.55)
+_CHOSEN = "white"  # what is chosen in a list
+_LARGE = 1024 * 1024  # pixels of a mask whose outline takes longer than a click may
+
+_Arrays = tuple[npt.NDArray[np.float64], npt.NDArray[np.float32], npt.NDArray[np.uint32]]
 
 
-class DrawnLines:
-    """Shows the lines of a state in the clicks' colours, with the clicks.
+class _LinesOver:
+    """Lines on the layer of the clicks, each over a broader one that sets it off from the image.
 
     They are no layer: nothing comes or goes in napari's list, and nothing can be selected.
 
@@ -37,18 +41,19 @@ class DrawnLines:
     ----------
     viewer : Viewer
     state : AnnotateState
+    fields : tuple of str
+        Of the state: when one of them changes, the lines are drawn anew.
     """
 
-    def __init__(self, viewer: Any, state: AnnotateState) -> None:
+    def __init__(self, viewer: Any, state: AnnotateState, fields: tuple[str, ...]) -> None:
         self._viewer, self._state = viewer, state
         self._layer: Points | None = None  # that the lines lie on
         self._lines: list[Any] = []
         self._canvas: Any = None  # that they are drawn on
         self._connections = Connections()
-        events = state.events
-        for signal in (events.drawn, events.drawing, events.preview):
-            self._connections.connect(signal, self._draw)
-        for signal in (events.positive, events.negative):
+        for name in fields:
+            self._connections.connect(getattr(state.events, name), self._draw)
+        for signal in (state.events.positive, state.events.negative):
             self._connections.connect(signal, self._move)
 
     def end(self) -> None:
@@ -56,11 +61,23 @@ class DrawnLines:
         self._connections.close()
         self._take_away()
 
-    @property
-    def shown(self) -> list[Outline]:
-        """All lines, in the order in which they are drawn."""
-        drawn = [outline_of(shape) for shape in self._state.drawn]
-        return drawn if self._state.drawing is None else [*drawn, self._state.drawing]
+    def _draw(self) -> None:
+        raise NotImplementedError
+
+    def _hide(self) -> None:
+        for line in self._lines:
+            line.visible = False
+
+    def _put(self, arrays: _Arrays, widths: tuple[float, float]) -> None:
+        """Draw lines of two widths, given in screen pixels."""
+        if not self._lines and not self._make():
+            return
+        position, colour, ends = arrays
+        if self._viewer.dims.displayed[0] < self._viewer.dims.displayed[1]:
+            position = position[:, ::-1]  # vispy's x comes first
+        for line, own, width in zip(self._lines, (_EDGE_COLOUR, colour), widths, strict=True):
+            line.set_data(pos=position, color=own, connect=ends, width=width)
+            line.visible = True
 
     def _move(self) -> None:
         """Go to the layer of the clicks, if that became another one."""
@@ -70,24 +87,6 @@ class DrawnLines:
             self._take_away()
             self._layer = layer
             self._draw()
-
-    def _draw(self) -> None:
-        shown, preview = self.shown, self._state.preview
-        if not shown and (preview is None or not len(preview.ends)):
-            for line in self._lines:
-                line.visible = False
-            return
-        if not self._lines and not self._make():
-            return
-        if shown or preview is None:
-            (position, colour, ends), widths = _arrays(shown, self._dash()), (_EDGE, _WIDTH)
-        else:
-            (position, colour, ends), widths = _edge_arrays(preview), (_THIN_EDGE, _THIN)
-        if self._viewer.dims.displayed[0] < self._viewer.dims.displayed[1]:
-            position = position[:, ::-1]  # vispy's x comes first
-        for line, own, width in zip(self._lines, (_EDGE_COLOUR, colour), widths, strict=True):
-            line.set_data(pos=position, color=own, connect=ends, width=width)
-            line.visible = True
 
     def _make(self) -> bool:
         """Make the lines, if there is something that they can lie on."""
@@ -109,6 +108,57 @@ class DrawnLines:
         for line in lines:
             line.parent = None
 
+
+class PickedLines(_LinesOver):
+    """Outlines what is chosen in the list of objects, and what is taken up beside the current one.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    state : AnnotateState
+    """
+
+    def __init__(self, viewer: Any, state: AnnotateState) -> None:
+        super().__init__(viewer, state, ("picked_edges", "also"))
+
+    def _draw(self) -> None:
+        edges, also = self._state.picked_edges, self._state.also
+        if also is not None and also.patch.box.area <= _LARGE:
+            beside = mask_outline(also.patch.mask, also.patch.box)
+            edges = Edges(np.concatenate([edges.ends, beside.ends]))
+        if len(edges.ends):
+            self._put(_edge_arrays(edges, _CHOSEN), (_THIN_EDGE, _THIN))
+        else:
+            self._hide()
+
+
+class DrawnLines(_LinesOver):
+    """Shows the lines of a state in the clicks' colours, with the clicks.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    state : AnnotateState
+    """
+
+    def __init__(self, viewer: Any, state: AnnotateState) -> None:
+        super().__init__(viewer, state, ("drawn", "drawing", "preview"))
+
+    @property
+    def shown(self) -> list[Outline]:
+        """All lines, in the order in which they are drawn."""
+        drawn = [outline_of(shape) for shape in self._state.drawn]
+        return drawn if self._state.drawing is None else [*drawn, self._state.drawing]
+
+    def _draw(self) -> None:
+        shown, preview = self.shown, self._state.preview
+        if shown:
+            self._put(_arrays(shown, self._dash()), (_EDGE, _WIDTH))
+        elif preview is not None and len(preview.ends):
+            self._put(_edge_arrays(preview, POSITIVE), (_THIN_EDGE, _THIN))
+        else:
+            self._hide()
+
     def _dash(self) -> float:
         """Return the length of a dash in data pixels, about as long at any zoom."""
         layer = self._layer
@@ -117,9 +167,7 @@ class DrawnLines:
         return max(_DASH / max(float(self._viewer.scene.camera.zoom) * scale, 1e-9), 1e-6)
 
 
-def _arrays(
-    shown: Sequence[Outline], dash: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32], npt.NDArray[np.uint32]]:
+def _arrays(shown: Sequence[Outline], dash: float) -> _Arrays:
     """Return the positions of all lines, their colours, and which two each piece connects."""
     positions, colours, ends, n = [], [], [], 0
     for line in shown:
@@ -138,12 +186,10 @@ def _arrays(
     )
 
 
-def _edge_arrays(
-    edges: Edges,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32], npt.NDArray[np.uint32]]:
-    """Return the same of the edges of a mask, as positive lines."""
+def _edge_arrays(edges: Edges, line_colour: str) -> _Arrays:
+    """Return the same of the edges of a mask."""
     position = edges.ends.reshape(-1, 2)
-    colour = np.tile(Color(POSITIVE).rgba.astype(np.float32), (len(position), 1))
+    colour = np.tile(Color(line_colour).rgba.astype(np.float32), (len(position), 1))
     return position, colour, np.arange(len(position), dtype=np.uint32).reshape(-1, 2)
 
 

@@ -17,7 +17,7 @@ from napari_clickseg._napari.project.saver import Saver
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import is_playing, window_of
 from napari_clickseg._napari.viewer.settings import runs_home
-from napari_clickseg._qt.annotate.drawn_lines import DrawnLines
+from napari_clickseg._qt.annotate.drawn_lines import DrawnLines, PickedLines
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.closing import ClosingGuard
 from napari_clickseg._qt.parts.wakeup import Wakeup
@@ -73,7 +73,9 @@ class _Shared:
             home=default_home(),
         )
         self.saver.say = self._say
-        self.lines = DrawnLines(viewer, self.controller.state)
+        state = self.controller.state
+        self.lines = DrawnLines(viewer, state)
+        self.chosen = PickedLines(viewer, state)
         self._rest = QTimer()
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST)
@@ -86,6 +88,7 @@ class _Shared:
         self.closed = True
         self.wakeup.silence()
         self.lines.end()
+        self.chosen.end()
         with suppress(RuntimeError):  # Qt is gone already: napari was quit
             self._rest.stop()
         self._seen.set()

@@ -56,6 +56,8 @@ class ObjectForm:
         self.undo = action_button(Action.UNDO, do)
         self.redo = action_button(Action.REDO, do)
         self.delete = action_button(Action.DELETE, do, text="Delete")
+        self.merge = action_button(Action.MERGE, do)
+        self.split = action_button(Action.SPLIT, do)
         self.reading = action_button(Action.READING, do)
         self.save = action_button(Action.SAVE, do)
         self.counts = note("Clicks on this object, and objects accepted on this image.", lines=2)
@@ -66,6 +68,7 @@ class ObjectForm:
             row(self.accept, self.skip, self.clear),
             row(self.undo, self.redo),
             row(self.delete, self.reading),
+            row(self.merge, self.split),
             self.save,
             self.counts,
             labels=False,
@@ -82,7 +85,7 @@ class ObjectForm:
         self.kind.changed.connect(self._choose_kind)
         ties.show(self._show_undo, "can_undo", "can_redo")
         ties.show(self._show_begun, "begun")
-        ties.show(self._show_editing, "editing")
+        ties.show(self._show_editing, "editing", "also", "n_positive")
         ties.show(self._show_readings, "readings")
         ties.show(
             self._show_counts,
@@ -134,7 +137,10 @@ class ObjectForm:
             each.enabled = self._state.begun
 
     def _show_editing(self) -> None:
-        self.delete.enabled = self._state.editing
+        state = self._state
+        self.delete.enabled = state.editing
+        self.merge.enabled = state.also is not None
+        self.split.enabled = state.n_positive > 1 or (state.editing and state.n_positive > 0)
 
     def _show_readings(self) -> None:
         self.reading.enabled = self._state.readings > 1

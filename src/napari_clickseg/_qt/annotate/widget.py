@@ -15,6 +15,7 @@ from napari_clickseg._qt.annotate.left_form import LeftForm
 from napari_clickseg._qt.annotate.look_form import LookForm, MaskForm
 from napari_clickseg._qt.annotate.model_form import ModelForm, StatusLine
 from napari_clickseg._qt.annotate.object_form import ObjectForm, hint
+from napari_clickseg._qt.annotate.object_list_form import ObjectListForm
 from napari_clickseg._qt.annotate.one_repaint import OneRepaint
 from napari_clickseg._qt.annotate.rules_form import RulesForm
 from napari_clickseg._qt.annotate.stack_form import StackForm
@@ -25,6 +26,9 @@ from napari_clickseg._qt.parts.files_widget import export_button
 
 if TYPE_CHECKING:
     import napari.viewer
+
+
+_FOLDS = ("Classes", "All objects", "Object list", "Look", "Mask", "Rules", "Stack")
 
 
 class AnnotateWidget(Dock):
@@ -56,6 +60,7 @@ class AnnotateWidget(Dock):
         forms = (self.images, self.layers, self.rules)
         self.at_end(
             self._ties.cut,
+            self._stop_listing,
             self._one_repaint.end,
             *(form.release for form in forms),
             self._lease.end,
@@ -72,6 +77,7 @@ class AnnotateWidget(Dock):
         self.classes = ClassList(context)
         self.rules = RulesForm(context)
         self.all_objects = AllObjectsForm(context)
+        self.listed = ObjectListForm(context)
         self.stack = StackForm(context)
         self.message = note("What to do next, or what went wrong.", lines=2)
         self.left = LeftForm(context)
@@ -86,6 +92,9 @@ class AnnotateWidget(Dock):
             "All objects": Fold(
                 "All objects", self.all_objects.widget.native, "Found at once, each its own."
             ),
+            "Object list": Fold(
+                "Object list", self.listed, "The objects of the displayed plane, one by one."
+            ),
             "Look": Fold("Look", self.look_form.widget.native, "How the prediction is drawn."),
             "Mask": Fold("Mask", self.mask_form.widget.native, "From probability to mask."),
             "Rules": Fold("Rules", self.rules.widget.native, "Overlap, ids, and where to start."),
@@ -94,10 +103,11 @@ class AnnotateWidget(Dock):
 
     def _lay_out(self) -> None:
         self.folds["Classes"].expand(animate=False)
+        self.folds["Object list"].toggled.connect(self.listed.follow)
         folds = self.folds
         self._working = [
             self.objects.widget.native,
-            *(folds[name] for name in ("Classes", "All objects", "Look", "Mask", "Rules", "Stack")),
+            *(folds[name] for name in _FOLDS),
         ]
         self.export = export_button(self._viewer, lambda: "")
         self.fill(
@@ -121,6 +131,9 @@ class AnnotateWidget(Dock):
         layout.addWidget(self.left)
         layout.addWidget(self.message.native)
         return foot
+
+    def _stop_listing(self) -> None:
+        self.context.state.listing = False  # others may have the controller still
 
     def _show_ready(self) -> None:
         image = self.context.state.image

@@ -1,0 +1,1 @@
+"""Objects put right by hand: split, and merged."""

@@ -1,0 +1,130 @@
+"""The objects of a plane as a table: what is seen of them, and what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_clickseg.core.instances.counting import ObjectRegions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from napari_clickseg._napari.viewer.metadata import ObjectClasses
+    from napari_clickseg.core.plane import Plane
+    from napari_clickseg.data.annotations import ObjectNote
+    from napari_clickseg.journal.scene import Accepted
+
+__all__ = ["COLUMNS", "Column", "KnownObjects", "ObjectTable", "table_of"]
+
+Column = Literal["id", "class", "area", "score", "clicks"]
+COLUMNS: tuple[Column, ...] = ("id", "class", "area", "score", "clicks")
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectTable:
+    """The objects of a plane, a row each, by rising key.
+
+    Parameters
+    ----------
+    regions : ObjectRegions
+    classes : int64 (n,)
+        Id of each object's class; 0 where none is known.
+    scores, clicks : float64 (n,)
+        As in `ObjectNote`; NaN where nothing is known.
+    """
+
+    regions: ObjectRegions = field(default_factory=ObjectRegions.none)
+    classes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    scores: Floats = field(default_factory=lambda: np.zeros(0))
+    clicks: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    @cached_property
+    def by_class(self) -> dict[int, int]:
+        """How many objects there are of each class."""
+        found, counts = np.unique(self.classes, return_counts=True)
+        return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+    def order(self, column: Column, *, falling: bool = False) -> npt.NDArray[np.int64]:
+        """Return the rows in the order of a column; what is not known comes last, either way."""
+        values = {
+            "id": self.regions.ids,
+            "class": self.classes,
+            "area": self.regions.areas,
+            "score": self.scores,
+            "clicks": self.clicks,
+        }[column].astype(np.float64)
+        unknown = values == 0 if column == "class" else np.isnan(values)
+        return np.lexsort((self.regions.keys, -values if falling else values, unknown))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class KnownObjects:
+    """What is known of the objects of a plane beyond their pixels; frozen, for a worker.
+
+    Parameters
+    ----------
+    plane : Plane
+    made : tuple of Accepted
+        Of all planes.
+    earlier : ObjectClasses, optional
+    notes : mapping of int to ObjectNote
+        Of what was there before.
+    by_class : bool
+        Ids are classes.
+    """
+
+    plane: Plane
+    made: tuple[Accepted, ...]
+    earlier: ObjectClasses | None
+    notes: Mapping[int, ObjectNote]
+    by_class: bool
+
+
+def table_of(regions: ObjectRegions, known: KnownObjects) -> ObjectTable:
+    """Return the table of what was found on a plane. May run on any thread."""
+    classes = np.zeros(len(regions), np.int64)
+    scores, clicks = np.full(len(regions), np.nan), np.full(len(regions), np.nan)
+    row_of = {key: row for row, key in enumerate(regions.keys.tolist())}
+    here = [one for one in known.made if one.plane == known.plane]
+    if known.by_class:
+        classes[:] = regions.ids
+        said = [(_piece(regions, one), one.note) for one in here]
+    else:
+        earlier = known.earlier.on(known.plane.index) if known.earlier is not None else {}
+        made = {one.value: one.class_id for one in here}
+        for value, one in _both(earlier, made):
+            if value in row_of:
+                classes[row_of[value]] = one
+        said = [(row_of.get(value), note) for value, note in known.notes.items()]
+        said += [(row_of.get(one.value), one.note) for one in here if one.note]
+    for row, note in said:
+        if row is not None:
+            scores[row] = np.nan if note.score is None else note.score
+            clicks[row] = np.nan if note.clicks is None else note.clicks
+    return ObjectTable(regions, classes, scores, clicks)
+
+
+def _both(*said: Mapping[int, int]) -> Iterable[tuple[int, int]]:
+    for one in said:
+        yield from one.items()
+
+
+def _piece(regions: ObjectRegions, one: Accepted) -> int | None:
+    """Return the row of the piece that an accepted object is: the one whose box holds it best."""
+    box = one.patch.box
+    if not box:
+        return None
+    top, left, bottom, right = regions.boxes.T
+    high = np.minimum(bottom, box.bottom) - np.maximum(top, box.top)
+    wide = np.minimum(right, box.right) - np.maximum(left, box.left)
+    common = np.where((high > 0) & (wide > 0) & (regions.ids == one.value), high * wide, 0)
+    return int(common.argmax()) if common.any() else None
