@@ -171,6 +171,20 @@ def test_no_choice_is_lost_because_another_one_reads_the_same(qtbot: Any) -> Non
     assert texts == ["cells", "cells (runs)", "cells (old)", "cells (2)", "cells (3)"]
 
 
+def test_choices_too_long_for_their_box_can_be_told_apart(qtbot: Any) -> None:
+    """Runs of one project differ at the end of their names, which Qt cuts off."""
+    names = [f"{project} project-2026-11-30-{run}" for project in "ab" for run in (1130, 1145)]
+    made = choice("Run", "", [(name, name) for name in names])
+    qtbot.addWidget(made.native)
+    seen = []
+    for width in (160, 400):
+        made.native.resize(width, 24)
+        for name in names:
+            made.value = name
+            seen.append(made.native.grab().toImage())
+    assert all(one != other for n, one in enumerate(seen) for other in seen[:n])
+
+
 def test_a_layer_choice_keeps_its_layer_through_renaming_and_other_changes(qtbot: Any) -> None:
     viewer = ViewerModel()
     one, two = (viewer.add_labels(np.zeros((4, 4), int), name=n) for n in ("one", "two"))

@@ -14,6 +14,9 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _LINES = "clickseg-lines"  # property of a label: how many lines have their room
+_BESIDE = 4  # pixels that a style leaves free beside the text of a combo box
 _LONG_WORD = re.compile(r"\S{25,}")
 
 
@@ -99,6 +103,30 @@ class _OrderedChoice(ComboBox):
             self.changed.emit(self.value)
 
 
+class _Shortening(QObject):
+    """Paints a combo box whose choice is too long for it with its beginning and its end.
+
+    Qt cuts the end off, by which runs, and annotations of images, are told apart.
+    """
+
+    def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:
+        """Paint in the box's place."""
+        if a1 is None or a1.type() != QEvent.Type.Paint or not isinstance(a0, QComboBox):
+            return False
+        style, option = a0.style(), QStyleOptionComboBox()
+        a0.initStyleOption(option)
+        assert style is not None
+        whole, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        room = style.subControlRect(whole, option, field, a0).width() - _BESIDE
+        middle = Qt.TextElideMode.ElideMiddle
+        option.currentText = a0.fontMetrics().elidedText(option.currentText, middle, room)
+        painter = QStylePainter(a0)
+        painter.drawComplexControl(whole, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
+        return True
+
+
 def key_text(action: Action) -> str:
     """Return an action's key as it is written on a button."""
     return SHORTCUTS[action].key.replace("-", "+")
@@ -144,6 +172,7 @@ def choice(
     native.setSizeAdjustPolicy(policy)
     native.setMinimumContentsLength(8)
     native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    native.installEventFilter(_Shortening(native))
     return made
 
 
