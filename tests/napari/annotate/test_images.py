@@ -23,6 +23,8 @@ def accept(bench: Any, y: int, x: int) -> None:
 
 def test_setting_up_makes_what_is_needed_and_selects_nothing(bench: Any, grey: Any) -> None:
     image = bench.viewer.add_image(grey, name="cells")
+    chosen: list[Any] = []
+    bench.viewer.layers.selection.events.active.connect(lambda event: chosen.append(event.value))
     bench.controller.set_up()
     state = bench.state
     assert state.image == image and state.tool
@@ -30,6 +32,7 @@ def test_setting_up_makes_what_is_needed_and_selects_nothing(bench: Any, grey: A
     assert names == ["cells", "cells annotation", "cells prediction", "cells negative",
                      "cells positive"]  # fmt: skip
     assert bench.viewer.layers.selection.active == image
+    assert not chosen, "napari would show the controls of each"
     bench.controller.set_up(image)
     bench.controller.set_up()
     assert len(bench.viewer.layers) == 5 and len(bench.controller.pairings) == 1

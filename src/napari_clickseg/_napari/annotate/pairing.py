@@ -32,6 +32,7 @@ from napari_clickseg._napari.viewer.layers import (
 from napari_clickseg._napari.viewer.metadata import is_under_review
 from napari_clickseg._napari.viewer.one_history import OneHistory
 from napari_clickseg._napari.viewer.planes import displayed_plane, walking_axis
+from napari_clickseg._napari.viewer.private import unselected
 from napari_clickseg._napari.viewer.writes import PaintStroke, check_writable
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.journal.scene import Drawn, Scene
@@ -461,13 +462,11 @@ class Pairing:
         layers = self.viewer.layers
         if layer in layers:
             return layer
-        active = layers.selection.active
-        if below is not None and below in layers:
-            layers.insert(layers.index(below), layer)
-        else:
-            layers.append(layer)
-        if active is not None and active in layers:
-            layers.selection.active = active
+        with unselected(self.viewer):
+            if below is not None and below in layers:
+                layers.insert(layers.index(below), layer)
+            else:
+                layers.append(layer)
         return layer
 
     def _put(self, layer: Layer, below: Layer | None) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from napari.layers import Labels
@@ -19,6 +20,18 @@ def drawn_once(layer: Layer) -> AbstractContextManager[None]:
     """Have several changes of a layer drawn once, at the end."""
     found: AbstractContextManager[None] = layer._block_refresh()
     return found
+
+
+@contextmanager
+def unselected(viewer: Any) -> Iterator[None]:
+    """Insert layers that napari does not select, which would show the controls of each."""
+    layers = getattr(viewer, "__wrapped__", viewer).layers
+    before = layers._activate_on_insert
+    layers._activate_on_insert = False
+    try:
+        yield
+    finally:
+        layers._activate_on_insert = before
 
 
 def strokes_of(layer: Labels) -> list[list[Any]]:
