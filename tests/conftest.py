@@ -68,8 +68,9 @@ _taken: defaultdict[str, float] = defaultdict(float)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure coverage where it may grow: it makes everything half as slow again.
 
-    The widgets need none, and what they call is covered without them. Properties are examples of
-    what other tests cover, and so are the further cases of a test that has taken a second.
+    The widgets need none, and what they call is covered without them; what makes the default model
+    is not in the package. Properties are examples of what other tests cover, and so are the further
+    cases of a test that has taken a second.
     """
     measuring = item.config.pluginmanager.getplugin("_cov")
     control = None if measuring is None else measuring.cov_controller
@@ -77,7 +78,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     name, start = item.nodeid.split("[")[0], time.perf_counter()
     drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    pausing = drawn or _taken[name] > 1 or "qapp" in getattr(item, "fixturenames", ())
+    elsewhere = name.startswith("tests/default_model/")
+    widgets = "qapp" in getattr(item, "fixturenames", ())
+    pausing = drawn or elsewhere or widgets or _taken[name] > 1
     if pausing:
         control.pause()
     try:

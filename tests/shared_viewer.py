@@ -112,6 +112,9 @@ class SharedViewer:
     def close(self) -> None:
         from napari._qt.qt_viewer import QtViewer
 
+        QtViewer._instances.clear()
+        if self._viewer is None:
+            return
         if self.open:
             viewer = self._viewer
             with patch.object(viewer.window._qt_window, "_save_current_window_settings"):
