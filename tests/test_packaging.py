@@ -246,6 +246,32 @@ def test_uv_knows_every_option_of_the_commands_in_the_readme() -> None:
         succeed([sys.executable, "-m", "uv", *words, "--help"])
 
 
+def test_menus_are_called_in_the_documents_as_napari_calls_them() -> None:
+    """napari calls a plugin's part of each menu by the name in the manifest."""
+    import npe2
+
+    manifest = npe2.PluginManifest.from_file(PACKAGE / "napari.yaml")
+    parts = manifest.contributions
+    there = {
+        "Open Sample": [sample.display_name for sample in parts.sample_data or []],
+        "Plugins": [widget.display_name for widget in parts.widgets or []],
+    }
+    arrow, words = "[\u203a\u25b8]", "[^\u203a\u25b8*]+"
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    told = [
+        (document.name, *said)
+        for document in documents
+        for said in re.findall(
+            rf"(Open Sample|Plugins) {arrow} ({words}) {arrow} ({words})\*",
+            " ".join(document.read_text(encoding="utf-8").split()),
+        )
+    ]
+    assert len(told) > 4
+    for document, menu, plugin, entry in told:
+        assert plugin == manifest.display_name, document
+        assert any(name.startswith(entry) for name in there[menu]), (document, entry)
+
+
 def test_no_committed_file_names_a_registry() -> None:
     """Where packages come from is for each machine to say."""
     hosts = re.compile(
