@@ -83,7 +83,7 @@ class Window(PictureWindow):
 
     def __init__(self, theme: str) -> None:
         super().__init__(theme, SIZE)
-        _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
+        self.open("Train")
         self.widget.main.task.widget.value = "crossfit"
         self.wait(lambda: getattr(self.widget.context.state.run, "crossfit", None) is not None)
 

@@ -96,7 +96,7 @@ class Window(PictureWindow):
 
     def __init__(self, theme: str, project: Path) -> None:
         super().__init__(theme, SIZE)
-        _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Review")
+        self.open("Review")
         self.wait(lambda: self.widget.context.controller.looker.idle)
         self.widget.context.controller.choose_project(str(project))
         state = self.widget.context.state

@@ -79,7 +79,7 @@ class Window(PictureWindow):
         super().__init__(theme, SIZE)
         self.viewer.open_sample("napari-clickseg", "project")
         self.viewer.dims.set_current_step(0, 0)
-        _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-clickseg", "Train")
+        self.open("Train")
         self.wait(lambda: self.widget.context.controller.reader.idle)
         self.wait(lambda: bool(self.widget.context.state.offers))
 

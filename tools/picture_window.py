@@ -40,6 +40,12 @@ class PictureWindow:
         self.viewer.window._qt_window.resize(*size)
         self.widget: Any = None
 
+    def open(self, name: str) -> None:
+        """Open one of the plugin's widgets, as its menu does."""
+        from napari_clickseg._napari.viewer.private import open_widget
+
+        self.widget = open_widget(self.viewer, name)
+
     def wait(self, until: Callable[[], Any], seconds: float = 60.0) -> None:
         """Let the window live until something is true."""
         end = time.monotonic() + seconds

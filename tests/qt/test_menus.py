@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from napari_clickseg._napari.viewer.private import open_widget
 from napari_clickseg._qt.annotate.widget import AnnotateWidget
 from napari_clickseg._qt.review.widget import ReviewWidget
 from napari_clickseg._qt.train.widget import TrainWidget
@@ -32,11 +33,18 @@ def test_the_menus_open_the_widget_and_toggle_it(
     widget = dock.inner_widget()
     assert isinstance(widget, AnnotateWidget)
     qtbot.waitUntil(dock.isVisible)
-    again = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
-    assert again == (dock, widget)
+    assert open_widget(viewer, "Annotate") is widget, "Train and Review open the same one."
     app.commands.execute_command("napari-clickseg.annotate").result()
     assert list(viewer.window._wrapped_dock_widgets.values()) == [dock]
     assert not dock.isVisible()
+
+
+def test_a_widget_that_a_script_opened_is_not_opened_again(
+    make_napari_viewer: Callable[..., Any], bright_model: None
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
+    assert open_widget(viewer, "Annotate") is widget
 
 
 def test_the_menus_open_the_other_widgets(

@@ -21,6 +21,7 @@ from napari_clickseg._napari.viewer.features import features_of, with_notes
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.metadata import ObjectClasses, with_classes
 from napari_clickseg._napari.viewer.pixels import placed
+from napari_clickseg._napari.viewer.private import open_widget
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.index import INDEX
@@ -78,12 +79,10 @@ def _is_folder(folder: Path) -> bool:
 
 def _to_import(path: str) -> list[LayerDataTuple]:
     """Fill a folder in where it can be imported; there is no layer to be added."""
-    window = getattr(current_viewer(), "window", None)
-    if window is None:
+    viewer = current_viewer()
+    if getattr(viewer, "window", None) is None:
         raise FormatError(f"{path} becomes a project: clickseg import '{path}' --out PROJECT.")
-    dock, widget = window.add_plugin_dock_widget("napari-clickseg", "Files")
-    dock.show()
-    dock.raise_()
+    widget = open_widget(unwrapped(viewer), "Files")
     widget.turn_to("Import")
     state, images = widget.state, Path(path) / "images"
     state.source, state.images = path, str(images) if images.is_dir() else ""

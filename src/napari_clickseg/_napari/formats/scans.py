@@ -12,7 +12,9 @@ import numpy as np
 from napari import current_viewer
 from napari.utils.notifications import show_info
 
+from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.pixels import placed
+from napari_clickseg._napari.viewer.private import open_widget
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.images import open_image, read_header
 from napari_clickseg.data.names import image_stem
@@ -60,12 +62,10 @@ def _open(path: str) -> list[LayerDataTuple]:
 
 def _list_scenes(source: Path) -> None:
     """Show all images of a file in the Files widget, if the viewer has a window."""
-    window = getattr(current_viewer(), "window", None)
-    if window is None:
+    viewer = current_viewer()
+    if getattr(viewer, "window", None) is None:
         return
-    dock, widget = window.add_plugin_dock_widget("napari-clickseg", "Files")
-    dock.show()
-    dock.raise_()
+    widget = open_widget(unwrapped(viewer), "Files")
     widget.turn_to("Images in a file")
     widget.state.scan = str(source)
 

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from npe2 import PluginManager
+
+from napari_clickseg._napari.viewer.settings import PLUGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -130,6 +133,32 @@ def ask_before_closing(window: Any, puts_off: Callable[[Callable[[], object], bo
 def window_of(viewer: Any) -> Any:
     """Return the Qt window of a viewer."""
     return viewer.window._qt_window
+
+
+def open_widget(viewer: Any, name: str) -> Any:
+    """Open one of the plugin's dock widgets, or bring it to the front; return it.
+
+    As the menu does, which calls docks by the plugin's name in the manifest. napari's
+    `add_plugin_dock_widget` calls them by the package's: it would open a second one.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Itself, no proxy of it.
+    name : str
+        As in the manifest.
+    """
+    manifest = PluginManager.instance().get_manifest(PLUGIN)
+    called = f"{name} ({manifest.display_name})"
+    docks = viewer.window._wrapped_dock_widgets
+    dock = docks.get(called) or docks.get(f"{name} ({PLUGIN})")
+    if dock is None:
+        offered = manifest.contributions.widgets or []
+        kind = next(one for one in offered if one.display_name == name).get_callable()
+        dock = viewer.window.add_dock_widget(kind(viewer), name=called)
+    dock.show()
+    dock.raise_()
+    return dock.inner_widget()
 
 
 def node_of(viewer: Any, layer: Layer) -> Any:

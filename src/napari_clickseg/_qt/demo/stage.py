@@ -10,7 +10,7 @@ import numpy as np
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
-from napari_clickseg._napari.viewer.private import canvas_of, window_of
+from napari_clickseg._napari.viewer.private import canvas_of, open_widget, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class Stage:
         self.window: QWidget = window_of(self.viewer)
         if size is not None:
             self.window.resize(*size)
-        _, widget = self.viewer.window.add_plugin_dock_widget(_PLUGIN, "Annotate")
+        widget = open_widget(self.viewer, "Annotate")
         self.widget: AnnotateWidget = widget
         self.viewer.open_sample(_PLUGIN, sample)
         self.wait(lambda: widget.images.start.enabled)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.private import open_widget
 from napari_clickseg._qt.parts.controls import button
 
 if TYPE_CHECKING:
@@ -25,9 +27,7 @@ def open_files(viewer: Any, part: str, project: str | None = None) -> Any:
     project : str, optional
         What goes out, "" for what is annotated in the layers; None leaves what is chosen there.
     """
-    dock, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Files")
-    dock.show()
-    dock.raise_()
+    widget = open_widget(unwrapped(viewer), "Files")
     widget.turn_to(part, project)
     return widget
 

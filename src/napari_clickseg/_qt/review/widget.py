@@ -9,6 +9,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_clickseg._napari.annotate import settings as annotate_settings
 from napari_clickseg._napari.review.controller import ReviewController
 from napari_clickseg._napari.viewer.actions import Action
+from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.private import open_widget
 from napari_clickseg._napari.viewer.settings import runs_home
 from napari_clickseg._qt.annotate.complete_switch import CompleteSwitch
 from napari_clickseg._qt.annotate.form_context import FormContext
@@ -166,9 +168,7 @@ class ReviewWidget(Dock):
         return self._lease.controller
 
     def _open_annotate(self) -> None:
-        dock, _ = self._viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
-        dock.show()
-        dock.raise_()
+        open_widget(unwrapped(self._viewer), "Annotate")
 
     def _show_message(self) -> None:
         state = self.context.state

@@ -10,6 +10,8 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_clickseg._napari.train.controller import TrainController
 from napari_clickseg._napari.train.settings import new_state, remember
+from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.private import open_widget
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.controls import Fold, breakable, button, form, note, timer
 from napari_clickseg._qt.parts.dock import Dock
@@ -201,9 +203,7 @@ class TrainWidget(Dock):
         """Open the Annotate widget, if it is not, and have it load a model."""
         from napari_clickseg._qt.annotate.lease import lease
 
-        dock, _ = self._viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
-        dock.show()
-        dock.raise_()
+        open_widget(unwrapped(self._viewer), "Annotate")
         held = lease(self._viewer)
         held.controller.choose_model(model)
         held.end()
