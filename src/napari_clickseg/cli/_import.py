@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     from napari_clickseg.formats.importing import ImportChoice, import_into
     from napari_clickseg.formats.mask_files import MaskChoice
+    from napari_clickseg.util.text import counted
 
     choice = ImportChoice(
         args.form,
@@ -67,5 +68,6 @@ def run(args: argparse.Namespace) -> int:
         figures = {"images": came.images, "unannotated": came.unannotated, "objects": came.objects}
         say_json(figures)
     else:
-        say(f"{args.out}: {came.images:,} images with {came.objects:,} objects came in.")
+        images, objects = counted(came.images, "image"), counted(came.objects, "object")
+        say(f"{args.out}: {images} with {objects} came in.")
     return 0

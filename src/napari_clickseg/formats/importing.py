@@ -35,6 +35,7 @@ from napari_clickseg.formats.mask_files import MaskChoice
 from napari_clickseg.formats.medical import dicom_segmentation, nifti_labels
 from napari_clickseg.formats.problems import Problems
 from napari_clickseg.formats.texts import read_json
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -547,9 +548,10 @@ def _written(
             bare += not isinstance(entry, Record)
         progress(len(ready), len(ready))
     if bare:
+        what = "has no object, and counts" if bare == 1 else "have no object, and count"
         problems.note(
-            f"{bare:,} images have no object, and count as not annotated; with --empty there is "
-            "really nothing in them."
+            f"{counted(bare, 'image')} {what} as not annotated; with --empty there is really "
+            "nothing in such."
         )
     return Imported(len(ready), bare, objects)
 

@@ -51,7 +51,7 @@ def test_what_is_annotated_goes_out_and_comes_in(opened: Any, tmp_path: Path, qt
     features = json.loads((tmp_path / "dish.geojson").read_text())["features"]
     measured = [one["properties"]["measurements"] for one in features]
     assert [one["Area µm^2"] for one in measured] == [50, 5]
-    assert "--overwrite" in _press(qtbot, widget, widget.export)
+    assert f"tick “{widget.overwrite.text}”" in _press(qtbot, widget, widget.export)
     widget.overwrite.value = True
     assert "1 image written" in _press(qtbot, widget, widget.export)
 
@@ -64,7 +64,9 @@ def test_what_is_annotated_goes_out_and_comes_in(opened: Any, tmp_path: Path, qt
     widget.into.value = str(tmp_path / "project")
     before = len(viewer.layers)
     widget.folds["Import"].expand(animate=False)
+    widget.import_form.value, widget.by_folder.value = "geojson", True
     assert "1 image with 2 objects came in" in _press(qtbot, widget, widget.bring_in)
+    assert read_project(tmp_path / "project").records[0].group == "images"
     assert len(read_project(tmp_path / "project").records) == 1
     assert len(viewer.layers) == before + 2
     assert (viewer.layers[-1].data == viewer.layers["dish annotation"].data).all()
@@ -93,6 +95,8 @@ def test_what_goes_wrong_is_said_in_the_widget(opened: Any, tmp_path: Path, qtbo
     assert "Choose what comes in" in _press(qtbot, widget, widget.bring_in)
     widget.source.value, widget.into.value = str(tmp_path / "no.json"), str(tmp_path / "p")
     assert "There is no file" in _press(qtbot, widget, widget.bring_in)
+    (tmp_path / "no.json").write_text("{}")
+    assert f"under “{widget.import_form.label}”" in _press(qtbot, widget, widget.bring_in)
     viewer.layers.clear()
     widget.out.value = str(tmp_path / "a.json")
     assert "No image with labels is open" in _press(qtbot, widget, widget.export)

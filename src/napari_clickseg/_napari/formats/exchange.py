@@ -16,6 +16,7 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_clickseg._napari.formats.annotated_layers import described
+from napari_clickseg._napari.formats.control_names import in_window
 from napari_clickseg._napari.formats.scans import channel_names, scan_layers
 from napari_clickseg._napari.project.gather import gather
 from napari_clickseg._napari.project.pairs import pairs_of, snapshot
@@ -175,10 +176,13 @@ class ExchangeController:
             return
         source, into = Path(state.source), Path(state.into)
         choice = ImportChoice(
-            images=Path(state.images) if state.images else None,
-            masks=MaskChoice(state.suffix, state.palette or None),
+            state.import_form,
+            Path(state.images) if state.images else None,
+            MaskChoice(state.suffix, state.palette or None),
+            by_folder=state.by_folder,
             skip=state.skip,
-            overwrite=state.overwrite,
+            empty=state.really_empty,
+            overwrite=state.replace,
         )
 
         def work(notes: list[str]) -> str:
@@ -284,7 +288,7 @@ class ExchangeController:
         notes: list[str] = []
 
         def done(text: str) -> None:
-            self.state.message = " ".join([text, *_few(notes)])
+            self.state.message = in_window(" ".join([text, *_few(notes)]))
             then()
 
         self._submit(begins, lambda _stop: work(notes), done, stopped)
@@ -308,7 +312,8 @@ class ExchangeController:
 
         def failed(error: Exception) -> None:
             self.state.busy = self.state.stopping = False
-            self.state.message = stopped if isinstance(error, _Cancelled) else one_line(error)
+            cancelled = isinstance(error, _Cancelled)
+            self.state.message = stopped if cancelled else in_window(one_line(error))
 
         self._runner.submit("exchange", work, ended, failed)
 

@@ -21,13 +21,15 @@ class ExchangeState:
     form, out : str
         *Choices of the user:* the format, a key of `exporting.FORMATS`, and where it goes.
     overwrite : bool
-        *Choice of the user:* files that are there may be replaced.
+        *Choice of the user:* files that are there may be replaced by what goes out.
     source, images, into : str
         *Choices of the user:* what comes in, the folder of its images, and the project it goes to.
     suffix, palette : str
         *Choices of the user:* how names of masks end, and what colours mean.
-    skip : bool
-        *Choice of the user:* what can't be used is left out, and named.
+    import_form : str
+        *Choice of the user:* the format of what comes in, one of `importing.IMPORTS`; "": find out.
+    skip, really_empty, by_folder, replace : bool
+        *Choices of the user:* as `skip`, `empty`, `by_folder` and `overwrite` of `ImportChoice`.
     scan : str
         *Choice of the user:* the file whose images are listed.
     scenes, scan_channels : tuple of str
@@ -55,7 +57,11 @@ class ExchangeState:
     into: str = ""
     suffix: str = ""
     palette: str = ""
+    import_form: str = ""
     skip: bool = False
+    really_empty: bool = False
+    by_folder: bool = False
+    replace: bool = False
     scan: str = ""
     scenes: tuple[str, ...] = ()
     scan_channels: tuple[str, ...] = ()

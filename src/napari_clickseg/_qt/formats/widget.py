@@ -8,6 +8,7 @@ from magicgui.widgets import CheckBox, LineEdit
 from napari.layers import Labels
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
+from napari_clickseg._napari.formats import control_names as names
 from napari_clickseg._napari.formats.exchange import ExchangeController
 from napari_clickseg._napari.formats.exchange_state import ExchangeState
 from napari_clickseg._qt.formats.scenes_form import ScenesForm
@@ -26,6 +27,7 @@ from napari_clickseg._qt.parts.controls import (
 from napari_clickseg._qt.parts.dock import Dock
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg.formats.exporting import FORMATS
+from napari_clickseg.formats.importing import IMPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,14 +110,13 @@ class FilesWidget(Dock):
             "project", "Project", "The folder of a project; empty: what is annotated in the layers."
         )
         self.form = choice(
-            "Format",
+            names.FORMAT,
             "What the other program reads; docs/formats.md says what each keeps.",
             [(each.title, name) for name, each in FORMATS.items()],
         )
         self._ties.tie(self.form, "form")
         self.out = self._line("out", "To", "The file or folder to write; a .csv for a table.")
-        self.overwrite = CheckBox(label="", text="Replace files that are there")
-        self._ties.tie(self.overwrite, "overwrite")
+        self.overwrite = self._tick("overwrite", names.REPLACE_FILES)
         self.export = button("Export", "Write it in that format.", self.controller.export)
         self.measure = button(
             "Measure",
@@ -143,14 +144,24 @@ class FilesWidget(Dock):
 
     def _make_import(self) -> None:
         self.source = self._line("source", "From", "What the other program wrote: file or folder.")
-        self.images = self._line("images", "Images", "Their folder; empty: beside the file.")
-        self.into = self._line("into", "Project", "Its folder; it is made, or added to.")
-        self.suffix = self._line("suffix", "Masks end", "How names of masks end, such as _mask.")
-        self.colours = self._line(
-            "palette", "Colours", "#000000=background,#ff0000=nucleus, where colours are classes."
+        self.import_form = choice(
+            names.FORMAT,
+            "Of what comes in; it is found out where that is clear.",
+            [("Find out", ""), *((_title(name), name) for name in IMPORTS)],
         )
-        self.skip = CheckBox(label="", text="Leave out what can't be used")
-        self._ties.tie(self.skip, "skip")
+        self._ties.tie(self.import_form, "import_form")
+        self.images = self._line("images", names.IMAGES, "Their folder; empty: beside the file.")
+        self.into = self._line("into", "Project", "Its folder; it is made, or added to.")
+        self.suffix = self._line("suffix", names.MASKS_END, "How names of masks end: _mask.")
+        self.colours = self._line(
+            "palette",
+            names.COLOURS,
+            "#000000=background,#ff0000=nucleus, where colours are classes.",
+        )
+        self.skip = self._tick("skip", names.SKIP)
+        self.really_empty = self._tick("really_empty", names.REALLY_EMPTY)
+        self.by_folder = self._tick("by_folder", names.BY_FOLDER)
+        self.replace = self._tick("replace", names.REPLACE_MASKS)
         self.bring_in = button("Import", "Make the project and open it.", self.controller.bring_in)
         self._import_form = form(
             self.source,
@@ -158,6 +169,7 @@ class FilesWidget(Dock):
                 button("File…", "Choose a file.", self._ask_source),
                 self._folder_button(self.source, "What the other program wrote"),
             ),
+            self.import_form,
             self.images,
             self._folder_button(self.images, "The folder of the images"),
             self.into,
@@ -165,11 +177,19 @@ class FilesWidget(Dock):
             self.suffix,
             self.colours,
             self.skip,
+            self.really_empty,
+            self.by_folder,
+            self.replace,
             self.bring_in,
         )
 
     def _line(self, name: str, label: str, tip: str) -> LineEdit:
         made = LineEdit(label=label, tooltip=tip)
+        self._ties.tie(made, name)
+        return made
+
+    def _tick(self, name: str, text: str) -> CheckBox:
+        made = CheckBox(label="", text=text)
         self._ties.tie(made, name)
         return made
 
@@ -218,3 +238,7 @@ class FilesWidget(Dock):
         done, total = self.state.progress
         self.bar.setRange(0, total if total > 1 else 0)  # of a single one it is not known
         self.bar.setValue(done)
+
+
+def _title(form: str) -> str:
+    return FORMATS[form].title if form in FORMATS else "Masks"
