@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_clickseg.journal.checked_lines import checked_line
+from napari_clickseg.util.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ class JournalFile:
             file.flush()
             os.fsync(file.fileno())
         if new:
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         self._good += len(content)
         self._left = []
 
@@ -201,15 +202,3 @@ class JournalThread:
             except Exception as error:  # noqa: BLE001  (the disk is full, or the folder is gone)
                 self._behind.append(file)
                 self._failed(error)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the folder's new entry on the disk too, where that can be asked for."""
-    try:
-        there = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows
-        return
-    try:
-        os.fsync(there)
-    finally:
-        os.close(there)

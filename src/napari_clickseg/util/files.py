@@ -23,6 +23,7 @@ __all__ = [
     "left_behind",
     "naming",
     "sweep",
+    "sync_folder",
     "this_process",
     "write_whole",
 ]
@@ -91,6 +92,18 @@ def naming(path: Path) -> Iterator[None]:
         if error.errno is None or PARTIAL not in str(error.filename):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the folder's new entry on the disk too, where that can be asked for."""
+    try:
+        there = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows
+        return
+    try:
+        os.fsync(there)
+    finally:
+        os.close(there)
 
 
 def left_behind(folder: Path) -> list[Path]:
