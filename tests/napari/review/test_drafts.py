@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_clickseg._napari.review.drafts import Correction, DraftFile, Pending, read_draft
+from napari_clickseg._napari.project.correction import Correction, Pending
+from napari_clickseg._napari.review.drafts import DraftFile, read_draft
 from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.data.annotations import Annotations, ProjectClick

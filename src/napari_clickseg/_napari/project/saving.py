@@ -17,6 +17,7 @@ from napari_clickseg._napari.project.pairs import pairs_of, snapshot
 from napari_clickseg._napari.viewer import changes
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.metadata import (
+    is_in_folder,
     is_under_review,
     note_complete_saved,
     origin_of,
@@ -142,10 +143,14 @@ def note_saved(saving: Saving) -> None:
 
 
 def to_save(viewer: ViewerModel) -> tuple[LayerPair, ...]:
-    """Return what was annotated in a viewer: labels that changed, or are being annotated."""
+    """Return what was annotated in a viewer: labels that changed, or are being annotated.
+
+    What a folder that is gone through saves by itself is left out.
+    """
     return tuple(
         pair
         for pair in pairs_of(viewer)
+        if not is_in_folder(pair.labels)
         if changes_of(pair.labels)
         or unsaved_complete(pair.labels)
         or ((pairing := _pairing(pair.labels)) is not None and pairing.scene.next_id > 1)
@@ -171,7 +176,7 @@ def unsaved_by_layer(viewer: ViewerModel) -> dict[str, int]:
     found = {
         layer.name: len(changes_of(layer)) + unsaved_complete(layer)
         for layer in every
-        if isinstance(layer, Labels) and not is_under_review(layer)
+        if isinstance(layer, Labels) and not (is_under_review(layer) or is_in_folder(layer))
     }
     return {name: n for name, n in found.items() if n}
 

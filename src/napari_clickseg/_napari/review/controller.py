@@ -92,8 +92,13 @@ class ReviewController:
         self._model_chosen = False
         self._closed = False
         self._keys = Keys(
-            viewer, {each.key: self._key(each.action) for each in shortcuts("Review")}
+            viewer,
+            {
+                each.key: self._key(each.action)
+                for each in (*shortcuts("images"), *shortcuts("Review"))
+            },
         )
+        self.images.shown.connect(self._keys.take)
         self.refresh_offers()
 
     # ---- public: what views and keys call
@@ -266,6 +271,7 @@ class ReviewController:
             state.projects = (path, *state.projects)
         state.project, state.message, state.busy = path, "", ""
         state.queue, state.counts, state.predicting = (), QueueCounts(), Predicting()
+        state.search = ""
         self._choose_fitting()
         self._last_error = ""
         self._queue = QueueReader(self._home, Path(path)) if path else None

@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import zipfile
 import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
+from napari_clickseg._napari.project.correction import Correction, Pending
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 from napari_clickseg.data.annotations import Annotations, ProjectClick
@@ -34,63 +34,6 @@ if TYPE_CHECKING:
 
 _BARE = "bare"  # drafts of images that had no mask
 _LONGEST = 1 << 26  # bytes of what a draft says beside its pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """An object that was being made.
-
-    Parameters
-    ----------
-    clicks : tuple of ProjectClick
-    settled : int
-        How many of them the start answers already.
-    start : Patch, optional
-        The mask that it began with.
-    editing : int, optional
-        The id of the object in the annotation layer that it corrects, with the pixels of `start`.
-    reading : int
-        See `Prompt`.
-    complete : bool, optional
-        What the user says of whether all objects are labelled; None: what the project says.
-    """
-
-    clicks: tuple[ProjectClick, ...] = ()
-    settled: int = 0
-    start: Patch | None = None
-    editing: int | None = None
-    reading: int = 0
-    complete: bool | None = None
-
-    @property
-    def has_object(self) -> bool:
-        """Whether an object was begun."""
-        return len(self.clicks) > self.settled
-
-    def __bool__(self) -> bool:
-        return self.has_object or self.complete is not None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Correction:
-    """What the user made of an image.
-
-    Parameters
-    ----------
-    labels : int (Y, X)
-        Ids.
-    notes : Annotations
-        Clicks and classes of the objects.
-    classes : ProjectClasses, optional
-        What ids mean.
-    pending : Pending
-        What is not in the labels yet.
-    """
-
-    labels: npt.NDArray[Any]
-    notes: Annotations = field(default_factory=Annotations)
-    classes: ProjectClasses | None = None
-    pending: Pending = field(default_factory=Pending)
 
 
 class _Head(BaseModel):

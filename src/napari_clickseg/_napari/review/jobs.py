@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_clickseg._napari.review.drafts import Correction, DraftFile
+from napari_clickseg._napari.project.correction import Correction
+from napari_clickseg._napari.review.drafts import DraftFile
 from napari_clickseg.data.annotations import Annotations, read_clicks
 from napari_clickseg.data.classes import ProjectClasses, read_classes
 from napari_clickseg.data.masks import file_digest, read_labels
@@ -18,7 +19,7 @@ from napari_clickseg.data.writer import ProjectWriter
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_clickseg._napari.review.open_image import Capture
+    from napari_clickseg._napari.project.sheet import Capture
 
 
 @dataclass(frozen=True, slots=True)

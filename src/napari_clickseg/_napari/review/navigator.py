@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_clickseg._napari.project.sheet import SheetError
 from napari_clickseg._napari.review import jobs
-from napari_clickseg._napari.review.open_image import Sheet, SheetError
 from napari_clickseg._napari.review.reading import Reader
+from napari_clickseg._napari.review.review_sheet import ReviewSheet
 from napari_clickseg._napari.review.text import opened_text
 from napari_clickseg.data.errors import AnnotatedError
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.project.sheet import Capture
     from napari_clickseg._napari.review.drafts import DraftFile
-    from napari_clickseg._napari.review.open_image import Capture
     from napari_clickseg._napari.review.reading import Opened
     from napari_clickseg._napari.review.state import QueueRow, ReviewState
     from napari_clickseg._napari.viewer.runner import Runner, Stop
@@ -57,6 +58,7 @@ class Navigator:
 
     failed = Signal(str)  # what went wrong, in a line
     changed = Signal()  # what is on disk is no longer what the queue says
+    shown = Signal()  # another image is
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class Navigator:
         annotate: Callable[[], AnnotateController],
         home: Path,
     ) -> None:
-        self.sheet: Sheet | None = None
+        self.sheet: ReviewSheet | None = None
         self._viewer, self._state, self._runner = viewer, state, runner
         self._annotate, self._home = annotate, home
         self._reader = Reader(home)
@@ -224,7 +226,7 @@ class Navigator:
             self._hand_in(sheet)
             self._take_away(sheet)
 
-    def _hand_in(self, sheet: Sheet) -> None:
+    def _hand_in(self, sheet: ReviewSheet) -> None:
         """Keep what was begun; what can't be written is held for as long as napari runs."""
         capture = sheet.capture()
         if capture is None:
@@ -294,6 +296,7 @@ class Navigator:
                 self._opened = [*self._opened, opened.image]
             at = len(self._opened) - 1
         self._at = at
+        self.shown.emit()
         there = self.sheet
         if there is not None:
             self._hand_in(there)
@@ -301,7 +304,7 @@ class Navigator:
                 state.current, state.message = opened.image, _said(opened)
                 return
             self._take_away(there)
-        sheet = Sheet(self._viewer, self._annotate(), opened)
+        sheet = ReviewSheet(self._viewer, self._annotate(), opened)
         try:
             sheet.open(opened.shown)
         except SheetError as error:
@@ -333,14 +336,14 @@ class Navigator:
 
     # ---- accepting
 
-    def _ready(self) -> Sheet | None:
+    def _ready(self) -> ReviewSheet | None:
         if self._writing:
             return None
         if self.sheet is None:
             self._state.message = "Open an image first, with “Next” or in the list."
         return self.sheet
 
-    def _accept(self, sheet: Sheet, pairing: Pairing, plane: Plane) -> None:
+    def _accept(self, sheet: ReviewSheet, pairing: Pairing, plane: Plane) -> None:
         """Accept the object that was being made, and then the image."""
         annotate, state = self._annotate(), self._state
         if sheet is not self.sheet or self._writing or sheet.pairing is not pairing:
@@ -380,7 +383,7 @@ class Navigator:
 
         self._runner.submit(None, job, done, failed)
 
-    def _reviewed(self, sheet: Sheet, saved: jobs.Saved) -> None:
+    def _reviewed(self, sheet: ReviewSheet, saved: jobs.Saved) -> None:
         state = self._state
         if saved.file is not None and sheet.image == saved.image:
             sheet.base, sheet.file = saved.base, saved.file
@@ -396,7 +399,7 @@ class Navigator:
         else:
             state.message = f"{saved.image} is {saved.state}. {self._nothing_left()}"
 
-    def _not_reviewed(self, sheet: Sheet, error: Exception) -> None:
+    def _not_reviewed(self, sheet: ReviewSheet, error: Exception) -> None:
         """Say why; what was corrected is still there."""
         if isinstance(error, AnnotatedError):
             sheet.outdated = True
@@ -414,7 +417,7 @@ class Navigator:
 
     def _keep(
         self,
-        sheet: Sheet,
+        sheet: ReviewSheet,
         capture: Capture,
         done: Callable[[jobs.Saved], None],
         failed: Callable[[Exception], None] | None = None,
@@ -441,7 +444,7 @@ class Navigator:
         if new != row:
             state.queue = tuple(new if each is row else each for each in state.queue)
 
-    def _take_away(self, sheet: Sheet) -> None:
+    def _take_away(self, sheet: ReviewSheet) -> None:
         self.sheet = None
         self._removing = True
         try:

@@ -121,6 +121,8 @@ class ReviewState:
         Choice of the user: what waits with another model's prediction is predicted anew.
     listed : {"to review", "reviewed"}
         Choice of the user: which rows of the queue are shown.
+    search : str
+        Choice of the user: words in the names of the images that are listed.
     projects : tuple of str
         Projects that were used lately, are open, or were trained on.
     models : tuple of ModelOffer
@@ -143,6 +145,7 @@ class ReviewState:
     model: str = ""
     again: bool = False
     listed: Listed = "to review"
+    search: str = ""
     projects: tuple[str, ...] = ()
     models: tuple[ModelOffer, ...] = ()
     counts: QueueCounts = field(default_factory=QueueCounts)

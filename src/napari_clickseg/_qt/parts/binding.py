@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._napari.explain.state import ExplainState
+    from napari_clickseg._napari.folder.state import FolderState
     from napari_clickseg._napari.formats.exchange_state import ExchangeState
     from napari_clickseg._napari.review.state import ReviewState
     from napari_clickseg._napari.train.state import TrainState
 
-    State = AnnotateState | ExchangeState | ExplainState | ReviewState | TrainState
+    State = AnnotateState | ExchangeState | ExplainState | FolderState | ReviewState | TrainState
 
 _PAUSE = 40  # milliseconds between two values of a slider that is dragged
 
@@ -28,7 +29,8 @@ class Ties:
 
     Parameters
     ----------
-    state : AnnotateState, ExchangeState, ExplainState, ReviewState or TrainState
+    state : State
+        Of any widget.
     """
 
     def __init__(self, state: State) -> None:

@@ -1,4 +1,4 @@
-"""The image that is being reviewed, as layers: opening it, noting what was made of it, closing."""
+"""An image of a project as layers: opening it, noting what was made of it, closing."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
+from napari_clickseg._napari.project.correction import Correction, Pending
 from napari_clickseg._napari.project.gather import annotations_of
 from napari_clickseg._napari.project.pairs import LayerPair, snapshot
-from napari_clickseg._napari.review.drafts import Correction, Pending
 from napari_clickseg._napari.viewer.colours import colours_of, label_colormap
 from napari_clickseg._napari.viewer.features import with_notes
 from napari_clickseg._napari.viewer.layers import companion_transform, unwrapped
 from napari_clickseg._napari.viewer.metadata import (
     ObjectClasses,
     mark_complete,
-    under_review,
     with_classes,
     with_complete,
 )
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.project.opened import OpenedImage
     from napari_clickseg._napari.project.pairs import PairData
-    from napari_clickseg._napari.review.reading import Opened
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.data.annotations import Annotations
 
@@ -86,17 +85,21 @@ class Capture:
 
 
 class Sheet:
-    """The layers of an image that is reviewed, set up for correction by clicks.
+    """The layers of an image of a project, set up for annotation by clicks.
 
     Parameters
     ----------
     viewer : ViewerModel
     annotate : AnnotateController
         Of the same viewer.
-    opened : Opened
+    opened : OpenedImage
     """
 
-    def __init__(self, viewer: ViewerModel, annotate: AnnotateController, opened: Opened) -> None:
+    said = "Click on an object or drag a box around it; right click what is wrong."
+
+    def __init__(
+        self, viewer: ViewerModel, annotate: AnnotateController, opened: OpenedImage
+    ) -> None:
         self._viewer, self._annotate = viewer, annotate
         self._colours: tuple[str, ...] = ()
         self._take(opened)
@@ -120,10 +123,14 @@ class Sheet:
             other = Correction(opened.other, classes=opened.shown.classes)
             self._extra = [self._make_labels(other, f"{name} your corrections")]
 
-    def _take(self, opened: Opened) -> None:
-        self.outdated = False  # its mask was found to be another one by now
+    def _take(self, opened: OpenedImage) -> None:
         self.image, self.state, self.base = opened.image, opened.state, opened.base
-        self.file, self._notes, self._complete = opened.file, opened.shown.notes, opened.complete
+        self._notes, self._complete = opened.shown.notes, opened.complete
+
+    def _metadata(self, shown: Correction) -> dict[str, Any]:
+        """Return what is said with the labels."""
+        said = with_classes(shown.classes, ObjectClasses(shown.notes.classes))
+        return said | with_notes(shown.notes.objects)
 
     def open(self, shown: Correction) -> None:
         """Put the layers into the viewer, and have clicks correct them.
@@ -159,7 +166,7 @@ class Sheet:
         self._show_plane()
         return pairing.displayed() is not None
 
-    def turn(self, opened: Opened) -> bool:
+    def turn(self, opened: OpenedImage) -> bool:
         """Show another image in the same layers, which is far quicker than new ones.
 
         Returns
@@ -195,14 +202,14 @@ class Sheet:
     def _turn_labels(self, shown: Correction) -> None:
         """Show other labels in the annotation layer; drawing it anew takes napari a while."""
         layer = self.labels
-        layer.metadata = _metadata(shown)
+        layer.metadata = self._metadata(shown)
         colours = colours_of(shown.classes)
         if colours != self._colours:
             self._colours = colours
             layer.colormap = _colormap(colours) or Labels(np.zeros((1, 1), int)).colormap
         layer.data = np.ascontiguousarray(shown.labels).reshape(layer.data.shape)
 
-    def _show_complete(self, opened: Opened) -> None:
+    def _show_complete(self, opened: OpenedImage) -> None:
         """Have the layer say what the project says of completeness, or the user by now."""
         index, now = self._index, opened.shown.pending.complete
         said = {} if opened.complete is None else {index: opened.complete}
@@ -219,7 +226,7 @@ class Sheet:
         """The position of the plane along the axes of the labels."""
         return (0,) * int(self.labels.ndim)
 
-    def _fits(self, opened: Opened, pairing: Pairing) -> bool:
+    def _fits(self, opened: OpenedImage, pairing: Pairing) -> bool:
         layer = self.layer
         missing = None in (pairing.annotation, pairing.positive, pairing.negative)
         return (
@@ -239,9 +246,7 @@ class Sheet:
     def _begin(self, pending: Pending) -> None:
         self._restore(pending)
         self._look()
-        self._annotate.state.message = (
-            "Click on an object to correct it; a click elsewhere begins a new one."
-        )
+        self._annotate.state.message = self.said
 
     @property
     def pairing(self) -> Pairing | None:
@@ -289,7 +294,7 @@ class Sheet:
         return Labels(
             np.ascontiguousarray(shown.labels).reshape(shape),
             name=name,
-            metadata=_metadata(shown),
+            metadata=self._metadata(shown),
             colormap=_colormap(self._colours),
             **companion_transform(self.layer, self._axis),
         )
@@ -330,11 +335,6 @@ class Sheet:
         depth = camera.center[0]
         camera.center = (depth, (top + bottom) / 2, (left + right) / 2)
         camera.zoom = _ROOM * min(size[0] / high, size[1] / wide)
-
-
-def _metadata(shown: Correction) -> dict[str, Any]:
-    said = with_classes(shown.classes, ObjectClasses(shown.notes.classes))
-    return said | with_notes(shown.notes.objects) | under_review()
 
 
 def _colormap(colours: tuple[str, ...]) -> CyclicLabelColormap | None:
