@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.viewer.actions import shortcuts
+
+if TYPE_CHECKING:
+    from napari_clickseg._napari.viewer.actions import KeysOf
 
 TARGET = Path(__file__).parents[1] / "docs" / "shortcuts.md"
 HEAD = """\
@@ -21,6 +24,10 @@ annotating.
 COLUMNS = """\
 | Key | Action | What it does |
 |---|---|---|
+"""
+IMAGES = """
+While a folder is open in Annotate, or the Review widget:
+
 """
 REVIEW = """
 While the Review widget is open:
@@ -53,7 +60,7 @@ remembered.
 """
 
 
-def rows(widget: Literal["Annotate", "Review"]) -> str:
+def rows(widget: KeysOf) -> str:
     """Return the keys that are bound with a widget, as a table."""
     lines = [
         f"| `{shortcut.key.replace('-', '+')}` | {shortcut.title} | {shortcut.text} |"
@@ -64,7 +71,7 @@ def rows(widget: Literal["Annotate", "Review"]) -> str:
 
 def table() -> str:
     """Return the whole document."""
-    return HEAD + rows("Annotate") + REVIEW + rows("Review") + FOOT
+    return HEAD + rows("Annotate") + IMAGES + rows("images") + REVIEW + rows("Review") + FOOT
 
 
 def main() -> int:

@@ -24,11 +24,13 @@ __all__ = [
     "leads_out",
     "listing",
     "located",
+    "name_from",
     "read_text",
     "wrong_name",
 ]
 
 _FOLDERS = (["images"], ["masks"], ["clicks"], ["predictions"])  # of a project
+_OF_PROJECTS = ("index.csv", "masks", "clicks")  # beside images/
 _LONGEST = 255  # bytes of a name of a file
 _LONGEST_PATH = 3000
 _LARGEST = 256 * 1024**2  # bytes of a text
@@ -70,6 +72,12 @@ def is_outside(name: str) -> bool:
     return inner.is_absolute() or ".." in inner.parts or Path(name).is_absolute()
 
 
+def name_from(folder: Path, path: Path) -> str:
+    """Return how a project's table names a file: from its folder; in full one that lies outside."""
+    path, folder = path.absolute(), folder.absolute()
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
+
 def leads_out(folder: Path, name: str) -> bool:
     """Whether a file would be written or removed outside of a folder, links counted."""
     if is_outside(name):
@@ -101,13 +109,15 @@ def clicks_path(folder: Path, image: str) -> Path:
     """Return where the clicks of an image lie, if there are any: under its name in `clicks/`.
 
     Of an image in another project they lie in that one, and are only read; those of any other
-    image that lies elsewhere have a name made of its whole path.
+    image that lies elsewhere have a name made of its whole path. A folder that is only called
+    `images`, without masks or a table beside it, is no project.
     """
     inner = PurePosixPath(image)
     if is_outside(image) and "images" in inner.parts[:-1]:
         at = len(inner.parts) - 1 - inner.parts[::-1].index("images")
-        other, rest = inner.parts[:at], inner.parts[at + 1 :]
-        return folder.joinpath(*other, "clicks", *rest).with_suffix(".json")
+        other, rest = folder.joinpath(*inner.parts[:at]), inner.parts[at + 1 :]
+        if any((other / name).exists() for name in _OF_PROJECTS):
+            return other.joinpath("clicks", *rest).with_suffix(".json")
     if is_outside(image):
         digest = hashlib.sha256(image.encode("utf-8", "replace")).hexdigest()[:8]
         return folder / "clicks" / f"{inner.stem}-{digest}.json"

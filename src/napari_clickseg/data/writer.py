@@ -37,7 +37,7 @@ from napari_clickseg.data.index import (
 )
 from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.names import VERSION_MARK, check_name, record_name
-from napari_clickseg.data.places import is_outside, listing, located
+from napari_clickseg.data.places import is_outside, listing, located, name_from
 from napari_clickseg.data.project import (
     FOLDERS,
     Record,
@@ -307,6 +307,31 @@ class ProjectWriter:
             complete=said_complete(row)[0] if complete is None else complete,
         )
 
+    def refer(self, images: Sequence[tuple[Path, str]]) -> int:
+        """Add rows of images that lie elsewhere; they are read there, and nothing is copied.
+
+        Parameters
+        ----------
+        images : sequence of (Path, str)
+            Images and their groups, empty where an image is its own. Those that the project names
+            already are left as they are.
+
+        Returns
+        -------
+        int
+            How many were added.
+        """
+        with self._changing() as table:
+            there = {row.image for row in table.rows}
+            given = [(name_from(self.folder, path), group) for path, group in images]
+            new = [Row(name, group=group, own=name) for name, group in given if name not in there]
+            if new:
+                after = replace(table, rows=(*table.rows, *new))
+                with staging(self.folder) as staged:
+                    self._put_index(staged, after)
+                self._changed_to(after)
+        return len(new)
+
     def mark_complete(self, image: str, complete: bool | None) -> None:
         """Say whether all objects of an image are labelled, or that nobody knows.
 
@@ -366,6 +391,7 @@ class ProjectWriter:
                 self._clear_away(staged, old, row, after, clicks=False)
                 if also is not None:
                     also(staged)
+            self._changed_to(after)
         entry = entry_of(self.folder, row)
         assert isinstance(entry, Unannotated)
         return entry

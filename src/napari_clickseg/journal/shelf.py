@@ -133,27 +133,40 @@ class Shelf:
             release(claim)
         raise AssertionError("there are names without end")
 
-    def left(self, digest: str) -> LeftJournal | None:
+    def left(self, digest: str, *, also_saved: bool = False) -> LeftJournal | None:
         """Claim the last journal of an image that holds something unsaved, if there is one.
 
         Those that nobody works on any more and that are worth nothing are swept.
+
+        Parameters
+        ----------
+        digest : str
+            See `image_digest`.
+        also_saved : bool
+            Where there is none, one that holds nothing unsaved will do.
         """
         tidy(self.folder)
         self.sweep()
         main = self._main(digest)
         paths = {main, *self.folder.glob(f"{main.stem}{MARK}*{_ENDING}")}
         dated = [(_changed(path), path) for path in paths if path.exists()]
+        saved: LeftJournal | None = None
         for changed, path in sorted(dated, reverse=True):
             free, claim = take(path)
             if not free:
                 continue
             place = JournalPlace(path, claim)
             with contextlib.suppress(JournalError):
-                recording = read_journal(path)
-                if recording.unsaved and recording.began.digest == digest:
-                    return LeftJournal(place, recording, changed)
+                one = LeftJournal(place, read_journal(path), changed)
+                if one.recording.began.digest == digest and one.recording.unsaved:
+                    if saved is not None:
+                        saved.place.let_go()
+                    return one
+                if one.recording.began.digest == digest and also_saved and saved is None:
+                    saved = one
+                    continue
             place.let_go()
-        return None
+        return saved
 
     def sweep(self) -> None:
         """Remove what was forgotten, or was saved elsewhere, a month ago."""

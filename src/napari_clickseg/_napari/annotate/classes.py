@@ -24,6 +24,7 @@ from napari_clickseg._napari.viewer.metadata import (
     saved_classes,
     saved_object_classes,
 )
+from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.core.plane import Plane
@@ -250,6 +252,15 @@ def _notes(pairing: Pairing) -> dict[int, ObjectNote]:
     """Return how the objects in a pairing came about, those that were made before included."""
     made = {one.value: one.note for one in pairing.scene.objects if one.note}
     return {**pairing.earlier_notes, **made}
+
+
+def classes_of(state: AnnotateState) -> ProjectClasses:
+    """Return what ids mean by now."""
+    listed = [
+        ProjectClass(id=c.identifier, name=c.name or str(c.identifier), colour=c.colour)
+        for c in state.classes
+    ]
+    return ProjectClasses(scheme=state.scheme, classes=tuple(listed))
 
 
 def _blocks(shape: tuple[int, ...], key: tuple[slice, ...] = ()) -> Iterator[tuple[slice, ...]]:

@@ -31,8 +31,11 @@ class Action(StrEnum):
     NEXT_IMAGE = "next_image"
     PREVIOUS_IMAGE = "previous_image"
     ACCEPT_IMAGE = "accept_image"
-    REJECT_IMAGE = "reject_image"
     TAKE_BACK = "take_back"
+    REJECT_IMAGE = "reject_image"
+
+
+KeysOf = Literal["Annotate", "images", "Review"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +51,15 @@ class Shortcut:
         For buttons and the documentation.
     text : str
         What it does, one sentence.
-    widget : {"Annotate", "Review"}
-        With which the key is bound.
+    widget : {"Annotate", "images", "Review"}
+        With which the key is bound; "images" stands for whatever goes through a list of images.
     """
 
     action: Action
     key: str
     title: str
     text: str
-    widget: Literal["Annotate", "Review"] = "Annotate"
+    widget: KeysOf = "Annotate"
 
 
 SHORTCUTS: dict[Action, Shortcut] = {
@@ -161,22 +164,35 @@ SHORTCUTS: dict[Action, Shortcut] = {
             Action.NEXT_IMAGE,
             "PageDown",
             "Next",
-            "Open the most uncertain image that was not looked at yet; what was begun is kept.",
-            "Review",
+            "Open the next image; what was begun is kept. In a folder it is the next in the list, "
+            "in a review the most uncertain one that was not looked at yet.",
+            "images",
         ),
         Shortcut(
             Action.PREVIOUS_IMAGE,
             "PageUp",
             "Back",
-            "Open the image before this one again, whatever became of it.",
-            "Review",
+            "Open the image before this one: in a folder the one above it in the list, in a review "
+            "the one that was open before, whatever became of it.",
+            "images",
         ),
         Shortcut(
             Action.ACCEPT_IMAGE,
             "Shift-Y",
             "Accept image",
-            "Make what is shown the image's mask in the project, and open the next image.",
-            "Review",
+            "Make what is shown the image's mask in the project, and open the next image. In a "
+            "folder it says that all objects of the image are labelled; without any, that there is "
+            "really nothing in it.",
+            "images",
+        ),
+        Shortcut(
+            Action.TAKE_BACK,
+            "Shift-B",
+            "Back to review",
+            "Take the last image that was accepted or rejected back: it is to be reviewed again, "
+            "with what you made of it, and opens. In a folder: the open image is not done any "
+            "more.",
+            "images",
         ),
         Shortcut(
             Action.REJECT_IMAGE,
@@ -185,19 +201,11 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "Drop the prediction, leave the image to be annotated by hand, and open the next one.",
             "Review",
         ),
-        Shortcut(
-            Action.TAKE_BACK,
-            "Shift-B",
-            "Back to review",
-            "Take the last image that was accepted or rejected back: it is to be reviewed again, "
-            "with what you made of it, and opens.",
-            "Review",
-        ),
     )
 }
 
 
-def shortcuts(widget: Literal["Annotate", "Review"]) -> tuple[Shortcut, ...]:
+def shortcuts(widget: KeysOf) -> tuple[Shortcut, ...]:
     """Return the keys that are bound with a widget."""
     return tuple(each for each in SHORTCUTS.values() if each.widget == widget)
 

@@ -24,12 +24,18 @@ class Keys:
     """
 
     def __init__(self, viewer: Any, wanted: Mapping[str, Callable[[Any], None]]) -> None:
-        self._viewer = viewer
+        self._viewer, self._wanted = viewer, dict(wanted)
+        self._bound: dict[Any, tuple[Any, Any]] = {}
+        self.take()
+
+    def take(self) -> None:
+        """Have the keys, whichever widget got them since."""
+        self.give_back()
+        viewer, wanted = self._viewer, self._wanted
         before: dict[Any, Any] = dict(viewer.keymap)
         for key, function in wanted.items():
             viewer.bind_key(key, function, overwrite=True)
         ours = list(wanted.values())
-        self._bound = {}
         for key, function in viewer.keymap.items():
             if function in ours:
                 theirs = before.get(key)

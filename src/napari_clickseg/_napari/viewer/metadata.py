@@ -22,6 +22,7 @@ _COMPLETE_KEY = "napari-clickseg complete"
 _COMPLETE_SAVED_KEY = "napari-clickseg complete saved"
 _ORIGIN_KEY = "napari-clickseg project"
 _REVIEW_KEY = "napari-clickseg review"
+_FOLDER_KEY = "napari-clickseg folder"
 _EXPLAINS_KEY = "napari-clickseg explains"  # the name of the image that is explained
 
 
@@ -252,6 +253,23 @@ def under_review() -> dict[str, Any]:
 def is_under_review(layer: Layer) -> bool:
     """Whether a labels layer holds a prediction to review: it is not an annotation yet."""
     return bool(layer.metadata.get(_REVIEW_KEY))
+
+
+def in_folder(begun: bool) -> dict[str, Any]:
+    """Return what goes into the metadata of labels that are saved as a folder is gone through.
+
+    Parameters
+    ----------
+    begun : bool
+        Whether something was made of the image before, which comes back unasked.
+    """
+    return {_FOLDER_KEY: "begun" if begun else "untouched"}
+
+
+def is_in_folder(layer: Layer, *, begun: bool = False) -> bool:
+    """Whether labels are saved as a folder is gone through; or also were begun before."""
+    said = layer.metadata.get(_FOLDER_KEY)
+    return said == "begun" if begun else said is not None
 
 
 def explaining(image: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from qtpy.QtCore import QTimer
 from napari_clickseg._napari.annotate.controller import AnnotateController
 from napari_clickseg._napari.annotate.loading import load
 from napari_clickseg._napari.annotate.settings import new_state, remember
+from napari_clickseg._napari.folder.controller import FolderController
 from napari_clickseg._napari.project.saver import Saver
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import is_playing, window_of
@@ -25,6 +26,9 @@ from napari_clickseg.models.fitting import TrainedModels
 from napari_clickseg.runs.home import default_home
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from napari_clickseg.engine.segmenter import Segmenter
 
 _REST = 60  # milliseconds without a move, after which the pointer rests
@@ -41,8 +45,13 @@ class Lease:
 
     def __init__(self, shared: _Shared) -> None:
         self._shared: _Shared | None = shared
-        self.controller = shared.controller
+        self.controller, self.folder = shared.controller, shared.folder
         shared.users += 1
+
+    @property
+    def last(self) -> bool:
+        """Whether nobody else uses the controller."""
+        return self._shared is not None and self._shared.users == 1
 
     def end(self) -> None:
         """Give the right back; safe to call again."""
@@ -68,11 +77,14 @@ class _Shared:
             state=new_state(),
             load=self._load,
             # Not within the key's own event: a folder may be asked for.
-            save=lambda: QTimer.singleShot(0, self.saver.save),
+            save=lambda: QTimer.singleShot(0, self._save),
             trained=TrainedModels(runs_home()),
             home=default_home(),
         )
         self.saver.say = self._say
+        self.folder = FolderController(
+            viewer, self.controller, default_home(), _asking(viewer), notify=self.wakeup.ring
+        )
         state = self.controller.state
         self.lines = DrawnLines(viewer, state)
         self.chosen = PickedLines(viewer, state)
@@ -93,6 +105,7 @@ class _Shared:
             self._rest.stop()
         self._seen.set()
         self.saver.say = show_info  # what is being saved is saved all the same
+        self.folder.close()
         self.controller.close()
         remember(self.controller.state)
 
@@ -113,10 +126,26 @@ class _Shared:
             self.controller.preview.look()
 
     def _deliver(self) -> None:
+        self.folder.deliver()
         self.controller.deliver()
+
+    def _save(self) -> None:
+        (self.folder if self.folder.shows else self.saver).save()
 
     def _say(self, text: str) -> None:
         self.controller.state.message = text
+
+
+def _asking(viewer: Any) -> Callable[[Path, Callable[[str], None]], None]:
+    """Return what has the user say where the masks of a folder go."""
+    there = ref(window_of(unwrapped(viewer)))
+
+    def ask(folder: Path, then: Callable[[str], None]) -> None:
+        title = f"Where shall masks of “{folder.name}” be kept? Nothing is written among the images"
+        # Not within what delivers results: the dialog goes on for as long as the user likes.
+        QTimer.singleShot(0, lambda: then(folders.choose_or_make_folder(there(), title)))
+
+    return ask
 
 
 # What saves and what asks before closing stay when the widget is closed: what is not saved, too.

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_clickseg._qt.annotate.all_objects_form import AllObjectsForm
 from napari_clickseg._qt.annotate.class_list import ClassList
+from napari_clickseg._qt.annotate.folder_form import FolderForm
 from napari_clickseg._qt.annotate.form_context import FormContext
 from napari_clickseg._qt.annotate.image_form import ImageForm, LayersForm
 from napari_clickseg._qt.annotate.lease import lease
@@ -26,6 +27,7 @@ from napari_clickseg._qt.parts.files_widget import export_button
 
 if TYPE_CHECKING:
     import napari.viewer
+    from qtpy.QtGui import QShowEvent
 
 
 _FOLDS = ("Classes", "All objects", "Object list", "Look", "Mask", "Rules", "Stack")
@@ -46,12 +48,15 @@ class AnnotateWidget(Dock):
         self._viewer = napari_viewer
         self._lease = lease(napari_viewer)
         self._ties = Ties(self._lease.controller.state)
+        self._folder_ties = Ties(self._lease.folder.state)
         self.context = FormContext(napari_viewer, self._lease.controller, self._ties)
         self._make_forms()
         self._lay_out()
         self._one_repaint = OneRepaint(self, self.context)
         self._one_repaint.watch(self._ties)
         self._ties.show(self._show_ready, "image")
+        self._folder_ties.show(self._show_choice, "current")
+        self.images.image.box.changed.connect(self._show_choice, max_args=0)
         self._ties.show(
             self._show_message,
             *("message", "image", "tool", "model_status", "n_positive", "n_negative"),
@@ -61,6 +66,7 @@ class AnnotateWidget(Dock):
         self.at_end(
             self._ties.cut,
             self._stop_listing,
+            self._folder_ties.cut,
             self._one_repaint.end,
             *(form.release for form in forms),
             self._lease.end,
@@ -70,6 +76,7 @@ class AnnotateWidget(Dock):
         context = self.context
         self.status = StatusLine(context)
         self.models = ModelForm(context)
+        self.folder = FolderForm(self._lease.folder, self._folder_ties)
         self.images = ImageForm(context)
         self.layers = LayersForm(context, self.images)
         self.objects = ObjectForm(context)
@@ -82,6 +89,7 @@ class AnnotateWidget(Dock):
         self.message = note("What to do next, or what went wrong.", lines=2)
         self.left = LeftForm(context)
         self.folds = {
+            "Folder": Fold("Folder", self.folder, "A folder of images, one after the other."),
             "Model": Fold("Model", self.models.widget.native, "The model and its device."),
             "Layers": Fold(
                 "Layers", self.layers.widget.native, "Use layers that are open already."
@@ -113,6 +121,7 @@ class AnnotateWidget(Dock):
         self.fill(
             self.status,
             folds["Model"],
+            folds["Folder"],
             self.images.widget.native,
             folds["Layers"],
             self.objects.widget.native,
@@ -132,6 +141,17 @@ class AnnotateWidget(Dock):
         layout.addWidget(self.message.native)
         return foot
 
+    def showEvent(self, a0: QShowEvent | None) -> None:
+        """Leave room for the list of a folder, once the font is known."""
+        super().showEvent(a0)
+        self.folder.list.fit()
+
+    def taken_out(self) -> None:
+        """Save the image of the folder that is open, and end."""
+        if self._lease.last:
+            self._lease.folder.leave()
+        super().taken_out()
+
     def _stop_listing(self) -> None:
         self.context.state.listing = False  # others may have the controller still
 
@@ -140,6 +160,12 @@ class AnnotateWidget(Dock):
         for part in self._working:
             part.setEnabled(image is not None)
         self.folds["Stack"].setVisible(image is not None and image.ndim > 2)
+
+    def _show_choice(self) -> None:
+        """Offer a choice of image and layers, unless the folder has the only image there is."""
+        chosen = bool(self._lease.folder.state.current) and len(self.images.image.box.choices) < 2
+        self.images.widget.native.setVisible(not chosen)
+        self.folds["Layers"].setVisible(not chosen)
 
     def _show_message(self) -> None:
         state = self.context.state

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_clickseg._napari.annotate.classes import classes_of
 from napari_clickseg._napari.annotate.keeping.recorder import Recorder
 from napari_clickseg._napari.annotate.state import ClassSpec
 from napari_clickseg._napari.annotate.timeline import Entry
 from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.metadata import is_in_folder
 from napari_clickseg._napari.viewer.writes import writes_of
-from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.inspection.summary import number
 from napari_clickseg.journal.happenings import Classed, Modelled, Viewing
 from napari_clickseg.journal.relabelling import changed_between
@@ -104,7 +105,8 @@ class Autosave:
         if there is not None and there.timeline is pairing.timeline:
             return
         if there is not None:
-            there.close()
+            there.leave()
+            self.let_go(there)
         self._drop(pairing)
         recorder = Recorder(pairing, self.thread, self._shelf, self._circumstances)
         self._recorders[pairing] = recorder
@@ -112,11 +114,22 @@ class Autosave:
 
     def leave(self, pairing: Pairing) -> None:
         """Note nothing any more on an image."""
+        recorder = self.part(pairing)
+        if recorder is not None:
+            self.let_go(recorder)
+
+    def part(self, pairing: Pairing) -> Recorder | None:
+        """Note nothing any more on an image, and return who has noted it; `let_go` ends that."""
         recorder = self._recorders.pop(pairing, None)
         if recorder is not None:
-            recorder.close()
+            recorder.leave()
         self._drop(pairing)
         self.show()
+        return recorder
+
+    def let_go(self, recorder: Recorder, *, saved: bool = False) -> None:
+        """Let others take a journal; `saved` says that all of it is saved elsewhere by now."""
+        self.thread.do(lambda: recorder.let_go(saved=saved))
 
     def ahead(self, pairing: Pairing, write: Write) -> None:
         """Note what was written on an image before its step is complete."""
@@ -158,22 +171,25 @@ class Autosave:
                 "when the image is opened again; it is kept."
             )
             return
-        del self._offers[pairing]
-        recorder, recording = self._recorders[pairing], offer.left.recording
-        self.thread.do(lambda: recorder.go_on_with(offer.left.place, recording))
+        recording = offer.left.recording
         try:
-            pairing.write(*offer.writes)
+            self._go_on_from(pairing, offer)
         except ValueError as error:
-            self._offers[pairing] = offer
             self._state.message = str(error)
             return
-        pairing.take_over(recording.scene, offer.past, offer.future)
+        del self._offers[pairing]
         self._restore_classes(recording)
         self._identity.save_with(pairing)
-        self._identity.survey(pairing)
         self.show()
         self._state.message = f"Taken up: {_what(recording)}. Undo goes back as before."
         self._answers.request()
+
+    def _go_on_from(self, pairing: Pairing, offer: _Offer) -> None:
+        recorder, recording = self._recorders[pairing], offer.left.recording
+        pairing.write(*offer.writes)
+        self.thread.do(lambda: recorder.go_on_with(offer.left.place, recording))
+        pairing.take_over(recording.scene, offer.past, offer.future)
+        self._identity.survey(pairing)
 
     def forget(self) -> None:
         """Never offer again what was left of the current image, and look for what was before."""
@@ -212,11 +228,6 @@ class Autosave:
     def _circumstances(self) -> Sequence[Happening]:
         state, segmenter, pairing = self._state, self._context.segmenter, self._context.pairing
         limits = pairing.image.contrast_limits if pairing is not None else (0, 1)
-        listed = [
-            ProjectClass(id=c.identifier, name=c.name or str(c.identifier), colour=c.colour)
-            for c in state.classes
-        ]
-        known = ProjectClasses(scheme=state.scheme, classes=tuple(listed))
         view = Viewing(
             contrast=(float(limits[0]), float(limits[1])) if state.contrast_from_layer else None,
             threshold=state.threshold,
@@ -224,7 +235,7 @@ class Autosave:
             fill_holes=state.fill_holes,
             keep_clicked=state.keep_clicked,
         )
-        out: list[Happening] = [Classed(classes=known), view]
+        out: list[Happening] = [Classed(classes=classes_of(state)), view]
         if segmenter is not None:
             digest = self._digests.get(state.model, "")
             out.append(Modelled(name=segmenter.card.name, sha256=digest))
@@ -244,9 +255,17 @@ class Autosave:
         if self._closed or self._recorders.get(pairing) is not recorder:
             self.thread.do(offer.left.place.let_go)
             return
+        if not offer.writes and pairing.untouched and _returns(pairing):
+            # The labels are as they were left: so are clicks and steps, without being asked for.
+            self._go_on_from(pairing, offer)
+            self._answers.request()
+            return
         if not offer.writes and _shown(pairing, offer.left.recording):
             # It was never lost: the layers have been open all the while.
             self.thread.do(lambda: self._go_on(recorder, offer))
+            return
+        if not offer.left.recording.unsaved:
+            self.thread.do(offer.left.place.let_go)
             return
         self._offers[pairing] = offer
         self.show()
@@ -255,7 +274,7 @@ class Autosave:
 
     def _look(self, recorder: Recorder) -> None:
         assert self._shelf is not None
-        left = self._shelf.left(recorder.look())
+        left = self._shelf.left(recorder.look(), also_saved=_returns(recorder.pairing))
         if left is None:
             return
         if left.recording.began.labels != recorder.shape:
@@ -331,6 +350,11 @@ def _read(labels: Any, runs: Runs, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         box = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
         out[here] = np.asarray(labels[(*outer, *box)])[rows - top, columns - left]
     return out
+
+
+def _returns(pairing: Pairing) -> bool:
+    """Whether what was made of an image comes back unasked."""
+    return pairing.annotation is not None and is_in_folder(pairing.annotation, begun=True)
 
 
 def _shown(pairing: Pairing, recording: Recording) -> bool:

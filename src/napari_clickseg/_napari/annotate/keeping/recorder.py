@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections import deque
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_clickseg.journal.compacting import compact
 from napari_clickseg.journal.happenings import (
     Began,
     Laid,
@@ -18,6 +20,7 @@ from napari_clickseg.journal.happenings import (
     Stepped,
     Undone,
 )
+from napari_clickseg.journal.recording import JournalError
 from napari_clickseg.journal.relabelling import Relabelling
 from napari_clickseg.journal.shelf import image_digest
 from napari_clickseg.journal.writing import JournalFile
@@ -112,12 +115,11 @@ class Recorder:
         if tuple(written) == self.timeline.writes and (self.timeline.steps or written):
             self._thread.note(self, SavedElsewhere())
 
-    def close(self) -> None:
-        """Note nothing any more, and let others take the journal."""
+    def leave(self) -> None:
+        """Note nothing any more; the journal stays claimed until it is let go."""
         self.timeline.added.disconnect(self._added)
         self.timeline.undone.disconnect(self._undone)
         self.timeline.redone.disconnect(self._redone)
-        self._thread.do(self._let_go)
 
     def _added(self, entry: Entry) -> None:
         for one in self._circumstances():
@@ -238,10 +240,23 @@ class Recorder:
             flat = np.ravel_multi_index(where, self.shape)
             yield Relabelling.of(flat, np.zeros(flat.size, np.int64), part[found])
 
-    def _let_go(self) -> None:
-        self.write([])
-        if self._place is not None:
-            self._place.let_go()
+    def let_go(self, *, saved: bool = False) -> None:
+        """Let others take the journal, without what nobody can take up any more; on the thread.
+
+        Parameters
+        ----------
+        saved : bool
+            All that is in it is saved elsewhere by now.
+        """
+        there = self._file is not None or bool(self._left)
+        try:
+            self.write([SavedElsewhere()] if saved and there else [])
+            if self._file is not None:
+                with contextlib.suppress(OSError, JournalError):  # the old one is still there
+                    compact(self._file.path)
+        finally:
+            if self._place is not None:
+                self._place.let_go()
 
 
 def _as_it_is(labels: Any) -> Any:
