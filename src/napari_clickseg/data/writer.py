@@ -307,19 +307,13 @@ class ProjectWriter:
             complete=said_complete(row)[0] if complete is None else complete,
         )
 
-    def refer(self, images: Sequence[tuple[Path, str]]) -> int:
+    def refer(self, images: Sequence[tuple[Path, str]]) -> None:
         """Add rows of images that lie elsewhere; they are read there, and nothing is copied.
 
         Parameters
         ----------
         images : sequence of (Path, str)
-            Images and their groups, empty where an image is its own. Those that the project names
-            already are left as they are.
-
-        Returns
-        -------
-        int
-            How many were added.
+            With their groups, empty where an image is its own. Rows that are there stay.
         """
         with self._changing() as table:
             there = {row.image for row in table.rows}
@@ -330,7 +324,6 @@ class ProjectWriter:
                 with staging(self.folder) as staged:
                     self._put_index(staged, after)
                 self._changed_to(after)
-        return len(new)
 
     def mark_complete(self, image: str, complete: bool | None) -> None:
         """Say whether all objects of an image are labelled, or that nobody knows.

@@ -132,7 +132,10 @@ class FolderController:
 
     def not_done(self) -> None:
         """Say that not all objects of the image are labelled."""
-        if self._ready() is not None:
+        sheet = self._ready()
+        if sheet is not None:
+            sheet.activate()
+            self._annotate.mark_complete(False)
             self.save(done=False)
 
     def save(self, done: bool | None = None) -> None:
@@ -149,6 +152,7 @@ class FolderController:
             if sheet is self.sheet and sheet.image == result.row.image:
                 sheet.base, sheet.there, sheet.digest = result.base, result.there, result.digest
                 sheet.state = result.row.state
+                sheet.note_accepted(result.complete)
                 unsaved = changes.since_saved(sheet.labels, written)
                 changes.note_saved(sheet.labels, unsaved, written)
                 self._annotate.state.message = f"Saved in {self.state.project}."
@@ -334,6 +338,7 @@ class FolderController:
             elif not annotate.objects.accept(pairing, plane):
                 self.state.message = annotate.state.message
                 return
+        annotate.mark_complete(True)
         self.save(done=True)
         self._go(1)
 

@@ -78,12 +78,15 @@ class FolderSaved:
     there : Annotations
     digest : int
         As in `FolderOrder`.
+    complete : bool, optional
+        What was written of whether all its objects are labelled; None if nothing was.
     """
 
     row: ImageRow
     base: str
     there: Annotations
     digest: int
+    complete: bool | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -165,6 +168,7 @@ class FolderReader:
             base=base,
             origin=record_origin(project, entry, () if row.group else (row.image,), channels),
             state=state_of(row),
+            complete=entry.complete,
             there=notes,
             digest=labels_digest(labels),
         )
@@ -183,31 +187,40 @@ def save(order: FolderOrder) -> FolderSaved:
     made = order.capture.correction()
     digest = labels_digest(made.labels)
     new = digest != order.digest or made.notes != order.there
-    if not new and not made.pending and order.done is None:
+    said = made.pending.complete if order.done is None else order.done
+    if not new and not made.pending and said is None:
         return FolderSaved(_row(order.project, order.image), order.base, order.there, digest)
     base, image = order.base, order.image
     with ProjectWriter.opened(order.project) as writer:
-        if made.labels.any() or order.done:
+        if made.labels.any() or said:
+            said = False if said is None and not base else said  # it was begun just now
             if new or not base:
                 _set_classes(writer, made)
-                record = writer.annotate(
-                    image,
-                    made.labels,
-                    clicks=made.notes.clicks,
-                    object_classes=made.notes.classes,
-                    objects=made.notes.objects,
-                    replacing=base,
-                )
-                base = file_digest(record.mask)
-        elif base:  # all objects were erased
-            writer.unannotate(image, base)
-            base = ""
-        complete = order.done
-        if complete is None and (not order.base or not base):
-            complete = False  # it was begun just now, or has to be once more
-        if complete is not None:
-            writer.mark_complete(image, complete)
-    return FolderSaved(_row(order.project, image), base, made.notes, digest)
+                base = _annotate(writer, order, made, said)
+            elif said is not None:
+                writer.mark_complete(image, said)
+        else:
+            if base:  # all objects were erased
+                writer.unannotate(image, base)
+            base, said = "", False
+            writer.mark_complete(image, False)
+    return FolderSaved(_row(order.project, image), base, made.notes, digest, said)
+
+
+def _annotate(
+    writer: ProjectWriter, order: FolderOrder, made: Correction, complete: bool | None
+) -> str:
+    """Write a mask with all that is known of it, and return its digest."""
+    record = writer.annotate(
+        order.image,
+        made.labels,
+        clicks=made.notes.clicks,
+        object_classes=made.notes.classes,
+        objects=made.notes.objects,
+        complete=complete,
+        replacing=order.base,
+    )
+    return file_digest(record.mask)
 
 
 def labels_digest(labels: npt.NDArray[Any]) -> int:
