@@ -161,6 +161,28 @@ def test_objects_are_looked_for_in_the_selected_rectangle_alone(
     assert (found[np.isin(truth, others)] > 0).mean() < 0.2
 
 
+def test_a_key_goes_from_the_least_certain_object_on_and_back(
+    told: tuple[Any, np.ndarray],
+) -> None:
+    bench, _ = told
+
+    def step(way: str) -> int:
+        bench.do(way)
+        bench.wait(lambda: bench.controller.listing.idle)
+        (picked,) = bench.state.picked or (0,)
+        return int(picked)
+
+    find(bench)
+    scores = {one.value: one.note.score for one in bench.pairing.scene.objects}
+    order = sorted(scores, key=lambda value: (scores[value], value))
+    assert [step("least_certain") for _ in range(3)] == order[:3]
+    assert step("least_certain_back") == order[1]
+    assert f"number 2 of {len(order)}" in bench.state.message
+    assert [step("least_certain_back") for _ in range(2)] == [order[0], order[-1]], "and round"
+    bench.do("undo")
+    assert step("least_certain") == 0 and "No object here has a score" in bench.state.message
+
+
 def test_a_class_that_is_not_listed_is_added_and_never_taken_for_another(
     make_bench: Callable[..., Any], make_teller: Callable[..., Segmenter]
 ) -> None:

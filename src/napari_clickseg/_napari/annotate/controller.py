@@ -24,6 +24,7 @@ from napari_clickseg._napari.annotate.pointing.from_shapes import ObjectsFromSha
 from napari_clickseg._napari.annotate.pointing.hover_preview import HoverPreview
 from napari_clickseg._napari.annotate.propagation import Propagation
 from napari_clickseg._napari.annotate.searching.all_objects import AllObjects
+from napari_clickseg._napari.annotate.searching.least_certain import LeastCertain
 from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._napari.annotate.status import Status
 from napari_clickseg._napari.viewer import changes
@@ -105,6 +106,7 @@ class AnnotateController:
         )
         self.listing = ObjectList(context, status, identity, answers, notify)
         self._mending = SplitMerge(context, status, identity, answers)
+        self._least_certain = LeastCertain(context, self.listing)
         self.preview = HoverPreview(context, self.images, answers)
         self.autosave = Autosave(context, identity, answers, home, notify)
         self._connections = Connections()
@@ -497,6 +499,8 @@ class AnnotateController:
             self._mending.merge(pairing, plane)
         elif action is Action.SPLIT:
             self._mending.split(pairing, plane)
+        elif action in (Action.LEAST_CERTAIN, Action.LEAST_CERTAIN_BACK):
+            self._least_certain.step(back=action is Action.LEAST_CERTAIN_BACK)
         elif action is Action.DELETE:
             objects.delete_at(pairing, plane, tuple(self.viewer.cursor.position))
 

@@ -25,6 +25,8 @@ class Action(StrEnum):
     PROBABILITY = "probability"
     PROPAGATE = "propagate"
     DELETE = "delete"
+    LEAST_CERTAIN = "least_certain"
+    LEAST_CERTAIN_BACK = "least_certain_back"
     MERGE = "merge"
     SPLIT = "split"
     SAVE = "save"
@@ -152,6 +154,18 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "Shift-C",
             "Split",
             "Cut an object apart: Shift + click on it, click on each of its parts, then this key.",
+        ),
+        Shortcut(
+            Action.LEAST_CERTAIN,
+            "O",
+            "Least certain",
+            "Go to the object that the model was least sure of, then to the next one.",
+        ),
+        Shortcut(
+            Action.LEAST_CERTAIN_BACK,
+            "Shift-O",
+            "Back",
+            "Go back to the object that is less certain than this one.",
         ),
         Shortcut(
             Action.SAVE,

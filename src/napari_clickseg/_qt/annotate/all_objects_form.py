@@ -8,7 +8,15 @@ from magicgui.widgets import CheckBox, FloatSlider, SpinBox
 
 from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg._qt.annotate.complete_switch import CompleteSwitch
-from napari_clickseg._qt.parts.controls import button, choice, form, key_text, note, row
+from napari_clickseg._qt.parts.controls import (
+    action_button,
+    button,
+    choice,
+    form,
+    key_text,
+    note,
+    row,
+)
 from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
@@ -52,6 +60,9 @@ class AllObjectsForm:
             "Shows them no longer; nothing is changed.",
             context.controller.give_up_found,
         )
+        do = context.controller.do
+        self.next = action_button(Action.LEAST_CERTAIN, do)
+        self.back = action_button(Action.LEAST_CERTAIN_BACK, do)
         self.by_score = CheckBox(
             label="",
             text="Colour by score",
@@ -65,6 +76,7 @@ class AllObjectsForm:
             form(self.height, self.smallest),
             self.found,
             row(self.keep, self.give_up),
+            row(self.next, self.back),
             self.by_score,
             self.complete.widget,
             labels=False,

@@ -92,6 +92,10 @@ class ObjectList:
         """Whether the list shows what there is."""
         return self._runner.idle
 
+    def when_counted(self, act: Callable[[], object]) -> None:
+        """Have something done, on the main thread, when all that is written by now is listed."""
+        self._runner.post(act)
+
     # ---- kept up
 
     def refresh(self) -> None:
