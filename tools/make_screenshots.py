@@ -83,10 +83,12 @@ def stack() -> None:
 
 def explaining() -> None:
     """A head, and where the decoder speaks for it."""
+    from napari_clickseg._napari.viewer.private import open_widget
+
     stage = opened("astronaut", "dark")
     stage.state.shown = "contour"
     stage.click(110, 220)
-    _, explain = stage.viewer.window.add_plugin_dock_widget("napari-clickseg", "Explain")
+    explain = open_widget(stage.viewer, "Explain")
     stage.rest(300)
     for place in ("encoder, deepest", "decoder"):
         explain.place.value = place
