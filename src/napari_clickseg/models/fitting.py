@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,8 @@ class ModelOffer:
     learned_from : tuple of str
         Names of the sets that it was trained on: folders and tables of projects, and the projects
         that layers were opened from of which such a folder was gathered.
+    bundled : bool
+        It came with the program.
     """
 
     name: str
@@ -65,6 +67,7 @@ class ModelOffer:
     tells_apart: bool = False
     helped: str = ""
     learned_from: tuple[str, ...] = ()
+    bundled: bool = False
 
     @property
     def worse(self) -> bool:
@@ -95,7 +98,8 @@ class TrainedModels:
         entries = list_models()
         own = sorted((e.path for e in entries if not e.bundled), key=last_changed, reverse=True)
         bundled = [entry.path for entry in entries if entry.bundled]
-        return tuple(self.offer(path) for path in (*trained, *own, *bundled))
+        offers = [self.offer(path) for path in (*trained, *own)]
+        return (*offers, *(replace(self.offer(path), bundled=True) for path in bundled))
 
     def offer(self, path: Path) -> ModelOffer:
         """Return what is to be said of the model in a file."""

@@ -228,10 +228,12 @@ def test_what_is_begun_meanwhile_goes_on_and_stopping_changes_nothing(
 
 
 def test_without_a_model_that_tells_objects_apart_it_says_how_to_get_one(
-    bench: Any, grey: np.ndarray, tmp_path: Path
+    bench: Any, grey: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from napari_clickseg.models.fitting import TrainedModels
 
+    monkeypatch.setattr("napari_clickseg.models.registry.BUNDLED", tmp_path)
+    monkeypatch.setenv("CLICKSEG_MODELS", str(tmp_path))
     bench.controller._all_objects._trained = TrainedModels(tmp_path)
     bench.controller.find_all()
     assert "Choose an image" in bench.state.message

@@ -696,8 +696,9 @@ def test_without_an_image_nothing_is_accepted(reviewer: Reviewer, project: Path)
 
 
 def test_a_model_that_needs_clicks_is_refused(reviewer: Reviewer) -> None:
-    assert reviewer.state.model == "", "the only one there is"
-    (default,) = reviewer.state.models
+    assert reviewer.state.model == "", "those there are came with the program"
+    nuclei, default = reviewer.state.models
+    assert nuclei.name == "nuclei" and nuclei.bundled and not nuclei.refusal
     reviewer.controller.choose_model(default.path)
     reviewer.settle()
     assert "needs clicks" in reviewer.state.message
@@ -748,7 +749,7 @@ def test_a_model_that_was_trained_meanwhile_is_taken_unless_another_was_chosen(
         reviewer.controller.refresh_offers()
         reviewer.settle()
         assert reviewer.state.model == str(path)
-    assert [offer.name for offer in reviewer.state.models] == ["new", "old", "default"]
+    assert [offer.name for offer in reviewer.state.models] == ["new", "old", "nuclei", "default"]
     reviewer.controller.choose_model(reviewer.state.models[1].path)
     reviewer.settle()
     os.utime(path)

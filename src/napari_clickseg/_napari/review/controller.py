@@ -301,9 +301,13 @@ class ReviewController:
         self._choose_fitting()
 
     def _choose_fitting(self) -> None:
-        """Take the model that fits the project, unless the user chose one."""
+        """Take the model that fits the project, unless the user chose one.
+
+        What came with the program knows nothing of the project, so only the user takes that.
+        """
         if not self._model_chosen:  # one that was trained meanwhile, for example
-            offer = fitting(self.state.models, self.state.project)
+            own = [offer for offer in self.state.models if not offer.bundled]
+            offer = fitting(own, self.state.project)
             self.state.model = offer.path if offer is not None else ""
 
     def _looked(self, now: Predicting, queue: Queue | None) -> None:
