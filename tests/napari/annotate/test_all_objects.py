@@ -177,7 +177,7 @@ def test_a_key_goes_from_the_least_certain_object_on_and_back(
     order = sorted(scores, key=lambda value: (scores[value], value))
     assert [step("least_certain") for _ in range(3)] == order[:3]
     assert step("least_certain_back") == order[1]
-    assert f"number 2 of {len(order)}" in bench.state.message
+    assert f"(2 of {len(order)})" in bench.state.message
     assert [step("least_certain_back") for _ in range(2)] == [order[0], order[-1]], "and round"
     bench.do("undo")
     assert step("least_certain") == 0 and "No object here has a score" in bench.state.message

@@ -52,7 +52,7 @@ class LeastCertain:
         score, key = order[at]
         self._last = here, score, key
         self._listing.pick([key])
-        state.message = (
-            f"Object {int(table.regions.ids[rows[at]])}: score {score:.2f}, number {at + 1:,} of "
-            f"{len(order):,} from the least certain on. Shift + click on it corrects it."
+        state.message = (  # two lines have their room
+            f"Object {int(table.regions.ids[rows[at]])}: score {score:.2f} ({at + 1:,} of "
+            f"{len(order):,}). Shift + click on it corrects it."
         )
