@@ -22,6 +22,7 @@ from napari_clickseg._napari.viewer.layers import (
     drawn_alike,
     make_annotation,
     make_points,
+    remove_layers,
     step_to,
 )
 
@@ -388,3 +389,16 @@ def test_companion_transforms_survive_being_set_twice() -> None:
         for name, value in companion_transform(image, 0).items():
             setattr(twice, name, value)
     assert_same_place(once, twice)
+
+
+def test_layers_go_at_once_and_napari_tidies_up_once() -> None:
+    viewer = ViewerModel()
+    first, second, third = (viewer.add_image(np.zeros((4, 4)), name=name) for name in "abc")
+    went: list[str] = []
+    viewer.layers.events.removed.connect(lambda event: went.append(event.value.name))
+    viewer.layers.events.end_batch.connect(lambda: went.append("tidied up"))
+    remove_layers(viewer, [first, Image(np.zeros((4, 4))), third])
+    assert went == ["a", "c", "tidied up"]
+    assert list(viewer.layers) == [second]
+    remove_layers(viewer, [first])
+    assert went[3:] == [], "nothing is there"

@@ -27,6 +27,7 @@ from napari_clickseg._napari.viewer.layers import (
     follow_transform,
     make_annotation,
     make_points,
+    remove_layers,
     step_to,
 )
 from napari_clickseg._napari.viewer.metadata import is_under_review
@@ -211,9 +212,7 @@ class Pairing:
         gone = self.display.layers()
         if self.untouched and self.scene.next_id == 1:  # else somebody painted
             gone += self._made
-        for layer in gone:
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
+        remove_layers(self.viewer, gone)
 
     def begin_anew(self) -> None:
         """Forget what was made, as the layers are going to show another image of that shape."""

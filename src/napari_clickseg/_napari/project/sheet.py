@@ -13,7 +13,7 @@ from napari_clickseg._napari.project.gather import annotations_of
 from napari_clickseg._napari.project.pairs import LayerPair, snapshot
 from napari_clickseg._napari.viewer.colours import colours_of, label_colormap
 from napari_clickseg._napari.viewer.features import with_notes
-from napari_clickseg._napari.viewer.layers import companion_transform, unwrapped
+from napari_clickseg._napari.viewer.layers import companion_transform, remove_layers, unwrapped
 from napari_clickseg._napari.viewer.metadata import (
     ObjectClasses,
     mark_complete,
@@ -21,6 +21,7 @@ from napari_clickseg._napari.viewer.metadata import (
     with_complete,
 )
 from napari_clickseg._napari.viewer.planes import displayed_plane
+from napari_clickseg._napari.viewer.private import unselected
 from napari_clickseg.data.annotations import ProjectClick
 from napari_clickseg.data.names import record_name
 from napari_clickseg.journal.scene import Accepted, Draft, Scene
@@ -141,8 +142,9 @@ class Sheet:
             If that is not possible; then there are no layers.
         """
         viewer, annotate = self._viewer, self._annotate
-        for layer in (self.layer, *self._extra, self.labels):
-            viewer.layers.append(layer)
+        with unselected(viewer):
+            for layer in (self.layer, *self._extra, self.labels):
+                viewer.layers.append(layer)
         for layer in self._extra:
             layer.visible = False
         self._show_plane()
@@ -284,9 +286,8 @@ class Sheet:
         # With a brush that is on, napari draws what is not there any more, and crashes.
         for layer in (self.labels, *self._extra):
             layer.mode = "pan_zoom"
-        for layer in self.layers():  # the image first: the others are nobody's then
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        # The image first: the others are nobody's then.
+        remove_layers(self._viewer, self.layers())
 
     def _make_labels(self, shown: Correction, name: str) -> Labels:
         shape = (1, *shown.labels.shape) if self._axis is not None else shown.labels.shape

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from napari.layers import Image, Labels
 
 from napari_clickseg._napari.viewer.front import bring_into_view, take_units
+from napari_clickseg._napari.viewer.layers import remove_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,9 +152,7 @@ class PreviewLayers:
     def remove(self) -> None:
         """Take the layers away."""
         gone, self._layers = self._layers, []
-        for layer in gone:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        remove_layers(self._viewer, gone)
 
     def _add(self, found: Montage) -> None:
         """Add the next of the layers, without changing what is selected."""

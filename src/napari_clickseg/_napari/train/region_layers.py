@@ -12,7 +12,13 @@ from psygnal import Signal
 
 from napari_clickseg._napari.viewer.colours import label_colormap
 from napari_clickseg._napari.viewer.front import bring_into_view, take_units
-from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE, as_positions, unwrapped
+from napari_clickseg._napari.viewer.layers import (
+    NEGATIVE,
+    POSITIVE,
+    as_positions,
+    remove_layers,
+    unwrapped,
+)
 from napari_clickseg.core.clicks import Click
 
 if TYPE_CHECKING:
@@ -142,9 +148,7 @@ class RegionLayers:
 
     def _forget(self) -> None:
         gone, self._layers = self._layers, []
-        for layer in gone:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        remove_layers(self._viewer, gone)
 
     def _fill(self, sight: ImageRegions) -> None:
         """Show another image, and its regions, in the layers that are there."""
