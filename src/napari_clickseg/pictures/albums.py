@@ -15,9 +15,7 @@ from napari_clickseg.data.project import Record, is_project, read_project
 from napari_clickseg.data.review_table import REJECTED, TABLE, read_reviews
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.models.registry import find_model
-from napari_clickseg.pictures.finding_again import finding_with
 from napari_clickseg.pictures.subjects import FoundLabels, PicturedImage
-from napari_clickseg.training.prepare import project_for
 from napari_clickseg.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -144,6 +142,9 @@ def album_of(
 
 
 def _of_run(path: Path, model: str, device: str, clicks: int, stop: Callable[[], bool]) -> Album:
+    from napari_clickseg.pictures.finding_again import finding_with  # torch
+    from napari_clickseg.training.prepare import project_for
+
     run = RunFolder(path)
     spec, sets = run.spec, run.sets
     if not model and not run.model.is_file():
@@ -176,6 +177,8 @@ def _of_run(path: Path, model: str, device: str, clicks: int, stop: Callable[[],
 def _of_model(
     project: Project, model: str, device: str, clicks: int, stop: Callable[[], bool]
 ) -> Album:
+    from napari_clickseg.pictures.finding_again import finding_with  # torch
+
     entry = find_model(model)
     card = read_card(entry.path)
     entries: Sequence[Entry] = [*project.records, *(project.unannotated if card.automatic else ())]

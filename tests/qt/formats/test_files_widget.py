@@ -230,7 +230,7 @@ def test_the_plugin_has_a_menu_of_its_own(make_napari_viewer: Callable[..., Any]
     listed = {item.command.id for item in menus.get_menu("napari-clickseg/menu")}
     names = (
         "annotate", "train", "review", "ask_project", "open_sample_project", "gather", "export",
-        "import", "measure",
+        "import", "measure", "pictures", "pack", "unpack", "add_model", "models",
     )  # fmt: skip
     assert listed == {f"napari-clickseg.{name}" for name in names}
 

@@ -91,7 +91,7 @@ class ExchangeController:
         if self.state.busy:
             self._cancelled.set()
             self.state.stopping = True
-            self.state.message = "Stopping after this image …"
+            self.state.message = "Stopping …"
 
     def close(self) -> None:
         """End; what is being written is written all the same."""
@@ -112,11 +112,11 @@ class ExchangeController:
         def work(folder: Path, notes: list[str]) -> str:
             sources = sources_of([folder], note=notes.append)
             count = export(
-                sources, form, out, overwrite=overwrite, note=notes.append, progress=self._report
+                sources, form, out, overwrite=overwrite, note=notes.append, progress=self.report
             )
             return f"{counted(count, 'image')} written as {FORMATS[form].title}: {out}"
 
-        self._do("Exporting …", lambda notes: self._on_project(project, pairs, notes, work))
+        self.do("Exporting …", lambda notes: self._on_project(project, pairs, notes, work))
 
     def measure(self) -> None:
         """Write a table of the objects in the project, or in the layers."""
@@ -135,14 +135,14 @@ class ExchangeController:
             rows: list[Measured] = []
             sources = sources_of([folder], note=notes.append)
             for at, source in enumerate(sources):
-                self._report(at, len(sources))
+                self.report(at, len(sources))
                 image = source.read()
                 pixels = None if image.image is None else pixels_of(image.image)
                 rows += measured(image, pixels)
             write_whole(out, lambda path: write_table(rows, path))
             return f"{counted(len(rows), 'object')} measured: {out}"
 
-        self._do("Measuring …", lambda notes: self._on_project(project, pairs, notes, work))
+        self.do("Measuring …", lambda notes: self._on_project(project, pairs, notes, work))
 
     def measure_layer(self, layer: Labels) -> None:
         """Measure the objects of a labels layer into its table, `Labels.features`.
@@ -186,14 +186,14 @@ class ExchangeController:
         )
 
         def work(notes: list[str]) -> str:
-            came = import_into(source, into, choice, note=notes.append, progress=self._report)
+            came = import_into(source, into, choice, note=notes.append, progress=self.report)
             objects = counted(came.objects, "object")
             return f"{counted(came.images, 'image')} with {objects} came in."
 
-        self._do(
+        self.do(
             "Bringing in …",
             work,
-            lambda: self._open(into),
+            lambda: self.open(into),
             stopped="Stopped; what had come in before stays in the project.",
         )
 
@@ -230,7 +230,7 @@ class ExchangeController:
         def work(_stop: Any) -> list[LayerDataTuple]:
             layers = []
             for done, scene in enumerate(wanted):
-                self._report(done, len(wanted))
+                self.report(done, len(wanted))
                 layers += scan_layers(path, scene if several else None, channels)
             return layers
 
@@ -250,14 +250,15 @@ class ExchangeController:
             return
 
         def work(_notes: list[str]) -> str:
-            gathered = gather(pairs, folder, progress=self._report)
+            gathered = gather(pairs, folder, progress=self.report)
             return f"{counted(len(gathered.annotated), 'image')} gathered: {folder}"
 
-        self._do(
+        self.do(
             "Gathering …", work, stopped="Stopped; what was gathered before stays in the project."
         )
 
-    def _open(self, folder: Path) -> None:
+    def open(self, folder: Path) -> None:
+        """Open a project's folder as layers."""
         viewer = self._viewer()
         if viewer is not None:
             viewer.open(str(folder), plugin="napari-clickseg")
@@ -277,7 +278,7 @@ class ExchangeController:
             return None
         return pairs
 
-    def _do(
+    def do(
         self,
         begins: str,
         work: Callable[[list[str]], str],
@@ -285,6 +286,20 @@ class ExchangeController:
         *,
         stopped: str = "Stopped; nothing was written.",
     ) -> None:
+        """Have something done on the worker, unless it is busy; one thing at a time.
+
+        Parameters
+        ----------
+        begins : str
+            The message meanwhile.
+        work : callable
+            Runs on the worker thread, calls `report` now and then, and returns the message
+            afterwards; what else it has to say it adds to the list that it is given.
+        then : callable
+            Called afterwards, on the main thread.
+        stopped : str
+            The message where the user cancelled.
+        """
         notes: list[str] = []
 
         def done(text: str) -> None:
@@ -317,7 +332,7 @@ class ExchangeController:
 
         self._runner.submit("exchange", work, ended, failed)
 
-    def _report(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         """Note how far it is; ends the work if the user wants no more of it.
 
         Runs on the worker thread.
@@ -341,7 +356,7 @@ class ExchangeController:
         if project:
             return work(Path(project), notes)
         with tempfile.TemporaryDirectory(prefix="napari-clickseg-") as folder:
-            gather(pairs, Path(folder) / "project", progress=self._report)
+            gather(pairs, Path(folder) / "project", progress=self.report)
             return work(Path(folder) / "project", notes)
 
 

@@ -43,7 +43,7 @@ class ExchangeState:
     stopping : bool
         Whether it has been asked to stop.
     progress : (int, int)
-        How many images are done, and how many there are.
+        How much is done, such as images, and how much there is.
     message : str
         What was done, or went wrong.
     """

@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
 from napari_clickseg._qt.parts.busy import BusyMark
-from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note
+from napari_clickseg._qt.parts.controls import breakable, button, choice, form, looking_anew, note
 from napari_clickseg.models.fitting import model_name
 from napari_clickseg.models.registry import list_models
 
@@ -63,7 +63,9 @@ class ModelForm:
     def __init__(self, context: FormContext) -> None:
         self._context = context
         self._state = context.state
-        self.model = choice("Model", "The model that answers your clicks.", self._models)
+        self.model = looking_anew(
+            choice("Model", "The model that answers your clicks.", self._models)
+        )
         self.device = choice(
             "Device",
             "Where the model runs. auto takes a graphics card where there is one.",

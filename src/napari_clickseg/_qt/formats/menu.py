@@ -13,7 +13,19 @@ from napari_clickseg._qt.parts.folders import choose_or_make_folder
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["bring_in", "export", "gather", "measure", "open_project", "sample_project"]
+__all__ = [
+    "add_model",
+    "bring_in",
+    "export",
+    "gather",
+    "measure",
+    "models",
+    "open_project",
+    "pack",
+    "pictures",
+    "sample_project",
+    "unpack",
+]
 
 
 def open_project(viewer: napari.viewer.Viewer) -> None:
@@ -50,3 +62,28 @@ def gather(viewer: napari.viewer.Viewer) -> None:
     folder = choose_or_make_folder(window, "The project to gather the layers into")
     if folder:
         open_files(viewer, "Export", folder).controller.gather_into(Path(folder))
+
+
+def pictures(viewer: napari.viewer.Viewer) -> None:
+    """Ask for a project and a folder, and draw pictures."""
+    open_files(viewer, "Share").share.pictures.native.click()
+
+
+def pack(viewer: napari.viewer.Viewer) -> None:
+    """Ask for a project and a file, and pack the one into the other."""
+    open_files(viewer, "Share").share.pack.native.click()
+
+
+def unpack(viewer: napari.viewer.Viewer) -> None:
+    """Ask for a packed project and a folder, and unpack the one into the other."""
+    open_files(viewer, "Share").share.unpack.native.click()
+
+
+def add_model(viewer: napari.viewer.Viewer) -> None:
+    """Ask for a model's file, and whether to add it."""
+    open_files(viewer, "Share").share.add.native.click()
+
+
+def models(viewer: napari.viewer.Viewer) -> None:
+    """Open the Files widget where models are exported and removed."""
+    open_files(viewer, "Share")

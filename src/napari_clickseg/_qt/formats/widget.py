@@ -11,7 +11,9 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QVBoxLayout, 
 from napari_clickseg._napari.formats import control_names as names
 from napari_clickseg._napari.formats.exchange import ExchangeController
 from napari_clickseg._napari.formats.exchange_state import ExchangeState
+from napari_clickseg._napari.formats.sharing import Sharing
 from napari_clickseg._qt.formats.scenes_form import ScenesForm
+from napari_clickseg._qt.formats.share_form import ShareForm
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.controls import (
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FilesWidget"]
 
+_FINEST = 1_000_000  # steps of the bar
+
 
 class FilesWidget(Dock):
     """Exports, measures and imports.
@@ -55,6 +59,8 @@ class FilesWidget(Dock):
         self._make_export()
         self._make_import()
         self.scenes = ScenesForm(self.state, self.controller, self._ties)
+        self.sharing = Sharing(self.controller, self.controller.open)
+        self.share = ShareForm(self, napari_viewer, self.sharing, self.state)
         self.message = note("What was done, or what went wrong.", lines=3)
         self._make_foot()
         going_out = Fold(
@@ -64,7 +70,15 @@ class FilesWidget(Dock):
         in_file = Fold(
             "Images in a file", self.scenes, "Scenes, series, positions; and their channels."
         )
-        self.folds = {"Export": going_out, "Import": coming_in, "Images in a file": in_file}
+        handing_on = Fold(
+            "Share", self.share.widget.native, "Pictures, projects in one file, models."
+        )
+        self.folds = {
+            "Export": going_out,
+            "Import": coming_in,
+            "Images in a file": in_file,
+            "Share": handing_on,
+        }
         going_out.expand(animate=False)
         self.fill(*self.folds.values(), foot=self._foot)
         self._ties.show(self._show, "busy", "message", "stopping")
@@ -88,8 +102,8 @@ class FilesWidget(Dock):
 
     def _make_foot(self) -> None:
         self.bar = QProgressBar()
-        self.bar.setToolTip("How many images are done.")
-        self.cancel = button("Cancel", "Stop between two images.", self.controller.cancel)
+        self.bar.setToolTip("How much is done.")
+        self.cancel = button("Cancel", "Stop as soon as can be.", self.controller.cancel)
         self._going_on = QWidget()
         beside = QHBoxLayout(self._going_on)
         beside.setContentsMargins(0, 0, 0, 0)
@@ -227,8 +241,8 @@ class FilesWidget(Dock):
             self.state.message = "Select the labels layer first."
 
     def _show(self) -> None:
-        acts = (self.export, self.measure, self.measure_layer, self.bring_in, self.scenes.open)
-        for made in acts:
+        own = (self.export, self.measure, self.measure_layer, self.bring_in, self.scenes.open)
+        for made in (*own, *self.share.buttons):
             made.enabled = not self.state.busy
         self.cancel.enabled = self.state.busy and not self.state.stopping
         self.message.value = breakable(self.state.message)
@@ -236,8 +250,9 @@ class FilesWidget(Dock):
     def _show_progress(self) -> None:
         self._going_on.setVisible(self.state.busy)
         done, total = self.state.progress
-        self.bar.setRange(0, total if total > 1 else 0)  # of a single one it is not known
-        self.bar.setValue(done)
+        part = 1 + total // _FINEST  # bytes may be more than the bar can count
+        self.bar.setRange(0, total // part if total > 1 else 0)  # of a single one it is not known
+        self.bar.setValue(done // part)
 
 
 def _title(form: str) -> str:

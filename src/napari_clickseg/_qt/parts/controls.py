@@ -127,6 +127,26 @@ class _Shortening(QObject):
         return True
 
 
+class _LooksAnew(QObject):
+    """Has a box look what can be chosen now, when the user goes to choose."""
+
+    def __init__(self, box: ComboBox) -> None:
+        super().__init__(box.native)
+        self._box = box
+
+    def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:
+        """Look before the list opens."""
+        if a1 is not None and a1.type() in (QEvent.Type.MouseButtonPress, QEvent.Type.KeyPress):
+            self._box.reset_choices()
+        return False
+
+
+def looking_anew(box: ComboBox) -> ComboBox:
+    """Have a box whose choices come and go outside of napari, too, list those there are now."""
+    box.native.installEventFilter(_LooksAnew(box))
+    return box
+
+
 def key_text(action: Action) -> str:
     """Return an action's key as it is written on a button."""
     return SHORTCUTS[action].key.replace("-", "+")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from magicgui.widgets import PushButton
 
-__all__ = ["export_button", "open_files"]
+__all__ = ["export_button", "open_files", "pictures_button"]
 
 
 def open_files(viewer: Any, part: str, project: str | None = None) -> Any:
@@ -45,4 +45,26 @@ def export_button(viewer: Any, project: Callable[[], str]) -> PushButton:
         "Export…",
         "Write masks, classes and clicks for other programs, or measure: opens the Files widget.",
         lambda: open_files(viewer, "Export", project()),
+    )
+
+
+def pictures_button(viewer: Any, source: Callable[[], str]) -> PushButton:
+    """Make a button that has pictures drawn of a project or a run.
+
+    Parameters
+    ----------
+    viewer : napari.viewer.Viewer
+    source : callable
+        Returns its path; "" where there is none.
+    """
+
+    def draw() -> None:
+        if path := source():
+            open_files(viewer, "Share").share.draw(path)
+
+    return button(
+        "Pictures…",
+        "Draws what was found beside what is there, for papers and talks: contours, panels and "
+        "animations, on a page. Asks for a folder; the Files widget shows how far it is.",
+        draw,
     )

@@ -25,6 +25,7 @@ from napari_clickseg._qt.parts.controls import (
     note,
     row,
 )
+from napari_clickseg._qt.parts.files_widget import pictures_button
 from napari_clickseg._qt.parts.layer_choice import LayerChoice
 
 if TYPE_CHECKING:
@@ -161,6 +162,9 @@ class PredictForm(QWidget):
             "Ends after the image that is being predicted. What is done is kept.",
             self._controller.stop,
         )
+        self.pictures = pictures_button(
+            context.controller.viewer, lambda: str(self._state.project or "")
+        )
         self.status = note("How far predicting is.", lines=3)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -173,7 +177,7 @@ class PredictForm(QWidget):
         for part in (
             form(self.model).native,
             self.again.native,
-            row(self.predict, self.stop).native,
+            row(self.predict, self.stop, self.pictures).native,
             self.status.native,
             self.bar,
         ):
@@ -213,6 +217,7 @@ class PredictForm(QWidget):
         able = bool(state.project and state.model) and not self._controller.refusal()
         self.predict.enabled = able and not now.alive
         self.stop.enabled = now.alive and now.status != "stopping"
+        self.pictures.enabled = bool(state.project)
         text = predicting_text(now)
         if not text and state.project and not state.model:
             text = (

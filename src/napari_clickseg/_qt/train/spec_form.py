@@ -11,7 +11,7 @@ from qtpy.QtGui import QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import QAbstractSpinBox, QCompleter, QFileDialog, QVBoxLayout, QWidget
 
 from napari_clickseg._napari.train.fields import NAMED, NOT_CROSSFIT, settings_of, text_of
-from napari_clickseg._qt.parts.controls import choice, form, timer
+from napari_clickseg._qt.parts.controls import choice, form, looking_anew, timer
 from napari_clickseg._qt.parts.manners import teach
 from napari_clickseg.models.pretrained import packaged_encoders
 from napari_clickseg.models.registry import list_models
@@ -243,7 +243,7 @@ class MainForm:
         self._context = context
         task, self.setting = settings_of("Main")
         self.task = _Task(context, task)
-        self.box = choice(self.setting.label, self.setting.tip, self._choices)
+        self.box = looking_anew(choice(self.setting.label, self.setting.tip, self._choices))
         self.widget = form(self.task.widget, self.box)
         context.ties.show(self._show, "settings", "way")
         self.box.changed.connect(self._choose)

@@ -13,9 +13,9 @@ from napari_clickseg._napari.train.settings import new_state, remember
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import open_widget
 from napari_clickseg._qt.parts.binding import Ties
-from napari_clickseg._qt.parts.controls import Fold, breakable, button, form, note, timer
+from napari_clickseg._qt.parts.controls import Fold, breakable, button, form, note, row, timer
 from napari_clickseg._qt.parts.dock import Dock
-from napari_clickseg._qt.parts.files_widget import export_button
+from napari_clickseg._qt.parts.files_widget import export_button, pictures_button
 from napari_clickseg._qt.parts.picture import Picture
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg._qt.train.clicks_form import ClicksForm
@@ -72,6 +72,7 @@ class TrainWidget(Dock):
         self._lay_out()
         self._ties.show(self._show_message, "message")
         self._ties.show(self._show_pace, "run")
+        self._ties.show(self._show_pictures, "run")
         self._ties.show(self._show_samples, "samples")
         self._ties.show(self._show_parts, "run", "runs")
         self._ties.show(self._show_way, "way")
@@ -106,6 +107,9 @@ class TrainWidget(Dock):
         self.specs = {name: SpecForm(context, name, self.fit) for name in _TIPS}
         self.run = RunForm(context)
         self.export = export_button(self._viewer, self._project)
+        self.pictures = pictures_button(
+            self._viewer, lambda: str(self.context.state.run.path or "")
+        )
         self.message = note("What to do next, or what went wrong.", lines=2)
         self.stages = StagesTable(context)
         self.figures = FiguresTable(context)
@@ -144,7 +148,7 @@ class TrainWidget(Dock):
             self.crossfit,
             *(self.folds[name] for name in _TIPS),
             self.folds["Folder"],
-            self.export.native,
+            row(self.export, self.pictures).native,
             self.run,
             self.runs.widget.native,
             self.folds["Messages"],
@@ -181,6 +185,9 @@ class TrainWidget(Dock):
 
     def _show_home(self) -> None:
         self.home.value = self.context.state.home
+
+    def _show_pictures(self) -> None:
+        self.pictures.enabled = self.context.state.run.model is not None
 
     def _show_pace(self) -> None:
         """Look at a run while it goes on, and not longer."""

@@ -1,0 +1,58 @@
+"""A model's file, dropped on the viewer or opened: the user is asked whether to add it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari import current_viewer
+from napari.utils.notifications import show_error
+
+from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.private import window_of
+from napari_clickseg._qt.formats.model_dialog import ModelDialog
+from napari_clickseg._qt.parts.files_widget import open_files
+from napari_clickseg.models.checkpoint import ModelFileError
+from napari_clickseg.models.sharing.offered import model_kind, offered_model
+from napari_clickseg.util.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.types import LayerDataTuple
+
+__all__ = ["ask_to_add", "get_reader"]
+
+
+def get_reader(path: str | list[str]) -> Callable[[str], list[LayerDataTuple]] | None:
+    """Return what offers a model's file to be added; None of other files, or without a viewer."""
+    if not isinstance(path, str) or current_viewer() is None or not model_kind(Path(path)):
+        return None
+    return _offer
+
+
+def ask_to_add(viewer: Any, path: Path) -> ModelDialog | None:
+    """Say what a model is, and add it if the user wishes; what is wrong with it is said at once.
+
+    Returns
+    -------
+    ModelDialog or None
+        The question, which is shown; None where the file is no model that can be used.
+    """
+    try:
+        offered = offered_model(path)
+    except (ModelFileError, OSError) as error:
+        show_error(one_line(error))
+        return None
+
+    def add(name: str, said: dict[str, Any]) -> None:
+        open_files(viewer, "Share").sharing.add(offered, name, **said)
+
+    dialog = ModelDialog(window_of(unwrapped(viewer)), offered, add)
+    dialog.open()
+    return dialog
+
+
+def _offer(path: str) -> list[LayerDataTuple]:
+    ask_to_add(current_viewer(), Path(path))
+    return [(None,)]  # no layers
