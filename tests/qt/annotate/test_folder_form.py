@@ -46,8 +46,12 @@ class Hand:
         name = "napari_clickseg._qt.parts.folders.choose_or_make_folder"
         monkeypatch.setattr(name, lambda *_: str(where))
         self.widget.folds["Folder"].expand(animate=False)
-        QTest.mouseClick(self.widget.folder.choose.native, LEFT)
-        self.qtbot.waitUntil(lambda: bool(self.state.current), timeout=120_000)
+        self.widget.folder.choose.native.click()
+
+        def opened() -> None:
+            assert self.state.current, self.state
+
+        self.qtbot.waitUntil(opened, timeout=120_000)
         self.settle()
 
     def press(self, key: Any) -> None:
