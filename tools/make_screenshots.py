@@ -30,9 +30,10 @@ CLICKS = 4
 
 def main() -> None:
     """Make all pictures."""
-    # napari's settings of whoever runs this stay as they are.
+    # Settings and unsaved work of whoever runs this stay as they are.
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
+        os.environ["CLICKSEG_HOME"] = str(Path(folder))
         for theme in ("dark", "light"):
             annotating(theme)
         correcting()
@@ -105,6 +106,8 @@ def opened(sample: str, theme: str, size: tuple[int, int] = SIZE) -> Stage:
     from napari_clickseg._qt.demo.stage import Stage
 
     get_settings().appearance.theme = theme
+    # In a place of its own: what one picture left unsaved is not to be offered in the next.
+    os.environ["CLICKSEG_HOME"] = tempfile.mkdtemp(dir=os.environ["CLICKSEG_HOME"])
     stage = Stage(sample, size)
     if not stage.wait_for_the_model():
         raise SystemExit(stage.state.model_text)

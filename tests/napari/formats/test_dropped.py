@@ -13,6 +13,7 @@ from napari.layers import Image
 from napari_clickseg._napari.formats.scans import SLIDER, scan_layers
 from napari_clickseg._napari.viewer.features import saved_notes
 from napari_clickseg._napari.viewer.metadata import saved_classes
+from napari_clickseg._napari.viewer.private import open_widget
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, ObjectNote
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
@@ -120,7 +121,7 @@ def test_a_folder_that_another_program_learns_from_is_filled_in_to_be_imported(
     viewer = make_napari_viewer()
     viewer.open(folder, plugin="napari-clickseg")
     assert not viewer.layers
-    _, widget = viewer.window.add_plugin_dock_widget("napari-clickseg", "Files")
+    widget = open_widget(viewer, "Files")
     assert widget.source.value == str(folder)
     assert widget.folds["Import"].isExpanded()
     assert widget.images.value == (str(folder / "images") if to == "yolo" else "")

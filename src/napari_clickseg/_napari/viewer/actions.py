@@ -144,6 +144,18 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "the annotation layer.",
         ),
         Shortcut(
+            Action.LEAST_CERTAIN,
+            "Shift-J",
+            "Least certain",
+            "Go to the object that the model was least sure of, then to the next one.",
+        ),
+        Shortcut(
+            Action.LEAST_CERTAIN_BACK,
+            "Shift-K",
+            "Back",
+            "Go back to the object that is less certain than this one.",
+        ),
+        Shortcut(
             Action.MERGE,
             "Shift-M",
             "Merge",
@@ -154,18 +166,6 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "Shift-C",
             "Split",
             "Cut an object apart: Shift + click on it, click on each of its parts, then this key.",
-        ),
-        Shortcut(
-            Action.LEAST_CERTAIN,
-            "O",
-            "Least certain",
-            "Go to the object that the model was least sure of, then to the next one.",
-        ),
-        Shortcut(
-            Action.LEAST_CERTAIN_BACK,
-            "Shift-O",
-            "Back",
-            "Go back to the object that is less certain than this one.",
         ),
         Shortcut(
             Action.SAVE,
