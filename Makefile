@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow lint docs format constraints build recipe image clean python system
+.PHONY: help audit demo desktop test test-slow lint docs format constraints build recipe image smoke clean python system
 
 # What the targets run with; each choice but the first has an environment of its own.
 #   QT        pyqt6, pyside6
@@ -12,7 +12,11 @@ SHELL := bash
 QT = pyqt6
 VERSIONS = pinned
 PYTEST_ARGS ?=
-IMAGE = napari-clickseg
+# The container: cli (no Qt) or desktop (napari in a browser), and what torch computes on
+# (docs/container.md).
+STAGE = cli
+TORCH = cpu
+IMAGE = napari-clickseg:$(STAGE)
 
 VENV := .venv$(filter-out -pyqt6,-$(QT))$(filter-out -pinned,-$(VERSIONS))
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -40,6 +44,13 @@ else
 	$(XVFB) $(BIN)/clickseg demo --out demo-output
 endif
 
+desktop: python system ## Show napari in a browser: http://localhost:6080/vnc.html
+	@$(SETUP) desktop
+	PATH="$(abspath $(BIN)):$$PATH" tools/desktop.sh
+
+smoke: python ## See that the installed plugin answers a click
+	PATH="$(abspath $(BIN)):$$PATH" tools/smoke.sh
+
 # Side by side, each process with one thread to compute and one to draw.
 test: python system ## Run the tests, but for the slow ones, with coverage
 	OMP_NUM_THREADS=1 LP_NUM_THREADS=1 $(PYTEST) -m "not slow" --numprocesses=logical --maxprocesses=8 --dist=worksteal \
@@ -65,6 +76,10 @@ lint: python ## Check style, types, the direction of imports, and GitHub's files
 	$(CHECK).github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(CHECK).dependabot .github/dependabot.yml
 
+audit: python ## Look for known faults in what we build on (asks the network), and for risky code
+	$(BIN)/bandit --recursive src --quiet --severity-level medium
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 format: python ## Mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
@@ -83,8 +98,8 @@ build: python ## Make the wheel and the source archive in dist/
 recipe: python ## Write the conda-forge recipe of what is in dist/; TAG has to be its version's
 	$(BIN)/python tools/make_conda_recipe.py $(if $(TAG),--tag $(TAG))
 
-image: ## Make the container image, named IMAGE
-	docker build --tag $(IMAGE) .
+image: ## Make a container image: STAGE=cli or desktop, TORCH=cpu or a CUDA
+	docker build --target $(STAGE) --build-arg TORCH=$(TORCH) --tag $(IMAGE) .
 
 clean: ## Remove what the other targets made, but for the environments
 	rm -rf build dist demo-output docs/_build .coverage .coverage.* htmlcov coverage.xml

@@ -2,18 +2,22 @@
 # Makes everything ready to work on napari-clickseg, and does nothing where it already is.
 #
 #   tools/setup.sh python   .venv with the plugin (editable), napari, Qt and the developer's tools
+#   tools/setup.sh plugin   VENV with the plugin as users install it, and all its extras
 #   tools/setup.sh system   the system libraries that a napari window needs
+#   tools/setup.sh desktop  what shows napari in a browser, see tools/desktop.sh
 #
-# PYTHON=... chooses the interpreter of a new environment (3.11 or newer). The Makefile says where
-# the environment is (VENV), and of what: QT is pyqt6 or pyside6, VERSIONS pinned (by
-# constraints.txt), lowest (that pyproject.toml allows), newest, or napari-main.
+# PYTHON=... chooses the interpreter of a new environment (3.11 or newer). The Makefile and the
+# Dockerfile say where the environment is (VENV), and of what: QT is pyqt6, pyside6 or none,
+# VERSIONS pinned (by constraints.txt), lowest (that pyproject.toml allows), newest, or
+# napari-main. UV_TORCH_BACKEND is uv's: cpu leaves CUDA out.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly VENV=${VENV:-.venv} QT=${QT:-pyqt6} VERSIONS=${VERSIONS:-pinned}
 if [[ ${OS:-} == Windows_NT ]]; then readonly BIN=$VENV/Scripts; else readonly BIN=$VENV/bin; fi
 readonly STAMP=$VENV/.clickseg-setup LOWEST=$VENV/lowest.txt
-readonly PACKAGES=tools/debian-packages.txt
+readonly PACKAGES=tools/debian-packages.txt DESKTOP_PACKAGES=tools/debian-desktop.txt
+readonly EXTRAS=cluster,formats,imagenet,microscopes,onnx
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() {
@@ -38,6 +42,8 @@ forget_foreign_settings() {
         esac
     done
     export PIP_DISABLE_PIP_VERSION_CHECK=1
+    # Empty, it would be a backend of no name.
+    [[ -n ${UV_TORCH_BACKEND:-} ]] || unset UV_TORCH_BACKEND
     # Some wheels are hundreds of megabytes.
     export UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300}
 }
@@ -114,14 +120,20 @@ fingerprint() {
 
 uv_pip() { "$BIN/python" -m uv pip "$@" --python "$BIN/python"; }
 
+# napari with the Qt binding that was asked for.
+napari_with_qt() {
+    case $QT in
+        pyqt6) echo "napari[all]" ;;
+        pyside6) echo "napari[optional,pyside6]" ;;
+        none) echo "napari" ;;
+        *) die "QT is pyqt6, pyside6 or none, not $QT" ;;
+    esac
+}
+
 # What the plugin needs, with a Qt binding, in the versions that were asked for.
 install_plugin() {
     local napari=() versions=()
-    case $QT in
-        pyqt6) napari=("napari[all]") ;;
-        pyside6) napari=("napari[optional,pyside6]") ;;
-        *) die "QT is pyqt6 or pyside6, not $QT" ;;
-    esac
+    napari=("$(napari_with_qt)")
     case $VERSIONS in
         pinned) versions=(--constraint constraints.txt) ;;
         lowest)
@@ -143,10 +155,7 @@ install_plugin() {
     uv_pip install --compile-bytecode "${versions[@]}" --group dev "${napari[@]}" --editable .
 }
 
-setup_python() {
-    if [[ -x $BIN/clickseg && -f $STAMP && $(fingerprint) == "$(<"$STAMP")" ]]; then
-        return
-    fi
+make_ready_to_install() {
     forget_foreign_settings
     # An interpreter that no longer runs (the folder was moved, Python was updated) is of no use.
     "$BIN/python" -m pip --version >/dev/null 2>&1 || make_venv
@@ -155,36 +164,64 @@ setup_python() {
         say "installing uv"
         "$BIN/python" -m pip install --quiet --constraint constraints.txt uv
     fi
+}
+
+setup_python() {
+    if [[ -x $BIN/clickseg && -f $STAMP && $(fingerprint) == "$(<"$STAMP")" ]]; then
+        return
+    fi
+    make_ready_to_install
     say "installing napari-clickseg and its developer's tools (the first time takes minutes)"
     install_plugin
     fingerprint >"$STAMP"
+}
+
+setup_plugin() {
+    local napari
+    napari=$(napari_with_qt)
+    make_ready_to_install
+    say "installing napari-clickseg with all its extras"
+    uv_pip install --compile-bytecode --constraint constraints.txt "$napari" ".[$EXTRAS]"
 }
 
 have_screen() {
     command -v xvfb-run >/dev/null || [[ -n ${DISPLAY:-}${WAYLAND_DISPLAY:-} ]]
 }
 
-setup_system() {
+# Installs those packages of a list that are missing; fails where it can't.
+install_listed() {
     local package missing=()
+    while read -r package; do
+        [[ $package == '#'* ]] && continue
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] \
+            || missing+=("$package")
+    done <"$1"
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    say "installing from Debian: ${missing[*]}"
+    apt_install "${missing[@]}" && return 0
+    say "packages are missing; as root: apt-get install ${missing[*]}"
+    return 1
+}
+
+setup_system() {
     [[ $(uname -s) == Linux ]] || return 0
     if ! command -v dpkg-query >/dev/null; then
         have_screen || die "Xvfb and the libraries of $PACKAGES are needed; install them"
         return 0
     fi
-    while read -r package; do
-        [[ $package == '#'* ]] && continue
-        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] \
-            || missing+=("$package")
-    done <"$PACKAGES"
-    [[ ${#missing[@]} -gt 0 ]] || return 0
-    say "installing system libraries: ${missing[*]}"
-    apt_install "${missing[@]}" && return 0
-    say "system libraries are missing; as root: apt-get install ${missing[*]}"
-    have_screen
+    install_listed "$PACKAGES" || have_screen
+}
+
+setup_desktop() {
+    command -v dpkg-query >/dev/null \
+        || die "install noVNC, websockify, openbox and TigerVNC's server, then run tools/desktop.sh"
+    install_listed "$DESKTOP_PACKAGES"
 }
 
 case ${1:-} in
     python) setup_python ;;
+    plugin) setup_plugin ;;
     system) setup_system ;;
-    *) die "usage: tools/setup.sh python|system" ;;
+    desktop) setup_desktop ;;
+    *) die "usage: tools/setup.sh python|plugin|system|desktop" ;;
 esac
