@@ -25,8 +25,8 @@ __all__ = ["ask_to_add", "get_reader"]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerDataTuple]] | None:
-    """Return what offers a model's file to be added; None of other files, or without a viewer."""
-    if not isinstance(path, str) or current_viewer() is None or not model_kind(Path(path)):
+    """Return what offers a model's file to be added; None of other files."""
+    if not isinstance(path, str) or not model_kind(Path(path)):
         return None
     return _offer
 
@@ -48,6 +48,9 @@ def ask_to_add(viewer: Any, path: Path) -> ModelDialog | None:
     def add(name: str, said: dict[str, Any]) -> None:
         open_files(viewer, "Share").sharing.add(offered, name, **said)
 
+    if viewer is None:
+        show_error(f"Drop {path.name} on the window of napari to add it.")
+        return None
     dialog = ModelDialog(window_of(unwrapped(viewer)), offered, add)
     dialog.open()
     return dialog
