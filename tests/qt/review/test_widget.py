@@ -421,6 +421,7 @@ def show_everything(widget: ReviewWidget, qtbot: Any) -> None:
     state = widget.context.state
     widget._looking.stop()
     qtbot.waitUntil(lambda: widget.context.controller.looker.idle, timeout=30_000)
+    widget.from_labels.expand(animate=False)
     state.message = "This says at length what went wrong and what to do next. " * 3
     state.counts = QueueCounts(30, 41, 520, 12, 900)
     state.queue = (
