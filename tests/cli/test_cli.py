@@ -215,7 +215,7 @@ def test_models_are_listed_and_broken_ones_do_not_hide_the_others(folder, capsys
     status, out, _ = run("models", capsys=capsys)
     assert status == 0
     names = [line.split(":")[0] for line in out.splitlines()]
-    assert names[:3] == ["default", "broken", "mine"]
+    assert names[:4] == ["default", "nuclei", "broken", "mine"]
     assert "broken: cannot be used" in out
     assert str(folder / "models") in out
 

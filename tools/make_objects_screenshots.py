@@ -1,0 +1,85 @@
+"""Make the pictures of finding all objects: a real model learns from the sample project.
+
+    xvfb-run -a -s "-screen 0 1400x1000x24" .venv/bin/python tools/make_objects_screenshots.py \\
+        [--set epochs=8] [--keep FOLDER]
+
+The project is that of File > Open Sample > A small project of cells, which is generated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from make_review_screenshots import SETTINGS, SIZE, predict, train
+from make_review_screenshots import Window as ReviewWindow
+from picture_window import PictureWindow, sample_project
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--keep", type=Path, help="keep the run here; a second call shows it again")
+    args = parser.parse_args()
+    own = {"task": "instances", "epochs": "12"}
+    settings = SETTINGS | own | dict(text.split("=", 1) for text in args.set)
+    with tempfile.TemporaryDirectory() as folder:
+        home = (args.keep or Path(folder)).absolute()
+        # Settings and runs of whoever runs this stay as they are.
+        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
+        os.environ["CLICKSEG_HOME"] = str(home)
+        os.environ["CLICKSEG_MODELS"] = str(Path(folder) / "models")
+        project = sample_project()
+        train(project, home / "runs" / "cells", settings)
+        finding(project, "dark")
+        predict(project)
+        reviewing(project, "light")
+
+
+def finding(project: Path, theme: str) -> None:
+    """Find all objects of an image that nobody annotated; keep them, and list them."""
+    window = PictureWindow(theme, SIZE)
+    image = sorted((project / "images").iterdir())[-1]
+    window.viewer.open(image, plugin="napari-clickseg")
+    window.open("Annotate")
+    widget = window.widget
+    window.wait(lambda: widget.images.start.enabled)
+    window.press(widget.images.start)
+    state = widget.context.state
+    window.wait(lambda: state.model_status == "ready", 300)
+    for name in ("Classes", "Model"):
+        widget.folds[name].collapse(animate=False)
+    widget.folds["All objects"].expand(animate=False)
+    window.scroll_to(widget.all_objects.widget.native)
+    window.press(widget.all_objects.find)
+    window.wait(lambda: state.found is not None and not state.finding, 300)
+    window.rest(1500)
+    window.picture(f"find-all-{theme}")
+    window.press(widget.all_objects.keep)
+    widget.all_objects.by_score.value = True
+    widget.folds["All objects"].collapse(animate=False)
+    widget.folds["Object list"].expand(animate=False)
+    window.scroll_to(widget.listed)
+    window.rest(2500)
+    window.picture(f"object-list-{theme}")
+    window.close()
+
+
+def reviewing(project: Path, theme: str) -> None:
+    """Open the prediction that the model is least sure of."""
+    window = ReviewWindow(theme, project)
+    state = window.widget.context.state
+    window.press(window.widget.next)
+    window.wait(lambda: bool(state.current))
+    annotate = window.widget._lease.controller
+    window.wait(lambda: annotate.state.model_status == "ready", 300)
+    window.rest(2500)
+    window.picture(f"review-objects-{theme}")
+    window.close()
+
+
+if __name__ == "__main__":
+    main()
