@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_clickseg.data.annotations import ObjectNote
     from napari_clickseg.journal.scene import Accepted
 
-__all__ = ["COLUMNS", "Column", "KnownObjects", "ObjectTable", "table_of"]
+__all__ = ["COLUMNS", "NO_OBJECTS", "Column", "KnownObjects", "ObjectTable", "table_of"]
 
 Column = Literal["id", "class", "area", "score", "clicks"]
 COLUMNS: tuple[Column, ...] = ("id", "class", "area", "score", "clicks")
@@ -64,6 +64,9 @@ class ObjectTable:
         }[column].astype(np.float64)
         unknown = values == 0 if column == "class" else np.isnan(values)
         return np.lexsort((self.regions.keys, -values if falling else values, unknown))
+
+
+NO_OBJECTS = ObjectTable()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

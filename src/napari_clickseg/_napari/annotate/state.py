@@ -6,13 +6,13 @@ controller alone. Each field emits its own signal, ``state.events.<field>``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from psygnal import SignalGroupDescriptor
 
 from napari_clickseg._napari.annotate.lines import NO_EDGES, Edges
-from napari_clickseg._napari.annotate.object_table import ObjectTable
+from napari_clickseg._napari.annotate.object_table import NO_OBJECTS, ObjectTable
 from napari_clickseg._napari.viewer.colours import colour_of
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class AnnotateState:
     found: FoundCount | None = None
     finding: bool = False
     listing: bool = False
-    objects: ObjectTable = field(default_factory=ObjectTable)
+    objects: ObjectTable = NO_OBJECTS
     not_listed: str = ""
     picked: tuple[int, ...] = ()
     picked_edges: Edges = NO_EDGES

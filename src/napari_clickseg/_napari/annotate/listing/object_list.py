@@ -16,6 +16,7 @@ from napari_clickseg._napari.annotate.listing.several_objects import (
     made_one,
 )
 from napari_clickseg._napari.annotate.object_table import (
+    NO_OBJECTS,
     KnownObjects,
     ObjectTable,
     table_of,
@@ -151,7 +152,7 @@ class ObjectList:
     def _show_none(self, why: str) -> None:
         self._runner.cancel(_COUNT)
         self._counted, self._written, self._regions = None, [], ObjectRegions.none()
-        self._show(ObjectTable())
+        self._show(NO_OBJECTS)
         self._state.not_listed = why
 
     def _show(self, table: ObjectTable) -> None:
