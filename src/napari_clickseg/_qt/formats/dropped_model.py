@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["ask_to_add", "get_reader"]
 
 
-def get_reader(path: str | list[str]) -> Callable[[str], list[LayerDataTuple]] | None:
-    """Return what offers a model's file to be added; None of other files."""
-    if not isinstance(path, str) or not model_kind(Path(path)):
-        return None
-    return _offer
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerDataTuple]] | None:
+    """Return what offers a model's file to be added; None of other files, or of several."""
+    files = _files(path)
+    return _offer if len(files) == 1 and model_kind(files[0]) else None
 
 
 def ask_to_add(viewer: Any, path: Path) -> ModelDialog | None:
@@ -56,6 +55,11 @@ def ask_to_add(viewer: Any, path: Path) -> ModelDialog | None:
     return dialog
 
 
-def _offer(path: str) -> list[LayerDataTuple]:
-    ask_to_add(current_viewer(), Path(path))
+def _files(path: str | list[str]) -> list[Path]:
+    """Return the files that are opened: dropped with Shift held, one comes in a list as well."""
+    return [Path(one) for one in ([path] if isinstance(path, str) else path)]
+
+
+def _offer(path: str | list[str]) -> list[LayerDataTuple]:
+    ask_to_add(current_viewer(), _files(path)[0])
     return [(None,)]  # no layers
