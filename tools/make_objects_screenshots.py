@@ -17,6 +17,9 @@ from make_review_screenshots import SETTINGS, SIZE, predict, train
 from make_review_screenshots import Window as ReviewWindow
 from picture_window import PictureWindow, sample_project
 
+# It begins with what comes along, and keeps its network.
+OWN = {"task": "instances", "start": "nuclei", "encoder": "", "epochs": "8"}
+
 
 def main() -> None:
     """Make all pictures."""
@@ -24,8 +27,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--keep", type=Path, help="keep the run here; a second call shows it again")
     args = parser.parse_args()
-    own = {"task": "instances", "epochs": "12"}
-    settings = SETTINGS | own | dict(text.split("=", 1) for text in args.set)
+    settings = SETTINGS | OWN | dict(text.split("=", 1) for text in args.set)
     with tempfile.TemporaryDirectory() as folder:
         home = (args.keep or Path(folder)).absolute()
         # Settings and runs of whoever runs this stay as they are.
@@ -43,7 +45,7 @@ def finding(project: Path, theme: str) -> None:
     """Find all objects of an image that nobody annotated; keep them, and list them."""
     window = PictureWindow(theme, SIZE)
     image = sorted((project / "images").iterdir())[-1]
-    window.viewer.open(image, plugin="napari-clickseg")
+    window.viewer.open(image, plugin="napari")
     window.open("Annotate")
     widget = window.widget
     window.wait(lambda: widget.images.start.enabled)
@@ -56,6 +58,7 @@ def finding(project: Path, theme: str) -> None:
     window.scroll_to(widget.all_objects.widget.native)
     window.press(widget.all_objects.find)
     window.wait(lambda: state.found is not None and not state.finding, 300)
+    window.viewer.reset_view()
     window.rest(1500)
     window.picture(f"find-all-{theme}")
     window.press(widget.all_objects.keep)
