@@ -72,6 +72,19 @@ def test_what_is_annotated_goes_out_and_comes_in(opened: Any, tmp_path: Path, qt
     assert (viewer.layers[-1].data == viewer.layers["dish annotation"].data).all()
 
 
+def test_every_format_goes_out_by_the_button(opened: Any, tmp_path: Path, qtbot: Any) -> None:
+    _, widget = opened
+    for name, form in exporting.FORMATS.items():
+        out = tmp_path / name if form.kind == "folder" else tmp_path / f"{name}{form.suffix}"
+        widget.form.value, widget.out.value = name, str(out)
+        said = _press(qtbot, widget, widget.export)
+        if name == "dicomseg":  # what is open is no DICOM file
+            assert "belongs to a DICOM file" in said
+        else:
+            assert f"1 image written as {form.title}" in said
+            assert out.exists(), said
+
+
 def test_objects_are_measured_into_a_table_and_into_the_layer(
     opened: Any, tmp_path: Path, qtbot: Any
 ) -> None:

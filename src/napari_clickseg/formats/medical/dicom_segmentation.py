@@ -63,7 +63,10 @@ def write_dicomseg(image: AnnotatedImage, path: Path, note: Callable[[str], obje
         frames = int(source.get("NumberOfFrames") or 1)
         shape = (*((frames,) if frames > 1 else ()), int(source.Rows), int(source.Columns))
     except Exception as error:
-        raise FormatError(f"{image.image} is no DICOM image: {one_line(error)}.") from error
+        raise FormatError(
+            f"{image.name}: a DICOM segmentation belongs to a DICOM file, and {image.image.name} "
+            "is none; use another format, or clickseg export with the DICOM file."
+        ) from error
     if image.labels.shape != shape:
         raise FormatError(
             f"{image.name} is of the size {image.labels.shape}, its DICOM image of {shape}."
