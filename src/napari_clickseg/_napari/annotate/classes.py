@@ -18,6 +18,7 @@ from napari_clickseg._napari.viewer.colours import (
     score_colours,
 )
 from napari_clickseg._napari.viewer.features import saved_notes, show_features, with_notes
+from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg._napari.viewer.metadata import (
     CLASSES_KEY,
     ObjectClasses,
@@ -198,7 +199,7 @@ class Identity:
         """Find the first id that nothing in the annotation layer has, in the background."""
         if pairing.annotation is not None:
             layer = pairing.annotation
-            data = layer.data[0] if layer.multiscale else layer.data
+            data = full_resolution(layer)
             shape = tuple(int(n) for n in data.shape)
             self._survey_on(pairing, layer, (data[key] for key in _blocks(shape)))
 

@@ -11,6 +11,7 @@ from napari_clickseg._napari.annotate.pairing import Pairing
 from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.viewer.belonging import Belonging, belonging, clicks_of
 from napari_clickseg._napari.viewer.front import Front
+from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg._napari.viewer.metadata import is_explaining
 from napari_clickseg._napari.viewer.planes import displayed_plane, plane_data
 from napari_clickseg.core.source import ImageSource
@@ -225,7 +226,7 @@ class Images:
         if pairing.image not in self._context.viewer.layers:
             return
         state, axis = self._state, pairing.walking_axis()
-        finest: Any = pairing.image.data[0] if pairing.image.multiscale else pairing.image.data
+        finest: Any = full_resolution(pairing.image)
         state.planes = 1 if axis is None else int(finest.shape[axis])
         state.plane = 0 if axis is None or plane is None else plane.index[axis]
         answered = pairing.display.answered

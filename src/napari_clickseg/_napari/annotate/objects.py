@@ -14,6 +14,7 @@ from napari_clickseg._napari.viewer.layers import (
     companion_transform,
     corner_shift,
     drawn_alike,
+    full_resolution,
     unwrapped,
 )
 from napari_clickseg._napari.viewer.planes import displayed_plane, lies_in
@@ -360,7 +361,7 @@ class Objects:
         return [
             _Source(
                 layer,
-                layer.data[0] if layer.multiscale else layer.data,
+                full_resolution(layer),
                 there,
                 pairing.annotation is not None and layer == pairing.annotation,
             )

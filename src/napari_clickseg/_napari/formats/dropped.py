@@ -18,7 +18,7 @@ from napari.utils.notifications import show_info
 
 from napari_clickseg._napari.viewer.colours import colours_of, label_colormap
 from napari_clickseg._napari.viewer.features import features_of, with_notes
-from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.layers import full_resolution, unwrapped
 from napari_clickseg._napari.viewer.metadata import ObjectClasses, with_classes
 from napari_clickseg._napari.viewer.pixels import placed
 from napari_clickseg._napari.viewer.private import open_widget
@@ -159,7 +159,7 @@ def _under(found: FoundImage, *, alone: bool) -> _Under | None:
     if len(chosen) != 1:
         return None
     (layer,) = chosen
-    data = layer.data[0] if layer.multiscale else layer.data
+    data = full_resolution(layer)
     height, width = data.shape[:2]
     if found.shape is not None and found.shape != (height, width):
         return None

@@ -17,7 +17,12 @@ from napari.layers import Image, Labels
 from napari_clickseg._napari.annotate.pairing import Pairing
 from napari_clickseg._napari.viewer.belonging import belonging, images_under
 from napari_clickseg._napari.viewer.features import noted_in, saved_notes
-from napari_clickseg._napari.viewer.layers import CompanionError, check_companion, unwrapped
+from napari_clickseg._napari.viewer.layers import (
+    CompanionError,
+    check_companion,
+    full_resolution,
+    unwrapped,
+)
 from napari_clickseg._napari.viewer.metadata import (
     ObjectClasses,
     Origin,
@@ -203,7 +208,7 @@ def pair_under(viewer: ViewerModel, labels: Labels) -> LayerPair:
     (image,) = images
     axis = axis_of(image)
     if axis is not None and labels.ndim < image.ndim:
-        data: Any = labels.data[0] if labels.multiscale else labels.data
+        data: Any = full_resolution(labels)
         known = {"name": labels.name, "features": labels.features, "metadata": labels.metadata}
         return LayerPair(image, Labels(np.expand_dims(data, axis), **known), axis)
     return LayerPair(image, labels, axis)
@@ -283,8 +288,8 @@ def _frozen(pair: LayerPair, dims: Dims | None) -> PairData:
     return PairData(
         image.name,
         labels.name,
-        image.data[0] if image.multiscale else image.data,
-        labels.data[0] if labels.multiscale else labels.data,
+        full_resolution(image),
+        full_resolution(labels),
         bool(image.rgb),
         axes,
         pair.channel_axis,

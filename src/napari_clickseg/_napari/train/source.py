@@ -13,7 +13,7 @@ from napari_clickseg._napari.project.gather import gather
 from napari_clickseg._napari.project.pairs import pairs_of, possible_pairs, snapshot
 from napari_clickseg._napari.project.saving import changes_of
 from napari_clickseg._napari.train.state import Offer
-from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.viewer.layers import full_resolution, unwrapped
 from napari_clickseg._napari.viewer.metadata import (
     complete_planes,
     empty_planes,
@@ -205,6 +205,6 @@ def toggle_empty(viewer: ViewerModel, pairs: Sequence[LayerPair]) -> str:
 
 
 def _labelled(pair: LayerPair, plane: Plane) -> bool:
-    data = pair.labels.data[0] if pair.labels.multiscale else pair.labels.data
+    data = full_resolution(pair.labels)
     part = data[plane.key(slice(None), slice(None))]
     return bool((part != 0).any())

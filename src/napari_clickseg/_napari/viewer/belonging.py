@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Points
 
-from napari_clickseg._napari.viewer.layers import companion_shape, unwrapped
+from napari_clickseg._napari.viewer.layers import companion_shape, full_resolution, unwrapped
 from napari_clickseg._napari.viewer.metadata import is_under_review, origin_of
 
 if TYPE_CHECKING:
@@ -174,5 +174,5 @@ def _could_go(image: Image, labels: Sequence[Labels]) -> bool:
 
 
 def _shape(labels: Labels) -> tuple[int, ...]:
-    data: Any = labels.data[0] if labels.multiscale else labels.data
+    data: Any = full_resolution(labels)
     return tuple(int(n) for n in data.shape)

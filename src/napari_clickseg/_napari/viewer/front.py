@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
-from napari_clickseg._napari.viewer.layers import data_under
+from napari_clickseg._napari.viewer.layers import data_under, full_resolution
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -85,7 +85,7 @@ class Front:
 
     def _covers(self, layer: Image, position: Sequence[float]) -> bool:
         at = np.round(data_under(layer, self._viewer.dims, position))
-        data: Any = layer.data[0] if layer.multiscale else layer.data
+        data: Any = full_resolution(layer)
         return bool(((at >= 0) & (at < np.asarray(data.shape[: layer.ndim]))).all())
 
 

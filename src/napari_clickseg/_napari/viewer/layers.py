@@ -35,9 +35,14 @@ class CompanionError(ValueError):
     """A layer that cannot go with the image; the message says what to do."""
 
 
+def full_resolution(layer: Any) -> Any:
+    """Return a layer's data, of a pyramid the finest level."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
 def companion_shape(image: Image, channel_axis: int | None) -> tuple[int, ...]:
     """Return the shape of label data for an image: its own, with one pixel for the channels."""
-    finest = image.data[0] if image.multiscale else image.data
+    finest = full_resolution(image)
     shape = [int(n) for n in finest.shape[: image.ndim]]
     if channel_axis is not None:
         shape[channel_axis] = 1
@@ -52,7 +57,7 @@ def companion_transform(image: Image, channel_axis: int | None) -> dict[str, Any
     """
     values = {name: getattr(image, name) for name in TRANSFORMS}
     if channel_axis is not None:
-        finest = image.data[0] if image.multiscale else image.data
+        finest = full_resolution(image)
         n = int(finest.shape[channel_axis])
         scale, translate = np.array(image.scale), np.array(image.translate)
         middle = np.zeros(image.ndim)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg._napari.viewer.private import replay_stroke, stroke_pixels, stroke_touches
 from napari_clickseg.core.plane import Plane
 from napari_clickseg.core.window import Box
@@ -165,7 +166,7 @@ def writes_of(
 
 def check_writable(layer: Labels, value: int) -> None:
     """Raise AnnotationError if `value` cannot be written into `layer`."""
-    finest = layer.data[0] if layer.multiscale else layer.data
+    finest = full_resolution(layer)
     limit = int(np.iinfo(np.dtype(finest.dtype)).max)
     if value > limit:
         raise AnnotationError(
@@ -195,7 +196,7 @@ def _is_read_only(data: Any) -> bool:
 
 def read_labels(layer: Labels, plane: Plane, box: Box) -> npt.NDArray[Any]:
     """Return a copy of the ids in a box of a plane, (box.height, box.width)."""
-    finest = layer.data[0] if layer.multiscale else layer.data
+    finest = full_resolution(layer)
     return np.array(finest[plane.key(*box.slices)])
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg.journal.compacting import compact
 from napari_clickseg.journal.happenings import (
     Began,
@@ -79,8 +80,8 @@ class Recorder:
         self.pairing, self.timeline = pairing, pairing.timeline
         self._thread, self._shelf, self._circumstances = thread, shelf, circumstances
         self._noted: dict[type, Happening] = {}  # the circumstances that are in the journal
-        self.image: Any = image.data[0] if image.multiscale else image.data
-        self.labels: Any = layer.data[0] if layer.multiscale else layer.data
+        self.image: Any = full_resolution(image)
+        self.labels: Any = full_resolution(layer)
         self.shape = tuple(int(n) for n in self.labels.shape)
         self._before = _as_it_is(self.labels)
         self.digest = ""
@@ -104,7 +105,7 @@ class Recorder:
     def relabelled(self) -> None:
         """Note that the annotation layer got other data."""
         layer = self.pairing.annotation
-        data: Any = None if layer is None else layer.data[0] if layer.multiscale else layer.data
+        data: Any = None if layer is None else full_resolution(layer)
         if data is not None and tuple(data.shape) == self.shape and data is not self.labels:
             self._thread.note(self, _Replaced(self.labels, data))
             self.labels = data

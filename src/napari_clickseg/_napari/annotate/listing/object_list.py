@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg._napari.annotate.lines import NO_EDGES, Edges, mask_outline
+from napari_clickseg._napari.annotate.listing.scene_changes import SceneChanges
 from napari_clickseg._napari.annotate.listing.several_objects import (
     Chosen,
     deleted,
@@ -21,6 +22,7 @@ from napari_clickseg._napari.annotate.object_table import (
     ObjectTable,
     table_of,
 )
+from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg._napari.viewer.writes import LabelWrite, writes_of
 from napari_clickseg.core.instances.counting import ObjectRegions, objects_of, pieces_of
@@ -74,7 +76,8 @@ class ObjectList:
         notify: Callable[[], None],
     ) -> None:
         self._context, self._state, self._status = context, context.state, status
-        self._identity, self._answers = identity, answers
+        self._answers = answers
+        self._changes = SceneChanges(context, status, identity, answers)
         self._runner = Runner(notify, Superseded)
         self._counted: tuple[Any, ...] | None = None  # what the regions are of
         self._regions = ObjectRegions.none()
@@ -110,7 +113,7 @@ class ObjectList:
         if math.prod(plane.shape) > _LARGEST:
             self._show_none("This plane is too large for a list of its objects.")
             return
-        labels: Any = layer.data[0] if layer.multiscale else layer.data
+        labels: Any = full_resolution(layer)
         by_class = state.scheme == "classes"
         of = (pairing, plane, layer, id(labels), by_class)
         if of != self._counted:
@@ -205,7 +208,7 @@ class ObjectList:
             self._runner.cancel(_OUTLINE)
             state.picked_edges = NO_EDGES
             return
-        labels: Any = layer.data[0] if layer.multiscale else layer.data
+        labels: Any = full_resolution(layer)
         regions, by_class = state.objects.regions.having(rows), state.scheme == "classes"
 
         def work(stop: Stop) -> Edges:
@@ -280,11 +283,10 @@ class ObjectList:
         said: Callable[[Chosen], str],
     ) -> None:
         """Work a change out, after what was done before; and do it."""
-        context, state, layer = self._context, self._state, pairing.annotation
+        layer, by_class = pairing.annotation, self._state.scheme == "classes"
         if layer is None:
             return
-        labels: Any = layer.data[0] if layer.multiscale else layer.data
-        scene, by_class, notes = pairing.scene, state.scheme == "classes", pairing.earlier_notes
+        labels, scene, notes = full_resolution(layer), pairing.scene, pairing.earlier_notes
 
         def work(_: Stop) -> tuple[Chosen, SceneChange] | None:
             regions = _found(labels, plane, by_class=by_class)
@@ -295,33 +297,12 @@ class ObjectList:
             return chosen, change(chosen)
 
         def done(found: tuple[Chosen, SceneChange] | None) -> None:
-            if found is not None and context.pairings.get(pairing.image) is pairing:
-                if pairing.scene is not scene or pairing.annotation is not layer:
-                    self._begin(pairing, plane, picked, change, said)  # somebody was quicker
-                    return
-                self._do(pairing, plane, found[1], said(found[0]))
-            self._answers.go_on()
+            if found is not None:
+                self._changes.carry_out(pairing, plane, found[1], said(found[0]))
 
-        def failed(error: Exception) -> None:
-            self._status.report(error)
-            self._answers.go_on()
-
-        context.runner.submit("take_up", work, done, failed)
-
-    def _do(self, pairing: Pairing, plane: Plane, change: SceneChange, said: str) -> None:
-        state, edited = self._state, pairing.scene.draft(plane).editing
-        try:
-            pairing.write(*change.writes)
-        except ValueError as error:
-            state.message = str(error)
-            return
-        pairing.step(change.after, plane, change.writes)
-        editing = change.after.draft(plane).editing
-        if editing is not None and editing is not edited:
-            self._identity.choose_class(editing.class_id)
-        self._identity.save_with(pairing)
-        state.message = said
-        self._answers.request()
+        self._changes.submit(
+            pairing, work, done, lambda: self._begin(pairing, plane, picked, change, said)
+        )
 
 
 def _found(labels: Any, plane: Plane, *, by_class: bool) -> ObjectRegions:

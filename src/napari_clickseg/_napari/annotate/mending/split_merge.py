@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg._napari.annotate.listing.several_objects import Chosen, holds, made_one
+from napari_clickseg._napari.annotate.listing.scene_changes import SceneChanges
+from napari_clickseg._napari.annotate.listing.several_objects import (
+    Chosen,
+    SceneChange,
+    holds,
+    made_one,
+)
+from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg._napari.viewer.writes import LabelWrite
 from napari_clickseg.core.instances.counting import objects_of
 from napari_clickseg.core.patch import Patch
@@ -17,12 +24,11 @@ from napari_clickseg.engine.dividing import divided_in
 from napari_clickseg.journal.scene import Accepted, Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari_clickseg._napari.annotate.answers import Answers
     from napari_clickseg._napari.annotate.classes import Identity
     from napari_clickseg._napari.annotate.context import Context
-    from napari_clickseg._napari.annotate.listing.several_objects import SceneChange
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
@@ -73,8 +79,9 @@ class SplitMerge:
     def __init__(
         self, context: Context, status: Status, identity: Identity, answers: Answers
     ) -> None:
-        self._context, self._state, self._status = context, context.state, status
+        self._context, self._state = context, context.state
         self._identity, self._answers = identity, answers
+        self._changes = SceneChanges(context, status, identity, answers)
 
     # ---- merging
 
@@ -94,7 +101,7 @@ class SplitMerge:
             )
             return
         ids, spec, notes = (one.value, other.value), state.current_class, pairing.earlier_notes
-        labels: Any = layer.data[0] if layer.multiscale else layer.data
+        labels: Any = full_resolution(layer)
 
         def work(_: Stop) -> SceneChange | None:
             regions = _regions(labels, plane, ids)
@@ -110,9 +117,9 @@ class SplitMerge:
             said = (
                 f"Objects {named} are one now: {min(ids)}, of class “{spec.name}”. Undo parts it."
             )
-            self._do(pairing, plane, change.after, change.writes, said)
+            self._changes.carry_out(pairing, plane, change, said)
 
-        self._submit(pairing, scene, work, done, lambda: self._merge(pairing, plane))
+        self._changes.submit(pairing, work, done, lambda: self._merge(pairing, plane))
 
     # ---- splitting
 
@@ -132,7 +139,7 @@ class SplitMerge:
         if layer is None or len(marks) < 2:
             state.message = _TWO_CLICKS
             return
-        labels: Any = layer.data[0] if layer.multiscale else layer.data
+        labels: Any = full_resolution(layer)
         clicks = [click for mark in marks if (click := mark.gesture(plane)) is not None]
         session_of = self._answers.opener(pairing, plane)
         state.message = "Splitting …"
@@ -146,7 +153,7 @@ class SplitMerge:
         def done(made: _Divided) -> None:
             self._divide(pairing, plane, marks, made)
 
-        self._submit(pairing, scene, work, done, lambda: self._split(pairing, plane))
+        self._changes.submit(pairing, work, done, lambda: self._split(pairing, plane))
 
     def _divide(
         self, pairing: Pairing, plane: Plane, marks: Sequence[Mark], made: _Divided
@@ -178,7 +185,7 @@ class SplitMerge:
         after = after.used(max(made.ids))
         ids = ", ".join(map(str, made.ids))
         said = f"Object {made.value} is {len(new)} objects now: {ids}. Undo makes it one again."
-        self._do(pairing, plane, after, (made.write,), said)
+        self._changes.carry_out(pairing, plane, SceneChange(after, (made.write,)), said)
 
     def _class_of(self, pairing: Pairing, plane: Plane, value: int) -> int:
         """Return the class of an object; of one that is taken up it is the one that is chosen."""
@@ -186,51 +193,6 @@ class SplitMerge:
         if pairing.scene.draft(plane).editing is not None:
             return chosen
         return self._identity.classes_on(pairing, plane).get(value, chosen)
-
-    # ---- both
-
-    def _submit(
-        self,
-        pairing: Pairing,
-        scene: Scene,
-        work: Callable[[Stop], Any],
-        done: Callable[[Any], None],
-        again: Callable[[], None],
-    ) -> None:
-        """Have something worked out; what the user does meanwhile waits."""
-        context = self._context
-
-        def finished(found: Any) -> None:
-            if context.pairings.get(pairing.image) is pairing and pairing.annotation is not None:
-                if pairing.scene is not scene:  # somebody was quicker, as napari's own tools are
-                    again()
-                    return
-                done(found)
-            self._answers.go_on()
-
-        def failed(error: Exception) -> None:
-            self._status.report(error)
-            self._answers.go_on()
-
-        context.runner.submit("take_up", work, finished, failed)
-
-    def _do(
-        self,
-        pairing: Pairing,
-        plane: Plane,
-        after: Scene,
-        writes: tuple[LabelWrite, ...],
-        said: str,
-    ) -> None:
-        try:
-            pairing.write(*writes)
-        except ValueError as error:
-            self._state.message = str(error)
-            return
-        pairing.step(after, plane, writes)
-        self._identity.save_with(pairing)
-        self._answers.request()
-        self._state.message = said
 
 
 def _parting(scene: Scene, plane: Plane) -> list[Mark]:

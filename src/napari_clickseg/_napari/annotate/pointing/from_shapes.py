@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Shapes
 from napari.utils.notifications import show_warning
 
-from napari_clickseg._napari.viewer.layers import carried_over, unwrapped
+from napari_clickseg._napari.viewer.layers import carried_over, full_resolution, unwrapped
 from napari_clickseg.core.clicks import PromptError
 from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
 from napari_clickseg.core.plane import Plane
@@ -238,7 +238,7 @@ def shapes_layer(viewer: ViewerModel) -> Shapes | None:
 def _plane_of(points: FloatArray, displayed: Plane, channel_axis: int | None, image: Any) -> Plane:
     """Return the plane that points (n, ndim) lie in, in data pixels of the image."""
     index = list(displayed.index)
-    shape = (image.data[0] if image.multiscale else image.data).shape
+    shape = full_resolution(image).shape
     for axis in range(points.shape[1]):
         if axis in displayed.axes or axis == channel_axis:
             continue

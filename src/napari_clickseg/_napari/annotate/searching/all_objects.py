@@ -13,7 +13,7 @@ from napari_clickseg._napari.annotate.searching.preview import FoundPreview
 from napari_clickseg._napari.annotate.searching.region import selected_box
 from napari_clickseg._napari.annotate.state import ClassSpec, FoundCount
 from napari_clickseg._napari.viewer.colours import colour_of
-from napari_clickseg._napari.viewer.layers import check_companion
+from napari_clickseg._napari.viewer.layers import check_companion, full_resolution
 from napari_clickseg._napari.viewer.metadata import origin_of
 from napari_clickseg._napari.viewer.planes import plane_data
 from napari_clickseg._napari.viewer.runner import Runner
@@ -247,7 +247,7 @@ class AllObjects:
         """Return what reads the ids of a plane by the time it is called, on any thread."""
         layer = pairing.annotation
         assert layer is not None
-        finest = layer.data[0] if layer.multiscale else layer.data
+        finest = full_resolution(layer)
         return lambda: np.asarray(finest[plane.key(slice(None), slice(None))])
 
     def _searching(self, pairing: Pairing, plane: Plane, within: Box) -> Callable[[Stop], _Search]:
