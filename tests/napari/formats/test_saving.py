@@ -25,9 +25,9 @@ NOTES = {5: ObjectNote(score=0.75, clicks=3, model="default")}
 
 @pytest.fixture(scope="module", autouse=True)
 def _plugins() -> None:
-    from napari.plugins import _initialize_plugins
+    from npe2 import PluginManager
 
-    _initialize_plugins()
+    PluginManager.instance().discover()  # again, whatever windows were open before
 
 
 def _ours(shape: tuple[int, ...] = (20, 30), **options: Any) -> Labels:

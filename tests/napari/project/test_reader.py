@@ -314,9 +314,9 @@ def test_the_index_opens_its_project(project: Path) -> None:
 
 
 def test_napari_finds_the_reader(project: Path) -> None:
-    from napari.plugins import _initialize_plugins
+    from npe2 import PluginManager
 
-    _initialize_plugins()
+    PluginManager.instance().discover()  # again, whatever windows were open before
     viewer = ViewerModel()
     viewer.open(str(project), plugin="napari-clickseg")
     assert [layer.name for layer in viewer.layers][:2] == ["yeast", "yeast annotation"]
