@@ -14,8 +14,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from make_review_screenshots import SETTINGS, SIZE, predict, train
-from make_review_screenshots import Window as ReviewWindow
+from make_review_screenshots import SETTINGS, SIZE, predict, show, train
 from picture_window import PictureWindow, sample_project
 
 # It begins with what comes along, and keeps its network.
@@ -41,7 +40,7 @@ def main() -> None:
         train(project, home / "runs" / "cells", settings)
         finding(project, "dark")
         predict(project)
-        reviewing(project, "light")
+        show(project, "light", "review-objects")
 
 
 def finding(project: Path, theme: str) -> None:
@@ -74,19 +73,6 @@ def finding(project: Path, theme: str) -> None:
     window.scroll_to(widget.listed)
     window.rest(2500)
     window.picture(f"object-list-{theme}")
-    window.close()
-
-
-def reviewing(project: Path, theme: str) -> None:
-    """Open the prediction that the model is least sure of."""
-    window = ReviewWindow(theme, project)
-    state = window.widget.context.state
-    window.press(window.widget.next)
-    window.wait(lambda: bool(state.current))
-    annotate = window.widget._lease.controller
-    window.wait(lambda: annotate.state.model_status == "ready", 300)
-    window.rest(2500)
-    window.picture(f"review-objects-{theme}")
     window.close()
 
 

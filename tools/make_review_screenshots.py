@@ -74,7 +74,7 @@ def predict(project: Path) -> None:
     window.close()
 
 
-def show(project: Path, theme: str) -> None:
+def show(project: Path, theme: str, name: str = "review") -> None:
     """Open the most uncertain image; in the dark one is accepted before."""
     window = Window(theme, project)
     state = window.widget.context.state
@@ -87,7 +87,7 @@ def show(project: Path, theme: str) -> None:
         window.press(window.widget.accept)
         window.wait(lambda: state.current not in ("", before))
     window.rest(2500)
-    window.picture(f"review-{theme}")
+    window.picture(f"{name}-{theme}")
     window.close()
 
 

@@ -88,7 +88,7 @@ class FolderController:
         self._wanted = ""  # the image that was asked for last
         self._step = 1  # which way the user goes
         self._keys: Keys | None = None
-        self._removing = self._closed = False
+        self._closed = False
         viewer.layers.events.removed.connect(self._layer_removed)
 
     # ---- public: what views and keys call
@@ -435,17 +435,13 @@ class FolderController:
     # ---- layers
 
     def _take_away(self, sheet: FolderSheet) -> None:
-        self.sheet = None
-        self._removing = True
-        try:
-            sheet.take_away()
-        finally:
-            self._removing = False
+        self.sheet = None  # so it is not taken for the user's doing
+        sheet.take_away()
 
     def _layer_removed(self, event: Any) -> None:
         """Close the image when the user takes its layers away, after napari has."""
         sheet = self.sheet
-        if sheet is None or self._removing or event.value not in (sheet.layer, sheet.labels):
+        if sheet is None or event.value not in (sheet.layer, sheet.labels):
             return
 
         def gone() -> None:

@@ -77,7 +77,6 @@ class Navigator:
         self._reviewed_last: list[str] = []  # in this order
         self._at = -1
         self._writing = False
-        self._removing = False
         viewer.layers.events.removed.connect(self._layer_removed)
 
     # ---- what keys and buttons do
@@ -445,18 +444,14 @@ class Navigator:
             state.queue = tuple(new if each is row else each for each in state.queue)
 
     def _take_away(self, sheet: ReviewSheet) -> None:
-        self.sheet = None
-        self._removing = True
-        try:
-            sheet.take_away()
-        finally:
-            self._removing = False
+        self.sheet = None  # so it is not taken for the user's doing
+        sheet.take_away()
         self._state.current = ""
 
     def _layer_removed(self, event: Any) -> None:
         """Close the image when the user takes its layers away, after napari has."""
         sheet = self.sheet
-        if sheet is None or self._removing or event.value not in (sheet.layer, sheet.labels):
+        if sheet is None or event.value not in (sheet.layer, sheet.labels):
             return
 
         def gone() -> None:
