@@ -1,13 +1,14 @@
 """How well objects that touch are told apart: by a model, as connected pieces, and classically.
 
-    python -m benchmarks.crowded [PROJECT ...] --out FOLDER [--crowds N] [--train N] [--test N]
-        [--seed S] [--fluorescence] [--set key=value ...]
+    python -m benchmarks.crowded [PROJECT ...] --out FOLDER [--crowds N] [--train N [N ...]]
+        [--test N] [--seed S] [--fluorescence] [--set key=value ...]
 
-Each PROJECT (a folder or table whose ids are objects, or classes) is split by group: N images to
-train and validate on, others to test on, drawn with the seed. `--crowds N` makes a project of N
-images of touching ellipses whose truth is known, to begin with. `--fluorescence` leaves out images
-that have colours, or objects darker than the rest: of a set of all kinds those that are like one
-user's. On the test images are measured
+Each PROJECT (a folder or table whose ids are objects, or classes) is split by group: images to test
+on, half of all at the most, and for each N of `--train` the first N of the others to train and
+validate on, drawn with the seed. So the test is the same one however many were annotated. `--crowds
+N` makes a project of N images of touching ellipses whose truth is known, to begin with.
+`--fluorescence` leaves out images that have colours, or objects darker than the rest: of a set of
+all kinds those that are like one user's. On the test images are measured
 
 - *model*: a model of the task instances, trained on the N images;
 - *pieces*: connected pieces of the same model's foreground, as one has them without it;
@@ -15,7 +16,9 @@ user's. On the test images are measured
   the distance to the background, by scikit-image.
 
 Of the model's scores it is measured how often a right object has a higher one than a wrong one.
-Prints a Markdown table; FOLDER keeps the runs, the tables and `crowded.json`.
+Times are those of the clock: the training with its validation, and finding an image's objects.
+Prints a Markdown table; FOLDER keeps the runs, the tables and `crowded.json`. A training that was
+stopped goes on, and one that is there is not repeated.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import argparse
 import json
 import time
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +50,15 @@ from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.engine.finding import ObjectFinder, card_rules
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.evaluation.matching import Matching, match, matching_figures
-from napari_clickseg.training.finetune import finetune
+from napari_clickseg.training.finetune import finetune, resume
+from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.spec import TrainingSpec
 
 Labels = npt.NDArray[Any]
 EIGHT = np.ones((3, 3), bool)
 SHOWN = ("ap_50", "ap_mean", "pq", "splits", "merges")
 WAYS = ("model", "pieces", "classical")
+_SAID = {None: "", True: "yes", False: "no"}
 
 
 def make_crowds(folder: Path, count: int, seed: int) -> Path:
@@ -76,25 +82,34 @@ def is_fluorescence(record: Record) -> bool:
     return not coloured and bool(grey[inside].mean() > grey[~inside].mean())
 
 
-def split(project: Project, train: int, test: int, seed: int) -> tuple[list[Record], list[Record]]:
-    """Draw whole groups, first for the images to learn from, then for those to test on."""
+def split(project: Project, test: int, seed: int) -> tuple[list[Record], list[Record]]:
+    """Draw images to learn from, in the order in which they are annotated, and others to test on.
+
+    No group is on both sides; of those that are learned from each gives an image in its turn.
+    """
     groups: dict[str, list[Record]] = {}
     for record in project.records:
         groups.setdefault(record.group, []).append(record)
-    names = list(np.random.default_rng(seed).permutation(sorted(groups)))
-    sides: tuple[list[Record], list[Record]] = ([], [])
-    for side, wanted in zip(sides, (train, test), strict=True):
-        while names and len(side) < wanted:
-            side += groups[names.pop(0)]
-    return sides[0][:train], sides[1][:test]
+    names = [str(one) for one in np.random.default_rng(seed).permutation(sorted(groups))]
+    wanted, held = min(test, len(project.records) // 2), list[str]()
+    for name in names:
+        if sum(len(groups[one]) for one in (*held, name)) <= wanted:
+            held.append(name)
+    held = held or [min(names, key=lambda name: len(groups[name]))]  # all of them are larger
+    tested = [record for name in held for record in groups[name]][:wanted]
+    turns = zip_longest(*(groups[name] for name in names if name not in held))
+    return [record for turn in turns for record in turn if record is not None], tested
 
 
 def write_table(path: Path, records: list[Record], test: list[Record], project: Project) -> Path:
     """Write a table of images, and what their ids mean beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = ["image,mask,group,split"]
+    rows = ["image,mask,group,split,complete"]
     for some, word in ((records, ""), (test, "test")):
-        rows += [f"{r.image.resolve()},{r.mask.resolve()},{r.group},{word}" for r in some]
+        rows += [
+            f"{r.image.resolve()},{r.mask.resolve()},{r.group},{word},{_SAID[r.complete]}"
+            for r in some
+        ]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     if project.classes is not None:
         path.with_name("classes.json").write_text(project.classes.model_dump_json())
@@ -140,22 +155,29 @@ def measure(run: Path, train: list[Record], test: list[Record]) -> dict[str, dic
     by_class = segmenter.card.training["spec"]["scheme"] == "classes"
     dark, apart = learned(train, by_class)
     found: dict[str, list[Matching]] = {way: [] for way in WAYS}
+    spent = dict.fromkeys(WAYS, 0.0)
     scores, right = [], []
     for record in test:
         plane, truth = read_plane(record.image), read_object_mask(record, by_class=by_class)
         image = plane.read_all()
+        began = time.perf_counter()
         mine = ObjectFinder.of(segmenter, image, rgb=plane.rgb).find(with_probability=True)
+        looked = time.perf_counter()
         assert mine is not None and mine.probability is not None
         scores.append(mine.scores)
         right.append(matched(mine.labels, truth.objects))
-        pieces, _ = ndimage.label(mine.probability > rules.foreground, EIGHT)
-        for way, labels in (
-            ("model", mine.labels),
-            ("pieces", without_small(pieces, rules.smallest)),
-            ("classical", classical(image, dark, rules.smallest, apart)),
-        ):
+        pieces = without_small(
+            ndimage.label(mine.probability > rules.foreground, EIGHT)[0], rules.smallest
+        )
+        cut = time.perf_counter()
+        classic = classical(image, dark, rules.smallest, apart)
+        times = (looked - began, cut - began, time.perf_counter() - cut)
+        for way, labels, seconds in zip(WAYS, (mine.labels, pieces, classic), times, strict=True):
             found[way].append(_matched(labels, truth))
+            spent[way] += seconds
     figures = {way: matching_figures(images) for way, images in found.items()}
+    for way in WAYS:
+        figures[way]["seconds"] = spent[way] / len(test)
     figures["model"]["ranked"] = ranked(np.concatenate(scores), np.concatenate(right))
     return figures
 
@@ -182,12 +204,25 @@ def _matched(labels: Labels, truth: ObjectMask) -> Matching:
     return match(labels, truth.objects, truth.unknown)
 
 
+def trained(table: Path, run: RunFolder, settings: dict[str, Any]) -> float:
+    """Train, or go on, unless it is done; return the seconds by the clock, validation included."""
+    if run.state == "new":
+        spec = TrainingSpec.model_validate({"project": str(table), "task": "instances"} | settings)
+        finetune(spec, run.path, on_event=_say, compare=False)
+    elif run.state != "finished":
+        resume(run.path, on_event=_say, compare=False)
+    epochs = [one for one in run.events()[0] if one["event"] == "epoch"]
+    return sum({one["epoch"]: float(one["seconds"]) for one in epochs}.values())
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("projects", nargs="*", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--crowds", type=int, default=0)
-    parser.add_argument("--train", type=int, default=10)
+    parser.add_argument("--train", type=int, nargs="+", default=[10], help="annotated images")
     parser.add_argument("--test", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fluorescence", action="store_true")
@@ -204,20 +239,20 @@ def main() -> None:
         if args.fluorescence and source.name != "crowds":
             kept = tuple(record for record in project.records if is_fluorescence(record))
             project = replace(project, records=kept)
-        train, test = split(project, args.train, args.test, args.seed)
-        name = source.stem
-        table = write_table(args.out / name / "images.csv", train, test, project)
-        run, began = args.out / name / "run", time.process_time()
-        if not (run / "best.safetensors").exists():
-            spec = TrainingSpec.model_validate(
-                {"project": str(table), "task": "instances"} | settings
-            )
-            finetune(spec, run, on_event=_say)
-        seconds = time.process_time() - began
-        results[name] = {"train": len(train), "test": len(test), "cpu_seconds": seconds}
-        results[name] |= measure(run, train, test)
-        text = json.dumps(results, indent=1)
-        (args.out / "crowded.json").write_text(text, encoding="utf-8")
+        every, test = split(project, args.test, args.seed)
+        for count in args.train:
+            if count > len(every):
+                print(f"{source.stem}: {len(every)} images to learn from, so none of {count}.")
+                continue
+            name = f"{source.stem}-{count}"
+            table = write_table(args.out / name / "images.csv", every[:count], test, project)
+            run = RunFolder(args.out / name / "run")
+            print(f"{name}: tested on {len(test)} images", flush=True)
+            seconds = trained(table, run, settings)
+            results[name] = {"train": count, "test": len(test), "training_seconds": seconds}
+            results[name] |= measure(run.path, every[:count], test)
+            text = json.dumps(results, indent=1)
+            (args.out / "crowded.json").write_text(text, encoding="utf-8")
     print(_table(results))
 
 
@@ -229,11 +264,16 @@ def _say(event: dict[str, Any]) -> None:
 
 
 def _table(results: dict[str, dict[str, Any]]) -> str:
-    lines = [f"| set | way | {' | '.join(SHOWN)} |", f"|---|---|{'--:|' * len(SHOWN)}"]
+    heads = [*SHOWN, "s an image", "min of training"]
+    lines = [f"| set, annotated, tested on | way | {' | '.join(heads)} |"]
+    lines.append(f"|---|---|{'--:|' * len(heads)}")
     for name, found in results.items():
         for way in WAYS:
-            figures = " | ".join(f"{found[way][figure]:.3f}" for figure in SHOWN)
-            lines.append(f"| {name} ({found['train']} images) | {way} | {figures} |")
+            figures = [f"{found[way][figure]:.3f}" for figure in SHOWN]
+            figures.append(f"{found[way]['seconds']:.2f}")
+            figures.append("" if way == "classical" else f"{found['training_seconds'] / 60:.1f}")
+            of = f"{name.rsplit('-', 1)[0]}, {found['train']}, {found['test']}"
+            lines.append(f"| {of} | {way} | {' | '.join(figures)} |")
     lines += ["", "Right objects with a higher score than wrong ones:"]
     lines += [f"- {name}: {found['model']['ranked']:.2f}" for name, found in results.items()]
     return "\n".join(lines)
