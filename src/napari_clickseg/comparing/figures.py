@@ -60,7 +60,6 @@ class Figures:
 
     Parameters
     ----------
-    trial : Trial
     state : str
         "done", "failed", "running", "stopped" or "waiting".
     problem : str
@@ -73,7 +72,6 @@ class Figures:
         The metric on the validation images, by epoch.
     seconds : float
         Of all rounds.
-    parameters : int or None
     latency_ms : float or None
         From a window to its probabilities.
     latency_of : dict
@@ -106,7 +104,6 @@ class Group:
         The same as one line.
     done : tuple of Figures
         The trainings that ended well; figures of the others count nowhere.
-    all : tuple of Figures
     """
 
     values: dict[str, Any]

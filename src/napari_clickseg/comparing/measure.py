@@ -36,8 +36,6 @@ def measure(folder: ComparisonFolder, name: str) -> None:
 
     Parameters
     ----------
-    folder : ComparisonFolder
-        The comparison's.
     name : str
         Of the training, which has ended.
 
@@ -63,8 +61,6 @@ def measure_latency(folder: ComparisonFolder, name: str) -> None:
 
     Parameters
     ----------
-    folder : ComparisonFolder
-        The comparison's.
     name : str
         Of a training that was measured.
     """

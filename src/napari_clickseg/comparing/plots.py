@@ -81,8 +81,6 @@ def plot_all(folder: ComparisonFolder, groups: Sequence[Group]) -> dict[str, str
 
     Parameters
     ----------
-    folder : ComparisonFolder
-        Where they go.
     groups : sequence of Group
         At least one of them with an epoch.
 

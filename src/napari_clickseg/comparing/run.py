@@ -30,7 +30,6 @@ class ComparisonOutcome:
 
     Parameters
     ----------
-    folder : Path
     reason : {"done", "stopped"}
     report : Path
         Of what there is.
@@ -97,8 +96,6 @@ def go_on(
 
     Parameters
     ----------
-    out : path
-        Its folder.
     scheduler, workers, on_event
         As for `compare`.
 

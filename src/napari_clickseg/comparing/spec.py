@@ -72,7 +72,6 @@ class Trial:
         Of its folder.
     values : dict
         What varies, by setting.
-    seed : int
     """
 
     name: str
@@ -139,8 +138,6 @@ def read_comparison_spec(path: Path | None = None, **fields: Any) -> ComparisonS
 
     Parameters
     ----------
-    path : Path, optional
-        Of the file.
     **fields
         `vary`, a mapping of settings to lists of values, and `seeds`; all others are those of
         the training, in the file either beside them or under "training". A loss may be written

@@ -89,7 +89,6 @@ class Scribble:
     ----------
     points : tuple of (float, float)
         y, x in pixels, in order; at least one.
-    positive : bool
 
     Raises
     ------
@@ -132,7 +131,6 @@ class Lasso:
     ----------
     points : tuple of (float, float)
         y, x in pixels, in order; at least three.
-    positive : bool
 
     Raises
     ------

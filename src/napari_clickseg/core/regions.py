@@ -120,8 +120,6 @@ class RegionClick:
         False on false positives, True on the others.
     kind : {"tp", "fp", "fn"}
         Of the region.
-    region : int
-        Its number.
     """
 
     y: float

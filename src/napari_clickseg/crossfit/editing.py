@@ -35,15 +35,11 @@ class ImageRegions:
 
     Parameters
     ----------
-    image : str
-        Its name.
     pixels : ndarray (Y, X) or (Y, X, C)
-    rgb : bool
     kinds : uint8 (Y, X)
         0, or 1, 2, 3 in a region of true positives, false positives, false negatives.
     numbers : int32 (Y, X)
         The regions' numbers, as in regions.csv.
-    clicks : tuple of TableClick
     """
 
     image: str
@@ -125,8 +121,6 @@ def replace_clicks(folder: CrossfitFolder, image: str, clicks: Sequence[TableCli
     ----------
     folder : CrossfitFolder
         With clicks; what else is in the table stays, whoever changed it.
-    image : str
-        Its name.
     clicks : sequence of TableClick
         All that it has from now on.
 

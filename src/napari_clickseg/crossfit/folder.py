@@ -65,8 +65,6 @@ class RegionRow:
 
     Parameters
     ----------
-    image : str
-    fold : int
     region : int
         Its number within the image.
     kind : {"tp", "fp", "fn"}
@@ -102,7 +100,6 @@ class Done:
 
     Parameters
     ----------
-    stage : str
     fold : int or None
         From 1; None where it is about all folds.
     problem : str

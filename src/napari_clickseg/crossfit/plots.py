@@ -26,8 +26,6 @@ def plot_all(
 
     Parameters
     ----------
-    folder : Path
-        Where they go.
     folds : mapping of int to sequence of mapping
         The measured images of each fold.
     found : mapping

@@ -40,7 +40,6 @@ class Part:
 
     Parameters
     ----------
-    state : PartState
     done, total : int
         Rounds or images; 0 where that is not known.
     share : float
@@ -98,7 +97,6 @@ class CrossfitProgress:
         There are clicks to look at.
     editable : bool
         They can be edited: nothing has learned from them.
-    figures : MainFigures, optional
     """
 
     parts: Mapping[Step, Part] = field(default_factory=dict)
@@ -163,12 +161,7 @@ class CrossfitProgress:
 
 @dataclass(frozen=True, slots=True)
 class CrossfitRun(RunProgress):
-    """What is known of a cross-fitting; epochs and curves are those of the training that goes on.
-
-    Parameters
-    ----------
-    crossfit : CrossfitProgress
-    """
+    """What is known of a cross-fitting; epochs and curves are those of the training going on."""
 
     crossfit: CrossfitProgress = CrossfitProgress()
 

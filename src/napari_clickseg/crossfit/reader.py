@@ -45,8 +45,6 @@ class CrossfitReader(RunReader):
 
     Parameters
     ----------
-    path : Path
-        Its folder.
     launched : Launch, optional
         The process that was just started for it.
 

@@ -31,7 +31,6 @@ class CrossfitOutcome:
 
     Parameters
     ----------
-    folder : Path
     reason : {"done", "stopped", "paused"}
         Paused where it was to go to some stage only.
     model : Path or None
@@ -104,8 +103,6 @@ def go_on(
 
     Parameters
     ----------
-    out : path
-        Its folder.
     until, scheduler, workers, on_event
         As for `crossfit`.
 

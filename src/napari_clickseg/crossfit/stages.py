@@ -29,8 +29,6 @@ def run_stage(path: str, stage: Stage, fold: int | None, before: Sequence[Done])
 
     Parameters
     ----------
-    path : str
-        Of the cross-fitting's folder.
     stage : str
         Which one.
     fold : int or None

@@ -50,8 +50,6 @@ def read_truth(record: Record, spec: TrainingSpec, ignore: int | None) -> Truth:
 
     Parameters
     ----------
-    record : Record
-        The image.
     spec : TrainingSpec
         Completed; says which ids are to be found.
     ignore : int or None

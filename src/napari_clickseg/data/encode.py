@@ -157,8 +157,6 @@ def write_grey(
 
     Parameters
     ----------
-    path : Path
-        Of the file.
     values : array
         A plane, or a stack of planes.
     pixel_size : PixelSize, optional

@@ -58,7 +58,6 @@ class Record:
 
     Parameters
     ----------
-    image, mask : Path
     group : str
         Images of one group (such as a patient's) must not be split; by default each is its own.
     name : str
@@ -106,11 +105,9 @@ class Project:
 
     Parameters
     ----------
-    folder : Path
     records : tuple of Record
         The annotated images, in the project's order. A mask without any labelled pixel says that
         there is really nothing in the image.
-    unannotated : tuple of Unannotated
     classes : ProjectClasses, optional
         None where there is no `classes.json`.
     ungrouped : frozenset of str

@@ -53,10 +53,6 @@ __all__ = ["ACCEPTED", "REJECTED", "TO_REVIEW", "Review", "ReviewQueue", "predic
 class ReviewQueue:
     """The predictions of a project folder; may be used on any thread.
 
-    Parameters
-    ----------
-    folder : Path or str
-
     Raises
     ------
     ProjectError

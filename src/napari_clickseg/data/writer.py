@@ -66,10 +66,6 @@ class ProjectWriter:
     the one before it left. What else is in the folder is left as it is. Whoever makes several
     changes does so within `opened`, which reads index and classes once.
 
-    Parameters
-    ----------
-    folder : Path or str
-
     Raises
     ------
     ProjectError

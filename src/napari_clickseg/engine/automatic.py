@@ -73,7 +73,6 @@ class BatchResult:
         What was not used of the files of those that were, by name.
     kept : int
         Images left alone, because they have a prediction already.
-    stopped : bool
     """
 
     model: str
@@ -139,10 +138,6 @@ def predict_rest(
     on_image : callable
         Called with the number of images that are done, and how many there are, in the caller's
         thread.
-
-    Returns
-    -------
-    BatchResult
 
     Raises
     ------
@@ -288,10 +283,10 @@ def ids_of_classes(numbers: npt.NDArray[np.uint8], card: ModelCard) -> npt.NDArr
 
     Parameters
     ----------
-    numbers : uint8 (Y, X)
-        Of the model's classes, from 1; 0 is background.
     card : ModelCard
         Of the model.
+    numbers : uint8 (Y, X)
+        Of the model's classes, from 1; 0 is background.
 
     Returns
     -------

@@ -54,7 +54,6 @@ class Packaging:
         One plane, for the test tensors and the cover.
     clicks : sequence of (float, float)
         Positive clicks on it, y and x in pixels; needed by models that need clicks.
-    authors : tuple of str
     licence : str
         As SPDX calls it; "": the card's.
     """

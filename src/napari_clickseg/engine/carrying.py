@@ -43,7 +43,6 @@ class Carried:
     ----------
     prompt : Prompt
         What the prediction answers.
-    prediction : Prediction
     agreement : float
         IoU of what is found anew and of what grows out of the mask before; 0 … 1.
     """

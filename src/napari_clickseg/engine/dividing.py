@@ -83,7 +83,6 @@ class DividedPart:
 
     Parameters
     ----------
-    patch : Patch
     score : float
         The mean probability of its pixels for its own click.
     """

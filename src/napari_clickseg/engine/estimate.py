@@ -59,7 +59,6 @@ class Estimate:
 
     Parameters
     ----------
-    window : Window
     probabilities : float32 (outputs, size, size)
         Of the object; or of background and each class.
     overlap, distances

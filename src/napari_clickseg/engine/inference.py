@@ -54,9 +54,6 @@ class Estimator:
 
     Parameters
     ----------
-    card : ModelCard
-    source : ImageSource
-    intensity : Intensity
     ask : callable
         Asks the network: inputs float32 (K, N, N) and the `Sight` that they show → `Looked`.
     """

@@ -71,7 +71,6 @@ class Scouted(NamedTuple):
 
     Parameters
     ----------
-    window : Window
     foreground : float32 (size, size)
         Probability of the object.
     box : Box

@@ -138,7 +138,6 @@ class NocSpec:
         step to another one counts as a click.
     from_mask : bool
         Start from the truth dilated, eroded or shifted to an IoU of 0.6 to 0.8.
-    seed : int
     """
 
     clicks: int = 20

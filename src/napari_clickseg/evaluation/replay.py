@@ -32,8 +32,6 @@ class ReplayedObject:
 
     Parameters
     ----------
-    value : int
-        The object's id.
     plane : tuple of int
         Its place in the stack; 0 along y and x.
     ious : tuple of float

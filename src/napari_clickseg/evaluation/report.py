@@ -42,7 +42,6 @@ class SetFigures:
 
     Parameters
     ----------
-    name : str
     objects : int
         Objects clicked on, each counted once however often it was repeated.
     noc : mapping of int to float

@@ -43,7 +43,6 @@ class Task:
     ----------
     dataset : str
         Name of its set.
-    record : Record
     """
 
     dataset: str
@@ -63,7 +62,6 @@ class ImageResult:
     ----------
     dataset, image : str
         Name of the set, and of the image in it.
-    objects : tuple of ObjectResult
     problem : str
         Why the image could not be used, in a line; it has no objects then.
     """
@@ -98,7 +96,6 @@ class SegmenterFactory:
     ----------
     model : str
         Name or path.
-    device : str
     threads : int
         Processor threads for one prediction; 0 leaves them as they are.
     """
@@ -203,8 +200,6 @@ def sweep(
     make_predictor : callable
         Returns the method; called on the worker, so it can be sent to a process. A method that
         is shared between threads must bear it, as `Segmenter` does.
-    tasks : sequence of Task
-        The images.
     spec : NocSpec
         Which objects, and how they are clicked on.
     resume : Path, optional

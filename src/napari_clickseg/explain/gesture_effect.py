@@ -25,7 +25,6 @@ class GestureEffect:
 
     Parameters
     ----------
-    gesture : Click, DrawnBox, Scribble or Lasso
     extent : Box
         Where anything differs can only be within.
     difference : float32 (extent.height, extent.width)

@@ -79,7 +79,6 @@ class Explanation:
     ----------
     segmenter : Segmenter
         Its network is copied, so that it can answer meanwhile.
-    session : Session
     prompt : Prompt, optional
         By default the session's own.
     output : int, optional

@@ -73,7 +73,6 @@ class ObjectRow:
     ----------
     id : int
         Its pixels have it.
-    class_id : int, optional
     class_name : str
         "" where no class is known.
     score : float, optional
@@ -110,7 +109,6 @@ class AnnotatedImage:
         As in `data.project.Record`.
     axes : str
         A letter for each axis of the labels, of which the last two are Y and X.
-    pixel_size : PixelSize, optional
     classes : ProjectClasses, optional
         What ids mean. With the scheme "classes" an id is a class's, so an object is all that is
         labelled with it.

@@ -49,8 +49,6 @@ def write_clicks(
     ----------
     images : iterable of AnnotatedImage
         Each is looked at once.
-    path : Path
-        Of the file.
     note : callable
         Called with a line on images without clicks.
     """
@@ -132,8 +130,6 @@ def clicks_in(
 
     Parameters
     ----------
-    path : Path
-        Of the table.
     folder : Path
         Of the project.
     problems : Problems

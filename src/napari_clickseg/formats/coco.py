@@ -66,8 +66,6 @@ def write_coco(
     ----------
     images : iterable of AnnotatedImage
         Each is looked at once, so they may be read as they come.
-    path : Path
-        Of the file.
     note : callable
         Called with a line on what could not be kept.
     polygons : bool

@@ -38,8 +38,6 @@ class FoundObject:
         Returns its pixels, given the image's shape; raises ValueError with what is wrong.
     id : int, optional
         Its id, if the file says one; all objects of an image are numbered anew if one lacks it.
-    class_id : int, optional
-    note : ObjectNote
     ignored : bool
         Its pixels count neither way: it is no object, but says that something is not known.
     """
@@ -60,7 +58,6 @@ class FoundImage:
     ----------
     file : str
         The image's file name, or its stem.
-    objects : tuple of FoundObject
     mask : callable, optional
         Returns ids (Y, X) where the file holds them; there are no `objects` then.
     shape : (int, int), optional

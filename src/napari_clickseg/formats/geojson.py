@@ -54,8 +54,6 @@ def write_geojson(image: AnnotatedImage, path: Path, note: Callable[[str], objec
     ----------
     image : AnnotatedImage
         One plane.
-    path : Path
-        Of the file.
     note : callable
         Called with a line on what could not be kept.
     """

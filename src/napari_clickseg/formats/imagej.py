@@ -51,8 +51,6 @@ def write_rois(image: AnnotatedImage, path: Path, note: Callable[[str], object])
     ----------
     image : AnnotatedImage
         One plane.
-    path : Path
-        Of the file.
     note : callable
         Called with a line on what could not be kept.
     """

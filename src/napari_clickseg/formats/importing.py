@@ -68,7 +68,6 @@ class ImportChoice:
         One of `IMPORTS`; "" has it found out.
     images : Path, optional
         The folder of the images; by default they are looked for beside the file.
-    masks : MaskChoice
     by_folder : bool
         Images of one folder are a group, as those of a patient.
     skip : bool

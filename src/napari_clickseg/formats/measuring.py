@@ -69,8 +69,6 @@ def measured(
 
     Parameters
     ----------
-    image : AnnotatedImage
-        A plane or a stack.
     pixels : array, optional
         In which intensities are measured: the shape of the labels, and perhaps channels behind.
     whole : bool

@@ -49,8 +49,6 @@ def write_omezarr(
 
     Parameters
     ----------
-    image : AnnotatedImage
-        A plane or a stack.
     folder : Path
         That is made.
     note : callable

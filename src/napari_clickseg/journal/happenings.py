@@ -46,14 +46,10 @@ class Began(_Line):
 
     Parameters
     ----------
-    version : int
-        Of the file.
     shape : tuple of int
         Of the image's finest level.
-    dtype : str
     digest : str
         See `shelf.image_digest`.
-    channel_axis : int, optional
     labels : tuple of int
         Shape of the annotation.
     at : str
@@ -157,7 +153,6 @@ class Stepped:
 
     Parameters
     ----------
-    before, after : Scene
     plane, end : Plane, optional
         Where it happened, and the plane that it led to, if that is another one.
     writes : callable

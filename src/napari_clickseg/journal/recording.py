@@ -44,7 +44,6 @@ class Step:
 
     Parameters
     ----------
-    before, after : Scene
     plane, end : Plane, optional
         Where it happened, and the plane that it led to.
     writes : tuple of Relabelling
@@ -149,8 +148,6 @@ def read_lines(content: bytes, path: Path | str = "The journal") -> Recording:
 
     Parameters
     ----------
-    content : bytes
-        Of the file.
     path : Path or str
         Which the message names.
 

@@ -29,7 +29,6 @@ class Mark:
         Rises with every click: the order in which they were made.
     position : tuple of float
         In data pixels along every axis of the image.
-    positive : bool
     """
 
     key: int
@@ -143,7 +142,6 @@ class Scene:
         Gestures on objects that are not accepted yet, in order, on all planes.
     drafts : mapping of Plane to Draft
         Never changed in place.
-    objects : tuple of Accepted
     object_id, next_id : int
         The id that a new object gets, and the first one that nothing has had so far. They are
         the same until the user chooses another id.

@@ -75,7 +75,6 @@ class LeftJournal:
     ----------
     place : JournalPlace
         It is claimed.
-    recording : Recording
     changed : float
         When it was written last, in seconds since the epoch.
     """
@@ -90,7 +89,6 @@ class JournalPlace:
 
     Parameters
     ----------
-    path : Path
     claim : BaseFileLock, optional
         None on drives without locks.
     """

@@ -37,7 +37,6 @@ class JournalFile:
     ----------
     path : Path
         Made with the first line.
-    scribe : Scribe
     whole : int
         So many of its bytes are good; what follows them was cut off, and goes.
     """

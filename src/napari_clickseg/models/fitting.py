@@ -184,8 +184,6 @@ def note_origins(run: Path, projects: Iterable[str]) -> None:
 
     Parameters
     ----------
-    run : Path
-        The run's folder.
     projects : iterable of str
         Their folders; nothing is noted where there are none.
 

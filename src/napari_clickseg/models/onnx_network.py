@@ -38,8 +38,6 @@ class OnnxNetwork(nn.Module):
 
     Parameters
     ----------
-    data : bytes
-        The file.
     card : ModelCard
         Its options say what the network gives (`outputs`: "logits" or "probabilities"), whether a
         single class comes as `two` channels, the background's first, and whether windows are

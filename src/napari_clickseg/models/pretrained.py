@@ -42,8 +42,6 @@ def load_packaged(encoder: nn.Module, name: str) -> bool:
     encoder : torch.nn.Module
         The encoder of a network of segmentation_models_pytorch that takes three channels;
         changed in place.
-    name : str
-        Its name there.
 
     Returns
     -------

@@ -22,7 +22,6 @@ class PicturedImage:
     ----------
     name, group : str
         As in `Record`.
-    plane : ImagePlane
     truth : int (Y, X), optional
         Ids; None where it is not annotated.
     ignore : bool (Y, X), optional

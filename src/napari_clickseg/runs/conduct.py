@@ -88,7 +88,6 @@ def carry_out(work: Callable[[], object], log: EventLog, event: str, **known: An
 
     Parameters
     ----------
-    work : callable
     log : EventLog
         Of all of the work.
     event : str

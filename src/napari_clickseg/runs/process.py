@@ -69,8 +69,6 @@ def alive(pid: int, at: float | None = None) -> bool:
 
     Parameters
     ----------
-    pid : int
-        Its number.
     at : float, optional
         Seconds since the epoch when it was seen. Numbers are used again: one that began later is
         another process.

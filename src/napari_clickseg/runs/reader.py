@@ -40,7 +40,6 @@ class ProcessReader(ABC, Generic[Known]):
 
     Parameters
     ----------
-    log : EventLog
     known : Known
         What is known before the first event; its status is "none".
     launched : Launch, optional

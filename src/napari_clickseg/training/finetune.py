@@ -79,8 +79,6 @@ def resume(
 
     Parameters
     ----------
-    folder : path
-        The run's.
     on_event : callable, optional
         Is told each event as it is written.
     compare : bool

@@ -32,8 +32,6 @@ def train(
     ----------
     spec : TrainingSpec
         What is left open is chosen from the data.
-    run : RunFolder
-        The training's.
     log : EventLog
         Of all of them; where that is asked to stop, so is the training.
     tell : callable

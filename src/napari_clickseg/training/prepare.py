@@ -50,9 +50,6 @@ class Prepared:
     ----------
     spec : TrainingSpec
         Completed.
-    findings : Findings
-    training, validation : Dataset
-    classes : ClassMap
     zoom : float
         Network pixels for an image pixel where no click says where to look.
     warnings : tuple of str
@@ -120,8 +117,6 @@ def check_ground_truth(project: Project, findings: Findings, spec: TrainingSpec)
     ----------
     project : Project
         What is learned from.
-    findings : Findings
-        Of it.
     spec : TrainingSpec
         As the user left it; its task is instances.
 

@@ -55,13 +55,7 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something that a run said.
-
-    Parameters
-    ----------
-    text : str
-    warning : bool
-    """
+    """Something that a run said."""
 
     text: str
     warning: bool = False
@@ -73,7 +67,6 @@ class HelpRow:
 
     Parameters
     ----------
-    metric : str
     before, after : float or None
         On the validation images; None where it could not be measured.
     note : str
@@ -150,26 +143,20 @@ class RunProgress:
         Its folder; None if there is none.
     name : str
         As the user sees it.
-    status : RunStatus
     epoch, epochs : int
         The epoch that goes on, from 1, and how many there are at most; 0 if not known.
     batch, batches : int
         Within the epoch.
-    seconds_left : float, optional
-    device : str
     training, validation : int
         Images of the two sets.
     waiting : float, optional
         Share of the time that the network waited for images.
-    curves : Curves
     table : tuple of HelpRow
         Whether it helped, in figures.
     verdict : Verdict, optional
         The same in words; runs of earlier versions have none.
     messages : tuple of Message
         The last ones.
-    previews : tuple of Preview
-    preview_epoch : int
     reason : str
         Why it ended: done, early, stopped; empty if it did not.
     model : Path, optional

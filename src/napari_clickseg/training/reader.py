@@ -25,8 +25,6 @@ class RunReader(ProcessReader[RunProgress]):
 
     Parameters
     ----------
-    path : Path
-        The run's folder.
     launched : Launch, optional
         The process that was just started for it.
     """

@@ -28,8 +28,6 @@ def write_tables(
 
     Parameters
     ----------
-    run : RunFolder
-        Where they go.
     history : sequence of dict
         Each epoch's figures, as in its event.
     images : sequence of dict

@@ -43,7 +43,6 @@ class Measured:
 
     Parameters
     ----------
-    image : str
     after : float
         Clicks to an IoU of 0.85, or Dice.
     before : float, optional

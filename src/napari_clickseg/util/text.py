@@ -10,7 +10,6 @@ def one_line(error: BaseException, *, kind: bool = False) -> str:
 
     Parameters
     ----------
-    error : Exception
     kind : bool
         Say its kind in any case, as for errors that nobody foresaw.
     """
@@ -35,7 +34,6 @@ def counted(number: int, what: str, plural: str = "") -> str:
 
     Parameters
     ----------
-    number : int
     what : str
         The word for one.
     plural : str

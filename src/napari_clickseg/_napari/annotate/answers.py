@@ -46,11 +46,6 @@ class Answers:
 
     Accepting needs the answer to all the clicks before it. While it waits, what comes after it
     waits too: the next object's first click must not become part of this object.
-
-    Parameters
-    ----------
-    context : Context
-    status : Status
     """
 
     def __init__(self, context: Context, status: Status) -> None:

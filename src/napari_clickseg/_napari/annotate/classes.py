@@ -44,13 +44,7 @@ _BLOCK = 1 << 24  # pixels looked through at a time; clicks are answered between
 
 
 class Identity:
-    """Keeps ids and classes, with the annotation layer, too.
-
-    Parameters
-    ----------
-    context : Context
-    status : Status
-    """
+    """Keeps ids and classes, with the annotation layer, too."""
 
     surveyed = Signal()  # it is known which ids are free
     saved = Signal(object)  # what is known of the objects of this pairing

@@ -26,9 +26,6 @@ class ClickLayers:
 
     Parameters
     ----------
-    viewer : ViewerModel
-    image : Image
-    channel_axis : int, optional
     known : callable
         Returns the clicks of the scene.
     edited : callable

@@ -26,9 +26,6 @@ class Context:
 
     Parameters
     ----------
-    viewer : ViewerModel
-    state : AnnotateState
-    runner : Runner
     events : PairingEvents
         Of all pairings.
     pairings : dict of Image to Pairing

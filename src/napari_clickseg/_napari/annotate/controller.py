@@ -58,7 +58,6 @@ class AnnotateController:
 
     Parameters
     ----------
-    viewer : ViewerModel
     notify : callable, optional
         Called on the worker thread when results wait; it must have `deliver` called on the main
         thread. Without it somebody has to call `deliver` now and then.

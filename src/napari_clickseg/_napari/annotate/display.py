@@ -31,7 +31,6 @@ class Display:
     ----------
     image : Image
         That it lies on.
-    channel_axis : int, optional
     put : callable
         ``put(layer, below)`` puts a layer into the viewer, below another one of these.
     """

@@ -36,16 +36,7 @@ _PYRAMID = (
 
 
 class Images:
-    """Pairs images with layers, and says which pairing is the current one.
-
-    Parameters
-    ----------
-    context : Context
-    status : Status
-    identity : Identity
-    answers : Answers
-    propagation : Propagation
-    """
+    """Pairs images with layers, and says which pairing is the current one."""
 
     turned = Signal()  # another image is annotated
 

@@ -73,10 +73,6 @@ def mask_outline(mask: npt.NDArray[np.bool_], box: Box) -> Edges:
     mask : bool (box.height, box.width)
     box : Box
         Where it lies.
-
-    Returns
-    -------
-    Edges
     """
     padded = np.pad(mask, 1)
     y, x = np.nonzero(padded[1:] != padded[:-1])  # edges that lie along x

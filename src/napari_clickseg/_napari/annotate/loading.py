@@ -53,9 +53,6 @@ class Loading:
 
     Parameters
     ----------
-    context : Context
-    answers : Answers
-    propagation : Propagation
     load : callable
         ``load(model, device, half)`` returns a Segmenter; runs on the worker thread.
     """
@@ -138,8 +135,6 @@ class ModelChoice:
 
     Parameters
     ----------
-    context : Context
-    loading : Loading
     trained : TrainedModels, optional
         Where models are looked up; without it the user's is used always.
     notify : callable

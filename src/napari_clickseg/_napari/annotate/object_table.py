@@ -32,7 +32,6 @@ class ObjectTable:
 
     Parameters
     ----------
-    regions : ObjectRegions
     classes : int64 (n,)
         Id of each object's class; 0 where none is known.
     scores, clicks : float64 (n,)
@@ -75,10 +74,8 @@ class KnownObjects:
 
     Parameters
     ----------
-    plane : Plane
     made : tuple of Accepted
         Of all planes.
-    earlier : ObjectClasses, optional
     notes : mapping of int to ObjectNote
         Of what was there before.
     by_class : bool

@@ -65,7 +65,6 @@ class _Source:
 
     Parameters
     ----------
-    layer : Labels
     data : array
         Its finest level.
     plane : Plane
@@ -102,15 +101,7 @@ class _Source:
 
 
 class Objects:
-    """Accepts, skips, deletes and takes up whole objects.
-
-    Parameters
-    ----------
-    context : Context
-    status : Status
-    identity : Identity
-    answers : Answers
-    """
+    """Accepts, skips, deletes and takes up whole objects."""
 
     def __init__(
         self, context: Context, status: Status, identity: Identity, answers: Answers
@@ -271,8 +262,6 @@ class Objects:
 
         Parameters
         ----------
-        pairing : Pairing
-        plane : Plane
         pixel : (int, int)
             Row and column of where the gesture began.
         mark : Mark or Drawn, optional

@@ -78,10 +78,8 @@ class Pairing:
 
     Parameters
     ----------
-    viewer : ViewerModel
     image : Image
         Never changed.
-    channel_axis : int, optional
     events : PairingEvents
         Emitted when the user does something to the layers.
     """

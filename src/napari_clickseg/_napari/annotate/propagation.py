@@ -44,14 +44,6 @@ class Propagation:
 
     What is found there is the answer to a start and clicks like any other, so the user can correct
     it. Where two ways of looking find different things a run stops, as nobody looks on.
-
-    Parameters
-    ----------
-    context : Context
-    status : Status
-    identity : Identity
-    answers : Answers
-    objects : Objects
     """
 
     def __init__(

@@ -37,7 +37,6 @@ class ClassSpec:
     ----------
     identifier : int
         Its id in the label map, from 1.
-    name : str
     colour : str
         ``#RRGGBB``.
     """
@@ -93,7 +92,6 @@ class AnnotateState:
         The last thing the user should know, one line; empty if none.
     image : Image, optional
         The image layer being annotated; None before layers are set up.
-    annotation, prediction : Labels, optional
     positive, negative : Points, optional
         The other layers of the pairing.
     tool : bool
@@ -124,7 +122,6 @@ class AnnotateState:
         The outline that a click under the resting pointer would give.
     begun : bool
         There are gestures or a starting mask on the displayed plane: something to accept or clear.
-    can_undo, can_redo : bool
     rule : {"overwrite", "keep", "background"}
         Choice of the user: what happens where the object overlaps with labels.
     threshold, smooth : float

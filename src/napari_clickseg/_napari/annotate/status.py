@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 
 class Status:
-    """Brings the state into line with the current pairing.
-
-    Parameters
-    ----------
-    context : Context
-    """
+    """Brings the state into line with the current pairing."""
 
     def __init__(self, context: Context) -> None:
         self._context, self._state = context, context.state

@@ -23,7 +23,6 @@ class Entry:
 
     Parameters
     ----------
-    before, after : Scene
     plane : Plane, optional
         Where it happened.
     writes : tuple of LabelWrite or PaintStroke

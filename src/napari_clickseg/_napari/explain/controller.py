@@ -50,7 +50,6 @@ class ExplainController:
     ----------
     annotate : AnnotateController
         Of the same viewer; says which object is meant, and has the model.
-    state : ExplainState
     notify : callable
         Called on the worker thread when results wait; it must have `deliver` called on the main
         thread.

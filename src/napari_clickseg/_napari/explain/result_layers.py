@@ -40,8 +40,6 @@ def result_layer(
         On which the map lies.
     placed : PlacedMap
         (Y, X), or (n, Y, X): these get an axis of their own before the image's.
-    name : str
-        Of the layer.
     signed : bool
         Whether 0 is in the middle of the colours.
     """

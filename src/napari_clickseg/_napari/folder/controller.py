@@ -54,7 +54,6 @@ class FolderController:
 
     Parameters
     ----------
-    viewer : ViewerModel
     annotate : AnnotateController
         Of the same viewer.
     home : Path

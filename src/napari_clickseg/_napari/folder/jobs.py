@@ -43,12 +43,10 @@ class FolderOrder:
 
     Parameters
     ----------
-    project : Path
     image : str
         As in `Record.name`.
     base : str
         `masks.file_digest` of the mask that it takes the place of; empty if there was none.
-    capture : Capture
     there : Annotations
         What the project knows of its objects.
     digest : int
@@ -72,10 +70,8 @@ class FolderSaved:
 
     Parameters
     ----------
-    row : ImageRow
     base : str
         `masks.file_digest` of its mask; empty if it has none.
-    there : Annotations
     digest : int
         As in `FolderOrder`.
     complete : bool, optional
@@ -113,8 +109,6 @@ class FolderReader:
 
         Parameters
         ----------
-        project : Path
-        image : str
         held : FolderOrder, optional
             What could not be saved of it.
 

@@ -39,7 +39,6 @@ class FolderListing:
         As the user named it.
     project : Path, optional
         Where masks are saved; None while the user has yet to say it.
-    rows : tuple of ImageRow
     images : tuple of Path
         Of a folder without a project.
     """

@@ -34,8 +34,6 @@ class FolderState:
         Which the user opened; empty if none is.
     project : str
         Where masks, clicks and classes are saved.
-    rows : tuple of ImageRow
-        Its images.
     current : str
         The image that is open; empty if none is.
     busy : str

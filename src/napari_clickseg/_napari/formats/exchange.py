@@ -66,7 +66,6 @@ class ExchangeController:
     ----------
     viewer : ViewerModel
         Held weakly.
-    state : ExchangeState
     notify : callable
         Called on a worker thread when results wait; it must have `deliver` called on the main
         thread.

@@ -20,7 +20,6 @@ class Pending:
 
     Parameters
     ----------
-    clicks : tuple of ProjectClick
     settled : int
         How many of them the start answers already.
     start : Patch, optional

@@ -394,8 +394,6 @@ def annotations_of(
     ----------
     pair : PairData
         The layers, as noted.
-    plane : Plane
-        Of them.
     labels : int (Y, X)
         The ids in it.
     earlier : Annotations

@@ -37,14 +37,12 @@ class OpenedImage:
     image : str
         As in `Record.name`.
     pixels : array (Y, X), (Y, X, 3) or (C, Y, X)
-    rgb : bool
     limits : (float, float)
         The least and the greatest value, between which it is drawn.
     shown : Correction
         Its mask, or what the user had made of it.
     base : str
         `masks.file_digest` of its mask; empty if it has none.
-    origin : Origin
     state : str
         What became of it so far.
     complete : bool, optional

@@ -57,8 +57,6 @@ class LayerPair:
 
     Parameters
     ----------
-    image : Image
-    labels : Labels
     channel_axis : int, optional
         The data axis that holds channels; there the labels have a length of 1.
     objects : tuple of Accepted
@@ -88,19 +86,16 @@ class PairData:
         Whether the image has a last axis of colours, which the labels have not.
     axes : (int, int)
         The data axes of the planes' y and x, rising.
-    channel_axis : int, optional
     classes : ProjectClasses, optional
         What ids mean, if that is said.
     object_classes : ObjectClasses
         The classes of objects, where they are known.
-    objects : tuple of Accepted
     empty : frozenset of tuple of int
         Positions of planes in which there is really nothing.
     origin : Origin, optional
         The records that the image was opened from.
     notes : mapping of int to ObjectNote
         How objects came about that were not made now.
-    pixel_size : PixelSize, optional
     complete : mapping of tuple of int to bool
         Positions of planes of which it is said whether all objects are labelled.
     erasable : tuple of Write

@@ -51,9 +51,6 @@ class Capture:
 
     Parameters
     ----------
-    pair : PairData
-    plane : Plane
-    scene : Scene
     earlier : Annotations
         What was known of the objects when the image was opened.
     complete : bool, optional
@@ -90,10 +87,8 @@ class Sheet:
 
     Parameters
     ----------
-    viewer : ViewerModel
     annotate : AnnotateController
         Of the same viewer.
-    opened : OpenedImage
     """
 
     said = "Click on an object or drag a box around it; right click what is wrong."

@@ -50,7 +50,6 @@ class ReviewController:
 
     Parameters
     ----------
-    viewer : ViewerModel
     annotate : callable
         Returns the controller that has clicks answered; called when the first image is opened.
     home : Path

@@ -28,7 +28,6 @@ class Saved:
 
     Parameters
     ----------
-    image : str
     state : str
         As in `QueueRow`; empty if it did not change.
     begun : bool
@@ -61,7 +60,6 @@ class Accepting:
         As in `Record.name`.
     base : str
         `masks.file_digest` of the mask that was corrected; empty if there was none.
-    capture : Capture
     file : DraftFile
         It is removed when nothing in it is missing any more.
     """

@@ -46,8 +46,6 @@ class Navigator:
 
     Parameters
     ----------
-    viewer : ViewerModel
-    state : ReviewState
     runner : Runner
         Its worker reads and writes images.
     annotate : callable

@@ -81,10 +81,8 @@ class Predicting:
 
     Parameters
     ----------
-    status : PredictingStatus
     done, total : int
         Images.
-    seconds_left : float, optional
     predicted : int
         Images that were predicted in the end.
     problems : tuple of str
@@ -127,10 +125,8 @@ class ReviewState:
         Projects that were used lately, are open, or were trained on.
     models : tuple of ModelOffer
         The last trained first.
-    counts : QueueCounts
     queue : tuple of QueueRow
         What waits, the most uncertain first; then what was reviewed, the last first.
-    predicting : Predicting
     current : str
         The image that is open; empty if none is.
     busy : str

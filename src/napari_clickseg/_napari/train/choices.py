@@ -42,8 +42,6 @@ class TrainChoices:
 
     Parameters
     ----------
-    viewer : ViewerModel
-    state : TrainState
     hidden : callable
         Returns the layers that are not offered to learn from.
     """

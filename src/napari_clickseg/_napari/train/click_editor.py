@@ -34,7 +34,6 @@ class ClickEditor:
 
     Parameters
     ----------
-    viewer : ViewerModel
     state : TrainState
         Its `looked` is written here.
     runner : Runner

@@ -51,7 +51,6 @@ class TrainController(TrainChoices):
 
     Parameters
     ----------
-    viewer : ViewerModel
     notify : callable, optional
         Called on a worker thread when results wait; it must have `deliver` called on the main
         thread. Without it somebody has to call `deliver` now and then.

@@ -168,8 +168,6 @@ class Seen:
         Names of all images.
     index : int
         Which of them it is.
-    fold : int
-    sight : ImageRegions
     placed : tuple of TableClick
         Its clicks before they were edited.
     shares : tuple of float

@@ -43,7 +43,6 @@ def status_text(run: CrossfitRun, going: str) -> str:
 
     Parameters
     ----------
-    run : CrossfitRun
     going : str
         What else there is to say while it goes on, such as the time left.
     """

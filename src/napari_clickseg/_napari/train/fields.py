@@ -96,7 +96,6 @@ class Setting:
         Of an integer.
     automatic : str
         Of a text: what is shown where it is left open.
-    default : object
     """
 
     name: str

@@ -103,12 +103,7 @@ def _fitted(labels: npt.NDArray[Any], shape: tuple[int, int], step: int) -> npt.
 
 
 class PreviewLayers:
-    """Shows montages in a viewer; runs on the main thread.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-    """
+    """Shows montages in a viewer; runs on the main thread."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer

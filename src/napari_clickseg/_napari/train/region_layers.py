@@ -42,10 +42,6 @@ class RegionLayers:
     """Shows one image after the other in the same four layers; runs on the main thread.
 
     What else is open is hidden meanwhile.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
     """
 
     edited = Signal()  # the user changed clicks with napari's tools

@@ -90,7 +90,6 @@ class ShownRegions:
         Of the image that are true positives, false positives, false negatives.
     editable : bool
         Clicks can be edited: nothing has learned from them.
-    can_undo, can_redo : bool
     loading : bool
         Another image is being read.
     """

@@ -46,7 +46,6 @@ class Shortcut:
 
     Parameters
     ----------
-    action : Action
     key : str
         As napari names keys.
     title : str

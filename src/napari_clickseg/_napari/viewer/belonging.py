@@ -54,12 +54,8 @@ def belonging(
 
     Parameters
     ----------
-    image : Image
-        Any that is open.
     channel_axis : int, optional
         Its data axis that holds channels.
-    layers : iterable of Layer
-        All that are open.
     taken : collection of Layer
         Those that go with other images, and what shows predictions.
     """
@@ -94,9 +90,6 @@ def images_under(
 
     Parameters
     ----------
-    labels : Labels
-    layers : iterable of Layer
-        All that are open.
     channel_axis : callable
         Returns the data axis of an image that holds channels, if it has one. Labels without that
         axis, as other tools make them, lie on the image as well.

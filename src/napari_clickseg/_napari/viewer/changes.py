@@ -34,8 +34,6 @@ def since_saved(labels: Labels, written: tuple[Write, ...] = ()) -> tuple[Write,
 
     Parameters
     ----------
-    labels : Labels
-        The layer.
     written : tuple of Write
         All that its timeline holds now, as far as it is not undone.
     """

@@ -64,7 +64,6 @@ def features_of(
         Their names.
     object_classes : mapping of int to int
         The class of each object.
-    notes : mapping of int to ObjectNote
     before : DataFrame, optional
         The layer's table; columns that are not ours stay, and rows that have something in them.
     """
@@ -121,7 +120,6 @@ def show_features(
 
     Parameters
     ----------
-    layer : Labels
     classes, object_classes, notes
         As of `features_of`; not changed afterwards.
     later : callable, optional

@@ -21,12 +21,7 @@ _SOLID = 0.5  # opacity above which what is below can't be made out
 
 
 class Front:
-    """Brings an image with its layers to the front, and knows which one is.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-    """
+    """Brings an image with its layers to the front, and knows which one is."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
@@ -96,7 +91,6 @@ def bring_into_view(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
 
     Parameters
     ----------
-    viewer : ViewerModel
     layers : sequence of Layer
         At least one.
     """

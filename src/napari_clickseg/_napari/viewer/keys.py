@@ -18,7 +18,6 @@ class Keys:
 
     Parameters
     ----------
-    viewer : ViewerModel
     wanted : mapping of str to callable
         What each key does; called with the viewer.
     """

@@ -93,9 +93,6 @@ def carried_over(
     ----------
     points : float64 (n, layer.ndim)
         In data pixels of the layer.
-    layer, image : Layer
-    dims : Dims
-        The viewer's.
     index : sequence of int
         Position along the image's axes; where the layer has fewer axes, it lies there.
 

@@ -24,7 +24,6 @@ class OneHistory:
 
     Parameters
     ----------
-    layer : Labels
     walk : callable
         Called with whether forwards, in place of napari's undo and redo.
     """

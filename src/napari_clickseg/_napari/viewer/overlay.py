@@ -41,7 +41,6 @@ class Overlay:
     ----------
     image : Image
         The image it lies on.
-    channel_axis : int, optional
     dtype : dtype
         Of the layer's data.
     make : callable

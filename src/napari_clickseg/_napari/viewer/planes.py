@@ -23,7 +23,6 @@ class PlaneData:
     ----------
     data : array
         n-dimensional; numpy, dask, zarr.
-    plane : Plane
     index : tuple of int
         Position along each axis of `data` (of a coarser level it is smaller).
     channel_axis : int, optional
@@ -60,8 +59,6 @@ def displayed_plane(dims: Dims, layer: Layer, channel_axis: int | None = None) -
 
     Parameters
     ----------
-    dims : Dims
-        Of the viewer.
     layer : Layer
         Of any dimensionality.
     channel_axis : int, optional

@@ -109,7 +109,6 @@ class Runner:
 
         Parameters
         ----------
-        act : callable
         key : str, optional
             As of work.
         """

@@ -29,7 +29,6 @@ class LabelWrite:
 
     Parameters
     ----------
-    plane : Plane
     rows, columns : int64 (n,)
         The pixels.
     old, new : int (n,)
@@ -139,8 +138,6 @@ def writes_of(
 
     Parameters
     ----------
-    change : Relabelling
-    shape : tuple of int
     axes : (int, int)
         Those of the planes, of each of which one is made.
     """

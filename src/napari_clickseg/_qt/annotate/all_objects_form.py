@@ -27,12 +27,7 @@ _HIGHEST, _LARGEST = 0.6, 1_000_000
 
 
 class AllObjectsForm:
-    """Has all objects of the displayed plane found, divided by the user's rules, and kept.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """Has all objects of the displayed plane found, divided by the user's rules, and kept."""
 
     def __init__(self, context: FormContext) -> None:
         self._state = context.state

@@ -19,12 +19,7 @@ _SWATCH = 14  # pixels
 
 
 class ClassList:
-    """A line for each class: its id in its colour, its name, and a button to remove it.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """A line for each class: its id in its colour, its name, and a button to remove it."""
 
     def __init__(self, context: FormContext) -> None:
         self._context, self._state = context, context.state

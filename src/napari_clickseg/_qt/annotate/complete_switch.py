@@ -16,10 +16,6 @@ class CompleteSwitch:
     """Shows whether the displayed plane is complete, and lets the user say it.
 
     Where nobody said it, it stands between on and off.
-
-    Parameters
-    ----------
-    context : FormContext
     """
 
     def __init__(self, context: FormContext) -> None:

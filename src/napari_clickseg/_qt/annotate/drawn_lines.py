@@ -39,8 +39,6 @@ class _LinesOver:
 
     Parameters
     ----------
-    viewer : Viewer
-    state : AnnotateState
     fields : tuple of str
         Of the state: when one of them changes, the lines are drawn anew.
     """
@@ -110,13 +108,7 @@ class _LinesOver:
 
 
 class PickedLines(_LinesOver):
-    """Outlines what is chosen in the list of objects, and what is taken up beside the current one.
-
-    Parameters
-    ----------
-    viewer : Viewer
-    state : AnnotateState
-    """
+    """Outlines what is chosen in the list of objects, and what is taken up beside the current."""
 
     def __init__(self, viewer: Any, state: AnnotateState) -> None:
         super().__init__(viewer, state, ("picked_edges", "also"))
@@ -133,13 +125,7 @@ class PickedLines(_LinesOver):
 
 
 class DrawnLines(_LinesOver):
-    """Shows the lines of a state in the clicks' colours, with the clicks.
-
-    Parameters
-    ----------
-    viewer : Viewer
-    state : AnnotateState
-    """
+    """Shows the lines of a state in the clicks' colours, with the clicks."""
 
     def __init__(self, viewer: Any, state: AnnotateState) -> None:
         super().__init__(viewer, state, ("drawn", "drawing", "preview"))

@@ -20,14 +20,7 @@ _LINES = 5  # rows that are seen
 
 
 class FolderForm(QWidget):
-    """Opens a folder, lists its images, and goes from one to the next.
-
-    Parameters
-    ----------
-    folder : FolderController
-    ties : Ties
-        Of its state.
-    """
+    """Opens a folder, lists its images, and goes from one to the next."""
 
     def __init__(self, folder: FolderController, ties: Ties) -> None:
         super().__init__()

@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FormContext:
-    """A viewer, the controller of its annotation, and the ties of one widget.
-
-    Parameters
-    ----------
-    viewer : Viewer
-    controller : AnnotateController
-    ties : Ties
-    """
+    """A viewer, the controller of its annotation, and the ties of one widget."""
 
     viewer: Any
     controller: AnnotateController

@@ -20,12 +20,7 @@ _CHANNEL_NAMES = {"c", "ch", "channel", "channels"}
 
 
 class ImageForm:
-    """Chooses an image and sets it up for annotating.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """Chooses an image and sets it up for annotating."""
 
     def __init__(self, context: FormContext) -> None:
         self._context, self._state = context, context.state
@@ -222,7 +217,6 @@ class LayersForm:
 
     Parameters
     ----------
-    context : FormContext
     images : ImageForm
         Knows the chosen image.
     """

@@ -36,12 +36,7 @@ _MOMENT = 100  # milliseconds of a running event loop: the widget is drawn by th
 
 
 class Lease:
-    """The right to use the controller of a viewer; the last one that ends closes it.
-
-    Parameters
-    ----------
-    shared : Shared
-    """
+    """The right to use the controller of a viewer; the last one that ends closes it."""
 
     def __init__(self, shared: _Shared) -> None:
         self._shared: _Shared | None = shared

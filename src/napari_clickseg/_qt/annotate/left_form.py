@@ -16,10 +16,6 @@ class LeftForm(QWidget):
     """Says that something was left, with buttons that take it up and forget it.
 
     It is there only while something is offered. Being at the foot, it moves nothing above it.
-
-    Parameters
-    ----------
-    context : FormContext
     """
 
     def __init__(self, context: FormContext) -> None:

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 class LookForm:
-    """Chooses how the prediction and the clicks are drawn.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """Chooses how the prediction and the clicks are drawn."""
 
     def __init__(self, context: FormContext) -> None:
         styles = ("fill", "contour", "hidden")
@@ -48,12 +43,7 @@ class LookForm:
 
 
 class MaskForm:
-    """Chooses how the probability becomes a mask.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """Chooses how the probability becomes a mask."""
 
     def __init__(self, context: FormContext) -> None:
         self.threshold = _slider(

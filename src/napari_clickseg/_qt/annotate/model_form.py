@@ -21,12 +21,7 @@ _OPEN = object()  # stands for "Open a file…" among the models
 
 
 class StatusLine(QWidget):
-    """The model in one line, with a mark that turns while it is at work.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """The model in one line, with a mark that turns while it is at work."""
 
     def __init__(self, context: FormContext) -> None:
         super().__init__()
@@ -53,12 +48,7 @@ class StatusLine(QWidget):
 
 
 class ModelForm:
-    """Chooses the model and the device.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """Chooses the model and the device."""
 
     def __init__(self, context: FormContext) -> None:
         self._context = context

@@ -26,12 +26,7 @@ _MOST = 2**31 - 1  # that Qt's field can show
 
 
 class ObjectForm:
-    """Shows the current object and has it accepted, skipped, cleared.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """Shows the current object and has it accepted, skipped, cleared."""
 
     def __init__(self, context: FormContext) -> None:
         self._state, self._controller = context.state, context.controller

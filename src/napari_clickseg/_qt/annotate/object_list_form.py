@@ -161,12 +161,7 @@ class _Table(QTableView):
 
 
 class ObjectListForm(QWidget):
-    """Lists the objects of the displayed plane; what is chosen gets another class, or goes.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """Lists the objects of the displayed plane; what is chosen gets another class, or goes."""
 
     def __init__(self, context: FormContext) -> None:
         super().__init__()

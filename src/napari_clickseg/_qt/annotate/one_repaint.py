@@ -27,7 +27,6 @@ class OneRepaint:
     ----------
     widget : QWidget
         Within napari's window.
-    context : FormContext
     """
 
     def __init__(self, widget: QWidget, context: FormContext) -> None:

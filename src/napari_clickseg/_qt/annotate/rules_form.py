@@ -24,12 +24,7 @@ _FROM_SHAPES = "Objects from shapes"
 
 
 class RulesForm:
-    """Chooses what accepting an object does.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """Chooses what accepting an object does."""
 
     def __init__(self, context: FormContext) -> None:
         self._context, self._state = context, context.state

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 class StackForm:
-    """Carries the mask through the planes of a stack.
-
-    Parameters
-    ----------
-    context : FormContext
-    """
+    """Carries the mask through the planes of a stack."""
 
     def __init__(self, context: FormContext) -> None:
         self._context, self._state = context, context.state

@@ -37,10 +37,6 @@ class AnnotateWidget(Dock):
     """Segments by clicking: shows the state of a viewer's annotation and calls its controller.
 
     A class and not a function, because napari gives the viewer to classes only.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:

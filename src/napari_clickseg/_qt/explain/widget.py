@@ -21,12 +21,7 @@ __all__ = ["ExplainWidget"]
 
 
 class ExplainWidget(Dock):
-    """Explains the mask of the object that is being annotated.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-    """
+    """Explains the mask of the object that is being annotated."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)

@@ -40,8 +40,6 @@ class ModelDialog(QDialog):
 
     Parameters
     ----------
-    parent : QWidget, optional
-    offered : OfferedModel
     add : callable
         Called with the name and what is said of a foreign network, if it is to be added.
     """

@@ -33,8 +33,6 @@ class ScenesForm(QWidget):
 
     Parameters
     ----------
-    state : ExchangeState
-    controller : ExchangeController
     ties : Ties
         Cut by who made this.
     """

@@ -27,9 +27,6 @@ class ShareForm:
 
     Parameters
     ----------
-    parent : QWidget
-    viewer : napari.viewer.Viewer
-    sharing : Sharing
     state : ExchangeState
         Whose project is meant.
     """

@@ -42,12 +42,7 @@ _FINEST = 1_000_000  # steps of the bar
 
 
 class FilesWidget(Dock):
-    """Exports, measures and imports.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-    """
+    """Exports, measures and imports."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)

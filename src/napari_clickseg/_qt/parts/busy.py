@@ -16,12 +16,7 @@ _STEP = 30  # degrees
 
 
 class BusyMark(QWidget):
-    """A turning arc that appears only when work lasts; its place is always kept.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-    """
+    """A turning arc that appears only when work lasts; its place is always kept."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

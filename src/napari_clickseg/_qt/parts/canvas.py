@@ -14,10 +14,6 @@ class CurrentContext:
     When a layer is removed, napari deletes what it was drawn with at once, in whichever context is
     current; often that is the one in which Qt puts the window together. If the layer's data were
     changed in the same turn, Mesa's software renderer then crashes at one of the next frames.
-
-    Parameters
-    ----------
-    viewer : Viewer
     """
 
     def __init__(self, viewer: Any) -> None:

@@ -24,12 +24,6 @@ class ClosingGuard(QObject):
     """Asks the user who closes a window whether to save, for as long as that window is there.
 
     The window's cross, keys and menus ask; code that closes a viewer does not.
-
-    Parameters
-    ----------
-    window : QWidget
-        Of a viewer.
-    saver : Saver
     """
 
     def __init__(self, window: Any, saver: Saver) -> None:

@@ -41,8 +41,6 @@ class Fold(QCollapsible):
 
     Parameters
     ----------
-    title : str
-    content : QWidget
     tip : str
         Tooltip of the title.
     """

@@ -43,10 +43,8 @@ class CurvePlot(QWidget):
 
     Parameters
     ----------
-    title, tip : str
     span : (float, float), optional
         Of the vertical axis; without it, that of the curves.
-    parent : QWidget, optional
     """
 
     def __init__(

@@ -45,12 +45,7 @@ class _Scroll(QScrollArea):
 
 
 class Dock(QWidget):
-    """A column of forms that scrolls, and that lets go of everything when it is closed.
-
-    Parameters
-    ----------
-    viewer : Viewer
-    """
+    """A column of forms that scrolls, and that lets go of everything when it is closed."""
 
     least: ClassVar[tuple[int, int]] = (300, 500)  # width and height that are asked for
 

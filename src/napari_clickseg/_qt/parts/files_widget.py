@@ -21,7 +21,6 @@ def open_files(viewer: Any, part: str, project: str | None = None) -> Any:
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
     part : str
         What is unfolded: a key of `FilesWidget.folds`.
     project : str, optional
@@ -37,7 +36,6 @@ def export_button(viewer: Any, project: Callable[[], str]) -> PushButton:
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
     project : callable
         Returns its path, or "" for what is annotated in the layers.
     """
@@ -53,7 +51,6 @@ def pictures_button(viewer: Any, source: Callable[[], str]) -> PushButton:
 
     Parameters
     ----------
-    viewer : napari.viewer.Viewer
     source : callable
         Returns its path; "" where there is none.
     """

@@ -39,7 +39,6 @@ class ImageListModel(QAbstractTableModel):
 
     Parameters
     ----------
-    parent : QWidget
     states_tip : str
         What the states mean.
     """

@@ -17,10 +17,8 @@ class LayerChoice:
 
     Parameters
     ----------
-    viewer : Viewer
     kind : type
         Such as napari.layers.Image.
-    label, tip : str
     wanted : callable, optional
         ``wanted(layer)`` says whether a layer is offered.
     none : str, optional

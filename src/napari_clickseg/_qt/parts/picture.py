@@ -21,7 +21,6 @@ class Picture(QDialog):
     Parameters
     ----------
     pixels : uint8 (Y, X, 3)
-    title : str
     parent : QWidget
         It goes when that goes.
     """

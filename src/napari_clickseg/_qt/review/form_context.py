@@ -13,13 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReviewFormContext:
-    """The controller of a viewer's review, and the ties of one widget.
-
-    Parameters
-    ----------
-    controller : ReviewController
-    ties : Ties
-    """
+    """The controller of a viewer's review, and the ties of one widget."""
 
     controller: ReviewController
     ties: Ties

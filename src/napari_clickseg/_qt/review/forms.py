@@ -35,12 +35,7 @@ _OTHER = object()  # stands for "Choose a folder…" and "Open a file…"
 
 
 class ProjectForm:
-    """Chooses a project, and says what is in it.
-
-    Parameters
-    ----------
-    context : ReviewFormContext
-    """
+    """Chooses a project, and says what is in it."""
 
     def __init__(self, context: ReviewFormContext) -> None:
         self._controller, self._state = context.controller, context.state
@@ -83,13 +78,7 @@ class ProjectForm:
 
 
 class LabelsForm:
-    """Has labels that another tool made reviewed.
-
-    Parameters
-    ----------
-    viewer : Viewer
-    context : ReviewFormContext
-    """
+    """Has labels that another tool made reviewed."""
 
     def __init__(self, viewer: Any, context: ReviewFormContext) -> None:
         self._controller, self._state = context.controller, context.state
@@ -131,12 +120,7 @@ class LabelsForm:
 
 
 class PredictForm(QWidget):
-    """Has the rest of a project predicted, and says how far that is.
-
-    Parameters
-    ----------
-    context : ReviewFormContext
-    """
+    """Has the rest of a project predicted, and says how far that is."""
 
     def __init__(self, context: ReviewFormContext) -> None:
         super().__init__()

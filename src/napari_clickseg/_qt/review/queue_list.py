@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 class QueueList(ImageList):
-    """Lists what is to be reviewed, or what was reviewed, with how unsure the model is.
-
-    Parameters
-    ----------
-    context : ReviewFormContext
-    """
+    """Lists what is to be reviewed, or what was reviewed, with how unsure the model is."""
 
     def __init__(self, context: ReviewFormContext) -> None:
         super().__init__(

@@ -49,12 +49,7 @@ _KEEPING = 3000  # milliseconds after which corrections are on disk
 
 
 class ReviewWidget(Dock):
-    """Has the rest of a project predicted, and reviewed image by image.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-    """
+    """Has the rest of a project predicted, and reviewed image by image."""
 
     least = (320, 560)
 

@@ -23,12 +23,7 @@ _LEARNED = "Clicks that are learned from, or were, can't be edited any more."
 
 
 class ClicksForm(QWidget):
-    """Shows regions and clicks of an image as layers, and goes to other images.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """Shows regions and clicks of an image as layers, and goes to other images."""
 
     def __init__(self, context: TrainFormContext) -> None:
         super().__init__()

@@ -30,12 +30,7 @@ _MOST_FOLDS = 10  # that are told apart in the table
 
 
 class CrossfitForm(QWidget):
-    """The few things that matter: what is found, in how many folds, and whether it pauses.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """The few things that matter: what is found, in how many folds, and whether it pauses."""
 
     def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
@@ -94,12 +89,7 @@ class CrossfitForm(QWidget):
 
 
 class StagesTable(QWidget):
-    """Folds and stages: what is done, what goes on, what failed.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """Folds and stages: what is done, what goes on, what failed."""
 
     def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
@@ -173,12 +163,7 @@ def _cells(crossfit: CrossfitProgress) -> dict[_Place, tuple[str, str]]:
 
 
 class FiguresTable(QWidget):
-    """The report's main figures.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """The report's main figures."""
 
     def __init__(self, context: TrainFormContext) -> None:
         super().__init__()

@@ -13,13 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainFormContext:
-    """The controller of a viewer's training, and the ties of one widget.
-
-    Parameters
-    ----------
-    controller : TrainController
-    ties : Ties
-    """
+    """The controller of a viewer's training, and the ties of one widget."""
 
     controller: TrainController
     ties: Ties

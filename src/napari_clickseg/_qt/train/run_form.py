@@ -38,12 +38,7 @@ _STEPS = 1000  # of the progress bar
 
 
 class RunForm(QWidget):
-    """Starts, stops and resumes; says where the run is.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """Starts, stops and resumes; says where the run is."""
 
     def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
@@ -98,12 +93,7 @@ class RunForm(QWidget):
 
 
 class CurvesForm(QWidget):
-    """Loss and metrics by epoch.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """Loss and metrics by epoch."""
 
     def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
@@ -147,12 +137,7 @@ class CurvesForm(QWidget):
 
 
 class HelpForm(QWidget):
-    """Says whether the training helped: in words, three rows, the rest folded; and what is next.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """Says whether the training helped: in words, three rows, the rest folded; and what is next."""
 
     def __init__(self, context: TrainFormContext) -> None:
         super().__init__()
@@ -234,12 +219,7 @@ class HelpTable(QWidget):
 
 
 class RunChoice:
-    """The runs there are, and what to do with the one that is shown.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """The runs there are, and what to do with the one that is shown."""
 
     def __init__(self, context: TrainFormContext) -> None:
         self._context, self._state = context, context.state
@@ -315,12 +295,7 @@ class RunChoice:
 
 
 class Messages(QPlainTextEdit):
-    """What the run said, the last line at the bottom.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """What the run said, the last line at the bottom."""
 
     def __init__(self, context: TrainFormContext) -> None:
         super().__init__()

@@ -31,12 +31,7 @@ _SOURCES = [("open layers", "layers"), ("folder or CSV", "project")]
 
 
 class SourceForm(QWidget):
-    """Chooses what is learned from and shows what was found there.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """Chooses what is learned from and shows what was found there."""
 
     def __init__(self, context: TrainFormContext) -> None:
         super().__init__()

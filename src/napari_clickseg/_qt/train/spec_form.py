@@ -33,7 +33,6 @@ class SpecForm(QWidget):
 
     Parameters
     ----------
-    context : TrainFormContext
     group : str
         One of `training_settings.GROUPS`.
     made : callable
@@ -125,13 +124,7 @@ class _Switch(_Field):
 
 
 class IntegerField(_Field):
-    """A field for a whole number.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    setting : Setting
-    """
+    """A field for a whole number."""
 
     def _make(self) -> Any:
         setting = self.setting
@@ -232,12 +225,7 @@ _FIELDS: dict[str, Callable[[TrainFormContext, Setting], _Field]] = {
 
 
 class MainForm:
-    """Chooses what is learned, and the weights that training starts from.
-
-    Parameters
-    ----------
-    context : TrainFormContext
-    """
+    """Chooses what is learned, and the weights that training starts from."""
 
     def __init__(self, context: TrainFormContext) -> None:
         self._context = context

@@ -40,12 +40,7 @@ _TIPS = {
 
 
 class TrainWidget(Dock):
-    """Teaches a model: shows the state of a viewer's training and calls its controller.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-    """
+    """Teaches a model: shows the state of a viewer's training and calls its controller."""
 
     least = (345, 500)
 

@@ -59,7 +59,6 @@ class Packed:
 
     Parameters
     ----------
-    images, masks, models, runs : int
     bytes : int
         Of the bundle.
     left_out : tuple of str

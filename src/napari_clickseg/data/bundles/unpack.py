@@ -62,7 +62,6 @@ class Unpacked:
     ----------
     folder : Path
         Of the project.
-    images, masks : int
     models, runs : tuple of Path
         Files of models, and folders of runs, in the project's folder.
     left_out : tuple of str

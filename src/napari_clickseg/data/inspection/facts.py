@@ -44,7 +44,6 @@ class Problem:
 
     Parameters
     ----------
-    kind : str
     text : str
         One line that says what to do.
     fatal : bool
@@ -69,10 +68,8 @@ class ImageFacts:
         As in `Record`.
     shape : (int, int)
         Height and width in pixels.
-    dtype : str
     channels : int
         Without alpha.
-    rgb : bool
     pixels : mapping of int to int
         Labelled pixels of each id, without the background and what is to be ignored.
     ignored : int
@@ -124,7 +121,6 @@ class Findings:
         Images without a mask.
     scheme : {"instances", "classes"}
         What ids mean: as classes.json says, else as the masks look.
-    classes : ProjectClasses, optional
     ungrouped : int
         Annotated images for which no group is given.
     problems : tuple of Problem

@@ -20,8 +20,6 @@ def needed(path: Path, module: str, extra: str) -> Any:
     ----------
     path : Path
         What messages name.
-    module : str
-        Its name.
     extra : str
         The extra of this package that brings it.
 

@@ -63,7 +63,6 @@ class Header:
         The format, as messages call it.
     shape : tuple of int
         Of the finest level.
-    dtype : dtype
     axes : str
         A letter for each axis: Y and X, S for samples such as red, green and blue, C for
         channels, any others for stacks.

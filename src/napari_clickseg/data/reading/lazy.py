@@ -149,8 +149,6 @@ class Framed:
 
     Parameters
     ----------
-    shape : tuple of int
-    dtype : dtype
     lead : int
         How many axes come before those of a frame.
     read : callable

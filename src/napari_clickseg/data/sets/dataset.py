@@ -34,7 +34,6 @@ class Sample:
 
     Parameters
     ----------
-    record : Record
     pixels : uint8 or float16 (C, Y, X)
         Normalised as at run time; 0 … 255, or 0 … 1 where the image has more than 8 bits.
     labels : int (Y, X)
@@ -94,7 +93,6 @@ class Dataset(Generic[Kept]):
 
     Parameters
     ----------
-    records : sequence of Record
     mib : int
         Memory for all images.
     read : callable

@@ -34,7 +34,6 @@ class Split:
 
     Parameters
     ----------
-    training, validation : tuple of int
     leaks : bool
         Images of one group are on both sides, because there was one group only.
     """

@@ -43,8 +43,6 @@ def write_dicomseg(image: AnnotatedImage, path: Path, note: Callable[[str], obje
     ----------
     image : AnnotatedImage
         Whose image is a DICOM file.
-    path : Path
-        Of the file.
     note : callable
         Called with a line on what could not be kept.
 

@@ -36,8 +36,6 @@ def write_nifti(image: AnnotatedImage, path: Path, note: Callable[[str], object]
     ----------
     image : AnnotatedImage
         Of up to three axes.
-    path : Path
-        Of the file.
     note : callable
         Called with a line on what could not be kept.
     """

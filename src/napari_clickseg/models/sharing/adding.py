@@ -45,8 +45,6 @@ class Added:
 
     Parameters
     ----------
-    entry : ModelEntry
-    card : ModelCard
     sha256 : str
         Of its file.
     origin : str

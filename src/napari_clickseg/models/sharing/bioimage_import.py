@@ -41,8 +41,6 @@ def import_bioimage(path: Path, *, name: str = "", overwrite: bool = False) -> A
 
     Parameters
     ----------
-    path : Path
-        The .zip file.
     name : str
         What it is to be called; by default as the package.
     overwrite : bool

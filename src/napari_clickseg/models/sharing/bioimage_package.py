@@ -35,9 +35,6 @@ class BioimagePackage:
 
     Parameters
     ----------
-    path : Path
-        The .zip file.
-    name, description, licence : str
     said : ForeignNetwork
         How it is to be fed and read.
     network : str
@@ -81,11 +78,6 @@ def is_bioimage(path: Path) -> bool:
 
 def read_bioimage(path: Path) -> BioimagePackage:
     """Read what a package says; its network is not looked at yet.
-
-    Parameters
-    ----------
-    path : Path
-        The .zip file.
 
     Raises
     ------

@@ -29,8 +29,6 @@ class OfferedModel:
 
     Parameters
     ----------
-    path : Path
-        Its file.
     kind : {"model", "onnx", "bioimage"}
         A model of this program, a network as ONNX, or a package of bioimage.io.
     name : str

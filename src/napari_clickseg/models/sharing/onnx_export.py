@@ -54,7 +54,6 @@ class Exported:
 
     Parameters
     ----------
-    path : Path
     farthest : float
         By how much a probability differs from torch's, at the most.
     any_size : bool
@@ -111,13 +110,7 @@ def export_onnx(model: str, path: Path, *, overwrite: bool = False) -> Exported:
 
 
 class _Asked:
-    """A network that is asked for probabilities, with examples of what it is shown.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-    card : ModelCard
-    """
+    """A network that is asked for probabilities, with examples of what it is shown."""
 
     def __init__(self, network: nn.Module, card: ModelCard) -> None:
         self.module = probabilities_of(network, card)

@@ -38,8 +38,6 @@ def import_onnx(
 
     Parameters
     ----------
-    path : Path
-        The .onnx file.
     said : ForeignNetwork
         How it is to be fed and read.
     name : str
@@ -67,8 +65,6 @@ def keep_onnx(
 
     Parameters
     ----------
-    data : bytes
-        The ONNX file.
     card : ModelCard
         How it is fed and read.
     called : str
@@ -113,8 +109,6 @@ def foreign_card(data: bytes, path: Path, said: ForeignNetwork) -> ModelCard:
 
     Parameters
     ----------
-    data : bytes
-        The ONNX file.
     path : Path
         What messages call it.
     said : ForeignNetwork

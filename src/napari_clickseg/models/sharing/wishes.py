@@ -47,7 +47,6 @@ class ForeignNetwork:
         Of segmentation_models_pytorch, where it comes as weights alone.
     options : dict
         Further arguments of the architecture.
-    licence : str
     description : str
         What it is for; "": where it came from.
     steps : tuple of Step

@@ -71,7 +71,6 @@ class Geometry:
         Of the part of the image that it shows, in image pixels.
     quarters : int
         Turns by 90 degrees.
-    mirrored : bool
     angle : float
         Further turn, in degrees.
     bend : float32 (1, n, n, 2) or None

@@ -54,8 +54,6 @@ class SemanticWork:
         Completed.
     card : ModelCard
         Of the model to be.
-    training, validation : Dataset
-    classes : ClassMap
     """
 
     def __init__(

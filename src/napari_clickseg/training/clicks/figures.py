@@ -33,8 +33,6 @@ class Clicked:
 
     Parameters
     ----------
-    image : str
-        Its name.
     objects : tuple of tuples of Counts
         Of each object the pixels, of one class, before the first click and after each. Where
         there is nothing, what was found is the only object, without a click.

@@ -61,7 +61,6 @@ class Annotation:
 
     Parameters
     ----------
-    subject : Subject
     view : View
         What the network sees now.
     image, target : Tensor (C, N, N), (1, N, N)
@@ -113,7 +112,6 @@ class Lesson:
     chosen : tuple of int
         Which annotations these are.
     image, target, previous : Tensor (B, C, N, N), (B, 1, N, N), (B, 1, N, N)
-    maps : ClickMaps
     further : Tensor (B, 5, N, N), (B, 4, N, N) or (B, 0, N, N)
         What comes after the previous mask: the marked region, if the encoding is "prompts", and
         how much pixels look like what was clicked on, see `core.guidance.likeness`.

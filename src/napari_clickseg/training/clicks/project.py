@@ -149,8 +149,6 @@ class ProjectAnnotations(LiveAnnotations):
 
     Parameters
     ----------
-    pool : ProjectPool
-        The images.
     size : int
         The network's window in pixels.
     preset : str

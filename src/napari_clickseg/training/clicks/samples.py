@@ -47,7 +47,6 @@ class Subject:
 
     Parameters
     ----------
-    record : TrainingImage
     mask : bool (Y, X)
     middle : float64 (2,)
         Of its box: y, x in pixels.
@@ -71,8 +70,6 @@ class Subject:
 
         Parameters
         ----------
-        record : TrainingImage
-            The image.
         rng : numpy.random.Generator
             Decides everything.
         together : bool

@@ -41,7 +41,6 @@ class CorrectedPrediction:
 
     Parameters
     ----------
-    clicks : tuple of TableClick
     prediction : TrainingImage or None
         Probabilities times 255 as its image, uint8 (1, Y, X).
     """
@@ -102,8 +101,6 @@ class TableAnnotations(ProjectAnnotations):
 
     Parameters
     ----------
-    pool : ProjectPool
-        The images.
     size : int
         The network's window in pixels.
     corrections : mapping

@@ -64,9 +64,6 @@ class ClickWork:
         Completed.
     card : ModelCard
         Of the model to be.
-    training, validation : Dataset
-    classes : ClassMap
-    device : torch.device
 
     Raises
     ------

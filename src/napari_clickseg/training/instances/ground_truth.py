@@ -54,8 +54,6 @@ def examine_ground_truth(
     ----------
     records : sequence of Record
         The images that can be used.
-    findings : Findings
-        Of them.
     spec : TrainingSpec
         Completed.
 

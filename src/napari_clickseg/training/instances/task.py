@@ -49,8 +49,6 @@ class InstanceWork(SemanticWork):
         Completed.
     card : ModelCard
         Of the model to be.
-    training, validation : Dataset
-    classes : ClassMap
     """
 
     def __init__(

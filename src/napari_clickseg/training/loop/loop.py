@@ -58,9 +58,6 @@ class Loop:
     ----------
     spec : TrainingSpec
         Completed.
-    run : RunFolder
-    work : Work
-        The task.
     network : torch.nn.Module
         To be trained, on its device.
     card : ModelCard

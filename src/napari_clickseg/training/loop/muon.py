@@ -67,7 +67,6 @@ class _Orthogonal(Uncompiled):
     Parameters
     ----------
     matrices : list of Tensor (M, N)
-    lr, weight_decay : float
     """
 
     def __init__(self, matrices: list[Tensor], lr: float, weight_decay: float) -> None:
@@ -101,7 +100,6 @@ class ConvolutionalMuon(Uncompiled):
         kernels are no matrices.
     lr : float
         Learning rate, as for AdamW.
-    weight_decay : float
     """
 
     def __init__(self, params: ParamsT, lr: float, weight_decay: float) -> None:

@@ -139,13 +139,7 @@ class Average:
 
 
 class Precision:
-    """Half precision in training where it is quick and wanted.
-
-    Parameters
-    ----------
-    device : torch.device
-    wanted : bool
-    """
+    """Half precision in training where it is quick and wanted."""
 
     def __init__(self, device: torch.device, wanted: bool) -> None:
         self.device = device

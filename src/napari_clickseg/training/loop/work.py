@@ -66,8 +66,6 @@ class Validation:
 
     Parameters
     ----------
-    loss : float
-    metrics : dict of str to float
     images : tuple of dict
         A row of figures for each image; "image" is its name.
     confusion : tuple of tuples of int, optional

@@ -49,10 +49,8 @@ class _Offer:
 
     Parameters
     ----------
-    left : LeftJournal
     writes : tuple of LabelWrite
         What makes the labels that were there of those that are.
-    past, future : tuple of Entry
     """
 
     left: LeftJournal
@@ -66,9 +64,6 @@ class Autosave:
 
     Parameters
     ----------
-    context : Context
-    identity : Identity
-    answers : Answers
     home : Path, optional
         Where the program keeps what is the user's; without it nothing is kept.
     notify : callable

@@ -62,8 +62,6 @@ class Recorder:
     ----------
     pairing : Pairing
         With an annotation layer.
-    thread : JournalThread
-    shelf : Shelf
     circumstances : callable
         Returns which model answers, how the image is seen, and what ids mean.
     """

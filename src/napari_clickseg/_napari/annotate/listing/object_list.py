@@ -59,10 +59,6 @@ class ObjectList:
 
     Parameters
     ----------
-    context : Context
-    status : Status
-    identity : Identity
-    answers : Answers
     notify : callable
         Called on the worker thread when results wait.
     """

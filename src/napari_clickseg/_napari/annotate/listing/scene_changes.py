@@ -20,15 +20,7 @@ __all__ = ["SceneChanges"]
 
 
 class SceneChanges:
-    """Has changes of objects worked out, and makes each a step.
-
-    Parameters
-    ----------
-    context : Context
-    status : Status
-    identity : Identity
-    answers : Answers
-    """
+    """Has changes of objects worked out, and makes each a step."""
 
     def __init__(
         self, context: Context, status: Status, identity: Identity, answers: Answers

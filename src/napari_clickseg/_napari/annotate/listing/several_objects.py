@@ -42,12 +42,10 @@ class Chosen:
 
     Parameters
     ----------
-    plane : Plane
     labels : array
         The finest level of the annotation.
     regions : ObjectRegions
         Of the plane; at least one.
-    scene : Scene
     by_class : bool
         Ids are classes, and the regions are pieces.
     notes : mapping of int to ObjectNote

@@ -56,7 +56,6 @@ class _Divided:
         In the clicks' order.
     ids : tuple of int
         Of the parts.
-    write : LabelWrite
     """
 
     value: int
@@ -66,15 +65,7 @@ class _Divided:
 
 
 class SplitMerge:
-    """Splits and merges objects on a plane.
-
-    Parameters
-    ----------
-    context : Context
-    status : Status
-    identity : Identity
-    answers : Answers
-    """
+    """Splits and merges objects on a plane."""
 
     def __init__(
         self, context: Context, status: Status, identity: Identity, answers: Answers

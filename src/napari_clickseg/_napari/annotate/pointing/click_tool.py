@@ -43,10 +43,6 @@ class ClickTool:
     click, with Shift one that takes up the region under the pointer. Dragging draws a box, with
     Shift a scribble, with Ctrl and Shift a lasso; Escape gives it up. With Ctrl, dragging moves
     the image, with Alt it zooms as ever. Wheel and keys stay napari's own.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
     """
 
     clicked = Signal(tuple, bool)  # where in the world, and whether with the left button

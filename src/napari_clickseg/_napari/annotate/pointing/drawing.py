@@ -99,15 +99,7 @@ class _Begun:
 
 
 class Drawing:
-    """Shows what is being drawn, and adds it to the object when it is finished.
-
-    Parameters
-    ----------
-    context : Context
-    images : Images
-    answers : Answers
-    objects : Objects
-    """
+    """Shows what is being drawn, and adds it to the object when it is finished."""
 
     def __init__(
         self, context: Context, images: Images, answers: Answers, objects: Objects
@@ -122,7 +114,6 @@ class Drawing:
         Parameters
         ----------
         kind : {"box", "scribble", "lasso"}
-        position : tuple of float
         left : bool
             Whether with the left button.
         """

@@ -59,14 +59,6 @@ class ObjectsFromShapes:
 
     It goes on in the background, and is one step for undo. What the user does on the image
     meanwhile ends it; what was made so far stays.
-
-    Parameters
-    ----------
-    context : Context
-    status : Status
-    identity : Identity
-    answers : Answers
-    objects : Objects
     """
 
     def __init__(

@@ -27,12 +27,6 @@ class HoverPreview:
 
     The session remembers what it saw, so a click on the same place has the less to wait for.
     Anything else that is to be done ends the look within one pass of the network.
-
-    Parameters
-    ----------
-    context : Context
-    images : Images
-    answers : Answers
     """
 
     def __init__(self, context: Context, images: Images, answers: Answers) -> None:

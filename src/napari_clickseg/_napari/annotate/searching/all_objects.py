@@ -58,18 +58,14 @@ class _Search:
 
     Parameters
     ----------
-    pairing : Pairing
-    plane : Plane
     box, within : Box
         Of the plane: where it was looked, and where objects are wanted.
-    finder : ObjectFinder
     model : str
         What the model is called.
     ids : dict of int to int
         The id of each of its classes.
     found : FoundObjects
         By the rules that were asked for last.
-    new : Candidates
     """
 
     pairing: Pairing
@@ -91,9 +87,6 @@ class AllObjects:
 
     Parameters
     ----------
-    context : Context
-    status : Status
-    identity : Identity
     trained : TrainedModels, optional
         Where models are found.
     load : callable

@@ -43,7 +43,6 @@ class Candidates:
 
     Parameters
     ----------
-    objects : tuple of NewObject
     known : int
         How many others are annotated already.
     largest : int

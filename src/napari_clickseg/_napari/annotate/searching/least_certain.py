@@ -18,7 +18,6 @@ class LeastCertain:
 
     Parameters
     ----------
-    context : Context
     listing : ObjectList
         Knows the objects, and goes to one.
     """
