@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton
 
-from napari_clickseg._napari.train.region_layers import REGION_COLOURS
+from napari_clickseg.crossfit.editing import KINDS
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.progress import parts_of
 from napari_clickseg.data.click_table import read_click_table
+from napari_clickseg.pictures.outcomes import COLOURS, PixelOutcome
 from tests.crossfit.conftest import NETWORK, write_project
 from tests.crossfit.paused import paused
 from tests.qt.fitting import assert_nothing_is_cut_off, tip
@@ -140,9 +142,13 @@ def test_regions_and_clicks_are_layers_and_what_was_open_comes_back(
     assert not other.visible and Path(image).name in viewer.layers
     regions = viewer.layers["regions: TP, FP, FN"]
     assert set(np.unique(regions.data)) == {0, 1, 2, 3} and not regions.editable
-    for value, colour in enumerate(REGION_COLOURS.values(), 1):
-        shown = [round(255 * one) for one in regions.get_color(value)[:3]]
-        assert shown == [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    right, much, missed = (
+        to_hex(regions.get_color(value)).upper() for value in range(1, len(KINDS) + 1)
+    )
+    assert KINDS == ("tp", "fp", "fn")
+    assert right == COLOURS[PixelOutcome.TRUE_POSITIVE]
+    assert much == COLOURS[PixelOutcome.FALSE_POSITIVE]
+    assert missed == COLOURS[PixelOutcome.FALSE_NEGATIVE]
     assert clicks_on(viewer) == saved(waiting, image) != []
     look(widget, qtbot, 1)
     assert clicks_on(viewer) == saved(waiting, waiting.rows[1].image)

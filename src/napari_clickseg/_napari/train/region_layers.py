@@ -20,6 +20,7 @@ from napari_clickseg._napari.viewer.layers import (
     unwrapped,
 )
 from napari_clickseg.core.clicks import Click
+from napari_clickseg.pictures.outcomes import COLOURS, PixelOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
     from napari_clickseg.crossfit.editing import ImageRegions
     from napari_clickseg.data.click_table import TableClick
 
-# The usual ones: true positives, false positives, false negatives.
-REGION_COLOURS = {"tp": "#1fa84a", "fp": "#e0342b", "fn": "#2f6fed"}
+# In the order of `editing.KINDS`.
+_OUTCOMES = (
+    PixelOutcome.TRUE_POSITIVE,
+    PixelOutcome.FALSE_POSITIVE,
+    PixelOutcome.FALSE_NEGATIVE,
+)
 _REGIONS = "regions: TP, FP, FN"
 _POSITIVE, _NEGATIVE = "positive clicks", "negative clicks"
 _CLICK = 40  # clicks have a diameter of the image's side over this
@@ -220,7 +225,7 @@ def _image(sight: ImageRegions) -> Layer:
 
 
 def _regions(sight: ImageRegions) -> Layer:
-    colours = label_colormap(tuple(REGION_COLOURS.values()))
+    colours = label_colormap([COLOURS[one] for one in _OUTCOMES])
     return Labels(sight.kinds, name=_REGIONS, colormap=colours, opacity=0.5)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.train.state import ShownRegions
     from napari_clickseg._qt.train.form_context import TrainFormContext
 
-_COLOURS = "Green: found rightly. Red: too much. Blue: missed."
+_COLOURS = "Blue: found rightly. Vermilion: too much. Yellow: missed."
 _HOW = (
     "To edit, select the layer of positive or of negative clicks; with napari's tools, key 2 adds "
     "clicks, 3 selects some to drag, Delete removes them. Edits are saved at once."
