@@ -39,9 +39,27 @@ def test_objects_have_shades_of_their_class_and_all_else_is_as_it_was() -> None:
     assert np.allclose(colours.map(0), 0)
 
 
+@given(
+    st.dictionaries(st.integers(1, 3000), st.integers(1, 2), max_size=6),
+    st.lists(st.integers(1, 3000), min_size=1, max_size=6),
+    st.integers(3, 90),
+)
+def test_an_id_without_a_class_looks_alike_whichever_others_have_one(
+    class_of: dict[int, int], ids: list[int], length: int
+) -> None:
+    before = label_colormap(length)
+    colours = object_colours({1: BLUE, 2: ORANGE}, class_of, before, 3000)
+    for one in ids:
+        if one not in class_of:
+            assert np.allclose(colours.map(one), before.map(one)), one
+    for one, of in class_of.items():
+        assert np.allclose(colours.map(one), shade((BLUE, ORANGE)[of - 1], one)), one
+
+
 def test_ids_beyond_any_map_are_no_reason_to_stop() -> None:
     colours = object_colours({1: BLUE}, {4_000_000_000: 1}, label_colormap())
-    assert len(colours.colors) <= 1 << 12
+    assert len(colours.colors) <= 1 << 16
+    assert np.allclose(colours.map(3_999_999_999), label_colormap().map(3_999_999_999))
 
 
 def test_colours_are_compared_by_what_they_show() -> None:

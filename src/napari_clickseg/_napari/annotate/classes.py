@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.colormaps import CyclicLabelColormap
 from psygnal import Signal
 
 from napari_clickseg._napari.annotate.state import ClassSpec
@@ -160,8 +161,13 @@ class Identity:
         classes = {one.identifier: one.colour for one in state.classes}
         if state.scheme == "classes":
             colours = pairing.class_colours(state)
+        elif not class_of:
+            if not isinstance(layer.colormap, CyclicLabelColormap):
+                return  # somebody's own
+            colours = pairing.colours_before
         else:
-            colours = object_colours(classes, class_of, pairing.colours_before)
+            largest = pairing.scene.next_id - 1
+            colours = object_colours(classes, class_of, pairing.colours_before, largest)
         if not same_colours(layer.colormap, colours):
             layer.colormap = colours
 
@@ -229,6 +235,9 @@ class Identity:
             return
         pairing.scene = pairing.scene.numbered_from(least)
         pairing.timeline.revise(lambda scene: scene.numbered_from(least))
+        if pairing.annotation is not None and self._state.scheme == "instances":
+            # Ids that were not known of look as they did, too.
+            self._colour(pairing, pairing.annotation)
         self._show_counts(pairing)
 
     def _show_counts(self, pairing: Pairing) -> None:

@@ -24,7 +24,9 @@ _SCORED = 1 << 16  # ids that have a colour of their own there
 _MOST = 255
 _GOLDEN = 0.618034  # steps of it spread evenly, however many there are
 _LIGHTER, _HUE = 0.36, 0.07  # how far shades go apart, of 1
-_FEWEST, _SHADES = 64, 1 << 12  # objects with a colour of their own; beyond, colours come again
+_FEWEST = 64  # ids with a colour of their own
+_MOST_COLOURS = 1 << 16  # of a map, the background's included; napari takes no more
+_BLOCK = 1 << 10  # shades that are worked out at once
 
 
 def colour_of(identifier: int) -> str:
@@ -53,7 +55,6 @@ def label_colormap(colours: Sequence[str]) -> CyclicLabelColormap:
     return CyclicLabelColormap(colors=["transparent", *colours])
 
 
-@lru_cache(maxsize=1 << 14)  # all of them are asked for at each object that is accepted
 def shade(colour: str, number: int) -> tuple[float, float, float, float]:
     """Return one of the shades of a colour; neighbouring numbers are told apart easily.
 
@@ -78,10 +79,19 @@ def shade(colour: str, number: int) -> tuple[float, float, float, float]:
     return (*colorsys.hls_to_rgb((hue + _HUE * turn) % 1, light, full), 1.0)
 
 
+@lru_cache(maxsize=64)  # all of them are asked for at each object that is accepted
+def _shades(colour: str, first: int) -> npt.NDArray[np.float64]:
+    """Return a block of a colour's shades, from a number on, (_BLOCK, 4)."""
+    return np.array([shade(colour, first + n) for n in range(_BLOCK)])
+
+
 def object_colours(
-    classes: Mapping[int, str], class_of: Mapping[int, int], others: Any
+    classes: Mapping[int, str], class_of: Mapping[int, int], others: Any, largest: int = 0
 ) -> CyclicLabelColormap:
     """Return a colormap in which objects have shades of their class's colour.
+
+    All else looks as it did, whichever objects have a class: an id's colour hangs on its own
+    class alone.
 
     Parameters
     ----------
@@ -91,15 +101,32 @@ def object_colours(
         The class of each object, by its id.
     others : CyclicLabelColormap
         Says what all else looks like.
+    largest : int
+        The largest id that anything has. Beyond 65,500 or so colours come again.
     """
-    last = max(class_of, default=0)
-    count = min(_SHADES, max(_FEWEST, 1 << (last + 1).bit_length()))
-    colours: npt.NDArray[Any] = np.array(others.map(np.arange(count)), float)
-    colours[0] = 0
-    for value, one in class_of.items():
-        if value < count and one in classes:
-            colours[value] = shade(classes[one], value)
+    cycle: npt.NDArray[Any] = np.array(others.colors, float)[1:]
+    ids = np.fromiter(class_of, np.int64, len(class_of))
+    known = np.fromiter(class_of.values(), np.int64, len(class_of))
+    last = max(int(ids.max(initial=0)), largest, _FEWEST)
+    # In steps, as a map of another length is drawn anew; of whole cycles, as napari goes through
+    # the colours again for ids beyond.
+    wanted = 1 << (-(-last // len(cycle)) - 1).bit_length()
+    cycles = max(1, min(wanted, (_MOST_COLOURS - 1) // len(cycle)))
+    colours = np.concatenate([np.zeros((1, 4)), np.tile(cycle, (cycles, 1))])
+    for one in np.unique(known).tolist():
+        mine = ids[(known == one) & (ids > 0) & (ids < len(colours))]
+        if one in classes and len(mine):
+            colours[mine] = _shades_of(classes[one], mine)
     return CyclicLabelColormap(colors=colours)
+
+
+def _shades_of(colour: str, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    blocks, inside = np.divmod(numbers, _BLOCK)
+    found = np.empty((len(numbers), 4))
+    for block in np.unique(blocks).tolist():
+        mine = blocks == block
+        found[mine] = _shades(colour, block * _BLOCK)[inside[mine]]
+    return found
 
 
 def score_colours(scores: Mapping[int, float]) -> CyclicLabelColormap:

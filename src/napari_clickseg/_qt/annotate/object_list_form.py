@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QVBoxLayo
 
 from napari_clickseg._napari.annotate.object_table import COLUMNS, ObjectTable
 from napari_clickseg._qt.parts.controls import button, choice, form, note, row
+from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -315,7 +316,9 @@ class ObjectListForm(QWidget):
         counts = state.objects.by_class
         said = ", ".join(f"{n:,} {names.get(one, 'without class')}" for one, n in counts.items())
         n, picked = len(state.objects), len(state.picked)
-        text = f"{n:,} objects: {said}" if n else "There are no objects on this plane."
+        told = len(counts) > 1 or len(names) > 1  # else the class says nothing
+        text = counted(n, "object") + (f": {said}" if told else "")
+        text = text if n else "There are no objects on this plane."
         self.counts.value = state.not_listed or text + (f" · {picked:,} chosen" if picked else "")
         for each in (self.give, self.delete):
             each.enabled = picked > 0

@@ -228,3 +228,34 @@ def test_in_a_stack_the_object_of_the_displayed_plane_is_split(bench: Any) -> No
     assert [len(np.unique(plane)) for plane in bench.labels] == [2, 3, 2]
     bench.do("undo")
     assert np.array_equal(bench.labels, labels) and bench.viewer.dims.current_step[0] == 1
+
+
+def test_an_object_that_was_not_touched_keeps_its_colour(bench: Any) -> None:
+    """Also one without a class, with an id far beyond those of the objects that have one."""
+    opened(bench)
+    bench.labels[2:4, 2:150] = 100 + np.arange(148)
+    bench.state.annotation.data = bench.labels  # its ids are looked through anew
+    bench.settle()
+    layer, others = bench.state.annotation, [9, *range(100, 248)]
+
+    def colours() -> np.ndarray:
+        return np.array([layer.get_color(one) for one in others])
+
+    before = colours()
+    bench.take_up(100, 130)
+    bench.do("clear")
+    bench.do("skip")
+    bench.take_up(*LEFT)
+    bench.click(*LEFT)
+    bench.click(*RIGHT)
+    bench.do("split")
+    assert "is 2 objects now" in bench.state.message
+    assert np.array_equal(colours(), before)
+    bench.take_up(*LEFT)
+    bench.take_up(*RIGHT)
+    bench.do("merge")
+    assert "are one now" in bench.state.message
+    assert np.array_equal(colours(), before)
+    for _ in range(len(bench.pairing.timeline.steps)):
+        bench.do("undo")
+        assert np.array_equal(colours(), before)
