@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.prepare import Prepared
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["begin"]
-
 # What decides whether a training can begin; others need not be tried again.
 _DECIDES = (
     "architecture", "encoder", "options", "start", "start_parts", "encoding", "image_channels",

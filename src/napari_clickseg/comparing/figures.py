@@ -15,18 +15,6 @@ if TYPE_CHECKING:
     from napari_clickseg.comparing.folder import ComparisonFolder
     from napari_clickseg.comparing.spec import Trial
 
-__all__ = [
-    "CLICKED",
-    "NAMES",
-    "Figures",
-    "Group",
-    "collect",
-    "figure_names",
-    "grouped",
-    "rows",
-    "spread",
-]
-
 NAMES = {
     "iou_imagewise": "IoU image-wise",
     "iou_micro": "IoU pooled",

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from napari_clickseg.comparing.spec import Trial
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["ComparisonFolder"]
-
 _OWN = {"split", "events.jsonl", "stop"}  # what one that could not be begun leaves
 
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.run_folder import RunFolder
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["check_images", "measure", "measure_latency"]
-
 _WARM, _TIMED = 3, 15  # forward passes
 
 

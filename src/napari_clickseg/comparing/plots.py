@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from napari_clickseg.comparing.figures import Figures, Group
     from napari_clickseg.comparing.folder import ComparisonFolder
 
-__all__ = ["plot_all"]
-
 # Told apart by the colour-blind.
 _COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000", "#999999",

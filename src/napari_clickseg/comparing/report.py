@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from napari_clickseg.comparing.folder import ComparisonFolder
     from napari_clickseg.comparing.spec import ComparisonSpec
 
-__all__ = ["overview", "shape_tables", "write_report"]
-
 _BUDGET = ("epochs", "windows", "size", "batch", "accumulate", "patience")
 _NONE = "-"
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.comparing.spec import ComparisonSpec
 
-__all__ = ["ComparisonOutcome", "compare", "go_on", "run_trial"]
-
 
 @dataclass(frozen=True, slots=True)
 class ComparisonOutcome:

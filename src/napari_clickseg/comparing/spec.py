@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = [
-    "ComparisonError",
-    "ComparisonSpec",
-    "Trial",
-    "read_comparison_spec",
-    "shown",
-    "trials",
-]
-
 _SPLIT = "all combinations are trained and measured on the same images"
 _MEANING = "figures of different tasks can't be compared"
 _FIXED = {

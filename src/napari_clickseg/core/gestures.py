@@ -12,8 +12,6 @@ import numpy.typing as npt
 from napari_clickseg.core.clicks import Click, PromptError
 from napari_clickseg.core.window import Box
 
-__all__ = ["DrawnBox", "Gesture", "Lasso", "Points", "Scribble", "crosses_itself", "enclosed"]
-
 Points: TypeAlias = tuple[tuple[float, float], ...]
 BoolArray = npt.NDArray[np.bool_]
 _GRID = 96  # pixels that a line's length is taken for, to see whether it crosses itself

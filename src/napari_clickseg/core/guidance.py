@@ -23,19 +23,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "LIKENESS",
-    "LIKENESS_SCALES",
-    "LIKENESS_TOLERANCE",
-    "Encoding",
-    "GuidanceError",
-    "Stroke",
-    "encode",
-    "input_channels",
-    "likeness",
-    "stamp",
-]
-
 Encoding = Literal["channels", "likeness", "prompts", "colour", "image"]
 FloatArray = npt.NDArray[np.float32]
 Position = tuple[float, float]

@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from napari_clickseg.core.source import ImageError, ImageSource
 
-__all__ = ["Intensity", "measure", "to_channels"]
-
 FloatArray = npt.NDArray[np.float32]
 _FEWEST_TRIMMED = 4  # so many extreme pixels are left out even of small images
 

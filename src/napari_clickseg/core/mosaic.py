@@ -16,8 +16,6 @@ from napari_clickseg.core.window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LARGEST", "fading", "predict_mosaic", "starts", "whole_window"]
-
 FloatArray = npt.NDArray[np.float32]
 LARGEST = 4096  # side in network pixels that an image is predicted at, at the most
 _OVERLAP = 0.25  # of a window with its neighbour, at the least

@@ -17,8 +17,6 @@ from napari_clickseg.core.clicks import Click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["IGNORE", "jittered", "next_click"]
-
 BoolArray = npt.NDArray[np.bool_]
 IGNORE = 255  # label of pixels that count neither way
 

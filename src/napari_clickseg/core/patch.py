@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from napari_clickseg.core.window import Box
 
-__all__ = ["Patch"]
-
 BoolArray = npt.NDArray[np.bool_]
 
 

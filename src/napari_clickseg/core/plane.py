@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Plane"]
-
 
 @dataclass(frozen=True, slots=True)
 class Plane:

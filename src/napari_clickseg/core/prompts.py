@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.gestures import Gesture
     from napari_clickseg.core.patch import Patch
 
-__all__ = ["Prompt", "PromptHistory"]
-
 
 @dataclass(frozen=True, slots=True)
 class Prompt:

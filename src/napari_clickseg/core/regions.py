@@ -26,17 +26,6 @@ if TYPE_CHECKING:
 
     BoolArray = npt.NDArray[np.bool_]
 
-__all__ = [
-    "ClickSpec",
-    "Kind",
-    "Region",
-    "RegionClick",
-    "RegionError",
-    "clicks_in",
-    "find_regions",
-    "place_clicks",
-]
-
 Kind = Literal["tp", "fp", "fn"]
 PUBLISHED = 512**2  # pixels of the image that the rule was published for
 

@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from napari_clickseg.core.window import Box, Window
 
-__all__ = ["ImageError", "ImageSource", "PixelSample"]
-
 MAX_CHANNELS = 32
 _WHOLE = 2 * 1024**3  # bytes that are read at once, at the most
 _DENSEST = 3  # pixels read for one network pixel, at the most

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.intp]
     Floats = npt.NDArray[np.float32]
 
-__all__ = ["energy", "made_distinct", "relaxed"]
-
 BLOCKS = 400  # seats to choose from; a region of no more pixels is searched pixel by pixel
 SOURCES = 2500  # blocks that the descent on pixels measures by
 ROUNDS = 10  # of relaxation, from each start

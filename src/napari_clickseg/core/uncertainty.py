@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["mean_entropy", "pixel_entropy"]
-
 FloatArray = npt.NDArray[np.float32]
 _SURROUNDINGS = 3  # pixels around what was found
 

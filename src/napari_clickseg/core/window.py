@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     import scipy.sparse
 
-__all__ = ["Box", "Window", "first_window", "object_window", "resample", "resampling_matrix"]
-
 FloatArray = npt.NDArray[np.float32]
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Project, Record
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Plan", "begin", "begin_from", "plan"]
-
 _FEWEST = 3  # images: one to find errors in, one to train on, one to choose the best epoch by
 
 

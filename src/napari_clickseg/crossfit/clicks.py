@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.regions import Region, RegionClick
     from napari_clickseg.crossfit.folder import CrossfitFolder, FoldRow
 
-__all__ = ["make_clicks"]
-
 
 def make_clicks(
     folder: CrossfitFolder, tell: Callable[[int, int], object] = lambda *_: None

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.clicks import Click
     from napari_clickseg.crossfit.folder import CrossfitFolder
 
-__all__ = ["KINDS", "ImageRegions", "begin_copy", "can_edit", "edited", "look", "replace_clicks"]
-
 KINDS: tuple[Kind, ...] = ("tp", "fp", "fn")  # as 1, 2 and 3 in `ImageRegions.kinds`
 
 

@@ -10,8 +10,6 @@ from napari_clickseg.evaluation.metrics import Overlap, summary
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["BINS", "KINDS", "curve", "noc", "obedience", "overlaps", "summed_up"]
-
 KINDS = {
     "baseline": "baseline",
     "no_clicks": "click-trained, no clicks",

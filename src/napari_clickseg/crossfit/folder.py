@@ -30,16 +30,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.project import Record
 
-__all__ = [
-    "STAGES",
-    "CrossfitFolder",
-    "Done",
-    "FoldRow",
-    "RegionRow",
-    "Stage",
-    "crossfit_of",
-]
-
 Stage = Literal["baseline", "predict", "clicks", "clicked", "measure", "final", "report"]
 STAGES: tuple[Stage, ...] = (
     "baseline", "predict", "clicks", "clicked", "measure", "final", "report",

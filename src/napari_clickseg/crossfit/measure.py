@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     BoolArray = npt.NDArray[np.bool_]
 
-__all__ = ["measure_fold", "measure_image"]
-
 
 def measure_fold(
     folder: CrossfitFolder, fold: int, tell: Callable[[int, int], object] = lambda *_: None

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-__all__ = ["plot_all"]
-
 _COLOURS = ("#999999", "#56b4e9", "#009e73")  # of figures.KINDS, told apart by the colour-blind
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.crossfit.folder import CrossfitFolder
 
-__all__ = ["predict_fold"]
-
 
 def predict_fold(
     folder: CrossfitFolder, fold: int, tell: Callable[[int, int], object] = lambda *_: None

@@ -15,17 +15,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.crossfit.folder import Stage
 
-__all__ = [
-    "CrossfitProgress",
-    "CrossfitRun",
-    "MainFigures",
-    "Part",
-    "PartState",
-    "Step",
-    "follow",
-    "parts_of",
-]
-
 PartState = Literal["waiting", "running", "done", "failed", "skipped"]
 Step = tuple["Stage", "int | None"]  # a stage, and the fold it is about
 Event = Mapping[str, Any]

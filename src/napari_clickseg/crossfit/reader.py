@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.progress import Event, RunProgress
     from napari_clickseg.training.run_folder import RunFolder
 
-__all__ = ["CrossfitReader", "figures_of", "is_crossfit", "resume_arguments"]
-
 _NAMES = {"baseline": "baseline", "no_clicks": "no clicks", "clicks": "with clicks"}
 
 

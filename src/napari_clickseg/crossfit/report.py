@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.crossfit.folder import CrossfitFolder, Done
 
-__all__ = ["finish", "overview", "write_report"]
-
 Images = list[dict[str, Any]]
 _STAGE_NAMES = {
     "baseline": "training the baselines",

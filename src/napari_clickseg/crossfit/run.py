@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from napari_clickseg.crossfit.folder import Stage
     from napari_clickseg.crossfit.spec import CrossfitSpec
 
-__all__ = ["CrossfitOutcome", "Until", "crossfit", "go_on", "graph"]
-
 Until = Literal["predict", "clicks", "report"]
 
 

@@ -11,8 +11,6 @@ from napari_clickseg.training.spec import TrainingSpec, outer_spec, read_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CrossfitError", "CrossfitSpec", "changed", "read_crossfit_spec"]
-
 
 class CrossfitError(ValueError):
     """A cross-fitting that can't begin or go on; the message says why."""

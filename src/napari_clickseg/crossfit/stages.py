@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.run_folder import RunFolder
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["is_done", "run_stage"]
-
 _SECOND = 1.0
 
 

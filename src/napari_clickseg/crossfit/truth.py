@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Record
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["HALF", "Truth", "read_prediction", "read_truth"]
-
 BoolArray = npt.NDArray[np.bool_]
 HALF = 128  # of 255: probabilities from here on are the mask
 

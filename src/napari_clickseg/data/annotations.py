@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.core.gestures import Gesture
 
-__all__ = ["SCHEMA_VERSION", "Annotations", "ObjectNote", "ProjectClick", "read_clicks"]
-
 SCHEMA_VERSION = 1
 
 

@@ -13,8 +13,6 @@ from napari_clickseg.data.places import read_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CLASSES_FILE", "SCHEMA_VERSION", "ProjectClass", "ProjectClasses", "read_classes"]
-
 SCHEMA_VERSION = 1
 CLASSES_FILE = "classes.json"
 _LARGEST_ID = 2**32 - 1

@@ -17,8 +17,6 @@ from napari_clickseg.data.places import read_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SCHEMA_VERSION", "ClickTable", "TableClick", "TableImage", "read_click_table"]
-
 SCHEMA_VERSION = 1
 
 

@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.pixel_size import PixelSize
 
-__all__ = [
-    "image_suffix",
-    "mask_suffix",
-    "palette",
-    "storable_image",
-    "storable_mask",
-    "write_grey",
-    "write_image",
-    "write_labels",
-]
-
 _PICTURE = 64 * 1024**2  # pixels, up to which a PNG is read by everything without complaint
 _TILED = 4096  # longer side of an image from which on a TIFF is cut into tiles
 _BIG = 1 << 31  # bytes from which on a TIFF needs wide offsets

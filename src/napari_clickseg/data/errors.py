@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["AnnotatedError", "ProjectError"]
-
 
 class ProjectError(ValueError):
     """A project that can't be read or written; the message says what to do."""

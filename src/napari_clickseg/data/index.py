@@ -15,18 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = [
-    "COLUMNS",
-    "COMPLETE",
-    "INDEX",
-    "PIXEL_SIZE",
-    "SPLITS",
-    "Row",
-    "Table",
-    "read_table",
-    "said_complete",
-]
-
 INDEX = "index.csv"
 COLUMNS = ("image", "mask", "group", "split")
 PIXEL_SIZE, COMPLETE = "pixel_size", "complete"  # columns that a table may have besides

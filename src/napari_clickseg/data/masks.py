@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.images import StoredImage
 
-__all__ = [
-    "StoredMask",
-    "check_free",
-    "check_mask_path",
-    "file_digest",
-    "mask_of",
-    "read_labels",
-    "read_mask",
-    "write_mask",
-]
-
 _LARGEST = np.iinfo(np.uint32).max
 _WHOLE_NUMBERS = 2.0**53  # up to which floats tell whole numbers apart
 

@@ -8,8 +8,6 @@ from pathlib import PurePosixPath
 
 from napari_clickseg.data.errors import ProjectError
 
-__all__ = ["VERSION_MARK", "check_name", "image_stem", "record_name", "safe_name"]
-
 VERSION_MARK = "~"  # between a name and a number, where a file of that name is in use
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|~]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)

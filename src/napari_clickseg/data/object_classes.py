@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.project import Project, Record
 
-__all__ = ["by_classes", "classes_of", "classless_objects", "read_mask"]
-
 _UNKNOWN = 255  # as many programs write it
 
 

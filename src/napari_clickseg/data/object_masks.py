@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.project import Record
 
-__all__ = ["ObjectMask", "counts_as_complete", "noted_classes", "read_object_mask"]
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ObjectMask:

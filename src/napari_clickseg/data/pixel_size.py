@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["UNITS", "PixelSize", "metres", "read_pixel_size", "stated_pixel_size", "unit_name"]
-
 # Units of length in metres, under the names that files give them.
 UNITS = {"pm": 1e-12, "Å": 1e-10, "nm": 1e-9, "µm": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0}
 _NAMES = {

@@ -17,18 +17,6 @@ from napari_clickseg.data.errors import ProjectError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "clicks_path",
-    "inside",
-    "is_outside",
-    "leads_out",
-    "listing",
-    "located",
-    "name_from",
-    "read_text",
-    "wrong_name",
-]
-
 _FOLDERS = (["images"], ["masks"], ["clicks"], ["predictions"])  # of a project
 _OF_PROJECTS = ("index.csv", "masks", "clicks")  # beside images/
 _LONGEST = 255  # bytes of a name of a file

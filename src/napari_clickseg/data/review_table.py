@@ -22,21 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = [
-    "ACCEPTED",
-    "PREDICTIONS",
-    "REJECTED",
-    "SCHEMA_VERSION",
-    "TABLE",
-    "TO_REVIEW",
-    "Review",
-    "append_review",
-    "read_review_table",
-    "read_reviews",
-    "review_table_text",
-    "table_with",
-]
-
 SCHEMA_VERSION = 1
 PREDICTIONS, TABLE = "predictions", "predictions/review.csv"
 TO_REVIEW, ACCEPTED, REJECTED = STATES = ("to review", "accepted", "rejected")

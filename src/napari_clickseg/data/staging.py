@@ -33,8 +33,6 @@ from napari_clickseg.util.files import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Staged", "held", "mend", "staging", "tidy"]
-
 _LOCK = ".lock"
 _NOTE = ".unfinished.json"
 _PATIENCE = 120.0  # seconds for which others may hold a folder

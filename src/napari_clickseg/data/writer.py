@@ -56,8 +56,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.pixel_size import PixelSize
 
-__all__ = ["ProjectWriter", "mask_colours"]
-
 
 class ProjectWriter:
     """Adds records to a project folder, which is made if it is not there.

@@ -39,15 +39,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.card import ModelCard
 
-__all__ = [
-    "BatchError",
-    "BatchResult",
-    "ids_of_classes",
-    "pieces_of",
-    "predict_rest",
-    "predict_unclicked",
-]
-
 _EIGHT = np.ones((3, 3), bool)
 
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.estimate import Looked, Sight
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["Packaging", "export_bioimageio"]
-
 _HOME = "https://github.com/napari-clickseg/napari-clickseg"
 _FORMAT = "0.5.4"
 _COLOURS = np.array([[230, 159, 0], [86, 180, 233], [0, 158, 115], [204, 121, 167]]) / 255

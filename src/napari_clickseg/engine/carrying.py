@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.prediction import Prediction
     from napari_clickseg.engine.session import Session
 
-__all__ = ["SURE", "Carried", "carry", "innermost", "pointed_at"]
-
 SURE = 0.7
 """The least agreement (IoU) of the two looks for an answer that nobody need look at."""
 

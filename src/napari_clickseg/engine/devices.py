@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["DeviceError", "choose_device", "prepare", "processor_twin", "quick_dtype"]
-
 
 class DeviceError(ValueError):
     """A device that is not there."""

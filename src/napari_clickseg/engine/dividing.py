@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.engine.session import Session
 
-__all__ = ["DividedPart", "divided", "divided_in", "merged"]
-
 _EIGHT = np.ones((3, 3), bool)
 
 

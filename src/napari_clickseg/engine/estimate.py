@@ -13,8 +13,6 @@ from napari_clickseg.core.window import Box
 if TYPE_CHECKING:
     from napari_clickseg.core.window import Window
 
-__all__ = ["Estimate", "Looked", "Sight", "with_background"]
-
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 

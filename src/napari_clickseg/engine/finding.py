@@ -28,15 +28,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.card import ModelCard
 
-__all__ = [
-    "BLOCK",
-    "FoundObjects",
-    "ObjectFinder",
-    "ObjectMaps",
-    "card_rules",
-    "class_ids",
-]
-
 FloatArray = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.source import ImageSource
     from napari_clickseg.models.card import ModelCard, ScoutingSpec
 
-__all__ = ["Estimator", "anchors"]
-
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 _EIGHT = np.ones((3, 3), bool)

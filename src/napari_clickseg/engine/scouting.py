@@ -23,16 +23,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.core.window import Box, Window
 
-__all__ = [
-    "FEATURES",
-    "LENGTHS",
-    "Scouted",
-    "describe",
-    "plausibility",
-    "readings",
-    "scouting_windows",
-]
-
 FloatArray = npt.NDArray[np.float32]
 _NEAREST = 40  # pixels of the image that a look shows at the least
 FEATURES = (

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.guidance import Encoding
     from napari_clickseg.core.window import Window
 
-__all__ = ["Shown", "shown"]
-
 FloatArray = npt.NDArray[np.float32]
 Position = tuple[float, float]
 _PRIOR = 0.8  # probability of what a box or lasso is around, before anything else is known

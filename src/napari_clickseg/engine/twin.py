@@ -14,8 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["fold_normalisation", "quick_twin"]
-
 _FAR = {torch.bfloat16: 0.05, torch.float32: 1e-3}  # of a probability: what a twin may be off
 
 

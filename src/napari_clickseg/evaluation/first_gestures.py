@@ -17,8 +17,6 @@ from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
 from napari_clickseg.core.simulated_gestures import box_edges, draw_lasso, draw_scribble
 from napari_clickseg.core.window import Box
 
-__all__ = ["FIRST", "First", "first_gesture"]
-
 First = Literal["click", "box", "scribble", "lasso"]
 FIRST: tuple[str, ...] = get_args(First)
 BoolArray = npt.NDArray[np.bool_]

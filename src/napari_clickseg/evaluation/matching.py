@@ -17,8 +17,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["THRESHOLDS", "Matching", "class_matchings", "match", "matching_figures"]
-
 IntArray = npt.NDArray[np.int64]
 THRESHOLDS = tuple(n / 100 for n in range(50, 91, 5))
 _SHOWN = (50, 75, 90)  # of these AP has a figure of its own, in percent

@@ -17,8 +17,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Overlap", "class_overlaps", "dice", "iou", "macro", "overlap", "summary"]
-
 BoolArray = npt.NDArray[np.bool_]
 
 

@@ -29,19 +29,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.gestures import Lasso
     from napari_clickseg.evaluation.first_gestures import First
 
-__all__ = [
-    "JITTER_REPEATS",
-    "JITTER_SIGMA",
-    "ClickPredictor",
-    "ClickSession",
-    "NocSpec",
-    "ObjectResult",
-    "click_object",
-    "evaluate_image",
-    "imperfect_mask",
-    "objects_of",
-]
-
 BoolArray = npt.NDArray[np.bool_]
 JITTER_SIGMA = 3.0  # pixels, the field's
 JITTER_REPEATS = 3

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.evaluation.sweep import ImageResult
 
-__all__ = ["PlotError", "check_plot", "plot_clicks"]
-
 _SUFFIXES = (".png", ".svg", ".pdf")
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from napari_clickseg.journal.recording import Recording
     from napari_clickseg.journal.scene import Accepted
 
-__all__ = ["LEVELS", "ReplayedObject", "replay", "replay_report"]
-
 LEVELS = (0.80, 0.85, 0.90)
 
 

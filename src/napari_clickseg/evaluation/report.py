@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from napari_clickseg.evaluation.noc import NocSpec, ObjectResult
     from napari_clickseg.evaluation.sweep import ImageResult
 
-__all__ = [
-    "SHOWN_CLICKS",
-    "THRESHOLDS",
-    "SetFigures",
-    "figures",
-    "mean_figures",
-    "report",
-    "setbacks",
-    "table",
-]
-
 THRESHOLDS = (0.80, 0.85, 0.90)
 SHOWN_CLICKS = (1, 2, 3, 5, 10, 20)
 _LOST = 0.01  # of the IoU: a click that lowers it by more is one too many

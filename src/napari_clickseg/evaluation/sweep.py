@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.engine.segmenter import Segmenter
 
-__all__ = ["ImageResult", "SegmenterFactory", "SweepError", "Task", "list_tasks", "sweep"]
-
 Scheduler = Literal["threads", "processes", "sync"]
 _SCHEMA = 1
 _LOADING = threading.Lock()

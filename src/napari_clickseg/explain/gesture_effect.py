@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.window import Box
     from napari_clickseg.engine.session import Session
 
-__all__ = ["GestureEffect", "gesture_effects"]
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class GestureEffect:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["ExplainError", "LastPass", "last_pass"]
-
 FloatArray = npt.NDArray[np.float32]
 _LARGEST = 1024  # network pixels: gradients of all layers have to be kept
 

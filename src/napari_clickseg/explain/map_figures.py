@@ -11,8 +11,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["draw_maps", "draw_over"]
-
 FloatArray = npt.NDArray[np.float32]
 _SIDE = 5.0  # inches
 _BRIGHT = 0.995  # of the pixels are drawn within the colours' range

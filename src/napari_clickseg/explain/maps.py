@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.engine.session import Session
 
-__all__ = ["Attribution", "Explanation", "PlacedMap"]
-
 FloatArray = npt.NDArray[np.float32]
 _STEPS = 24  # of the integral
 _AT_ONCE = 4  # of them in one pass

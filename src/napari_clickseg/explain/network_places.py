@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from napari_clickseg.explain.last_pass import ExplainError
 from napari_clickseg.models.onnx_network import OnnxNetwork
 
-__all__ = ["OpenedNetwork"]
-
 
 class _Stages(nn.Module):
     """An encoder whose stages are modules of their own, so that each can be looked at."""

@@ -29,21 +29,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Project, Record
     from napari_clickseg.formats.shapes.outlines import Piece
 
-__all__ = [
-    "NAMELESS",
-    "SCHEMA_VERSION",
-    "AnnotatedImage",
-    "FormatError",
-    "ObjectRow",
-    "annotated_mask",
-    "annotated_record",
-    "embedded",
-    "ids_of",
-    "nameless",
-    "read_sidecar",
-    "sidecar_path",
-]
-
 SCHEMA_VERSION = 1
 NAMELESS = ("object", "no class")  # what objects without a class are called, where one is wanted
 _EMBEDDED = "clickseg"  # where the description of a TIFF of ours keeps what a sidecar would say

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from napari_clickseg.formats.annotated import AnnotatedImage
     from napari_clickseg.formats.problems import Problems
 
-__all__ = ["CLICK_COLUMNS", "checked_table", "clicks_in", "write_clicks", "write_into"]
-
 CLICK_COLUMNS = (
     "image", "number", "object", "class", "positive", "y", "x", "drawn", "points",
 )  # fmt: skip

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from napari_clickseg.formats.problems import Problems
     from napari_clickseg.formats.shapes.outlines import Piece
 
-__all__ = ["read_coco", "write_coco"]
-
 _NO_CLASS = "object"  # the category of objects without a class
 # What files call the parts that a dataset is split into.
 _SPLITS = {

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Palette", "colours_of", "confirmed", "holds_colours", "ids_by_colour"]
-
 _MOST = 64  # colours of a mask; more are those of a photograph, or of blurred edges
 _ENTRY = re.compile(r"(#[0-9a-fA-F]{6})=(.+)")
 BACKGROUND = "background"

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.pixel_size import PixelSize
     from napari_clickseg.formats.annotated import AnnotatedImage
 
-__all__ = ["FORMATS", "ExportFormat", "ExportSource", "export", "sources_of"]
-
 _SHOWN = 3
 
 

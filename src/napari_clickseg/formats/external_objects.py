@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.pixel_size import PixelSize
     from napari_clickseg.formats.problems import Problems
 
-__all__ = ["FoundFile", "FoundImage", "FoundObject", "checked_rings", "drawn", "outlined"]
-
 _BEYOND = 1.0  # pixels by which an outline may leave the image without a word
 _TREMBLE, _CROSSING = 2, 0.01  # pixels, and share of all, in loops that do not matter
 

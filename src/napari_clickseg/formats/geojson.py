@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from napari_clickseg.formats.problems import Problems
     from napari_clickseg.formats.shapes.outlines import Piece
 
-__all__ = ["read_geojson", "write_geojson"]
-
 _AREAS = ("Polygon", "MultiPolygon")
 
 

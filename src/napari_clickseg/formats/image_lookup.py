@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.formats.problems import Problems
 
-__all__ = ["ImageLookup", "stem_of"]
-
 _ADDED = (".json", ".gz", ".csv")  # endings of files that are called after images
 _BETWEEN = (".ome", ".nii", "_rois", "-rois")
 

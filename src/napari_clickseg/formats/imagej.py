@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from napari_clickseg.formats.shapes.filling import MaskPart
     from napari_clickseg.formats.shapes.outlines import Piece
 
-__all__ = ["read_rois", "write_rois"]
-
 _MOVE, _LINE, _CLOSE = 0.0, 1.0, 4.0  # of a path, as Java has them
 _LARGEST = 1 << 28  # bytes of a region
 _MOST = 5_000_000  # regions

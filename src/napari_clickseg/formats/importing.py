@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.annotations import Annotations
 
-__all__ = ["IMPORTS", "ImportChoice", "Imported", "import_into", "read_annotations", "recognised"]
-
 IMPORTS = (
     "coco", "yolo", "geojson", "roi", "labelme", "omezarr", "cellpose", "stardist", "nnunet",
     "nifti", "dicomseg", "clicks", "masks",

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from napari_clickseg.formats.problems import Problems
     from napari_clickseg.formats.shapes.outlines import Piece
 
-__all__ = ["is_labelme", "read_labelme", "write_labelme"]
-
 _VERSION = "5.5.0"  # of labelme, whose masks these are
 _FAR = 1e9  # pixels, beyond which no image reaches
 _CIRCLE = 64  # corners that a circle is drawn with, at the least

@@ -32,16 +32,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.formats.problems import Problems
 
-__all__ = [
-    "MaskChoice",
-    "holds_objects",
-    "images_in",
-    "masks_in",
-    "read_cellpose_results",
-    "read_masks",
-    "read_nnunet",
-]
-
 _FULL = 255  # what binary masks have where the object is
 # What arrays are made with when they are unpickled, under the names that files give.
 _MAKERS: dict[tuple[str, str], Any] = {

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.formats.annotated import AnnotatedImage
 
-__all__ = ["write_cellpose", "write_nnunet", "write_stardist"]
-
 _RESERVED = ("background", "ignore")  # names that mean something to nnU-Net
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.pixel_size import PixelSize
     from napari_clickseg.formats.annotated import AnnotatedImage
 
-__all__ = ["COLUMNS", "Measured", "check_table_path", "measured", "pixels_of", "write_table"]
-
 Measured = dict[str, Any]  # a row: what was measured of an object, by column
 
 _ABOUT = ("image", "group", "plane", "id", "class", "score", "clicks", "model")

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.pixel_size import PixelSize
     from napari_clickseg.formats.problems import Problems
 
-__all__ = ["labels_in", "read_omezarr", "saved_in", "write_omezarr"]
-
 _CHUNK = 1024
 _COARSEST = 512  # pixels of the longer side from which on no level is added
 _TYPES = {"Y": "space", "X": "space", "Z": "space", "T": "time", "C": "channel"}

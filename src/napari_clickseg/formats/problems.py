@@ -10,8 +10,6 @@ from napari_clickseg.util.text import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Problems"]
-
 _SHOWN = 3
 _LONGEST = 300  # letters of a line
 

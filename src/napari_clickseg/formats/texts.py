@@ -14,17 +14,6 @@ from napari_clickseg.formats.annotated import FormatError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = [
-    "points_text",
-    "read_json",
-    "rgb_of",
-    "said_id",
-    "said_list",
-    "said_number",
-    "said_text",
-    "say_colour",
-]
-
 _LARGEST = 2 * 1024**3  # bytes; it takes about six times as much memory
 _LARGEST_ID = 2**32 - 1
 _LONGEST = 1000  # letters of a name

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from napari_clickseg.formats.problems import Problems
     from napari_clickseg.formats.shapes.filling import MaskPart
 
-__all__ = ["is_yolo", "read_yolo", "write_yolo"]
-
 _SPLITS = {"training": "train", "validation": "val", "test": "test", "": "train"}
 _FOLDERS = {"train": "training", "val": "validation", "valid": "validation", "test": "test"}
 _DATA = "data.yaml"

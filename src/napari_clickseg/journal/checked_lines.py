@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import zlib
 
-__all__ = ["checked_line", "whole_lines"]
-
 _HEAD = b'{"crc":"'
 _MIDDLE = b'","said":'
 _DIGITS = 8

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from napari_clickseg.journal.recording import Recording, Step
     from napari_clickseg.journal.relabelling import Ints
 
-__all__ = ["compact", "compacted"]
-
 _MOST = 1 << 22  # changes of pixels up to which it is tried: it takes memory
 _WORTH = 0.8  # of the size that was: what is not much smaller is left as it is
 

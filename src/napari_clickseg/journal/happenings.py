@@ -17,23 +17,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.journal.relabelling import Relabelling
 
-__all__ = [
-    "VERSION",
-    "Began",
-    "Classed",
-    "Happening",
-    "Laid",
-    "Line",
-    "Modelled",
-    "Redone",
-    "SavedElsewhere",
-    "Scribe",
-    "Stepped",
-    "Undone",
-    "Viewing",
-    "line_of",
-]
-
 VERSION = 1
 
 

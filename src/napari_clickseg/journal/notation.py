@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.journal.scene import AnyMark
 
-__all__ = ["PlaneNote", "RelabellingNote", "SceneNote"]
-
 _One = TypeVar("_One")
 _MOST_PIXELS = 1 << 31  # of one change: what a file promises must not fill the memory
 

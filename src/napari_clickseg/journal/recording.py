@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from napari_clickseg.journal.happenings import Line
     from napari_clickseg.journal.relabelling import Runs
 
-__all__ = ["JournalError", "Recording", "Step", "read_journal", "read_lines"]
-
 
 class JournalError(ValueError):
     """A file that is no journal, or none that can be read; the message says what to do."""

@@ -11,8 +11,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Relabelling", "Runs", "changed_between"]
-
 Ints = npt.NDArray[np.int64]
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.patch import Patch
     from napari_clickseg.core.plane import Plane
 
-__all__ = ["Accepted", "AnyMark", "Draft", "Drawn", "Mark", "Scene", "changed_marks"]
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:

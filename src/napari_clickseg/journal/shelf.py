@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.journal.recording import Recording
 
-__all__ = ["JournalPlace", "LeftJournal", "Shelf", "image_digest"]
-
 _WHOLE = 1 << 26  # bytes of an image that are all looked at
 _SIDE, _ACROSS = 64, 4  # of a larger one: the side of a sample, and samples along an axis
 _KEPT = 30 * 24 * 3600  # seconds for which a journal stays that nobody needs any more

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.journal.happenings import Happening, Scribe
 
-__all__ = ["JournalFile", "JournalThread", "TakesLines"]
-
 _PAUSE = 0.25  # seconds in which what happens is gathered before it is written
 _AGAIN = 2.0  # seconds
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["CARD_KEY", "ModelFileError", "load_network", "read_card", "save_model", "sha256"]
-
 CARD_KEY = "napari_clickseg_card"
 _COUNTER = "num_batches_tracked"  # of no use after training
 _LONGEST_HEADER = 16 * 1024**2  # bytes

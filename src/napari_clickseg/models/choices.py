@@ -8,8 +8,6 @@ from functools import cache
 from napari_clickseg.models.libraries import import_networks
 from napari_clickseg.models.pretrained import packaged_encoders
 
-__all__ = ["TIMM", "architectures", "arguments", "encoders", "pretrained"]
-
 TIMM = "tu-"  # how segmentation_models_pytorch marks timm's encoders
 
 

@@ -16,17 +16,6 @@ from napari_clickseg.util.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = [
-    "ModelOffer",
-    "TrainedModels",
-    "fitting",
-    "last_changed",
-    "learned_from",
-    "model_name",
-    "note_origins",
-    "origins_of",
-]
-
 _MOST = 10  # of a kind that are offered: the last trained
 _ORIGINS, _LARGEST_NOTE = "origins.json", 1_000_000  # of a run; bytes
 _MODELS = ("best.safetensors", "model.safetensors")  # of a training, of a cross-fitting

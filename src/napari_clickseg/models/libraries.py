@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["import_networks", "without_compiler", "without_values"]
-
 _UTILS = "torch._dynamo.utils"
 _FILLS = ("normal_", "uniform_")  # ends of the names of what fills at random
 _lock = threading.RLock()

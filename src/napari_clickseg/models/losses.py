@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["DEFAULT_LOSSES", "LossError", "LossSum", "Mode", "Term", "build_loss", "loss_names"]
-
 Mode = Literal["binary", "multiclass", "multilabel"]
 _BCE, _CE, _MCC = "SoftBCEWithLogitsLoss", "SoftCrossEntropyLoss", "MCCLoss"
 _CERTAIN = 30.0  # a logit beyond doubt, and without gradient

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Counts", "confusion", "count", "figures", "higher_is_better"]
-
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 _REDUCTIONS = {"micro": "micro", "macro": "macro", "imagewise": "macro-imagewise"}

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import InputRange, ModelCard
     from napari_clickseg.models.guided import Normalised
 
-__all__ = ["ARCHITECTURE_OF_ONNX", "NetworkError", "build_network", "create"]
-
 ARCHITECTURE_OF_ONNX = "onnx"  # what a card says of a network that came as ONNX
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["BYTES", "INPUTS", "OUTPUTS_KEY", "PROBABILITIES", "OnnxNetwork", "answering"]
-
 BYTES = "onnx"  # the tensor that holds the network
 INPUTS = "inputs"  # what a network that is written here calls them
 OUTPUTS_KEY, PROBABILITIES = "napari_clickseg_outputs", "probabilities"

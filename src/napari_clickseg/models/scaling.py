@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["rescale"]
-
 _LEAST = 1e3  # times what the normalisation adds to variances: these must stay large beside it
 _FADED = 0.5  # of a map whose own variance is as small as that, at the most
 _ALIKE = 0.01  # by which answers may differ, against their spread: rounding

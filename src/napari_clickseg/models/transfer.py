@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.card import Fusion, ModelCard
 
-__all__ = ["InputLayout", "Transfer", "first_filters", "transfer"]
-
 _COUNTER = "num_batches_tracked"
 _ENCODER = "encoder."
 _ENTRY = "entry.0.weight"  # the first filters of a guidance branch beside the encoder

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     Entry = Record | Unannotated
     Find = Callable[[PicturedImage], FoundLabels | None]
 
-__all__ = ["Album", "PicturesError", "album_of"]
-
 
 class PicturesError(ValueError):
     """Pictures that can't be made; the message says what to do."""

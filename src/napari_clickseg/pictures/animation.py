@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["AnimationError", "AnimationKind", "check_animation", "write_animation"]
-
 AnimationKind = Literal["gif", "mp4", "none"]
 
 

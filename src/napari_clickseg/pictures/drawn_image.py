@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.images import ImagePlane
 
-__all__ = ["Canvas", "captioned", "contoured", "limits_of", "widest"]
-
 Picture = npt.NDArray[np.uint8]
 _SMALLEST = 768  # pixels of the long side, below which pixels are drawn larger
 _STRIP = 22  # pixels of the lines below a picture

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.session import Session
     from napari_clickseg.pictures.subjects import PicturedImage
 
-__all__ = ["finding_with"]
-
 BoolArray = npt.NDArray[np.bool_]
 
 

@@ -14,8 +14,6 @@ from napari_clickseg.evaluation.metrics import class_overlaps, macro, overlap
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["COLOURS", "WORDS", "PixelOutcome", "figures_of", "outcomes"]
-
 BoolArray = npt.NDArray[np.bool_]
 OutcomeArray = npt.NDArray[np.uint8]
 

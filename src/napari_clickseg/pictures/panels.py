@@ -10,8 +10,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["draw_panels", "draw_probability"]
-
 _SIDE = 3.4  # inches
 _DPI = 150
 # Okabe & Ito's again, as objects are told apart by the colour-blind, too.

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from napari_clickseg.pictures.animation import AnimationKind
     from napari_clickseg.pictures.subjects import FoundLabels, PicturedImage
 
-__all__ = ["Pictures", "write_pictures"]
-
 _MOST, _MOST_MOVING = 1200, 640  # pixels of the long side of a picture, and of a frame
 _FRAMES = 400  # of an animation, which is held in memory
 _MEASURED = 5  # images of a group from which its black and white are measured

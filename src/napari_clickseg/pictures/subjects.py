@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.images import ImagePlane
 
-__all__ = ["FoundLabels", "PicturedImage"]
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PicturedImage:

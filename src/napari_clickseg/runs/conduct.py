@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     Listener = Callable[[dict[str, Any]], object]
 
-__all__ = ["Stopped", "began_here", "carry_out", "conducted"]
-
 _LOOK = 0.3  # seconds between looks at the events
 _FORESEEN = (ValueError, OSError, MemoryError, RuntimeError)  # their text says what is wrong
 

@@ -10,8 +10,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["read_event"]
-
 _MOST = 10**12  # of whatever is counted
 
 _Count = Annotated[int, Field(ge=0, le=_MOST)]

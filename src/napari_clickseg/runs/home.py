@@ -7,8 +7,6 @@ import re
 import time
 from pathlib import Path
 
-__all__ = ["default_home", "known_run", "new_run", "plain_name"]
-
 _NOT_PLAIN = re.compile(r"[^\w.-]+")
 
 

@@ -17,8 +17,6 @@ from napari_clickseg.runs.process import SECOND, alive
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["EventLog", "WorkState"]
-
 WorkState = Literal["new", "running", "stopped", "finished", "failed"]
 _RESUMABLE = ("stopped", "paused")  # reasons for an end from which the work can go on
 

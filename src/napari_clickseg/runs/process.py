@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SECOND", "Launch", "alive", "last_words", "launch"]
-
 SECOND = 1.0  # as exactly as systems know when a process began
 _LOG = "log.txt"
 

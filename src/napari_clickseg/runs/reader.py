@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari_clickseg.runs.log import EventLog
     from napari_clickseg.runs.process import Launch
 
-__all__ = ["Change", "ProcessReader"]
-
 # What values of other kinds than an event has raise where they are used.
 _STRANGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _ROUNDED = 0.002  # seconds by which an event may seem earlier than it was

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.runs.log import EventLog
 
-__all__ = ["ONE_AT_A_TIME", "ClusterError", "compute"]
-
 ONE_AT_A_TIME = threading.Lock()  # torch's generator is the process's: one training in each
 _PATIENCE = 20  # seconds until a scheduler answers
 _POOLS = 3  # of processes of our own: so often all are started anew where one was killed

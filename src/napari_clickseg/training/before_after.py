@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-__all__ = ["Help", "did_it_help"]
-
 _CLICKED = 12  # validation images that are clicked on, at the most
 _EMPTY = 3  # further ones in which there is nothing, for models that need no click
 _TARGETS = (85, 90)  # IoU, in percent

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.inspection.facts import Findings
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["AUTO_METRIC", "automatic", "completed", "large_span", "zoom"]
-
 AUTO_METRIC = {
     "click": "iou_clicks",
     "binary": "dice_macro",

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.run_folder import RunFolder
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["train"]
-
 
 def train(
     spec: TrainingSpec,

@@ -26,16 +26,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.sets.dataset import Sample
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = [
-    "Prepared",
-    "check_findings",
-    "check_ground_truth",
-    "leak",
-    "one_class",
-    "prepare",
-    "project_for",
-]
-
 _UNREADABLE = ("unreadable", "size")
 _OBJECT, _FOREGROUND = "object", "foreground"
 _LEAK = "Images of one group are both trained on and validated on, so the figures flatter."

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.project import Record
 
-__all__ = ["write_preview"]
-
 
 def write_preview(
     folder: Path, record: Record, labels: npt.NDArray[Any], epoch: int, project: str

@@ -12,19 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-__all__ = [
-    "ALIVE",
-    "RESUMABLE",
-    "Curves",
-    "HelpRow",
-    "Message",
-    "Preview",
-    "RunProgress",
-    "RunStatus",
-    "follow",
-    "parted",
-]
-
 RunStatus = Literal[
     "none",
     "preparing",

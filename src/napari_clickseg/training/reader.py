@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from napari_clickseg.runs.reader import Change
     from napari_clickseg.training.progress import Event
 
-__all__ = ["RunReader"]
-
 
 class RunReader(ProcessReader[RunProgress]):
     """Reads a run's events as they come. Used by one worker thread.

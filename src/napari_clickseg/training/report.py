@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.progress import HelpRow
     from napari_clickseg.training.run_folder import RunFolder
 
-__all__ = ["write_report"]
-
 _SHOWN = 20  # images in the report's table, the worst ones
 _CLICKS = re.compile(r"_\d$")  # of a figure after a number of clicks
 _SUMMED = re.compile(r"_(imagewise|micro)_\d$")

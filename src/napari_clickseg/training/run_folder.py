@@ -20,8 +20,6 @@ from napari_clickseg.util.files import write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["RunError", "RunFolder", "Sets"]
-
 
 class RunError(ValueError):
     """A run that can't begin or go on; the message says why."""

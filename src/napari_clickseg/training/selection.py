@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["choose"]
-
 
 def choose(
     n: int, holds: Callable[[int], bool], count: int, *, empties: int = 0

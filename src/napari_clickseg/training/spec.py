@@ -16,18 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-__all__ = [
-    "TASK_WORDS",
-    "LossTerm",
-    "SpecError",
-    "Task",
-    "TrainingSpec",
-    "outer_spec",
-    "read_json",
-    "read_spec",
-    "schema",
-]
-
 Outer = TypeVar("Outer", bound=BaseModel)
 Task = Literal["click", "binary", "multiclass", "multilabel", "instances"]
 # What a task is called in the Train widget, and wherever people read of it.

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import InputRange
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Start", "start_network"]
-
 _IMAGENET, _SCRATCH, _DEFAULT = "imagenet", "scratch", "default"
 _IMAGENET_DATA = DataSource(
     name="ImageNet",

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.training.run_folder import RunFolder
 
-__all__ = ["markdown", "read_table", "write_table", "write_tables"]
-
 
 def write_tables(
     run: RunFolder,

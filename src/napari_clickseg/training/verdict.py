@@ -14,17 +14,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = [
-    "MOST_CLICKS",
-    "Kind",
-    "Measured",
-    "Measurement",
-    "Verdict",
-    "gain_interval",
-    "judged",
-    "keep_verdict",
-]
-
 Kind = Literal["better", "worse", "same", "unsure", "alone", "unmeasured"]
 
 MOST_CLICKS = 20.0  # that an object is given, and that one counts which never gets there

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from filelock import BaseFileLock
 
-__all__ = ["MARK", "names_beside", "release", "take", "tidy"]
-
 MARK = "~"  # before the number of who came second
 
 

@@ -15,19 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = [
-    "PARTIAL",
-    "begin",
-    "fill",
-    "has_ended",
-    "left_behind",
-    "naming",
-    "sweep",
-    "sync_folder",
-    "this_process",
-    "write_whole",
-]
-
 PARTIAL = ".partial-"  # how names of files begin that are being written
 _MODE = 0o644  # a temporary file is readable to nobody else
 _OLD = 24 * 3600  # seconds after which no other computer is writing a file any more

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["History"]
-
 Value = TypeVar("Value")
 
 

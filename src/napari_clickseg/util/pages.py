@@ -10,8 +10,6 @@ from napari_clickseg.util.files import write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["write_report_files"]
-
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>

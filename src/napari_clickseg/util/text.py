@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "one_line"]
-
 
 def one_line(error: BaseException, *, kind: bool = False) -> str:
     """Return what an error says in one line; its kind where it says nothing.

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.annotations import ObjectNote
     from napari_clickseg.journal.scene import Accepted
 
-__all__ = ["COLUMNS", "NO_OBJECTS", "Column", "KnownObjects", "ObjectTable", "table_of"]
-
 Column = Literal["id", "class", "area", "score", "clicks"]
 COLUMNS: tuple[Column, ...] = ("id", "class", "area", "score", "clicks")
 Floats = npt.NDArray[np.float64]

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Session
     from napari_clickseg.explain.maps import Explanation, PlacedMap
 
-__all__ = ["ExplainController"]
-
 _WORK = "explain"
 
 

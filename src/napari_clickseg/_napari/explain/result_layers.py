@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.explain.maps import PlacedMap
 
-__all__ = ["result_layer"]
-
 
 def result_layer(
     image: Image,

@@ -7,8 +7,6 @@ from typing import ClassVar
 
 from psygnal import SignalGroupDescriptor
 
-__all__ = ["DECODER", "DEEPEST", "ExplainState"]
-
 # Before a network was opened nobody knows its places; these two are in nearly all of them.
 DEEPEST = "encoder, deepest"
 DECODER = "decoder"

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
 
-__all__ = ["described", "is_ours", "levels_of", "object_classes", "planes_said"]
-
 _EVERYWHERE = "objects_everywhere"
 _BY_PLANE = "objects_by_plane"  # in what a file of ours says: an id may be another one in each
 _LETTER = re.compile(r"[a-z]", re.IGNORECASE)

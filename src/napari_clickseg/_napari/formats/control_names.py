@@ -5,19 +5,6 @@ Messages name options of the command line, which the widget's user has never see
 
 from __future__ import annotations
 
-__all__ = [
-    "BY_FOLDER",
-    "COLOURS",
-    "FORMAT",
-    "IMAGES",
-    "MASKS_END",
-    "REALLY_EMPTY",
-    "REPLACE_FILES",
-    "REPLACE_MASKS",
-    "SKIP",
-    "in_window",
-]
-
 REPLACE_FILES = "Replace files that are there"
 REPLACE_MASKS = "Replace masks that the project has"
 SKIP = "Leave out what can't be used"

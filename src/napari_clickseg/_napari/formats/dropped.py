@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.classes import ProjectClasses
     from napari_clickseg.formats.external_objects import FoundImage
 
-__all__ = ["get_reader"]
-
 _FORMS = ("coco", "geojson", "roi", "labelme")
 _FOLDERS = ("yolo", "nnunet", "cellpose", "geojson", "labelme")
 _LARGEST = 1 << 28  # bytes that are read while the viewer waits

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.reading.header import Header
     from napari_clickseg.formats.measuring import Measured
 
-__all__ = ["ExchangeController"]
-
 _SHOWN = 3
 _FEATURES = ("image", "group", "plane", "id", *OWN)  # of a row, what the table has already
 

@@ -7,8 +7,6 @@ from typing import ClassVar
 
 from psygnal import SignalGroupDescriptor
 
-__all__ = ["ExchangeState"]
-
 
 @dataclass
 class ExchangeState:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from napari.types import LayerDataTuple
 
-__all__ = ["get_reader"]
-
 _SMALL, _CHUNK = 1 << 24, 1024  # pixels
 
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.images import StoredImage
     from napari_clickseg.data.reading.header import Header
 
-__all__ = ["EACH", "SLIDER", "channel_names", "get_reader", "scan_layers"]
-
 EACH, SLIDER = "each", "slider"  # what becomes of channels: a layer each, or a slider of one layer
 _CHUNK = 2048  # pixels along a side that are read at once
 _KINDS = ("CZI", "ND2", "LIF", "OIF", "NIfTI")

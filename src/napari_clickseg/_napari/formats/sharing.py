@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.formats.exchange import ExchangeController
     from napari_clickseg.models.sharing.offered import OfferedModel
 
-__all__ = ["Sharing"]
-
 
 class Sharing:
     """Draws pictures, packs projects, adds, exports and removes models.

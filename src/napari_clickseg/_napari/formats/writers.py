@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.formats.annotated import AnnotatedImage
 
-__all__ = ["write_tiff", "write_zarr"]
-
 _TILE = 512
 _LARGE = 1 << 28  # pixels from which on a layer is written tile by tile
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["ImageRow", "found_rows", "neighbour"]
-
 
 @dataclass(frozen=True, slots=True)
 class ImageRow:

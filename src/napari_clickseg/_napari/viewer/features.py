@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.classes import ProjectClasses
 
-__all__ = ["OWN", "features_of", "noted_in", "saved_notes", "show_features", "with_notes"]
-
 OWN = ("class", "score", "clicks", "model")  # the columns that are ours
 _SOON = 500  # objects, beyond which a table is made elsewhere: it takes longer than a click may
 _MOST = 30_000  # beyond which napari takes longer to show it

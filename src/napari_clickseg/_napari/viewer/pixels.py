@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from napari.layers.base import Layer
 
-__all__ = ["pixel_size_of", "placed", "stated_size"]
-
 
 def pixel_size_of(layer: Layer, axes: tuple[int, int] | None = None) -> PixelSize | None:
     """Return how large the pixels of a layer's planes are; None where no unit of length says it.

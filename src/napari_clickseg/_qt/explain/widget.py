@@ -17,8 +17,6 @@ from napari_clickseg._qt.parts.wakeup import Wakeup
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ["ExplainWidget"]
-
 
 class ExplainWidget(Dock):
     """Explains the mask of the object that is being annotated."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from napari.types import LayerDataTuple
 
-__all__ = ["ask_to_add", "get_reader"]
-
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerDataTuple]] | None:
     """Return what offers a model's file to be added; None of other files, or of several."""

@@ -13,20 +13,6 @@ from napari_clickseg._qt.parts.folders import choose_or_make_folder
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = [
-    "add_model",
-    "bring_in",
-    "export",
-    "gather",
-    "measure",
-    "models",
-    "open_project",
-    "pack",
-    "pictures",
-    "sample_project",
-    "unpack",
-]
-
 
 def open_project(viewer: napari.viewer.Viewer) -> None:
     """Ask for the folder of a project, and open it as layers."""

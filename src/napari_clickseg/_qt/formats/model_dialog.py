@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.sharing.offered import OfferedModel
 
-__all__ = ["ModelDialog"]
-
 _WIDTH = 420
 _VALUES = {
     "0-1": "0 to 1",

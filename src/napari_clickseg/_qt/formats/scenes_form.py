@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.formats.exchange_state import ExchangeState
     from napari_clickseg._qt.parts.binding import Ties
 
-__all__ = ["ScenesForm"]
-
 _ROWS = 6  # that are seen at once
 
 

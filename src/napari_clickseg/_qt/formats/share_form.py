@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.formats.exchange_state import ExchangeState
     from napari_clickseg._napari.formats.sharing import Sharing
 
-__all__ = ["ShareForm"]
-
 _MODELS = "Models (*.safetensors *.onnx *.zip);;All files (*)"
 _WRITTEN = "For a colleague (*.safetensors);;ONNX (*.onnx)"
 

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     import napari.viewer
 
-__all__ = ["FilesWidget"]
-
 _FINEST = 1_000_000  # steps of the bar
 
 

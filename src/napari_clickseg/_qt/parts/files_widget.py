@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from magicgui.widgets import PushButton
 
-__all__ = ["export_button", "open_files", "pictures_button"]
-
 
 def open_files(viewer: Any, part: str, project: str | None = None) -> Any:
     """Open the Files widget, or bring it to the front, and return it.

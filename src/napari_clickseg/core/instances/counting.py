@@ -11,8 +11,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ObjectRegions", "objects_of", "pieces_of"]
-
 Integers = npt.NDArray[np.int64]
 
 

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["object_distances", "object_parts"]
-
 _MIDDLE = 0.8  # share of the largest distance from the edge that the middle has at the least
 
 

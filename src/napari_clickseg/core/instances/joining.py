@@ -21,8 +21,6 @@ from napari_clickseg.core.window import Box
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Block", "Joined", "blocks", "join_blocks"]
-
 IntArray = npt.NDArray[np.int32]
 
 

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SeparationRules", "numbered", "separate", "without_small"]
-
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
 _EIGHT = np.ones((3, 3), bool)

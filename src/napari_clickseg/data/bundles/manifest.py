@@ -17,18 +17,6 @@ from napari_clickseg.data.images import SUFFIXES
 from napari_clickseg.data.index import INDEX
 from napari_clickseg.data.places import is_outside, wrong_name
 
-__all__ = [
-    "LONGEST_MANIFEST",
-    "MANIFEST",
-    "MODELS",
-    "RUNS",
-    "BundleError",
-    "BundledFile",
-    "Manifest",
-    "may_hold",
-    "most_bytes",
-]
-
 MANIFEST, MODELS, RUNS = "manifest.json", "models", "runs"
 LONGEST_MANIFEST = 256 * 1024**2  # bytes
 _TEXTS = ("", ".md", ".txt", ".rst", ".cff")

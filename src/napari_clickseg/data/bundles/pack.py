@@ -42,8 +42,6 @@ from napari_clickseg.util.text import counted, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Packed", "pack"]
-
 _BLOCK = 1 << 20  # bytes read at once
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What is compressed already; the rest is compressed here.

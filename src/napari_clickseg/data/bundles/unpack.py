@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.bundles.manifest import BundledFile
 
-__all__ = ["Unpacked", "unpack"]
-
 _BLOCK = 1 << 20  # bytes written at once
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNPACKING = ".unpacking"  # ends the name of a folder that is not complete yet

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.inspection.facts import Findings, ImageFacts
 
-__all__ = ["find_problems", "nothing_labelled"]
-
 _GRADED = 0.3  # share of pixels between a lower and a higher id, from which edges are blurred
 _UNKNOWN = 255  # what many programs write where it is not known what a pixel is
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.classes import ProjectClasses
 
-__all__ = ["Findings", "ImageFacts", "Kind", "Problem"]
-
 Kind = Literal[
     "unreadable",  # an image or mask that is missing, corrupt or no label map
     "size",  # an image and its mask of different sizes

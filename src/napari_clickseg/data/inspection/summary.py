@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.inspection.facts import Findings
 
-__all__ = ["named", "number", "summarise"]
-
 _SHOWN = 3
 _MOST_CLASSES = 12
 

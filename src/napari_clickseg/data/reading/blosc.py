@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
-__all__ = ["CheckedStore"]
-
 _HEAD = 16  # bytes: four flags, then the lengths unpacked, of a block, and packed
 _METADATA = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.reading.header import Spacing
 
-__all__ = ["instance_of", "patient_group", "read_dicom", "tags_of"]
-
 _EXTRA = "formats"
 _MAGIC = 132  # bytes, after which a file of the standard's form begins
 _LOSSY = (

@@ -10,8 +10,6 @@ from napari_clickseg.core.source import ImageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["needed"]
-
 
 def needed(path: Path, module: str, extra: str) -> Any:
     """Import a module that reads a file.

@@ -18,26 +18,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = [
-    "KINDS",
-    "LAZY",
-    "PIECE",
-    "WHOLE",
-    "Header",
-    "Spacing",
-    "beginning",
-    "check_file",
-    "check_pieces",
-    "chosen_scene",
-    "guessed_axes",
-    "one_line",
-    "readable",
-    "scenes_notice",
-    "scenes_text",
-    "size_text",
-    "turned_notice",
-]
-
 KINDS = (
     "TIFF, PNG, JPEG, JPEG 2000, BMP, GIF, WebP, PNM, .npy, Zarr, OME-Zarr, CZI, ND2, LIF, OIB, "
     "DICOM and NIfTI are read"

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     Reader = Callable[..., Header]
 
-__all__ = ["DICOM_SUFFIXES", "START", "is_dicom", "reader_of"]
-
 START = 352  # bytes of a file that `reader_of` looks at
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 _DICOM = b"DICM"

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["CHANNEL_AXES", "Framed", "PlaneView", "Stored", "full_index", "turned", "turned_shape"]
-
 CHANNEL_AXES = "CS"  # S: the samples of a pixel, such as red, green and blue
 # Of the values of the tag "orientation" (TIFF, EXIF): whether rows and columns change places, and
 # whether the rows, then the columns, of the result run backwards.

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.reading.header import Spacing
 
-__all__ = ["read_czi", "read_lif", "read_nd2", "read_oif"]
-
 _EXTRA = "microscopes"
 _CZI_PIXELS = {
     "Gray8": (np.uint8, 1), "Gray16": (np.uint16, 1), "Gray32Float": (np.float32, 1),

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.reading.header import Spacing
 
-__all__ = ["read_nifti"]
-
 _UNITS = {"mm": "mm", "meter": "m", "micron": "µm"}
 _AXES = "XYZTQQQ"
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image
 
-__all__ = ["open_pillow", "read_picture"]
-
 # Formats that Pillow may use, by what is in a file. Others run programs (PostScript), or are
 # documents.
 _FORMATS = ("PNG", "JPEG", "JPEG2000", "BMP", "GIF", "WEBP", "PPM")

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from tifffile import TiffFile, TiffPageSeries
 
-__all__ = ["read_tiff"]
-
 _MINISWHITE, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 2, 3, 5, 6  # photometric interpretations
 _JPEG = (6, 7)  # compressions that blur values
 _DECODED = (6, 7, 33003, 33004, 33005, 33007, 34712)  # those whose YCbCr comes out as RGB

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.project import Record
 
-__all__ = ["IGNORED", "ClassMap", "Dataset", "Sample", "read_sample"]
-
 IGNORED = 255  # index of pixels that count neither way
 _MIB = 1 << 20
 _KEPT = 2  # images that are kept even where the memory is used up

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.project import Project, Record
 
-__all__ = ["relative", "write_derived"]
-
 
 def write_derived(
     folder: Path, project: Project, records: Sequence[Record], splits: Sequence[str]

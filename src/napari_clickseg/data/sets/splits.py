@@ -17,8 +17,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["Split", "SplitError", "folds", "single_split"]
-
 Bool = npt.NDArray[np.bool_]
 _TRIES = 50  # choices of groups to validate on
 _DEALT = 10  # ways of dealing groups out to folds

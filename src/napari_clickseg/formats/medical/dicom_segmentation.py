@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from napari_clickseg.formats.annotated import AnnotatedImage
     from napari_clickseg.formats.problems import Problems
 
-__all__ = ["is_segmentation", "read_dicomseg", "write_dicomseg"]
-
 _CLASS = "1.2.840.10008.5.1.4.1.1.66"  # of segmentations; of label maps as ….66.7
 _MAKER = "napari-clickseg"
 _HALF = 0.5  # from which a probability counts

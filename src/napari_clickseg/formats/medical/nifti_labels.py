@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from napari_clickseg.formats.annotated import AnnotatedImage
     from napari_clickseg.formats.problems import Problems
 
-__all__ = ["read_nifti", "write_nifti"]
-
 
 def write_nifti(image: AnnotatedImage, path: Path, note: Callable[[str], object]) -> None:
     """Write the ids of a plane or of a stack of planes as NIfTI; axes are X, Y, Z there.

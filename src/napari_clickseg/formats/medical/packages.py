@@ -7,8 +7,6 @@ from typing import Any
 
 from napari_clickseg.formats.annotated import FormatError
 
-__all__ = ["package"]
-
 
 def package(name: str) -> Any:
     """Import a package of the extra `formats`.

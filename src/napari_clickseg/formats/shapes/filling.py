@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["MaskPart", "filled", "united", "windings"]
-
 
 class MaskPart(NamedTuple):
     """Pixels of an object: a mask, and the row and column of its first pixel in the image."""

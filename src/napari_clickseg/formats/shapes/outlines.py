@@ -17,8 +17,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Piece", "area", "joined", "outlines"]
-
 IntArray = npt.NDArray[np.int64]
 _STRIP = 1 << 20  # pixels looked at together, which bounds the memory
 _BATCH = 1 << 18  # corners linked together

@@ -15,8 +15,6 @@ from napari_clickseg.formats.shapes.filling import MaskPart
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["packed", "part_of", "runs_of", "unpacked"]
-
 _MOST = 12  # letters of a number of 60 bits
 
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["Added", "add_model", "keep_model", "remove_model"]
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OFTEN = ("model", "best", "default")  # names of files that say nothing of a model
 _DIGITS = frozenset("0123456789abcdef")

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from napari_clickseg.models.sharing.bioimage_package import BioimagePackage
     from napari_clickseg.models.sharing.wishes import ForeignNetwork
 
-__all__ = ["import_bioimage"]
-
 _FAR = 0.01  # that an answer may be off from the package's own, of values between 0 and 1
 _LONGEST_TENSOR = 1 << 28
 

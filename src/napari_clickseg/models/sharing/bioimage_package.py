@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["BioimagePackage", "bytes_of", "is_bioimage", "read_bioimage"]
-
 _DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml", "model.yaml")
 _LONGEST = 1 << 20  # bytes of a description
 _WINDOW = 256  # pixels, where any will do

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.sharing.wishes import Step
 
-__all__ = ["input_steps", "output_steps"]
-
 _MOST = 16
 _LARGEST = {"uint8": 255.0, "uint16": 65535.0}  # of a type, what 1 is here
 _ALL = -1  # channels

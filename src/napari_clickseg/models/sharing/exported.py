@@ -12,8 +12,6 @@ from napari_clickseg.util.files import write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["export_model"]
-
 
 def export_model(model: str, out: Path) -> None:
     """Write a model as ONNX, or as it is; a file that is there is replaced.

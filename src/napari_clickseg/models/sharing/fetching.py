@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from http.client import HTTPMessage
     from typing import IO
 
-__all__ = ["HUB", "LARGEST", "HubFile", "download", "from_hub", "is_address"]
-
 LARGEST = 4 * 1024**3  # bytes of a model's file
 HUB = "hf:"
 _BLOCK = 1 << 20  # bytes read at once

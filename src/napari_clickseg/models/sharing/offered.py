@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.models.sharing.adding import Added
 
-__all__ = ["OfferedModel", "model_kind", "offered_model"]
-
 Kind = Literal["", "model", "onnx", "bioimage"]
 _SHOWN = 6  # classes
 

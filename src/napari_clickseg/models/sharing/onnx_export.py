@@ -32,16 +32,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.models.card import ModelCard
 
-__all__ = [
-    "FARTHEST",
-    "OPSET",
-    "Exported",
-    "channels_of",
-    "export_onnx",
-    "outputs_of",
-    "probabilities_of",
-]
-
 FARTHEST = 1e-3  # of a probability: what onnxruntime's answers may be off torch's
 OPSET = 17
 _OVERLAP = "overlap"

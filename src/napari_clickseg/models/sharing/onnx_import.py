@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["foreign_card", "import_onnx", "keep_onnx", "last_operation", "read_onnx"]
-
 _LARGEST = 2 * 1024**3 - 1  # bytes: protobuf has no longer messages
 _MOST_CHANNELS = 32
 _LAST = {"Sigmoid": PROBABILITIES, "Softmax": PROBABILITIES}

@@ -11,8 +11,6 @@ from napari_clickseg.util.files import write_whole
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["note_origin", "origins"]
-
 _FILE = "origins.json"  # beside the models
 
 

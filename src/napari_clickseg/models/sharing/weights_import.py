@@ -24,8 +24,6 @@ from napari_clickseg.util.text import one_line
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["import_weights"]
-
 _COUNTER = "num_batches_tracked"
 _HEAD = "segmentation_head.0."
 _WITHIN = ("state_dict", "model_state_dict", "model", "network", "net", "weights")

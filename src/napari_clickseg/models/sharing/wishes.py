@@ -11,8 +11,6 @@ from napari_clickseg.models.checkpoint import ModelFileError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["VALUES", "ForeignNetwork", "Step", "Values", "card_of", "class_names"]
-
 # What is done to an image before: a word, and numbers; `OnnxNetwork` says which there are.
 Step = tuple[str | float, ...]
 Values = Literal["0-1", "0-255", "imagenet", "standardised"]

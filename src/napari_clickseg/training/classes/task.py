@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["SemanticWork", "class_masks", "estimator", "measured"]
-
 _PLACES = 4096  # pixels of a class that windows may be centred on
 _BALANCED = 0.6  # share of the windows that are centred on a pixel of some class
 _VALIDATED = 48  # windows for the validation loss

@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["augment_intensity", "estrange"]
-
 _FILTERS = (4, 4)  # maps between the layers of a random network
 
 

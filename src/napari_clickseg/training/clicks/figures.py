@@ -18,8 +18,6 @@ from napari_clickseg.models.metrics import Counts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["AFTER", "Clicked", "counted", "figures", "row"]
-
 AFTER = (0, 1, 3, 5)  # clicks after which figures are given
 _POOLED = ("iou_micro", "dice_micro", "precision", "recall")
 

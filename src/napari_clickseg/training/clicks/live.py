@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.guidance import Encoding
     from napari_clickseg.training.clicks.record import TrainingImage
 
-__all__ = ["Annotation", "Lesson", "LiveAnnotations", "Source", "mean_length"]
-
 _LEAST = 9  # network pixels of an object that is worth a look
 _SCOUT = 0.4  # share of the annotations that begin with a look around a click, near or far
 _WHOLE = 0.15  # share of the others that begin with a look at the whole image

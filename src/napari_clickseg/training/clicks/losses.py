@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["PixelLoss", "click_cross_entropy", "click_loss", "normalised_focal", "soft_dice"]
-
 PixelLoss = Literal["cross_entropy", "normalised_focal"]
 
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Record
     from napari_clickseg.data.sets.dataset import ClassMap, Sample
 
-__all__ = ["ProjectAnnotations", "ProjectPool", "as_records"]
-
 _LEAST = 9  # network pixels of an object that is worth a look
 _SCOUT, _WHOLE, _BEGUN = 0.4, 0.15, 0.15  # as in `live`
 

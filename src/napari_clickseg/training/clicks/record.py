@@ -10,8 +10,6 @@ import numpy.typing as npt
 from napari_clickseg.core.intensity import measure, to_channels
 from napari_clickseg.core.source import ImageSource
 
-__all__ = ["SMALLEST", "TrainingImage", "make_record", "with_objects"]
-
 SMALLEST = 40  # pixels of an object that is worth a sample
 
 

@@ -13,8 +13,6 @@ from torch import Tensor
 
 from napari_clickseg.training.clicks.record import SMALLEST, TrainingImage
 
-__all__ = ["Subject", "View", "least_span"]
-
 _ZOOMS = ((1.15, 2.2), (2.2, 5.0), (0.5, 1.15))  # window's side over the object's
 _ZOOM_SHARES = (0.66, 0.22, 0.12)
 _CLOSEST = 40.0  # pixels of the image in a first look, at the least

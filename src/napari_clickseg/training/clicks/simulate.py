@@ -15,8 +15,6 @@ from torch import Tensor
 
 from napari_clickseg.core.guidance import LIKENESS_SCALES, LIKENESS_TOLERANCE
 
-__all__ = ["ClickMaps", "depth", "likeness_maps", "next_clicks", "perturbed", "surroundings"]
-
 
 @dataclass
 class ClickMaps:

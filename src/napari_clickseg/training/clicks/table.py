@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.clicks.project import ProjectPool
     from napari_clickseg.training.clicks.samples import Subject, View
 
-__all__ = ["CorrectedPrediction", "TableAnnotations", "corrections", "in_window"]
-
 _ANYWHERE = 0.5  # share of the windows that lie anywhere; the others lie around an object
 _WITH_PREVIOUS = 0.7  # share of the windows that are shown the prediction that the clicks correct
 

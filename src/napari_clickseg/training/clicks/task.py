@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.clicks.table import CorrectedPrediction
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["ClickWork"]
-
 Bool = npt.NDArray[np.bool_]
 _STEPS = 5  # predictions of most objects, at the most
 _CLICKS = 5  # on an object of a validation image

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Record
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["GroundTruth", "check_complete", "examine_ground_truth"]
-
 _OBJECT = "object"
 _TINY = 4  # pixels, below which an object has no shape
 _GAP = 32  # ids between the last object's and 255

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Record
     from napari_clickseg.data.sets.dataset import ClassMap
 
-__all__ = ["CLASSLESS", "STEPS", "ObjectSample", "object_dataset", "object_reader"]
-
 CLASSLESS = 254  # index of pixels of an object whose class nobody said
 STEPS = 254  # a distance of one, as it is kept
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.training.instances.object_samples import ObjectSample
 
-__all__ = ["best_rules", "found_objects", "measured_objects", "smallest_candidates"]
-
 _HEIGHTS = (0.1, 0.06, 0.16, 0.03, 0.24, 0.36)  # those that are usually best come first
 _SHARES = (0.5, 0.25, 0.75, 0.0)  # of a small object, that the smallest one has
 _SMALL = 0.05  # share of the objects that are smaller than a small one

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.loop.work import Batch, Validation
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["InstanceWork"]
-
 _DISTANCES = 2.0  # weight of the distances' loss beside the classes'
 _SHOWN_EDGE = 0.25 * STEPS  # distance from the edge from which an object is shown in a window
 

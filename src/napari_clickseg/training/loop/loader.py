@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Prefetch"]
-
 Made = TypeVar("Made")
 
 

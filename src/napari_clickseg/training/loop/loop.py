@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from napari_clickseg.training.run_folder import RunFolder
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = ["Loop", "Outcome"]
-
 Measured = TypeVar("Measured")
 _SMALLEST = 2  # windows at a time: batch normalisation needs two
 _LEFT_OUT = 50  # steps in a row without usable gradients, after which nothing will come of it

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim.optimizer import ParamsT
 
-__all__ = ["ConvolutionalMuon", "orthogonalised"]
-
 _MOMENTUM = 0.95
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, as published
 _ITERATIONS = 5

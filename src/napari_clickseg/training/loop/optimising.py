@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.training.spec import TrainingSpec
 
-__all__ = [
-    "OPTIMIZERS",
-    "Average",
-    "Precision",
-    "add_dropout",
-    "freeze",
-    "freeze_statistics",
-    "make_optimizer",
-    "rate",
-]
-
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": AdamW,
     "muon": ConvolutionalMuon,

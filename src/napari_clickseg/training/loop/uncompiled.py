@@ -11,8 +11,6 @@ from inspect import unwrap
 import torch
 from torch.optim import Optimizer
 
-__all__ = ["AdamW", "Uncompiled"]
-
 
 class Uncompiled(Optimizer):
     """The base of optimizers, its methods not marked for the compiler."""

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["TOGETHER", "Batch", "TrainingError", "Validation", "Work", "mean_loss"]
-
 TOGETHER = 8  # windows that are validated on at a time, at the most
 
 

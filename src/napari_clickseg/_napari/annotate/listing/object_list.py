@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.writes import Write
     from napari_clickseg.core.plane import Plane
 
-__all__ = ["ObjectList"]
-
 _COUNT, _OUTLINE = "count", "outline"
 _LARGEST = 8192 * 8192  # pixels of a plane whose objects are listed
 _OUTLINED = 1000  # objects that are outlined at the most

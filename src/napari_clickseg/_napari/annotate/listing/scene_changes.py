@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.core.plane import Plane
 
-__all__ = ["SceneChanges"]
-
 
 class SceneChanges:
     """Has changes of objects worked out, and makes each a step."""

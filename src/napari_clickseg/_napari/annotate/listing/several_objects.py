@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.journal.scene import AnyMark, Scene
 
-__all__ = ["Chosen", "SceneChange", "deleted", "given_class", "holds", "made_one"]
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SceneChange:

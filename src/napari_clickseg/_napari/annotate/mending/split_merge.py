@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.dividing import DividedPart
     from napari_clickseg.journal.scene import Scene
 
-__all__ = ["SplitMerge"]
-
 _TWO_CLICKS = "To split an object, Shift + click on it and click on each of its parts first."
 _BY_CLASS = "Ids are classes here, which don't tell objects apart; choose instances under “Rules”."
 

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.models.fitting import TrainedModels
 
-__all__ = ["AllObjects", "NoFinderError"]
-
 _WORK = "find all"
 _LARGEST = 8192 * 8192  # pixels that are searched at once
 _LEAST_MARGIN = 64  # pixels that are looked at around a box

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     Step = tuple[Scene, LabelWrite]
 
-__all__ = ["Candidates", "NewObject", "candidates", "step_of"]
-
 _KNOWN = 0.5  # share of an object that is labelled already, from which on it is known
 _SHOWN = np.iinfo(np.uint16).max  # ids of the layer that shows them, after which they come again
 

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.listing.object_list import ObjectList
 
-__all__ = ["LeastCertain"]
-
 
 class LeastCertain:
     """Goes from object to object by rising score; who has none is left out.

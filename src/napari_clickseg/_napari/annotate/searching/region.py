@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg.core.plane import Plane
 
-__all__ = ["SearchBoxError", "selected_box"]
-
 
 class SearchBoxError(ValueError):
     """There is no box to look in; the message says how to draw one."""
