@@ -42,13 +42,6 @@ def write_clicks(
 
     `y` and `x` count in pixels from the centre of the first one, as in `clicks/` of a project.
     What was drawn has its points as "y x;y x".
-
-    Parameters
-    ----------
-    images : iterable of AnnotatedImage
-        Each is looked at once.
-    note : callable
-        Called with a line on images without clicks.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")

@@ -62,10 +62,6 @@ def write_coco(
 
     Parameters
     ----------
-    images : iterable of AnnotatedImage
-        Each is looked at once, so they may be read as they come.
-    note : callable
-        Called with a line on what could not be kept.
     polygons : bool
         All objects become polygons; holes are joined to the outside.
     """

@@ -48,9 +48,11 @@ class ExportFormat:
     suffix : str
         Of a file.
     write : callable
-        Takes an image, or an iterator of images, the path, and what is called with notes.
+        Takes an image, or an iterator of images each of which is looked at once; the path, where
+        an empty folder is there if all go into one; and what is called with a line on what could
+        not be kept.
     stacks : bool
-        Whether a stack goes into one file; otherwise each plane is an image.
+        Whether a stack goes into one file; otherwise each plane is an image of its own.
     """
 
     title: str

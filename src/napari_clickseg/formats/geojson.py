@@ -46,15 +46,7 @@ _AREAS = ("Polygon", "MultiPolygon")
 
 
 def write_geojson(image: AnnotatedImage, path: Path, note: Callable[[str], object]) -> None:
-    """Write a plane into a file; see the module.
-
-    Parameters
-    ----------
-    image : AnnotatedImage
-        One plane.
-    note : callable
-        Called with a line on what could not be kept.
-    """
+    """Write a plane into a file; see the module."""
     first = True
     with path.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')

@@ -43,15 +43,7 @@ _SHORT = 32767  # the largest coordinate of two bytes
 
 
 def write_rois(image: AnnotatedImage, path: Path, note: Callable[[str], object]) -> None:
-    """Write a plane into a ZIP that the ROI manager opens.
-
-    Parameters
-    ----------
-    image : AnnotatedImage
-        One plane.
-    note : callable
-        Called with a line on what could not be kept.
-    """
+    """Write a plane into a ZIP that the ROI manager opens."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for row, pieces in image.outlined(note):
             roi = _roi(image, row, pieces)

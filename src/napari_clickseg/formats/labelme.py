@@ -45,15 +45,7 @@ _CIRCLE = 64  # corners that a circle is drawn with, at the least
 
 
 def write_labelme(image: AnnotatedImage, path: Path, note: Callable[[str], object]) -> None:
-    """Write a plane into a file; see the module.
-
-    Parameters
-    ----------
-    image : AnnotatedImage
-        One plane.
-    note : callable
-        Called with a line on what could not be kept.
-    """
+    """Write a plane into a file; see the module."""
     first = True
     height, width = image.plane
     without = nameless([one.name for one in image.classes.classes] if image.classes else [])

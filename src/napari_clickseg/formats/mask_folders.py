@@ -26,17 +26,7 @@ _RESERVED = ("background", "ignore")  # names that mean something to nnU-Net
 def write_cellpose(
     images: Iterable[AnnotatedImage], folder: Path, note: Callable[[str], object]
 ) -> None:
-    """Write NAME.tif (or another kind) and NAME_masks.tif for each plane.
-
-    Parameters
-    ----------
-    images : iterable of AnnotatedImage
-        Each is looked at once.
-    folder : Path
-        Which is there, and empty.
-    note : callable
-        Called with a line on what could not be kept.
-    """
+    """Write NAME.tif (or another kind) and NAME_masks.tif for each plane."""
     for image in (plane for each in images for plane in each.planes()):
         _copy(image, folder / image.name, note)
         _write_mask(folder / f"{image.name}_masks.tif", image, _without_ignored(image, note))

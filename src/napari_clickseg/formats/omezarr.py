@@ -47,10 +47,6 @@ def write_omezarr(
 
     Parameters
     ----------
-    folder : Path
-        That is made.
-    note : callable
-        Called with a line on what could not be kept.
     more : mapping, optional
         Is kept beside what is known of the objects.
     """

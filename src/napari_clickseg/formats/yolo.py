@@ -40,17 +40,7 @@ _DATA = "data.yaml"
 def write_yolo(
     images: Iterable[AnnotatedImage], folder: Path, note: Callable[[str], object]
 ) -> None:
-    """Write images into an empty folder: images/, labels/ and data.yaml.
-
-    Parameters
-    ----------
-    images : iterable of AnnotatedImage
-        Each is looked at once, so they may be read as they come.
-    folder : Path
-        Which is there.
-    note : callable
-        Called with a line on what could not be kept.
-    """
+    """Write images into an empty folder: images/, labels/ and data.yaml."""
     import yaml
 
     names: list[str | None] = []  # None stands for objects without a class

@@ -41,8 +41,6 @@ def write_dicomseg(image: AnnotatedImage, path: Path, note: Callable[[str], obje
     ----------
     image : AnnotatedImage
         Whose image is a DICOM file.
-    note : callable
-        Called with a line on what could not be kept.
 
     Raises
     ------

@@ -29,13 +29,6 @@ def write_nifti(image: AnnotatedImage, path: Path, note: Callable[[str], object]
     """Write the ids of a plane or of a stack of planes as NIfTI; axes are X, Y, Z there.
 
     Where the image is NIfTI itself, its affine is kept; else voxels lie along the axes.
-
-    Parameters
-    ----------
-    image : AnnotatedImage
-        Of up to three axes.
-    note : callable
-        Called with a line on what could not be kept.
     """
     nibabel = package("nibabel")
     if image.labels.ndim > 3:
