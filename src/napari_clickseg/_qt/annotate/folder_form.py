@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_clickseg._napari.folder.state import KINDS
 from napari_clickseg._napari.folder.text import folder_text
 from napari_clickseg._napari.viewer.actions import Action
-from napari_clickseg._qt.parts.controls import action_button, breakable, button, note, row
+from napari_clickseg._qt.parts.controls import action_button, breakable, button, note, row, stack
 from napari_clickseg._qt.parts.image_list import ImageList
 
 if TYPE_CHECKING:
@@ -46,17 +46,8 @@ class FolderForm(QWidget):
             lines=_LINES,
             grows=False,
         )
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        for part in (
-            self.choose.native,
-            row(self.next, self.back).native,
-            row(self.done, self.not_done).native,
-            self.text.native,
-            self.list,
-        ):
-            column.addWidget(part)
+        beside = row(self.next, self.back), row(self.done, self.not_done)
+        stack(self, self.choose, *beside, self.text, self.list)
         ties.tie(self.list.listed, "listed")
         ties.tie(self.list.search, "search")
         ties.show(self._show_rows, "rows", "listed", "search")

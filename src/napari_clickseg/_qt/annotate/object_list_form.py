@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt
 from qtpy.QtGui import QColor, QPixmap
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from napari_clickseg._napari.annotate.object_table import COLUMNS, ObjectTable
-from napari_clickseg._qt.parts.controls import button, choice, form, note, row
+from napari_clickseg._qt.parts.controls import button, choice, form, note, row, stack
 from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
@@ -231,14 +231,8 @@ class ObjectListForm(QWidget):
         view.clicked.connect(self._clicked)
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.view)
-        column.addWidget(self.counts.native)
-        column.addWidget(form(self.kind).native)
-        column.addWidget(row(self.give).native)
-        column.addWidget(row(self.delete, self.merge).native)
+        keys = row(self.give), row(self.delete, self.merge)
+        stack(self, self.view, self.counts, form(self.kind), *keys)
 
     def _classes(self, _: object) -> list[tuple[str, Any]]:
         return [(f"{one.identifier}: {one.name}", n) for n, one in enumerate(self._state.classes)]

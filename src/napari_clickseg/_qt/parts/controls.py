@@ -229,6 +229,15 @@ def row(*widgets: Any) -> Container[Any]:
     return made
 
 
+def stack(host: QWidget, *parts: Any) -> None:
+    """Put widgets, of Qt or magicgui, below one another into one that has none yet."""
+    column = QVBoxLayout(host)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(4)
+    for part in parts:
+        column.addWidget(getattr(part, "native", part))
+
+
 def note(tip: str, lines: int = 1) -> Label:
     """Make a text that wraps and so is never cut off; room for `lines` is kept."""
     made = Label(value="", tooltip=tip)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox
 from napari.layers import Labels
-from qtpy.QtWidgets import QFileDialog, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QProgressBar, QWidget
 
 from napari_clickseg._napari.project.pairs import may_be_reviewed
 from napari_clickseg._napari.review.text import (
@@ -24,6 +24,7 @@ from napari_clickseg._qt.parts.controls import (
     keep_place,
     note,
     row,
+    stack,
 )
 from napari_clickseg._qt.parts.files_widget import pictures_button
 from napari_clickseg._qt.parts.layer_choice import LayerChoice
@@ -155,17 +156,8 @@ class PredictForm(QWidget):
         self.bar.setMaximumHeight(8)
         self.bar.setToolTip("The share of the images that is predicted.")
         keep_place(self.bar)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        for part in (
-            form(self.model).native,
-            self.again.native,
-            row(self.predict, self.stop, self.pictures).native,
-            self.status.native,
-            self.bar,
-        ):
-            column.addWidget(part)
+        buttons = row(self.predict, self.stop, self.pictures)
+        stack(self, form(self.model), self.again, buttons, self.status, self.bar)
         self.model.changed.connect(self._choose)
         context.ties.tie(self.again, "again")
         context.ties.show(self._show_models, "models", "model")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
-from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row
+from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row, stack
 from napari_clickseg.crossfit.progress import parts_of
 
 if TYPE_CHECKING:
@@ -61,13 +61,8 @@ class ClicksForm(QWidget):
         self._edits = row(self.undo, self.redo, self.restore)
         self._walk = row(self.back, self.on)
         self._which = form(self.image)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        for part in (
-            self.show_them, self._which, self._walk, self.said, self._edits, self.how, self.copy,
-        ):  # fmt: skip
-            column.addWidget(part.native)
+        them = self.show_them, self._which, self._walk
+        stack(self, *them, self.said, self._edits, self.how, self.copy)
         self.show_them.changed.connect(self._toggle)
         self.image.changed.connect(self._choose)
         context.ties.show(self._show, "run", "looked", "busy")

@@ -16,7 +16,7 @@ from napari_clickseg._napari.train.crossfit_text import (
     part_tip,
 )
 from napari_clickseg._napari.train.fields import settings_of
-from napari_clickseg._qt.parts.controls import choice, form, note
+from napari_clickseg._qt.parts.controls import choice, form, note, stack
 from napari_clickseg._qt.train.spec_form import IntegerField
 from napari_clickseg.crossfit.progress import parts_of
 
@@ -48,12 +48,8 @@ class CrossfitForm(QWidget):
             tooltip="Ends when the clicks are placed, so that you can look at them, and edit them, "
             "before anything is learned from them. Without it, it goes on by itself.",
         )
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
         self._find = form(self.thing)
-        for part in (self._find, form(self.folds.widget), self.pause):
-            column.addWidget(part.native)
+        stack(self, self._find, form(self.folds.widget), self.pause)
         self.thing.changed.connect(self._chosen)
         context.ties.tie(self.pause, "pauses")
         context.ties.show(self._show, "way", "settings", "classes")

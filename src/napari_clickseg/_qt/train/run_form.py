@@ -23,6 +23,7 @@ from napari_clickseg._qt.parts.controls import (
     keep_place,
     note,
     row,
+    stack,
 )
 from napari_clickseg._qt.parts.curves import CurvePlot, Line
 from napari_clickseg.crossfit.progress import parts_of
@@ -65,15 +66,7 @@ class RunForm(QWidget):
             "The share of the epochs, of all trainings together, that is done. It may end earlier."
         )
         keep_place(self.bar)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        for part in (
-            row(self.train, self.stop, self.resume).native,
-            self.status.native,
-            self.bar,
-        ):
-            column.addWidget(part)
+        stack(self, row(self.train, self.stop, self.resume), self.status, self.bar)
         context.ties.show(self._show, "run", "busy")
 
     def _show(self) -> None:

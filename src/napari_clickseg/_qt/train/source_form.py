@@ -11,12 +11,11 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QTreeWidget,
     QTreeWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_clickseg._qt.parts import folders
-from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row
+from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row, stack
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.train.state import Offer
@@ -133,21 +132,20 @@ class SourceForm(QWidget):
         return made
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(form(self.source).native)
-        column.addWidget(self.pairs)
-        column.addWidget(self.nothing.native)
         self._stacks = form(form(self.together), self.empty, labels=False)
-        column.addWidget(self._stacks.native)
-        column.addWidget(self.rest.native)
-        column.addWidget(self.save.native)
         self._where = form(self.path)
-        column.addWidget(self._where.native)
-        column.addWidget(self._browse.native)
-        column.addWidget(form(self.name).native)
-        column.addWidget(row(self.check, self.samples).native)
+        stack(
+            *(
+                self,
+                form(self.source),
+                self.pairs,
+                self.nothing,
+                self._stacks,
+                self.rest,
+                self.save,
+            ),
+            *(self._where, self._browse, form(self.name), row(self.check, self.samples)),
+        )
 
     def _connect(self) -> None:
         context, controller = self._context, self._context.controller
