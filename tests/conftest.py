@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.garbage import leave_alone_what_stays
 from tests.shared_viewer import SharedViewer
 
 if TYPE_CHECKING:
@@ -40,25 +40,9 @@ settings.register_profile(
 settings.load_profile("reproducible")
 
 
-_imported = 0  # modules that the garbage collector leaves alone
-
-
 def pytest_collection_finish() -> None:
     """Begin with the garbage collector leaving alone what is imported."""
     leave_alone_what_stays()
-
-
-def leave_alone_what_stays() -> None:
-    """What is imported by now stays: the garbage collector need not look through it each time.
-
-    It takes a quarter of a second for torch and napari, every few tests. Called between tests, when
-    there is little else.
-    """
-    global _imported
-    if len(sys.modules) > _imported + 50 or not gc.get_freeze_count():
-        gc.collect()
-        gc.freeze()
-        _imported = len(sys.modules)
 
 
 _taken: defaultdict[str, float] = defaultdict(float)

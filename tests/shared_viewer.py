@@ -6,10 +6,11 @@ own take napari's fixture `make_napari_viewer`.
 
 from __future__ import annotations
 
-import gc
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
+
+from tests.garbage import leave_alone, look_through_all
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -105,8 +106,7 @@ class SharedViewer:
         if not self._frozen:
             # What the first test imported stays, as the window does; else napari looks through it
             # for garbage each time that a layer goes.
-            gc.collect()
-            gc.freeze()
+            leave_alone()
             self._frozen = True
 
     def close(self) -> None:
@@ -123,7 +123,6 @@ class SharedViewer:
         self._viewer = None
         self._before = {}
         self._patches.close()
-        gc.unfreeze()
-        gc.collect()
+        look_through_all()
         self._frozen = False
         QtViewer._instances.clear()
