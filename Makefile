@@ -51,9 +51,10 @@ desktop: python system ## Show napari in a browser: http://localhost:6080/vnc.ht
 smoke: python ## See that the installed plugin answers a click
 	PATH="$(abspath $(BIN)):$$PATH" tools/smoke.sh
 
-# Side by side, each process with one thread to compute and one to draw.
+# Side by side, each process with one thread to compute and one to draw. Numba, with which napari
+# colours labels, would have torch compute on all cores again.
 test: python system ## Run the tests, but for the slow ones, with coverage
-	OMP_NUM_THREADS=1 LP_NUM_THREADS=1 $(PYTEST) -m "not slow" --numprocesses=logical --maxprocesses=8 --dist=worksteal \
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 LP_NUM_THREADS=1 $(PYTEST) -m "not slow" --numprocesses=logical --maxprocesses=8 --dist=worksteal \
 		$(COVERAGE) $(PYTEST_ARGS)
 ifeq ($(strip $(PYTEST_ARGS)),)
 	@echo "Covered, but for the widgets, in percent (90 at the least):"
