@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_clickseg._napari.annotate.state import ClassSpec
 from napari_clickseg._napari.viewer.colours import shade
+from napari_clickseg._napari.viewer.metadata import saved_classes
 
 CELL, BUD = ClassSpec(1, "cell", "#56B4E9"), ClassSpec(2, "bud", "#E69F00")
 
@@ -66,6 +67,37 @@ def test_the_brush_paints_the_object_that_is_being_made(bench: Any, grey: Any) -
     assert bench.labels[60, 80] == bench.labels[70, 90] == 2
     bench.state.object_id = 9
     assert layer.selected_label == 9
+
+
+def test_what_is_painted_has_the_class_that_is_chosen(bench: Any, grey: Any) -> None:
+    """At the first stroke already, so that it has one even where nobody accepts it."""
+    bench.open(grey)
+    bench.state.classes, bench.state.class_index = (CELL, BUD), 1
+    layer = bench.state.annotation
+    layer.paint((60, 80), layer.selected_label)
+    assert saved_classes(layer)[1].of_ids == {1: 2}
+    assert np.allclose(colour(bench, 60, 80), shade(BUD.colour, 1))
+    bench.state.class_index = 0
+    assert saved_classes(layer)[1].of_ids == {1: 1}, "it is being made still"
+    bench.do("accept")
+    bench.state.class_index = 1
+    assert saved_classes(layer)[1].of_ids == {1: 1}
+    (made,) = bench.pairing.scene.objects
+    assert (made.value, made.class_id) == (1, 1)
+    assert made.patch.mask.sum() == (bench.labels == 1).sum()
+    bench.do("undo")
+    assert not bench.pairing.scene.objects and bench.labels[60, 80] == 1
+
+
+def test_an_object_that_is_painted_on_keeps_its_class(bench: Any, grey: Any) -> None:
+    bench.open(grey)
+    bench.state.classes = (CELL, BUD)
+    accept(bench, 20, 20)
+    bench.state.class_index = 1
+    bench.state.object_id = 1
+    bench.state.annotation.paint((60, 80), 1)
+    bench.do("accept")
+    assert saved_classes(bench.state.annotation)[1].of_ids == {1: 1}
 
 
 def test_what_was_painted_is_accepted_as_an_object(bench: Any, grey: Any) -> None:

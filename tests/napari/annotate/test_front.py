@@ -33,6 +33,18 @@ def test_the_image_that_is_chosen_comes_to_the_front_with_its_layers(bench: Any,
     assert len(bench.state.positive.data) == 1 and bench.mask[60, 80]
 
 
+def test_napari_s_own_tools_never_act_on_an_image_that_is_hidden(bench: Any, grey: Any) -> None:
+    """As a project opens, the last layer that was added is selected: one of another image."""
+    image = bench.viewer.add_image(grey, name="shown")
+    other = bench.viewer.add_labels(np.zeros((9, 9), int), name="of another", visible=False)
+    assert bench.viewer.layers.selection.active == other
+    bench.controller.set_up(image)
+    assert bench.viewer.layers.selection.active == image
+    bench.viewer.layers.selection.active = bench.state.annotation
+    bench.controller.set_up(image)
+    assert bench.viewer.layers.selection.active == bench.state.annotation, "the brush is in hand"
+
+
 def test_what_the_user_hid_stays_hidden(bench: Any, grey: Any) -> None:
     a = bench.open(grey, name="a")
     annotation_of(bench, a).visible = False

@@ -37,6 +37,48 @@ def accept_early(bench: Any, grey: np.ndarray, fake_model: Any) -> None:
     bench.do("accept", wait=False)
 
 
+def test_the_class_is_the_one_that_was_chosen_when_accept_was_pressed(
+    bench: Any, grey: Any, fake_model: Any
+) -> None:
+    """Whoever chooses the next object's class before the answer is there means the next one."""
+    accept_early(bench, grey, fake_model)
+    bench.controller.add_class("bud")
+    bench.click(*B, wait=False)
+    bench.do("accept", wait=False)
+    fake_model.gate.set()
+    bench.settle()
+    assert [one.class_id for one in bench.pairing.scene.objects] == [1, 2]
+
+
+def test_ids_that_are_classes_are_those_chosen_when_accept_was_pressed(
+    bench: Any, grey: Any, fake_model: Any
+) -> None:
+    bench.state.scheme = "classes"
+    accept_early(bench, grey, fake_model)
+    bench.controller.add_class("bud")
+    fake_model.gate.set()
+    bench.settle()
+    assert bench.labels[A] == 1
+
+
+def test_a_corrected_object_keeps_its_class_however_early_it_is_accepted(
+    bench: Any, grey: Any, fake_model: Any
+) -> None:
+    """Taking it up chooses its class; that may come after the key was pressed."""
+    bench.open(grey)
+    bench.click(*A)
+    bench.do("accept")
+    bench.controller.add_class("bud")
+    fake_model.gate.clear()
+    bench.controller.objects.take_up_at(
+        bench.pairing, bench.controller.displayed(), bench.world(*A)
+    )
+    bench.do("accept", wait=False)
+    fake_model.gate.set()
+    bench.settle()
+    assert [one.class_id for one in bench.pairing.scene.objects] == [1]
+
+
 def test_accepting_writes_the_mask_and_begins_the_next_object(bench: Any, grey: Any) -> None:
     bench.open(grey)
     bench.click(*A)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.state import Choice
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.core.plane import Plane
@@ -62,12 +63,16 @@ class Answers:
         """
         self._enqueue(_Waiting(act, False, pairing, None))
 
-    def when_answered(self, pairing: Pairing, plane: Plane, act: Callable[[], object]) -> None:
+    def when_answered(
+        self, pairing: Pairing, plane: Plane, act: Callable[[Choice], object]
+    ) -> None:
         """Act now, or as soon as the clicks made so far are answered.
 
-        Nothing happens if the user goes to another plane or image before that.
+        Nothing happens if the user goes to another plane or image before that. What is chosen
+        now is handed to `act`: whoever chooses another class meanwhile means the next object.
         """
-        self._enqueue(_Waiting(act, True, pairing, plane))
+        choice = self._state.choice
+        self._enqueue(_Waiting(lambda: act(choice), True, pairing, plane))
 
     def take_back(self) -> bool:
         """Forget the last thing that waits or is being begun; return whether there was one."""

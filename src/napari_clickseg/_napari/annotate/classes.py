@@ -157,7 +157,8 @@ class Identity:
             if layer.colormap.name == BY_SCORE:
                 layer.colormap = pairing.colours_before
             return
-        class_of = _known(pairing).of_ids
+        class_of = dict(_known(pairing).of_ids)
+        class_of.setdefault(pairing.scene.object_id, state.current_class.identifier)
         classes = {one.identifier: one.colour for one in state.classes}
         if state.scheme == "classes":
             colours = pairing.class_colours(state)
@@ -212,7 +213,22 @@ class Identity:
         self._number_from(pairing, value + 1)
         if own and pairing.scene.object_id != value:
             pairing.scene = replace(pairing.scene, object_id=value)
+        if own and value not in _known(pairing).of_ids:
+            pairing.painting = value
+        self.class_painted()
         self._show_counts(pairing)
+
+    def class_painted(self) -> None:
+        """Note the class that is chosen as that of the object that is being painted."""
+        pairing, plane = self._context.pairing, self._context.plane
+        if pairing is None or plane is None or self._state.scheme == "classes":
+            return
+        value, chosen = pairing.scene.object_id, self._state.current_class.identifier
+        if pairing.painting != value or _known(pairing).on(plane.index).get(value) == chosen:
+            return
+        earlier = pairing.earlier_classes or ObjectClasses()
+        pairing.earlier_classes = earlier.with_objects([(plane.index, value, chosen)])
+        self.save_with(pairing)
 
     def _survey_on(self, pairing: Pairing, layer: Labels, blocks: Iterator[Any]) -> None:
         """Look through the next block, and then through the ones after it."""

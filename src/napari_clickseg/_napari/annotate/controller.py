@@ -6,6 +6,7 @@ Everything here runs on the main thread and only decides; what takes time goes t
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.annotate.answers import Answers
@@ -214,8 +215,8 @@ class AnnotateController:
         if pairing is None or plane is None:
             self.state.message = "Only a stack can be gone through; this image has one plane."
             return
-        start = self._propagation.start
-        self.answers.when_answered(pairing, plane, lambda: start(pairing, plane, last))
+        start = partial(self._propagation.start, pairing, plane, last)
+        self.answers.when_answered(pairing, plane, start)
 
     def cancel(self) -> None:
         """Stop a running propagation; what it accepted stays."""
@@ -355,7 +356,12 @@ class AnnotateController:
         for name in ("shown", "opacity", "classes", "class_index", "scheme", "click_size"):
             connect(getattr(state, name), images.look_changed)
         for name in ("scheme", "class_index", "classes"):
-            connect(getattr(state, name), self.identity.save, self._status.show_brush)
+            connect(
+                getattr(state, name),
+                self.identity.class_painted,
+                self.identity.save,
+                self._status.show_brush,
+            )
         connect(state.by_score, self.identity.show_colours, self._all_objects.show_colours)
         for name in ("seed_height", "smallest"):
             connect(getattr(state, name), self._all_objects.divide)
@@ -482,7 +488,7 @@ class AnnotateController:
         elif waits and action is Action.CLEAR:
             self._all_objects.give_up()
         elif action is Action.ACCEPT:
-            when_answered(pairing, plane, lambda: objects.accept(pairing, plane))
+            when_answered(pairing, plane, partial(objects.accept, pairing, plane))
         elif action is Action.SKIP:
             objects.skip(pairing, plane)
         elif action is Action.CLEAR:
@@ -491,9 +497,9 @@ class AnnotateController:
             objects.take_up_at(pairing, plane, tuple(self.viewer.cursor.position))
         elif action in (Action.READING, Action.READING_BACK):
             step = 1 if action is Action.READING else -1
-            when_answered(pairing, plane, lambda: self._read_on(pairing, plane, step))
+            when_answered(pairing, plane, lambda _: self._read_on(pairing, plane, step))
         elif action is Action.PROPAGATE:
-            when_answered(pairing, plane, lambda: self._propagation.one(pairing, plane))
+            when_answered(pairing, plane, partial(self._propagation.one, pairing, plane))
         elif action is Action.MERGE:
             self._mending.merge(pairing, plane)
         elif action is Action.SPLIT:

@@ -92,6 +92,7 @@ class Images:
             there.close()
             there.discard()
         self.activate(pairing)
+        self._select(image)
         state.tool = True
         state.message = "Click on an object or drag a box around it; right click what is wrong."
         if pairing.annotation is not None and pairing.annotation.multiscale:
@@ -140,10 +141,7 @@ class Images:
             self._bring(image)
         elif pairing is not context.pairing:
             self.activate(pairing)
-        own = pairing.layers() if pairing is not None else [image]
-        selection = context.viewer.layers.selection
-        if selection.active not in own:
-            selection.active = image
+        self._select(image)
 
     def activate(self, pairing: Pairing) -> None:
         """Make a pairing the current one."""
@@ -197,6 +195,15 @@ class Images:
         self._status.show_layers()
         self._status.show_counts()
         state.message = message
+
+    def _select(self, image: Image) -> None:
+        """Have napari's own tools act on an image and its layers, not on one that is hidden."""
+        pairing, selection = (
+            self._context.pairings.get(image),
+            self._context.viewer.layers.selection,
+        )
+        if selection.active not in (pairing.layers() if pairing is not None else [image]):
+            selection.active = image
 
     def _bring(self, image: Image) -> None:
         pairings = self._context.pairings

@@ -23,6 +23,7 @@ from napari_clickseg._napari.viewer.writes import (
     LabelWrite,
     check_writable,
     read_labels,
+    written_region,
 )
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.masks import plan_commit, region_of
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.classes import Identity
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.state import Choice
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.core.plane import Plane
@@ -109,12 +111,12 @@ class Objects:
         self._context, self._state, self._status = context, context.state, status
         self._identity, self._answers = identity, answers
 
-    def accept(self, pairing: Pairing, plane: Plane) -> bool:
+    def accept(self, pairing: Pairing, plane: Plane, choice: Choice) -> bool:
         """Write the shown mask into the annotation layer and begin the next object."""
         if pairing.scene.in_use and pairing.display.prediction is None:
-            self._finish_painted(pairing, plane)
+            self._finish_painted(pairing, plane, choice)
             return True
-        done = self.written(pairing, plane)
+        done = self.written(pairing, plane, choice)
         if done is None:
             return False
         scene, write = done
@@ -122,22 +124,43 @@ class Objects:
         self.accepted(pairing)
         return True
 
-    def _finish_painted(self, pairing: Pairing, plane: Plane) -> None:
+    def _finish_painted(self, pairing: Pairing, plane: Plane, choice: Choice) -> None:
         """Go on to the next object: what the brush made of this one is in the labels already."""
-        value = pairing.scene.object_id
-        pairing.step(pairing.scene.used(value), plane)
-        self.accepted(pairing)
-        self._state.message = f"Object {value} is what you painted."
+        scene, layer = pairing.scene, pairing.annotation
+        value, strokes = scene.object_id, pairing.timeline.writes
+        if layer is None:
+            return
+        data: Any = full_resolution(layer)
 
-    def written(self, pairing: Pairing, plane: Plane) -> tuple[Scene, LabelWrite] | None:
+        def done(patch: Patch | None) -> None:
+            after = pairing.scene.used(value)
+            known = any((o.plane, o.value) == (plane, value) for o in scene.objects)
+            if patch is not None and not known:
+                new = Accepted(plane, value, (), patch, choice.spec.identifier)
+                after = after.with_object(new, None)
+            pairing.step(after, plane)
+            self.accepted(pairing)
+            self._state.message = f"Object {value} is what you painted."
+
+        self._context.runner.submit(
+            "take_up",
+            lambda _: written_region(data, plane, value, strokes),
+            done,
+            self._answers.failed,
+        )
+
+    def written(
+        self, pairing: Pairing, plane: Plane, choice: Choice
+    ) -> tuple[Scene, LabelWrite] | None:
         """Write the shown mask, and return the scene after it; None where that can't be done."""
         found, state = pairing.display.prediction, self._state
         if found is None or not found.mask_part.any():
             state.message = "There is no mask to accept yet; click on an object first."
             return None
         try:
-            value = pairing.scene.value(plane, state.class_id)
-            scene, write = self.plan(pairing, plane, found, pairing.scene, value)
+            choice = self.of_taken_up(pairing, plane) or choice
+            value = pairing.scene.value(plane, choice.class_id)
+            scene, write = self.plan(pairing, plane, found, pairing.scene, value, choice)
             pairing.write(write)
         except ValueError as error:
             state.message = str(error)
@@ -151,8 +174,22 @@ class Objects:
         self._state.message = ""
         self._answers.request()
 
+    def of_taken_up(self, pairing: Pairing, plane: Plane) -> Choice | None:
+        """Return what the object that is being corrected becomes; None where none is.
+
+        Taking it up chose its class, which may have been after the user asked for this.
+        """
+        editing = pairing.scene.draft(plane).editing
+        return None if editing is None else self._state.choice
+
     def plan(
-        self, pairing: Pairing, plane: Plane, found: Prediction, scene: Scene, value: int
+        self,
+        pairing: Pairing,
+        plane: Plane,
+        found: Prediction,
+        scene: Scene,
+        value: int,
+        choice: Choice,
     ) -> tuple[Scene, LabelWrite]:
         """Work out what accepting a prediction writes, and the scene after it.
 
@@ -161,7 +198,7 @@ class Objects:
         ValueError
             If the annotation layer can't take it, or nothing of the mask would be left.
         """
-        state, layer = self._state, pairing.annotation
+        layer = pairing.annotation
         if layer is None:
             raise AnnotationError(
                 "The annotation layer was removed; press 'Annotate this image' to have a new one."
@@ -176,7 +213,7 @@ class Objects:
             labels,
             patch.cut(box),
             value,
-            state.rule,
+            choice.rule,
             earlier=earlier.cut(box) if earlier is not None else None,
         )
         if not changed.any() and draft.editing is None:
@@ -185,7 +222,7 @@ class Objects:
                 "labels, or skip it."
             )
         kept = Patch.of((values == value) & patch.cut(box), offset=(box.top, box.left))
-        class_id = self._state.current_class.identifier
+        class_id = choice.spec.identifier
         note = self._note(found, len(scene.on(plane)))
         new = Accepted(plane, value, scene.on(plane), kept, class_id, note)
         after = scene.with_draft(plane, None).with_object(new, draft.editing)

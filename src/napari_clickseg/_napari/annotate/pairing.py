@@ -100,6 +100,7 @@ class Pairing:
         self.sessions = SessionMemory()
         self.earlier_classes: ObjectClasses | None = None
         self.earlier_notes: dict[int, ObjectNote] = {}
+        self.painting: int | None = None  # the id of the object that is made with the brush
         self._colours_before: Any = None  # of the annotation, when it was taken
         self.survey = f"survey {next(_count)}"
         self._events = events
@@ -215,6 +216,7 @@ class Pairing:
     def begin_anew(self) -> None:
         """Forget what was made, as the layers are going to show another image of that shape."""
         self.timeline, self.earlier_classes, self.earlier_notes = Timeline(), None, {}
+        self.painting = None
         self.sessions = SessionMemory()
         self.set_scene(Scene())
         self.display.show_nothing()

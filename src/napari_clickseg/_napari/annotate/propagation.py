@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.objects import Objects
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.state import Choice
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg._napari.viewer.writes import LabelWrite
@@ -33,6 +34,7 @@ class _Run:
     first: int
     last: int
     value: int
+    choice: Choice
     before: Scene
     plane: Plane
     writes: list[LabelWrite] = field(default_factory=list)
@@ -58,7 +60,7 @@ class Propagation:
         self._identity, self._answers, self._objects = identity, answers, objects
         self._run: _Run | None = None
 
-    def one(self, pairing: Pairing, plane: Plane) -> None:
+    def one(self, pairing: Pairing, plane: Plane, choice: Choice) -> None:
         """Accept, go one plane on and begin from the mask there, for the user to correct."""
         axis = pairing.walking_axis()
         if axis is None:
@@ -67,8 +69,9 @@ class Propagation:
         if plane.index[axis] + 1 >= self._state.planes:
             self._state.message = "This is the last plane of the stack."
             return
-        found, value = pairing.display.prediction, pairing.scene.value(plane, self._state.class_id)
-        done = self._objects.written(pairing, plane)
+        choice = self._objects.of_taken_up(pairing, plane) or choice
+        found, value = pairing.display.prediction, pairing.scene.value(plane, choice.class_id)
+        done = self._objects.written(pairing, plane, choice)
         if found is None or done is None:
             return
         scene, write = done
@@ -81,7 +84,7 @@ class Propagation:
         if self._context.segmenter is not None:
             self._look_anew(pairing, following, found.patch, begun)
 
-    def start(self, pairing: Pairing, plane: Plane, last: int) -> None:
+    def start(self, pairing: Pairing, plane: Plane, last: int, choice: Choice) -> None:
         """Run to plane `last`, accepting on every plane, this one included."""
         axis = pairing.walking_axis()
         if axis is None:
@@ -96,8 +99,10 @@ class Propagation:
             self._state.message = "There is no mask to carry on; click on an object first."
             return
         self.cancel()
-        value = pairing.scene.value(plane, self._state.class_id)
-        self._run = _Run(pairing, axis, plane.index[axis], last, value, pairing.scene, plane)
+        choice = self._objects.of_taken_up(pairing, plane) or choice
+        value = pairing.scene.value(plane, choice.class_id)
+        first = plane.index[axis]
+        self._run = _Run(pairing, axis, first, last, value, choice, pairing.scene, plane)
         self._accept(plane, found)
 
     def cancel(self) -> None:
@@ -135,7 +140,7 @@ class Propagation:
         assert run is not None
         try:
             scene, write = self._objects.plan(
-                run.pairing, plane, found, run.pairing.scene, run.value
+                run.pairing, plane, found, run.pairing.scene, run.value, run.choice
             )
             run.pairing.write(write)
         except ValueError as error:

@@ -47,6 +47,30 @@ class ClassSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What an object becomes, as it was chosen when the user asked for it.
+
+    Parameters
+    ----------
+    spec : ClassSpec
+        Its class.
+    scheme : {"instances", "classes"}
+        What ids mean.
+    rule : {"overwrite", "keep", "background"}
+        What becomes of labels under its mask.
+    """
+
+    spec: ClassSpec
+    scheme: Scheme
+    rule: OverlapRule
+
+    @property
+    def class_id(self) -> int | None:
+        """The id that every new object gets, where that is its class's; else None."""
+        return self.spec.identifier if self.scheme == "classes" else None
+
+
+@dataclass(frozen=True, slots=True)
 class FoundCount:
     """Objects that were found, and are shown until they are kept or given up.
 
@@ -252,6 +276,6 @@ class AnnotateState:
         return self.classes[min(self.class_index, len(self.classes) - 1)]
 
     @property
-    def class_id(self) -> int | None:
-        """The id that every new object gets, where that is its class's; else None."""
-        return self.current_class.identifier if self.scheme == "classes" else None
+    def choice(self) -> Choice:
+        """What an object becomes that is asked for now."""
+        return Choice(self.current_class, self.scheme, self.rule)

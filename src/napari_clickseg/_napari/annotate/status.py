@@ -69,7 +69,9 @@ class Status:
         if pairing is None or layer is None or layer.multiscale:
             return
         scene = pairing.scene
-        value = scene.object_id if plane is None else scene.value(plane, self._state.class_id)
+        value = (
+            scene.object_id if plane is None else scene.value(plane, self._state.choice.class_id)
+        )
         data: Any = layer.data
         if layer.selected_label != value and value <= np.iinfo(np.dtype(data.dtype)).max:
             layer.selected_label = value

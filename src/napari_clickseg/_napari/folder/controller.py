@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.state import Choice
     from napari_clickseg._napari.folder.folder_sheet import FolderImage
     from napari_clickseg._napari.folder.jobs import FolderSaved
     from napari_clickseg._napari.folder.listing import FolderListing
@@ -126,7 +128,7 @@ class FolderController:
         if pairing is None or plane is None:
             self.state.message = "Show the image in 2D first, with all its layers."
             return
-        then = lambda: self._done(sheet, pairing, plane)  # noqa: E731
+        then = partial(self._done, sheet, pairing, plane)
         annotate.answers.when_answered(pairing, plane, then)
 
     def not_done(self) -> None:
@@ -326,7 +328,7 @@ class FolderController:
             self.state.message = "Open a folder first, and an image of it."
         return self.sheet
 
-    def _done(self, sheet: FolderSheet, pairing: Pairing, plane: Plane) -> None:
+    def _done(self, sheet: FolderSheet, pairing: Pairing, plane: Plane, choice: Choice) -> None:
         """Accept the object that was being made, and go on."""
         annotate = self._annotate
         if sheet is not self.sheet or sheet.pairing is not pairing:
@@ -334,7 +336,7 @@ class FolderController:
         if pairing.scene.prompt(plane):
             if not pairing.scene.on(plane):
                 annotate.objects.skip(pairing, plane)  # it was only looked at
-            elif not annotate.objects.accept(pairing, plane):
+            elif not annotate.objects.accept(pairing, plane, choice):
                 self.state.message = annotate.state.message
                 return
         annotate.mark_complete(True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.state import Choice
     from napari_clickseg._napari.project.sheet import Capture
     from napari_clickseg._napari.review.drafts import DraftFile
     from napari_clickseg._napari.review.reading import Opened
@@ -130,7 +132,7 @@ class Navigator:
                 "back."
             )
             return
-        accept = lambda: self._accept(sheet, pairing, plane)  # noqa: E731
+        accept = partial(self._accept, sheet, pairing, plane)
         annotate.answers.when_answered(pairing, plane, accept)
 
     def reject(self) -> None:
@@ -340,7 +342,7 @@ class Navigator:
             self._state.message = "Open an image first, with “Next” or in the list."
         return self.sheet
 
-    def _accept(self, sheet: ReviewSheet, pairing: Pairing, plane: Plane) -> None:
+    def _accept(self, sheet: ReviewSheet, pairing: Pairing, plane: Plane, choice: Choice) -> None:
         """Accept the object that was being made, and then the image."""
         annotate, state = self._annotate(), self._state
         if sheet is not self.sheet or self._writing or sheet.pairing is not pairing:
@@ -348,7 +350,7 @@ class Navigator:
         if pairing.scene.prompt(plane):
             if not pairing.scene.on(plane):
                 annotate.objects.skip(pairing, plane)  # it was only looked at
-            elif not annotate.objects.accept(pairing, plane):
+            elif not annotate.objects.accept(pairing, plane, choice):
                 state.message = annotate.state.message
                 return
         capture = sheet.capture()

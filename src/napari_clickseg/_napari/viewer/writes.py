@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg._napari.viewer.private import replay_stroke, stroke_pixels, stroke_touches
+from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.plane import Plane
 from napari_clickseg.core.window import Box
 from napari_clickseg.journal.relabelling import Relabelling
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.layers import Labels
 
 
@@ -159,6 +162,42 @@ def writes_of(
         rows, columns = (at[axis][part].astype(np.int64) for axis in axes)
         made.append(LabelWrite(plane, rows, columns, change.old[part], change.new[part]))
     return tuple(made)
+
+
+def written_region(data: Any, plane: Plane, value: int, writes: Sequence[Write]) -> Patch | None:
+    """Return what has an id on a plane, around where it was written; None where it is nowhere.
+
+    May run on any thread.
+
+    Parameters
+    ----------
+    data : array
+        The labels at their finest level.
+    writes : sequence of LabelWrite or PaintStroke
+        Those of other ids and planes are passed over.
+    """
+    shape = tuple(int(n) for n in data.shape)
+    parts = [
+        part
+        for write in writes
+        if write.touches(plane)
+        for part in _on_planes(write, shape, plane.axes)
+        if part.plane == plane
+    ]
+    rows = np.concatenate([np.empty(0, np.int64), *(p.rows[p.new == value] for p in parts)])
+    columns = np.concatenate([np.empty(0, np.int64), *(p.columns[p.new == value] for p in parts)])
+    if not rows.size:
+        return None
+    top, left = int(rows.min()), int(columns.min())
+    box = Box(top, left, int(rows.max()) + 1 - top, int(columns.max()) + 1 - left)
+    mask = np.asarray(data[plane.key(*box.slices)]) == value
+    return Patch.of(mask, offset=(top, left)) if mask.any() else None
+
+
+def _on_planes(write: Write, shape: tuple[int, ...], axes: tuple[int, int]) -> Sequence[LabelWrite]:
+    if isinstance(write, LabelWrite):
+        return (write,)
+    return [part for one in write.relabellings(shape) for part in writes_of(one, shape, axes)]
 
 
 def check_writable(layer: Labels, value: int) -> None:

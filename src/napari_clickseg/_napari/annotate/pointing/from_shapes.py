@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.objects import Objects
     from napari_clickseg._napari.annotate.pairing import Pairing
+    from napari_clickseg._napari.annotate.state import Choice
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg._napari.viewer.writes import LabelWrite
@@ -46,6 +47,7 @@ class _Making:
     layer: Shapes
     plane: Plane  # that was displayed
     before: Scene
+    choice: Choice
     numbers: list[int]  # of the shapes, in the layer's order
     kinds: list[str]
     data: list[Any]
@@ -93,6 +95,7 @@ class ObjectsFromShapes:
             layer,
             plane,
             pairing.scene,
+            self._state.choice,
             chosen,
             [kinds[n] for n in chosen],
             [np.array(data[n], np.float64) for n in chosen],
@@ -173,8 +176,8 @@ class ObjectsFromShapes:
             # What the user is making on the plane stays as it is.
             scene, mark = pairing.scene, pairing.mark_of(plane, shape)
             alone = scene.with_draft(plane, None, [mark])
-            value = alone.value(plane, self._state.class_id)
-            after, write = self._objects.plan(pairing, plane, found, alone, value)
+            value = alone.value(plane, batch.choice.class_id)
+            after, write = self._objects.plan(pairing, plane, found, alone, value, batch.choice)
             pairing.write(write)
         except ValueError as error:
             self._note(batch, str(error))
