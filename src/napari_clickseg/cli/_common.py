@@ -39,8 +39,6 @@ def add_verb(
 
     Parameters
     ----------
-    verbs : argparse's subparsers
-        To add it to.
     name : str
         What the user types.
     run : callable
@@ -126,11 +124,6 @@ class Waiting:
     """A line on the terminal, from the first second, that says what is waited for and how long.
 
     Where there is no terminal nothing is shown.
-
-    Parameters
-    ----------
-    text : str
-        What is waited for.
     """
 
     def __init__(self, text: str) -> None:

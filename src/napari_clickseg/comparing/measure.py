@@ -55,13 +55,7 @@ def measure(folder: ComparisonFolder, name: str) -> None:
 
 
 def measure_latency(folder: ComparisonFolder, name: str) -> None:
-    """Time a trained network's answer to a single window; nothing else should run meanwhile.
-
-    Parameters
-    ----------
-    name : str
-        Of a training that was measured.
-    """
+    """Time a trained network's answer to a single window; nothing else should run meanwhile."""
     found = folder.measured(name)
     if "latency_ms" in found:
         return

@@ -191,8 +191,6 @@ def shape_tables(
         Says what varies.
     groups : sequence of Group
         All combinations.
-    name : str
-        Of the figure.
     test : bool
         On the test images.
     """

@@ -29,8 +29,6 @@ class ComparisonOutcome:
     Parameters
     ----------
     reason : {"done", "stopped"}
-    report : Path
-        Of what there is.
     problems : tuple of str
         What failed, a line each.
     """
@@ -164,8 +162,6 @@ def run_trial(path: str, name: str, threads: int = 0) -> str:
     ----------
     path : str
         Of the comparison's folder.
-    name : str
-        Of the training.
     threads : int
         Of torch; 0 leaves them as they are.
 

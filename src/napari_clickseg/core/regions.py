@@ -85,10 +85,6 @@ class Region:
         From 1 on, within its image.
     kind : {"tp", "fp", "fn"}
         True positive, false positive or false negative.
-    patch : Patch
-        Its pixels.
-    area : int
-        How many they are.
     """
 
     number: int

@@ -33,8 +33,6 @@ def make_clicks(
 
     Parameters
     ----------
-    folder : CrossfitFolder
-        With the predictions.
     tell : callable
         Called with the number of images that are done, and how many there are.
     """

@@ -94,14 +94,10 @@ def measure_image(
 
     Parameters
     ----------
-    segmenter : Segmenter
-        The click-trained model.
     folder, row, record, truth
         Where the baseline's prediction is, and the image.
     clicks : sequence of TableClick
         Those that correct the baseline, in the order in which they are made.
-    regions : sequence of RegionRow
-        Of the image.
     most : int
         Clicks of the simulated annotator, at the most.
 

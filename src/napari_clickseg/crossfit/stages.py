@@ -27,8 +27,6 @@ def run_stage(path: str, stage: Stage, fold: int | None, before: Sequence[Done])
 
     Parameters
     ----------
-    stage : str
-        Which one.
     fold : int or None
         From 1.
     before : sequence of Done

@@ -310,8 +310,6 @@ def prediction_notes(folder: Path, review: Review) -> Annotations:
     ----------
     folder : Path
         Of the project.
-    review : Review
-        The prediction.
 
     Raises
     ------

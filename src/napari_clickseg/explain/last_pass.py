@@ -72,8 +72,6 @@ def last_pass(segmenter: Segmenter, session: Session, prompt: Prompt | None = No
 
     Parameters
     ----------
-    segmenter : Segmenter
-        Whose session it is.
     session : Session
         Stays as it is.
     prompt : Prompt, optional

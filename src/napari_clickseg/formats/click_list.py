@@ -121,8 +121,6 @@ def clicks_in(
 
     Parameters
     ----------
-    folder : Path
-        Of the project.
     problems : Problems
         Is told of clicks that can't be used.
     overwrite : bool

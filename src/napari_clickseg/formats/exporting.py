@@ -41,8 +41,6 @@ class ExportFormat:
 
     Parameters
     ----------
-    title : str
-        What it is.
     kind : {"file", "each", "folder"}
         One file for all images; a file, or folder, for each; a folder for all.
     suffix : str
@@ -86,8 +84,6 @@ class ExportSource:
 
     Parameters
     ----------
-    name : str
-        Of the image.
     read : callable
         Returns it.
     """

@@ -193,8 +193,6 @@ def drawn(
 
     Parameters
     ----------
-    found : FoundImage
-        With objects.
     shape : (int, int)
         Of the image.
     ignore : int, optional

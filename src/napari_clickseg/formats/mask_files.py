@@ -117,8 +117,6 @@ def read_masks(
     ----------
     pairs : iterable of (Path, Path or None)
         Masks, and their images where they are known.
-    choice : MaskChoice
-        Names the colours.
     problems : Problems
         Is told of those that can't be read.
 

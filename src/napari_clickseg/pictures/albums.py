@@ -37,8 +37,6 @@ class Album:
 
     Parameters
     ----------
-    title : str
-        What they are of.
     found_by : str
         What found what is drawn, in words.
     entries : tuple of Record or Unannotated

@@ -86,8 +86,6 @@ def carry_out(work: Callable[[], object], log: EventLog, event: str, **known: An
 
     Parameters
     ----------
-    log : EventLog
-        Of all of the work.
     event : str
         What the events of such a part are called.
     known

@@ -85,8 +85,6 @@ def did_it_help(
         Which images and classes.
     before : ModelCard or None
         Of the model that was started from.
-    run : RunFolder
-        Has the model after.
     device : str
         Where both run.
     stop : callable

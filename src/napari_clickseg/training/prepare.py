@@ -105,8 +105,6 @@ def check_ground_truth(project: Project, findings: Findings, spec: TrainingSpec)
 
     Parameters
     ----------
-    project : Project
-        What is learned from.
     spec : TrainingSpec
         As the user left it; its task is instances.
 

@@ -270,8 +270,6 @@ def outer_spec(kind: type[Outer], raw: dict[str, Any], fields: dict[str, Any], v
 
     Parameters
     ----------
-    kind : type
-        Of the spec.
     raw, fields : dict
         Its own fields, and those of the training, either beside them or under "training"; the
         latter ones come first.

@@ -50,8 +50,6 @@ class Start:
         On the CPU.
     card : ModelCard
         Of the model that will be made.
-    trained_encoder : bool
-        Whether the encoder starts trained.
     before : ModelCard or None
         Of the model that this one is compared with: the start, or the default one where that is
         ImageNet's; None from scratch.

@@ -26,8 +26,6 @@ class Context:
 
     Parameters
     ----------
-    events : PairingEvents
-        Of all pairings.
     pairings : dict of Image to Pairing
         All images that are set up.
     pairing : Pairing, optional

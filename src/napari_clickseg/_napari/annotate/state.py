@@ -78,8 +78,6 @@ class FoundCount:
     ----------
     new, known : int
         Objects that are not annotated yet, and others.
-    model : str
-        What found them.
     dividing : bool
         They are being divided by other rules.
     """

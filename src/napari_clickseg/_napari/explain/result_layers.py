@@ -32,8 +32,6 @@ def result_layer(
     ----------
     image : Image
         That the map explains.
-    channel_axis : int, optional
-        Of the image.
     plane : Plane
         On which the map lies.
     placed : PlacedMap

@@ -84,8 +84,6 @@ def scan_layers(
 
     Parameters
     ----------
-    source : Path
-        Of any image.
     scene : int, optional
         Which of its images, as of `read_header`.
     channels : str or int

@@ -151,8 +151,6 @@ class Meanings:
 
         Parameters
         ----------
-        folder : Path
-            Of the project.
         found, shown : Correction
             The image's mask or prediction, and what the user had made of it.
         read : callable

@@ -166,8 +166,6 @@ class Seen:
         The cross-fitting's folder.
     images : tuple of str
         Names of all images.
-    index : int
-        Which of them it is.
     placed : tuple of TableClick
         Its clicks before they were edited.
     shares : tuple of float

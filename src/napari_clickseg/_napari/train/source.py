@@ -47,8 +47,6 @@ def offers_of(
 
     Parameters
     ----------
-    viewer : ViewerModel
-        Where they are open.
     before : sequence of Offer
         What was offered until now.
     hidden : collection of Layer

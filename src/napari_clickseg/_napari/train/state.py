@@ -82,8 +82,6 @@ class ShownRegions:
     ----------
     images : tuple of str
         Names of all images.
-    index : int
-        Which of them it is.
     positive, negative : int
         Clicks on it.
     shares : tuple of float

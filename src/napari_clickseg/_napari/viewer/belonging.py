@@ -117,8 +117,6 @@ def note_image(layer: Layer, image: Image, *, positive: bool | None = None) -> N
     ----------
     layer : Layer
         The labels, or the points.
-    image : Image
-        That it goes with.
     positive : bool, optional
         Of points: the polarity of the clicks that they show.
     """

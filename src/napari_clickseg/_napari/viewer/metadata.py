@@ -32,8 +32,6 @@ class Origin:
 
     Parameters
     ----------
-    folder : str
-        Of the project.
     names, groups, splits : sequence of str
         Of each plane along the first axis, or of the one plane there is; names without suffix.
     stacked : bool

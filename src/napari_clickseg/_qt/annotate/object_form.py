@@ -156,8 +156,6 @@ def hint(state: AnnotateState, images_open: bool) -> str:
 
     Parameters
     ----------
-    state : AnnotateState
-        Where the user is.
     images_open : bool
         Whether there is an image to annotate.
 

@@ -25,13 +25,7 @@ _PAUSE = 40  # milliseconds between two values of a slider that is dragged
 
 
 class Ties:
-    """Keeps widgets and fields of a state the same, until the ties are cut.
-
-    Parameters
-    ----------
-    state : State
-        Of any widget.
-    """
+    """Keeps widgets and fields of a state the same, until the ties are cut."""
 
     def __init__(self, state: State) -> None:
         self._state = state

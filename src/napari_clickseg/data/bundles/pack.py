@@ -57,8 +57,6 @@ class Packed:
 
     Parameters
     ----------
-    bytes : int
-        Of the bundle.
     left_out : tuple of str
         What did not come along and why, one line each.
     """
@@ -88,8 +86,6 @@ def pack(
     ----------
     project : Path
         A folder, or a table, as for `read_project`.
-    bundle : Path
-        The file to write.
     models : mapping of str to Path, optional
         Files of models that come along, by what they are to be called.
     runs : sequence of Path

@@ -57,8 +57,6 @@ class Header:
         The size of pixels, where the reader finds it in passing; see `pixel_size` for the others.
     scenes : tuple of str
         The images of the file with their sizes, where there are several.
-    scene : int
-        Which of them this is.
     channels : tuple of str
         Names of the channels, where the file gives each one.
     """
@@ -195,8 +193,6 @@ def chosen_scene(path: Path, names: Sequence[str], scene: int | None, default: i
     ----------
     path : Path
         What messages name.
-    names : sequence of str
-        Of the images.
     scene : int, optional
         The one that is asked for, from 0.
     default : int

@@ -27,10 +27,6 @@ def write_derived(
     ----------
     folder : Path
         Where it goes; images and masks stay where they are.
-    project : Project
-        The other one.
-    records : sequence of Record
-        Some of its images.
     splits : sequence of str
         "training", "validation" or "test", for each of them.
 

@@ -72,8 +72,6 @@ def add_model(
         A .safetensors file, an address (https), or ``hf:USER/REPO[/FILE][@REVISION]``.
     name : str
         What it is to be called; by default as its file, or as its card says.
-    expected_sha256 : str, optional
-        What its SHA-256 has to be.
     overwrite : bool
         Replace the user's own model of that name.
     progress : callable
@@ -114,8 +112,6 @@ def keep_model(
         Writes to the path it is given; returns what the model is called, and where it is from.
     name : str
         What it is to be called instead.
-    expected_sha256 : str, optional
-        What the file's SHA-256 has to be.
     overwrite : bool
         Replace the user's own model of that name.
 

@@ -238,8 +238,6 @@ def bytes_of(package: BioimagePackage, name: str, longest: int) -> bytes:
 
     Parameters
     ----------
-    package : BioimagePackage
-        Whose it is.
     name : str
         As the package has it.
     longest : int

@@ -43,8 +43,6 @@ class HubFile:
     ----------
     path : Path
         In huggingface_hub's cache.
-    name : str
-        In the repository.
     revision : str
         The commit that it is of.
     """

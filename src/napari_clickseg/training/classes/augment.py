@@ -207,8 +207,6 @@ def shaded(image: Tensor, preset: Preset, rng: np.random.Generator) -> Tensor:
     ----------
     image : float32 Tensor (C, N, N)
         0 … 1.
-    preset : Preset
-        How much.
     rng : numpy.random.Generator
         Decides everything.
     """

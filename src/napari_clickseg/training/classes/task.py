@@ -50,8 +50,6 @@ class SemanticWork:
     ----------
     spec : TrainingSpec
         Completed.
-    card : ModelCard
-        Of the model to be.
     """
 
     def __init__(

@@ -60,8 +60,6 @@ class ClickWork:
     ----------
     spec : TrainingSpec
         Completed.
-    card : ModelCard
-        Of the model to be.
 
     Raises
     ------

@@ -45,8 +45,6 @@ class InstanceWork(SemanticWork):
     ----------
     spec : TrainingSpec
         Completed.
-    card : ModelCard
-        Of the model to be.
     """
 
     def __init__(

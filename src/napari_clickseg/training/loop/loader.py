@@ -22,8 +22,6 @@ class Prefetch(Generic[Made]):
     make : callable
         Makes the thing of a number; runs on worker threads. What it makes may depend on the
         number only, so that threads change nothing.
-    count : int
-        How many there are.
     ahead : int
         How many are made before they are asked for.
     threads : int

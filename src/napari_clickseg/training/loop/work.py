@@ -134,8 +134,6 @@ def mean_loss(
         Anywhere.
     loss : callable
         As in `Work`.
-    device : torch.device or str
-        Where the network is.
     together : int
         Windows at a time, at the most.
     """

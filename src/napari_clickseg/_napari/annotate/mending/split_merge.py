@@ -52,8 +52,6 @@ class _Divided:
         Id of the object.
     parts : tuple of DividedPart
         In the clicks' order.
-    ids : tuple of int
-        Of the parts.
     """
 
     value: int
