@@ -6,16 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli._common import (
-    StepsBar,
-    add_verb,
-    integers,
-    note,
-    positive_count,
-    say,
-    say_json,
+from napari_clickseg.cli._common import StepsBar, add_verb, integers, note, say, say_json
+from napari_clickseg.cli._train import (
+    add_folder_of_trainings,
+    add_settings,
+    read_value,
+    settings_in,
 )
-from napari_clickseg.cli._train import read_settings, read_value
 
 if TYPE_CHECKING:
     import argparse
@@ -38,9 +35,9 @@ def add(verbs: Any) -> None:
         "others; OUT/report.md has tables and plots. What was stopped goes on with --resume; what "
         "is done is not done again, and what failed is tried again.",
     )
+    add_settings(parser, "a setting that all have, e.g. task=binary or epochs=20")
+    add_folder_of_trainings(parser, "comparison")
     option = parser.add_argument
-    option("project", nargs="?", metavar="PROJECT", help="folder or table of images and masks")
-    option("--out", type=Path, required=True, metavar="OUT", help="folder of the comparison")
     option(
         "--vary",
         action="append",
@@ -50,22 +47,9 @@ def add(verbs: Any) -> None:
         "losses=DiceLoss,DiceLoss+0.5*FocalLoss; the first one makes the columns of the tables, "
         "the second one the rows",
     )
-    option("--spec", type=Path, metavar="F", help="JSON file with settings, see --schema")
-    option(
-        "--set",
-        action="append",
-        default=[],
-        dest="fields",
-        metavar="KEY=VALUE",
-        help="a setting that all have, e.g. task=binary or epochs=20; may be given several times",
-    )
     option("--seeds", type=integers, metavar="N,N,...", help="train each combination with each")
     option("--skip-unfit", action="store_true", help="do without combinations that don't fit")
-    option("--scheduler", default="", metavar="ADDRESS", help="of a dask.distributed cluster")
-    option("--workers", type=positive_count, default=1, metavar="N", help="trainings at a time")
-    option("--resume", action="store_true", help="go on in OUT")
     option("--json", type=Path, metavar="F", help="write all figures to this file too")
-    option("--schema", action="store_true", help="print the JSON schema of a spec")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,13 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _spec(args: argparse.Namespace) -> ComparisonSpec:
     from napari_clickseg.comparing.spec import read_comparison_spec
-    from napari_clickseg.training.spec import SpecError
 
-    fields = read_settings(args.fields)
-    if args.project:
-        fields["project"] = args.project
-    if args.spec is None and "project" not in fields:
-        raise SpecError("Give the folder of a project; see clickseg compare --help.")
+    fields = settings_in(args, "compare")
     if args.vary:
         fields["vary"] = read_axes(args.vary)
     if args.seeds is not None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg.cli._common import (
-    StepsBar,
-    add_verb,
-    note,
-    positive_count,
-    say,
-    say_json,
+from napari_clickseg.cli._common import StepsBar, add_verb, note, positive_count, say, say_json
+from napari_clickseg.cli._train import (
+    add_folder_of_trainings,
+    add_settings,
+    read_settings,
+    settings_in,
 )
-from napari_clickseg.cli._train import read_settings
 
 if TYPE_CHECKING:
     import argparse
@@ -35,21 +33,10 @@ def add(verbs: Any) -> None:
         "new models learn to obey them. OUT/report.md says how good that is, OUT/model.safetensors "
         "is the model. What was stopped goes on with --resume; what is done is not done again.",
     )
+    add_settings(parser, "a setting, e.g. clicks=fixed or epochs=20")
+    add_folder_of_trainings(parser, "cross-fitting")
     option = parser.add_argument
-    option("project", nargs="?", metavar="PROJECT", help="folder or table of images and masks")
-    option("--out", type=Path, required=True, metavar="OUT", help="folder of the cross-fitting")
     option("--folds", type=positive_count, metavar="N", help="default 5, or as there are groups")
-    option("--spec", type=Path, metavar="F", help="JSON file with settings, see --schema")
-    option(
-        "--set",
-        action="append",
-        default=[],
-        dest="fields",
-        metavar="KEY=VALUE",
-        help="a setting, e.g. clicks=fixed or epochs=20; may be given several times",
-    )
-    option("--scheduler", default="", metavar="ADDRESS", help="of a dask.distributed cluster")
-    option("--workers", type=positive_count, default=1, metavar="N", help="trainings at a time")
     option(
         "--until",
         choices=("predict", "clicks", "report"),
@@ -57,9 +44,7 @@ def add(verbs: Any) -> None:
         help="pause after this, e.g. clicks: they can then be edited in OUT/clicks.json",
     )
     option("--baselines", type=Path, metavar="OUT", help="take the baselines of another one")
-    option("--resume", action="store_true", help="go on in OUT")
     option("--json", action="store_true", help="print the figures as JSON")
-    option("--schema", action="store_true", help="print the JSON schema of a spec")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,11 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.schema:
         say_json(CrossfitSpec.model_json_schema())
         return 0
-    given = {
-        "until": args.until,
-        "scheduler": args.scheduler,
-        "workers": args.workers,
-    }
+    given = {"until": args.until, "scheduler": args.scheduler, "workers": args.workers}
     spec = None if args.resume else _spec(args)
     if args.resume:
         _check_resume(args)
@@ -94,20 +75,15 @@ def _spec(args: argparse.Namespace) -> CrossfitSpec:
     from napari_clickseg.crossfit.spec import changed, read_crossfit_spec
     from napari_clickseg.training.spec import SpecError
 
-    fields = read_settings(args.fields)
-    if args.folds is not None:
-        fields["folds"] = args.folds
+    folds = {} if args.folds is None else {"folds": args.folds}
     if args.baselines is not None:
+        fields = read_settings(args.fields) | folds
         if args.project or args.spec or "folds" in fields:
             raise SpecError(
                 "--baselines says project and folds; leave PROJECT, --spec and both out."
             )
         return changed(CrossfitFolder(args.baselines).spec, **fields)
-    if args.project:
-        fields["project"] = args.project
-    if args.spec is None and "project" not in fields:
-        raise SpecError("Give the folder of a project; see clickseg crossfit --help.")
-    return read_crossfit_spec(args.spec, **fields)
+    return read_crossfit_spec(args.spec, **settings_in(args, "crossfit") | folds)
 
 
 def _check_resume(args: argparse.Namespace) -> None:

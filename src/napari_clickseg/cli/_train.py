@@ -6,7 +6,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_clickseg.cli._common import EventBar, Waiting, add_verb, note, progress, say, say_json
+from napari_clickseg.cli._common import (
+    EventBar,
+    Waiting,
+    add_verb,
+    note,
+    positive_count,
+    progress,
+    say,
+    say_json,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +35,15 @@ def add(verbs: Any) -> None:
         "and masks, or such a table. What the spec leaves open is chosen from the data; the model "
         "is best.safetensors in the run's folder. A run that was stopped goes on with --resume.",
     )
+    add_settings(parser, "a setting, e.g. task=binary (one class, no clicks)")
+    option = parser.add_argument
+    option("--out", type=Path, metavar="RUN", help="folder of the run; default run-1, run-2, ...")
+    option("--resume", type=Path, metavar="RUN", help="go on with a run")
+    option("--samples", type=Path, metavar="F.png", help="only draw sixteen windows as learned")
+
+
+def add_settings(parser: argparse.ArgumentParser, set_help: str) -> None:
+    """Add the options that say on what and how to train; `settings_in` reads them."""
     option = parser.add_argument
     option("project", nargs="?", metavar="PROJECT", help="folder or table of images and masks")
     option("--spec", type=Path, metavar="F", help="JSON file with settings, see --schema")
@@ -35,12 +53,36 @@ def add(verbs: Any) -> None:
         default=[],
         dest="fields",
         metavar="KEY=VALUE",
-        help="a setting, e.g. task=binary (one class, no clicks); may be given several times",
+        help=f"{set_help}; may be given several times",
     )
-    option("--out", type=Path, metavar="RUN", help="folder of the run; default run-1, run-2, ...")
-    option("--resume", type=Path, metavar="RUN", help="go on with a run")
-    option("--samples", type=Path, metavar="F.png", help="only draw sixteen windows as learned")
     option("--schema", action="store_true", help="print the JSON schema of a spec")
+
+
+def add_folder_of_trainings(parser: argparse.ArgumentParser, work: str) -> None:
+    """Add the options of work that consists of several trainings in a folder."""
+    option = parser.add_argument
+    option("--out", type=Path, required=True, metavar="OUT", help=f"folder of the {work}")
+    option("--scheduler", default="", metavar="ADDRESS", help="of a dask.distributed cluster")
+    option("--workers", type=positive_count, default=1, metavar="N", help="trainings at a time")
+    option("--resume", action="store_true", help="go on in OUT")
+
+
+def settings_in(args: argparse.Namespace, verb: str) -> dict[str, Any]:
+    """Return the settings that are given beside the file of `--spec`.
+
+    Raises
+    ------
+    SpecError
+        If one is not written key=value, or nothing says which project it is about.
+    """
+    from napari_clickseg.training.spec import SpecError
+
+    fields = read_settings(args.fields)
+    if args.project:
+        fields["project"] = args.project
+    if args.spec is None and "project" not in fields:
+        raise SpecError(f"Give the folder of a project; see clickseg {verb} --help.")
+    return fields
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,14 +130,9 @@ def _samples(args: argparse.Namespace, spec: TrainingSpec) -> int:
 
 
 def _spec(args: argparse.Namespace) -> TrainingSpec:
-    from napari_clickseg.training.spec import SpecError, read_spec
+    from napari_clickseg.training.spec import read_spec
 
-    fields = read_settings(args.fields)
-    if args.project:
-        fields["project"] = args.project
-    if "project" not in fields and args.spec is None:
-        raise SpecError("Give the folder of a project; see clickseg train --help.")
-    return read_spec(args.spec, **fields)
+    return read_spec(args.spec, **settings_in(args, "train"))
 
 
 def read_settings(texts: Sequence[str]) -> dict[str, Any]:
