@@ -53,6 +53,22 @@ def test_what_the_user_hid_stays_hidden(bench: Any, grey: Any) -> None:
     assert not annotation_of(bench, a).visible and a.visible and not b.visible
 
 
+def test_an_image_that_came_hidden_is_seen_when_it_is_chosen(bench: Any, grey: Any) -> None:
+    """As all images of a project but the first, with their labels."""
+    bench.open(grey, name="a")
+    b = bench.viewer.add_image(grey.copy(), name="b", visible=False)
+    labels = np.zeros((*grey.shape,), int)
+    mine = bench.viewer.add_labels(labels, name="b annotation", visible=False)
+    bench.controller.choose(b)
+    assert b.visible and topmost(bench.viewer) == b
+    bench.controller.set_up(b)
+    assert bench.state.annotation == mine and mine.visible
+    mine.visible = b.visible = False
+    bench.controller.choose(bench.viewer.layers["a"])
+    bench.controller.choose(b)
+    assert mine.visible and b.visible
+
+
 def test_clicks_go_nowhere_until_the_chosen_image_is_set_up(bench: Any, grey: Any) -> None:
     bench.open(grey, name="a")
     first = bench.pairing

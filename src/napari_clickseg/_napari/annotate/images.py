@@ -339,6 +339,7 @@ class Images:
         before = pairing.annotation
         pairing.complete(self._state, annotation=annotation, positive=positive, negative=negative)
         if annotation is not None and pairing.annotation is not before:
+            annotation.visible = True  # nobody annotates what he can't see
             self._identity.survey(pairing)
 
     def _default(self) -> Image | None:

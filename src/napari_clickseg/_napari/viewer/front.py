@@ -30,6 +30,9 @@ class Front:
     def bring(self, own: Collection[Layer], others: Collection[Layer]) -> None:
         """Show an image and its layers, hide those of other images until they are brought.
 
+        Layers that the user hid stay hidden, unless the image is: it came with them, hidden, as
+        all images of a project but the first.
+
         Images of nobody that cover the image go below it. Where nothing of the image is in view,
         the camera goes there.
 
@@ -46,6 +49,8 @@ class Front:
                 self._hidden.append(layer)
         self._show([layer for layer in self._hidden if layer in own])
         image = next(iter(own))
+        if not image.visible:
+            self._show(list(own))
         if image in self._viewer.layers:
             self._lower_what_covers(image, own)
             if not _in_view(self._viewer, image):
