@@ -77,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
         threshold = HALF if threshold is None else threshold
     ignore = project.classes.ignore if project.classes else None
     spec = ClickSpec(anchors=args.anchors, method=args.method)
-    found = {}
+    by_image = {}
     with progress(len(pairs), "image") as bar:
         for record, path in pairs:
             truth = read_labels(record.mask)
-            found[record.name] = _clicks(
+            by_image[record.name] = _clicks(
                 record.name,
                 _predicted(path, ids, threshold),
                 _foreground(truth, ids),
@@ -90,9 +90,9 @@ def run(args: argparse.Namespace) -> int:
                 seed=args.seed,
             )
             bar.update()
-    args.out.write_text(_table(found), encoding="utf-8")
-    placed, images = sum(map(len, found.values())), sum(map(bool, found.values()))
-    say(f"{args.out}: {counted(placed, 'click')} on {images} of {counted(len(found), 'image')}")
+    args.out.write_text(_table(by_image), encoding="utf-8")
+    placed, images = sum(map(len, by_image.values())), sum(map(bool, by_image.values()))
+    say(f"{args.out}: {counted(placed, 'click')} on {images} of {counted(len(by_image), 'image')}")
     return 0
 
 
@@ -113,9 +113,9 @@ def _pairs(records: tuple[Record, ...], folder: Path) -> list[tuple[Record, Path
                 f"{named[stem]} and {record.name} would have one prediction, {stem}; rename one."
             )
         named[stem] = record.name
-        if len(found := files.get(stem, [])) != 1:
+        if len(ours := files.get(stem, [])) != 1:
             raise ProjectError(
-                f"{folder} has {len(found) or 'no'} predictions for {record.name}; put one there, "
+                f"{folder} has {len(ours) or 'no'} predictions for {record.name}; put one there, "
                 f"{stem}.png or {stem}.tif."
             )
     return [(record, files[record.image.stem][0]) for record in records]
@@ -178,10 +178,10 @@ def _foreground(labels: npt.NDArray[Any], ids: Sequence[int]) -> BoolArray:
     return np.isin(labels, ids) if ids else np.asarray(labels != 0)
 
 
-def _table(found: dict[str, tuple[RegionClick, ...]]) -> str:
+def _table(by_image: dict[str, tuple[RegionClick, ...]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for name, clicks in found.items():
+    for name, clicks in by_image.items():
         writer.writerows([name, one.y, one.x, one.kind, one.region] for one in clicks)
     return text.getvalue()

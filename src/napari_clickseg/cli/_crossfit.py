@@ -102,26 +102,26 @@ def _answer(folder: CrossfitFolder, result: CrossfitOutcome, *, as_json: bool) -
         way = f"clickseg crossfit --resume --out {folder.path}"
         say(f"{result.reason.capitalize()}; go on with: {way}")
         return 0
-    found = overview(folder)
+    figures = overview(folder)
     if as_json:
         model = None if result.model is None else str(result.model)
-        say_json({"model": model, "problems": result.problems, "figures": found})
+        say_json({"model": model, "problems": result.problems, "figures": figures})
         return 0
-    if found is not None:
-        _say_figures(found)
+    if figures is not None:
+        _say_figures(figures)
     say(f"Report: {folder.report}")
     if result.model is not None:
         say(f"Model: {result.model}")
     return 0
 
 
-def _say_figures(found: dict[str, Any]) -> None:
+def _say_figures(figures: dict[str, Any]) -> None:
     from napari_clickseg.crossfit.figures import KINDS
 
     for kind, name in KINDS.items():
-        values = found["all"][kind]
+        values = figures["all"][kind]
         say(f"{name}: IoU {values['iou_imagewise']:.3f}, Dice {values['dice_imagewise']:.3f}")
-    obeyed = [row for row in found["obedience"] if row["clicks"] == "all"][-1]
+    obeyed = [row for row in figures["obedience"] if row["clicks"] == "all"][-1]
     if obeyed["count"]:
         say(f"{obeyed['obeyed']:.0%} of {obeyed['count']} clicks obeyed")
     if obeyed["count_wrong"]:

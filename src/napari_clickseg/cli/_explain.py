@@ -101,10 +101,10 @@ def _write(args: argparse.Namespace, explanation: Explanation, session: Session)
         draw_maps(about.keep(f"activations-{short}", maps), maps.data, f"Activations: {name}")
         path = about.keep(f"heat-map-{short}", heat)
         draw_over(path, seen, heat.data, mask, f"Grad-CAM: {name}")
-    found = explanation.attribution()
-    title = f"Pixels; clicks and mask before: {found.guidance:.0%}"
-    path = about.keep("pixels", found.pixels, guidance=round(found.guidance, 4))
-    draw_over(path, seen, found.pixels.data, mask, title, signed=True)
+    attribution = explanation.attribution()
+    title = f"Pixels; clicks and mask before: {attribution.guidance:.0%}"
+    path = about.keep("pixels", attribution.pixels, guidance=round(attribution.guidance, 4))
+    draw_over(path, seen, attribution.pixels.data, mask, title, signed=True)
     from napari_clickseg.explain.maps import PlacedMap
 
     for k, effect in enumerate(gesture_effects(session), 1):

@@ -101,13 +101,13 @@ class Group:
 
     def values_of(self, figure: str, *, test: bool = False) -> list[float]:
         """Return a figure of each seed."""
-        found = [(one.test if test else one.validation).get(figure) for one in self.done]
-        return [value for value in found if value is not None]
+        values = [(one.test if test else one.validation).get(figure) for one in self.done]
+        return [value for value in values if value is not None]
 
     def each(self, value: Callable[[Figures], float | None]) -> list[float]:
         """Return something of each seed."""
-        found = [value(one) for one in self.done]
-        return [one for one in found if one is not None]
+        values = [value(one) for one in self.done]
+        return [one for one in values if one is not None]
 
 
 def collect(folder: ComparisonFolder) -> list[Figures]:
@@ -153,12 +153,12 @@ def _state(
     return state, own[-1].get("message", "")
 
 
-def grouped(found: Sequence[Figures]) -> list[Group]:
+def grouped(figures: Sequence[Figures]) -> list[Group]:
     """Put the seeds of each combination together."""
-    names = dict.fromkeys(one.trial.combination for one in found)
+    names = dict.fromkeys(one.trial.combination for one in figures)
     groups = []
     for name in names:
-        some = tuple(one for one in found if one.trial.combination == name)
+        some = tuple(one for one in figures if one.trial.combination == name)
         done = tuple(one for one in some if one.state == "done")
         groups.append(Group(some[0].trial.values, name, done, some))
     return groups
@@ -185,7 +185,7 @@ def spread(values: Sequence[float]) -> tuple[float, float | None] | None:
     return fmean(values), stdev(values) if len(values) > 1 else None
 
 
-def rows(found: Sequence[Figures]) -> list[dict[str, Any]]:
+def rows(figures: Sequence[Figures]) -> list[dict[str, Any]]:
     """Return a row for each training, as in comparison.csv."""
     return [
         {
@@ -203,5 +203,5 @@ def rows(found: Sequence[Figures]) -> list[dict[str, Any]]:
             **{f"validation_{name}": value for name, value in one.validation.items()},
             **{f"test_{name}": value for name, value in one.test.items()},
         }
-        for one in found
+        for one in figures
     ]

@@ -131,11 +131,11 @@ class ComparisonFolder:
         if not path.is_file():
             return {}
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict):
-            return found
+            values = None
+        if isinstance(values, dict):
+            return values
         _log.warning("%s cannot be read, and is left out; delete it to measure anew.", path)
         return {}
 
@@ -147,10 +147,10 @@ class ComparisonFolder:
         ProjectError
             If the table is missing or broken.
         """
-        found: dict[str, list[str]] = {"training": [], "validation": [], "test": []}
+        names: dict[str, list[str]] = {"training": [], "validation": [], "test": []}
         for row in read_table(self.split_folder / INDEX).rows:
-            found[row.split].append(row.image)
-        return found
+            names[row.split].append(row.image)
+        return names
 
     def split_digest(self) -> str:
         """Return what tells this split from any other one.

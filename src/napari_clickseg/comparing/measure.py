@@ -47,17 +47,17 @@ def measure(folder: ComparisonFolder, name: str) -> None:
     run = folder.run(name)
     check_images(folder, run)
     network, card = load_network(run.model)
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "parameters": sum(one.numel() for one in network.parameters()),
         "test": _on_test(folder, run.spec, network, card),
     }
-    folder.write(folder.measured_path(name), json.dumps(found, indent=2) + "\n")
+    folder.write(folder.measured_path(name), json.dumps(values, indent=2) + "\n")
 
 
 def measure_latency(folder: ComparisonFolder, name: str) -> None:
     """Time a trained network's answer to a single window; nothing else should run meanwhile."""
-    found = folder.measured(name)
-    if "latency_ms" in found:
+    measured = folder.measured(name)
+    if "latency_ms" in measured:
         return
     import torch
 
@@ -71,7 +71,7 @@ def measure_latency(folder: ComparisonFolder, name: str) -> None:
         since = time.perf_counter()
         segmenter.forward(window)
         seconds.append(time.perf_counter() - since)
-    found |= {
+    measured |= {
         "latency_ms": 1000 * median(seconds[_WARM:]),
         "latency_of": {
             "device": str(segmenter.device),
@@ -80,7 +80,7 @@ def measure_latency(folder: ComparisonFolder, name: str) -> None:
             "half": segmenter.half,
         },
     }
-    folder.write(folder.measured_path(name), json.dumps(found, indent=2) + "\n")
+    folder.write(folder.measured_path(name), json.dumps(measured, indent=2) + "\n")
 
 
 def check_images(folder: ComparisonFolder, run: RunFolder) -> None:

@@ -191,18 +191,18 @@ def _completed(spec: TrainingSpec, findings: Findings) -> TrainingSpec:
         raise CrossfitError(
             f"task: cross-fitting trains click models, not {spec.task}; leave it out."
         )
-    found = completed(spec, findings)
-    if found.scheme == "instances":
-        return found.changed(whole=True)
+    whole_spec = completed(spec, findings)
+    if whole_spec.scheme == "instances":
+        return whole_spec.changed(whole=True)
     if spec.whole:
-        return found.changed(classes=spec.classes)  # a fold need not have all of them
-    if len(found.classes) > 1:
-        names = ", ".join(f"{i} ({findings.class_name(i)})" for i in found.classes[:8])
+        return whole_spec.changed(classes=spec.classes)  # a fold need not have all of them
+    if len(whole_spec.classes) > 1:
+        names = ", ".join(f"{i} ({findings.class_name(i)})" for i in whole_spec.classes[:8])
         raise CrossfitError(
             f"classes: the masks have several ({names}); say which one is found, as in "
-            f"classes=[{found.classes[0]}], or whole=true for all of them together."
+            f"classes=[{whole_spec.classes[0]}], or whole=true for all of them together."
         )
-    return found
+    return whole_spec
 
 
 def _check_monochrome(records: Sequence[Record]) -> None:

@@ -56,9 +56,9 @@ def make_clicks(
         if there:
             truth = read_truth(record, spec.training, ignore)
             values, mask = read_prediction(path, truth.mask.shape)
-            found = find_regions(mask, truth.mask, ignore=truth.ignore)
-            placed = clicks_in(found, mask.shape, spec=rule, seed=spec.training.seed)
-            regions += [_region(row, one, values, placed) for one in found]
+            of_image = find_regions(mask, truth.mask, ignore=truth.ignore)
+            placed = clicks_in(of_image, mask.shape, spec=rule, seed=spec.training.seed)
+            regions += [_region(row, one, values, placed) for one in of_image]
             clicks += [_click(row, one) for one in placed]
     order = {row.image: n for n, row in enumerate(rows)}
     folder.write_rows(folder.regions, sorted(regions, key=lambda region: order[region.image]))

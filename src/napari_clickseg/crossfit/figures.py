@@ -32,13 +32,13 @@ def summed_up(images: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]
     """
     out = {}
     for kind in KINDS:
-        found = overlaps(images, kind)
-        values = [one.iou for one in found]
+        overlapping = overlaps(images, kind)
+        values = [one.iou for one in overlapping]
         shares = {
             "good": sum(v >= 0.9 for v in values) / max(1, len(values)),
             "bad": sum(v < 0.5 for v in values) / max(1, len(values)),
         }
-        out[kind] = summary(found) | shares
+        out[kind] = summary(overlapping) | shares
     return out
 
 

@@ -309,9 +309,9 @@ class CrossfitFolder:
 
     def seconds(self) -> dict[Stage, float]:
         """Return how long each stage took, all folds together, interruptions left out."""
-        found: dict[Stage, float] = {}
+        seconds: dict[Stage, float] = {}
         for event in self.log.events()[0]:
             if event.get("event") == "stage" and event.get("seconds") is not None:
                 name = event["stage"]
-                found[name] = found.get(name, 0.0) + float(event["seconds"])
-        return found
+                seconds[name] = seconds.get(name, 0.0) + float(event["seconds"])
+        return seconds

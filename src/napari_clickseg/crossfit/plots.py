@@ -18,7 +18,7 @@ _COLOURS = ("#999999", "#56b4e9", "#009e73")  # of figures.KINDS, told apart by 
 
 
 def plot_all(
-    folder: Path, folds: Mapping[int, Sequence[Mapping[str, Any]]], found: Mapping[str, Any]
+    folder: Path, folds: Mapping[int, Sequence[Mapping[str, Any]]], report: Mapping[str, Any]
 ) -> None:
     """Write folds.png, clicks.png and obedience.png.
 
@@ -26,15 +26,15 @@ def plot_all(
     ----------
     folds : mapping of int to sequence of mapping
         The measured images of each fold.
-    found : mapping
+    report : mapping
         From `report.overview`.
     """
     with _plot(folder / "folds.png") as axes:
         _folds(axes, folds)
     with _plot(folder / "clicks.png") as axes:
-        _clicks(axes, found)
+        _clicks(axes, report)
     with _plot(folder / "obedience.png") as axes:
-        _obedience(axes, found["obedience"])
+        _obedience(axes, report["obedience"])
 
 
 @contextmanager
@@ -59,11 +59,11 @@ def _folds(axes: Axes, folds: Mapping[int, Sequence[Mapping[str, Any]]]) -> None
     axes.set_xticks(range(len(folds)), [str(fold) for fold in folds])
 
 
-def _clicks(axes: Axes, found: Mapping[str, Any]) -> None:
-    curve = found["curve"]
+def _clicks(axes: Axes, report: Mapping[str, Any]) -> None:
+    curve = report["curve"]
     axes.plot(range(len(curve)), curve, color="black", marker=".", label="simulated annotator")
     for colour, (kind, name) in zip(_COLOURS, figures.KINDS.items(), strict=True):
-        value = found["all"][kind]["iou_imagewise"]
+        value = report["all"][kind]["iou_imagewise"]
         axes.axhline(value, color=colour, linestyle="--", linewidth=1.2, label=name)
     axes.set(xlabel="clicks", ylabel="mean IoU", ylim=(0, 1))
 

@@ -73,44 +73,44 @@ class CrossfitReader(RunReader):
             assert isinstance(self._known, CrossfitRun)
             parts = CrossfitProgress(_parts(self.folder))
             self._known, self._parts_known = replace(self._known, crossfit=parts), True
-        found = super().look()
-        assert isinstance(found, CrossfitRun)
-        if found.status in ("finished", "stopped", "failed") and self._figures is None:
-            found = self._with_figures(found)
-            assert found.crossfit is not None
+        run = super().look()
+        assert isinstance(run, CrossfitRun)
+        if run.status in ("finished", "stopped", "failed") and self._figures is None:
+            run = self._with_figures(run)
+            assert run.crossfit is not None
         placed = self.folder.clicks.exists()
-        known = found.crossfit if found.alive else found.crossfit.halted()
+        known = run.crossfit if run.alive else run.crossfit.halted()
         crossfit = replace(
             known,
             placed=placed,
-            editable=placed and not found.alive and can_edit(self.folder),
-            figures=self._figures if not found.alive else None,
+            editable=placed and not run.alive and can_edit(self.folder),
+            figures=self._figures if not run.alive else None,
         )
-        left = crossfit.seconds_left if found.status == "running" else None
-        return replace(self._with_training(found), crossfit=crossfit, seconds_left=left)
+        left = crossfit.seconds_left if run.status == "running" else None
+        return replace(self._with_training(run), crossfit=crossfit, seconds_left=left)
 
-    def _with_figures(self, found: CrossfitRun) -> CrossfitRun:
+    def _with_figures(self, run: CrossfitRun) -> CrossfitRun:
         """Read what was measured; where that can't be read, it is said, and the rest is shown."""
         try:
             self._figures = figures_of(self.folder)
         except (CrossfitError, ValueError, KeyError, ArithmeticError) as error:
             message = Message(f"No figures: {one_line(error)}", warning=True)
-            if message not in found.messages:
-                found = replace(found, messages=(*found.messages, message))
-        return found
+            if message not in run.messages:
+                run = replace(run, messages=(*run.messages, message))
+        return run
 
-    def _with_training(self, found: CrossfitRun) -> CrossfitRun:
+    def _with_training(self, run: CrossfitRun) -> CrossfitRun:
         """Add what is known of the training that goes on, or of the last one that did."""
-        step = found.crossfit.current or (None if self._training else found.crossfit.last)
-        run = self._run(step) if step is not None else None
-        if step is not None and run is not None:
+        step = run.crossfit.current or (None if self._training else run.crossfit.last)
+        training = self._run(step) if step is not None else None
+        if step is not None and training is not None:
             if self._training is None or self._training[0] != step:
-                self._training = step, RunReader(run.path)
+                self._training = step, RunReader(training.path)
         if self._training is None:
-            return found
+            return run
         known = self._training[1].look()
         return replace(
-            found, curves=known.curves, epoch=known.epoch, epochs=known.epochs, device=known.device
+            run, curves=known.curves, epoch=known.epoch, epochs=known.epochs, device=known.device
         )
 
     def _run(self, step: Step) -> RunFolder | None:
@@ -133,16 +133,16 @@ def figures_of(folder: CrossfitFolder) -> MainFigures | None:
     """Return the report's main figures; None where no fold was measured."""
     from napari_clickseg.crossfit.report import overview
 
-    found = overview(folder)
-    if found is None:
+    figures = overview(folder)
+    if figures is None:
         return None
-    values = found["all"]
+    values = figures["all"]
     rows = tuple(
         (name, values[kind]["iou_imagewise"], values[kind]["dice_imagewise"])
         for kind, name in _NAMES.items()
     )
-    obeyed = found["obedience"][-1]  # all clicks, whatever the baseline's confidence
-    return MainFigures(rows, found["generated_clicks"], obeyed["obeyed"], obeyed["count"])
+    obeyed = figures["obedience"][-1]  # all clicks, whatever the baseline's confidence
+    return MainFigures(rows, figures["generated_clicks"], obeyed["obeyed"], obeyed["count"])
 
 
 def resume_arguments(folder: CrossfitFolder, *, pause: bool | None = None) -> list[str]:

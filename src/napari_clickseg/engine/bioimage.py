@@ -159,8 +159,8 @@ def _write_cover(
     best = np.argmax(answer[: card.class_outputs], 0)
     for k, probability in enumerate(classes):
         alone = card.overlapping or card.class_outputs == 1
-        found = probability > 0.5 if alone else best == k + 1
-        right[found] = 0.5 * right[found] + 0.5 * _COLOURS[k % len(_COLOURS)]
+        mask = probability > 0.5 if alone else best == k + 1
+        right[mask] = 0.5 * right[mask] + 0.5 * _COLOURS[k % len(_COLOURS)]
     pixels = (255 * np.concatenate([left, right], 1)).round().astype(np.uint8)
     Image.fromarray(pixels).resize((1024, 512)).save(path)
 

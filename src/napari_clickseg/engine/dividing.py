@@ -150,13 +150,13 @@ def _check(patch: Patch, clicks: Sequence[tuple[float, float]]) -> list[tuple[in
     return pixels
 
 
-def _within(found: Prediction, box: Box) -> npt.NDArray[np.float32]:
+def _within(prediction: Prediction, box: Box) -> npt.NDArray[np.float32]:
     """Return the probability in a box; what the prediction leaves out is background."""
     out = np.zeros(box.shape, np.float32)
-    common = found.extent.intersection(box)
+    common = prediction.extent.intersection(box)
     if common:
-        there = common.shift(-found.extent.top, -found.extent.left).slices
-        out[common.shift(-box.top, -box.left).slices] = found.part[there]
+        there = common.shift(-prediction.extent.top, -prediction.extent.left).slices
+        out[common.shift(-box.top, -box.left).slices] = prediction.part[there]
     return out
 
 

@@ -303,10 +303,10 @@ class ObjectFinder:
         if window in self._answers:
             self._answers.move_to_end(window)
             return self._answers[window]
-        found = self.estimator.look(window, (), None)
-        assert found.distances is not None
-        distances = ndimage.gaussian_filter(found.distances, (0, _SMOOTH, _SMOOTH))
-        every = np.concatenate([found.probabilities, distances])
+        estimate = self.estimator.look(window, (), None)
+        assert estimate.distances is not None
+        distances = ndimage.gaussian_filter(estimate.distances, (0, _SMOOTH, _SMOOTH))
+        every = np.concatenate([estimate.probabilities, distances])
         self._answers[window] = np.ascontiguousarray(every.transpose(1, 2, 0))
         if len(self._answers) > _KEPT:
             self._answers.popitem(last=False)

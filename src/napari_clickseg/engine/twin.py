@@ -59,10 +59,10 @@ def quick_twin(network: nn.Module, example: Tensor, dtype: torch.dtype) -> nn.Mo
         twin = fold_normalisation(copy.deepcopy(network)).to(dtype)
         with torch.inference_mode():
             wanted = torch.sigmoid(network(example))
-            found = torch.sigmoid(twin(example.to(dtype)).float())
+            quick = torch.sigmoid(twin(example.to(dtype)).float())
     except (RuntimeError, NotImplementedError, TypeError):
         return None  # an operation that does not know the type
-    close = found.shape == wanted.shape and bool((found - wanted).abs().max() <= _FAR[dtype])
+    close = quick.shape == wanted.shape and bool((quick - wanted).abs().max() <= _FAR[dtype])
     return twin if close else None  # infinities and NaN are not close either
 
 

@@ -123,11 +123,11 @@ def match(
         raise ValueError(f"The labels' shape {labels.shape} is not the truth's {truth.shape}.")
     if unknown is not None:
         labels, truth = _known(labels, truth, unknown)
-    found, there, shared, predicted, actual = _shared(labels, truth)
-    own, whole = predicted[found], actual[there]
+    predicted_ids, there, shared, predicted, actual = _shared(labels, truth)
+    own, whole = predicted[predicted_ids], actual[there]
     ious = shared / (own + whole - shared)
     pieces = there[(shared > own / 2) & (shared >= _PART * whole)]
-    swallowed = found[(shared > whole / 2) & (shared >= _PART * own)]
+    swallowed = predicted_ids[(shared > whole / 2) & (shared >= _PART * own)]
     return Matching(
         len(actual),
         len(predicted),
@@ -199,7 +199,7 @@ def _shared(labels: npt.NDArray[Any], truth: npt.NDArray[Any]) -> tuple[IntArray
 
     Returns
     -------
-    found, there, shared : int64 (n,)
+    predicted_ids, there, shared : int64 (n,)
         Of each pair, the predicted object, the true one, and the pixels of both.
     predicted, actual : int64 (P,), (T,)
         Pixels of each object.
@@ -207,10 +207,10 @@ def _shared(labels: npt.NDArray[Any], truth: npt.NDArray[Any]) -> tuple[IntArray
     rows, columns = _compact(labels), _compact(truth)
     width = int(columns.max(initial=0)) + 1
     pairs, shared = np.unique(rows * width + columns, return_counts=True)
-    found, there = np.divmod(pairs, width)
-    both = (found > 0) & (there > 0)
+    predicted_ids, there = np.divmod(pairs, width)
+    both = (predicted_ids > 0) & (there > 0)
     return (
-        found[both] - 1,
+        predicted_ids[both] - 1,
         there[both] - 1,
         shared[both],
         np.bincount(rows)[1:],

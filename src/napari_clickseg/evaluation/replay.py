@@ -83,21 +83,21 @@ def replay(
             truth = one.patch.cut(Box(0, 0, *one.plane.shape))
             start = draft.start if draft.editing is None else None
             prompt = Prompt(gestures, start, 0, draft.reading)
-            found = [
+            ious = [
                 iou(sessions[one.plane].evaluate(prompt.first(n), refinement).mask, truth)
                 for n in range(1, len(gestures) + 1)
             ]
-            out.append(ReplayedObject(one.value, one.plane.index, tuple(found)))
+            out.append(ReplayedObject(one.value, one.plane.index, tuple(ious)))
         progress()
     return tuple(out)
 
 
-def replay_report(found: Sequence[ReplayedObject], **about: Any) -> dict[str, Any]:
+def replay_report(objects: Sequence[ReplayedObject], **about: Any) -> dict[str, Any]:
     """Return all figures, for JSON.
 
     Parameters
     ----------
-    found : sequence of ReplayedObject
+    objects : sequence of ReplayedObject
         At least one.
     **about
         What else is said, as the model.
@@ -110,20 +110,20 @@ def replay_report(found: Sequence[ReplayedObject], **about: Any) -> dict[str, An
     """
     noc, reached = {}, {}
     for level in LEVELS:
-        clicks = [one.clicks_to(level) for one in found]
+        clicks = [one.clicks_to(level) for one in objects]
         noc[f"{level:.2f}"] = float(
-            np.mean([n or len(one.ious) for n, one in zip(clicks, found, strict=True)])
+            np.mean([n or len(one.ious) for n, one in zip(clicks, objects, strict=True)])
         )
         reached[f"{level:.2f}"] = sum(n is not None for n in clicks)
     return {
         **about,
-        "objects": len(found),
-        "gestures": sum(len(one.ious) for one in found),
-        "iou_first": float(np.mean([one.ious[0] for one in found])),
-        "iou_last": float(np.mean([one.ious[-1] for one in found])),
+        "objects": len(objects),
+        "gestures": sum(len(one.ious) for one in objects),
+        "iou_first": float(np.mean([one.ious[0] for one in objects])),
+        "iou_last": float(np.mean([one.ious[-1] for one in objects])),
         "noc": noc,
         "reached": reached,
-        "each": [asdict(one) for one in found],
+        "each": [asdict(one) for one in objects],
     }
 
 

@@ -306,12 +306,12 @@ def _read(path: Path, header: Mapping[str, Any]) -> dict[str, ImageResult]:
         text = path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
         lines = [json.loads(line) for line in whole.splitlines()]
-        found = dict(lines[0])
+        before = dict(lines[0])
         results = [ImageResult.from_json(raw) for raw in lines[1:]]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise SweepError(f"{path} holds no results of an evaluation; give another file.") from error
-    keys = found.keys() | header.keys()
-    differing = sorted(key for key in keys if found.get(key) != header.get(key))
+    keys = before.keys() | header.keys()
+    differing = sorted(key for key in keys if before.get(key) != header.get(key))
     if differing:
         raise SweepError(
             f"{path} belongs to another evaluation (its {', '.join(differing)} differs); give "

@@ -152,8 +152,8 @@ class Explanation:
         from captum.attr import LayerGradCam
 
         layer = LayerGradCam(self._score, self.opened.place(place))
-        found = layer.attribute(self._inputs, relu_attributions=True)[0, 0]
-        return self._placed(found / found.max().clamp(min=torch.finfo(found.dtype).tiny))
+        heat = layer.attribute(self._inputs, relu_attributions=True)[0, 0]
+        return self._placed(heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny))
 
     def attribution(self) -> Attribution:
         """Return which pixels the mask rests on, and how much of it the clicks account for."""
@@ -162,12 +162,12 @@ class Explanation:
         count = self.card.image_channels
         nothing = torch.zeros_like(self._inputs)
         nothing[:, :count] = self._inputs[:, :count].mean((2, 3), keepdim=True)
-        found = IntegratedGradients(self._score).attribute(
+        attributed = IntegratedGradients(self._score).attribute(
             self._inputs, nothing, n_steps=_STEPS, internal_batch_size=_AT_ONCE
         )[0]
-        total = found.abs().sum()
-        guidance = found[count:].abs().sum() / total if total > 0 else total
-        return Attribution(self._placed(found[:count].sum(0)), float(guidance))
+        total = attributed.abs().sum()
+        guidance = attributed[count:].abs().sum() / total if total > 0 else total
+        return Attribution(self._placed(attributed[:count].sum(0)), float(guidance))
 
     def _score(self, inputs: Tensor) -> Tensor:
         """Return the sum of the logits over the mask: (B,)."""

@@ -52,13 +52,13 @@ def finding_with(
         plane = subject.plane
         if card.objects is not None:
             finder = ObjectFinder.of(segmenter, plane.data, rgb=plane.rgb)
-            found = finder.find(stop=stop, with_probability=True)
-            if found is None:
+            objects = finder.find(stop=stop, with_probability=True)
+            if objects is None:
                 return None
-            labels = found.labels
+            labels = objects.labels
             if by_class:
-                labels = ids_of_classes(np.append(0, found.classes)[labels], card)
-            return FoundLabels(labels, found.probability)
+                labels = ids_of_classes(np.append(0, objects.classes)[labels], card)
+            return FoundLabels(labels, objects.probability)
         session = segmenter.start(plane.data, rgb=plane.rgb)
         if card.automatic:
             prediction = session.predict()

@@ -69,17 +69,17 @@ def outcomes(
     uint8 (Y, X)
         Values of `PixelOutcome`.
     """
-    found = prediction > 0
-    out = np.where(found, np.uint8(PixelOutcome.UNJUDGED), np.uint8(0))
+    predicted = prediction > 0
+    out = np.where(predicted, np.uint8(PixelOutcome.UNJUDGED), np.uint8(0))
     if truth is None:
         return out
     there = truth > 0
-    out = np.zeros(found.shape, np.uint8)
-    out[found & there] = PixelOutcome.TRUE_POSITIVE
-    out[found & ~there] = PixelOutcome.FALSE_POSITIVE
-    out[there & ~found] = PixelOutcome.FALSE_NEGATIVE
+    out = np.zeros(predicted.shape, np.uint8)
+    out[predicted & there] = PixelOutcome.TRUE_POSITIVE
+    out[predicted & ~there] = PixelOutcome.FALSE_POSITIVE
+    out[there & ~predicted] = PixelOutcome.FALSE_NEGATIVE
     if by_class:
-        out[found & there & (prediction != truth)] = PixelOutcome.OTHER_CLASS
+        out[predicted & there & (prediction != truth)] = PixelOutcome.OTHER_CLASS
     if ignore is not None:
         out[ignore] = PixelOutcome.NOTHING
     return out
@@ -108,7 +108,7 @@ def figures_of(
         known = {"IoU": means["iou_imagewise"], "Dice": means["dice_imagewise"]}
         return known if len(ids) else {"IoU": 1.0, "Dice": 1.0}
     both = overlap(prediction > 0, truth > 0, ignore)
-    found = {"IoU": both.iou, "Dice": both.dice}
+    values = {"IoU": both.iou, "Dice": both.dice}
     if by_object:
-        found["F1"] = match(prediction, truth, ignore).f1()
-    return found
+        values["F1"] = match(prediction, truth, ignore).f1()
+    return values

@@ -192,8 +192,8 @@ class Answers:
 
         def work(stop: Stop) -> _Answer:
             session = session_of()
-            found = session.evaluate(prompt, refinement, stop=stop)
-            return _Answer(prompt, found, session.readings_of(prompt), session.notices)
+            prediction = session.evaluate(prompt, refinement, stop=stop)
+            return _Answer(prompt, prediction, session.readings_of(prompt), session.notices)
 
         def done(answer: _Answer) -> None:
             self._answered(pairing, plane, answer)

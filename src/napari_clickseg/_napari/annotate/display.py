@@ -64,17 +64,19 @@ class Display:
         for overlay in self._overlays():
             overlay.follow()
 
-    def show(self, state: AnnotateState, plane: Plane, prompt: Prompt, found: Prediction) -> None:
+    def show(
+        self, state: AnnotateState, plane: Plane, prompt: Prompt, prediction: Prediction
+    ) -> None:
         """Show the answer to a prompt."""
-        self.prediction, self.answered = found, (plane, prompt)
+        self.prediction, self.answered = prediction, (plane, prompt)
         overlay = self.make(state)
-        several = bool((found.class_part > 1).any())
+        several = bool((prediction.class_part > 1).any())
         if several != self._several:
             self._several = several
             self.look(state)
-        overlay.show(plane, found.extent, found.class_part)
+        overlay.show(plane, prediction.extent, prediction.class_part)
         if self.probability is not None:
-            self.probability.show(plane, found.extent, found.part)
+            self.probability.show(plane, prediction.extent, prediction.part)
 
     def show_nothing(self) -> None:
         """Clear the prediction."""

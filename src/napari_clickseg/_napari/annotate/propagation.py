@@ -70,19 +70,19 @@ class Propagation:
             self._state.message = "This is the last plane of the stack."
             return
         choice = self._objects.of_taken_up(pairing, plane) or choice
-        found, value = pairing.display.prediction, pairing.scene.value(plane, choice.class_id)
+        prediction, value = pairing.display.prediction, pairing.scene.value(plane, choice.class_id)
         done = self._objects.written(pairing, plane, choice)
-        if found is None or done is None:
+        if prediction is None or done is None:
             return
         scene, write = done
         following = plane.stepped(axis, 1)
-        begun = self._begun(pairing, scene, following, pointed_at(found.patch), value)
+        begun = self._begun(pairing, scene, following, pointed_at(prediction.patch), value)
         pairing.step(begun, plane, (write,), following)
         self._objects.accepted(pairing)
         pairing.go_to(following)
         self._answers.request()
         if self._context.segmenter is not None:
-            self._look_anew(pairing, following, found.patch, begun)
+            self._look_anew(pairing, following, prediction.patch, begun)
 
     def start(self, pairing: Pairing, plane: Plane, last: int, choice: Choice) -> None:
         """Run to plane `last`, accepting on every plane, this one included."""
@@ -94,8 +94,8 @@ class Propagation:
             self._state.message = "The model is not loaded yet; try again in a moment."
             return
         last = min(max(0, last), self._state.planes - 1)
-        found = pairing.display.prediction
-        if found is None or not found.mask_part.any():
+        prediction = pairing.display.prediction
+        if prediction is None or not prediction.mask_part.any():
             self._state.message = "There is no mask to carry on; click on an object first."
             return
         self.cancel()
@@ -103,7 +103,7 @@ class Propagation:
         value = pairing.scene.value(plane, choice.class_id)
         first = plane.index[axis]
         self._run = _Run(pairing, axis, first, last, value, choice, pairing.scene, plane)
-        self._accept(plane, found)
+        self._accept(plane, prediction)
 
     def cancel(self) -> None:
         """Stop a run; what it accepted stays, and is one step to undo."""
@@ -119,10 +119,10 @@ class Propagation:
         refinement = self._context.refinement()
         session_of = self._answers.opener(pairing, plane)
 
-        def done(found: Carried) -> None:
-            if found.sure and pairing.scene is begun:
+        def done(carried: Carried) -> None:
+            if carried.sure and pairing.scene is begun:
                 value = begun.value(plane)
-                better = self._begun(pairing, begun, plane, found.prompt, value)
+                better = self._begun(pairing, begun, plane, carried.prompt, value)
                 pairing.timeline.revise(lambda scene: better if scene is begun else scene)
                 pairing.set_scene(better)
             self._answers.request()
@@ -134,13 +134,13 @@ class Propagation:
             self._answers.failed,
         )
 
-    def _accept(self, plane: Plane, found: Prediction) -> None:
+    def _accept(self, plane: Plane, prediction: Prediction) -> None:
         """Write one plane's mask and go on to the next, or end."""
         run = self._run
         assert run is not None
         try:
             scene, write = self._objects.plan(
-                run.pairing, plane, found, run.pairing.scene, run.value, run.choice
+                run.pairing, plane, prediction, run.pairing.scene, run.value, run.choice
             )
             run.pairing.write(write)
         except ValueError as error:
@@ -157,9 +157,9 @@ class Propagation:
             self._finish(_report(run))
             return
         following = plane.stepped(run.axis, 1 if run.last > run.first else -1)
-        begun = self._begun(run.pairing, scene, following, pointed_at(found.patch), run.value)
+        begun = self._begun(run.pairing, scene, following, pointed_at(prediction.patch), run.value)
         run.pairing.set_scene(begun)
-        self._submit(run, following, found.patch)
+        self._submit(run, following, prediction.patch)
 
     def _submit(self, run: _Run, plane: Plane, patch: Patch) -> None:
         refinement = self._context.refinement()
@@ -168,13 +168,13 @@ class Propagation:
         def work(stop: Stop) -> Carried:
             return carry(session_of(), patch, refinement, stop=stop)
 
-        def done(found: Carried) -> None:
+        def done(carried: Carried) -> None:
             at, scene = plane.index[run.axis], run.pairing.scene
-            run.agreed[at] = found.agreement
-            run.pairing.set_scene(self._begun(run.pairing, scene, plane, found.prompt, run.value))
-            doubt = _doubt(found, patch)
+            run.agreed[at] = carried.agreement
+            run.pairing.set_scene(self._begun(run.pairing, scene, plane, carried.prompt, run.value))
+            doubt = _doubt(carried, patch)
             if not doubt:
-                self._accept(plane, found.prediction)
+                self._accept(plane, carried.prediction)
                 return
             self._finish(
                 f"Stopped at plane {at}: {doubt}. "
@@ -210,15 +210,15 @@ class Propagation:
         return scene.with_draft(plane, Draft(prompt.start, (), editing, value), marks)
 
 
-def _doubt(found: Carried, before: Patch) -> str:
+def _doubt(carried: Carried, before: Patch) -> str:
     """Say why what was found is not to be accepted unseen; empty where it is."""
-    area, expected = int(found.prediction.mask_part.sum()), int(before.mask.sum())
+    area, expected = int(carried.prediction.mask_part.sum()), int(before.mask.sum())
     if not _LEAST * expected <= area <= _MOST * expected:
         return "the mask changed a lot there"
-    if not found.sure:
+    if not carried.sure:
         return (
             "what is found there anew and what grows out of the mask before agree "
-            f"by {found.agreement:.2f} only"
+            f"by {carried.agreement:.2f} only"
         )
     return ""
 

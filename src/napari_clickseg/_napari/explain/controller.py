@@ -87,11 +87,10 @@ class ExplainController:
 
         def work(explanation: Explanation, session: Session, stop: Stop) -> _Explained:
             name = _known(place, explanation)
-            found = explanation.heat_map(name)
+            heat_map = explanation.heat_map(name)
             text = f"Bright is where '{name}' speaks for the mask."
-            return _Explained(
-                [_Result(f"heat map, {name}", found, False)], explanation.places, text
-            )
+            made = _Result(f"heat map, {name}", heat_map, False)
+            return _Explained([made], explanation.places, text)
 
         self._begin(work)
 
@@ -101,12 +100,12 @@ class ExplainController:
 
         def work(explanation: Explanation, session: Session, stop: Stop) -> _Explained:
             name = _known(place, explanation)
-            found = explanation.activations(name, most)
-            count = counted(len(found.data), "map")
+            maps = explanation.activations(name, most)
+            count = counted(len(maps.data), "map")
             text = (
                 f"{count} of '{name}', those that vary most first: go through them by the slider."
             )
-            made = _Result(f"activations, {name}", found, False)
+            made = _Result(f"activations, {name}", maps, False)
             return _Explained([made], explanation.places, text)
 
         self._begin(work)
@@ -115,12 +114,13 @@ class ExplainController:
         """Show which pixels the mask rests on."""
 
         def work(explanation: Explanation, session: Session, stop: Stop) -> _Explained:
-            found = explanation.attribution()
+            attribution = explanation.attribution()
             text = (
                 f"Red speaks for the mask, blue against it; clicks and the mask before account "
-                f"for {found.guidance:.0%} of the answer."
+                f"for {attribution.guidance:.0%} of the answer."
             )
-            return _Explained([_Result("pixels", found.pixels, True)], explanation.places, text)
+            made = _Result("pixels", attribution.pixels, True)
+            return _Explained([made], explanation.places, text)
 
         self._begin(work)
 

@@ -121,7 +121,7 @@ class PreviewLayers:
         """Whether the layers are there; the user may have removed some."""
         return bool(self._layers) and all(layer in self._viewer.layers for layer in self._layers)
 
-    def show(self, found: Montage) -> bool:
+    def show(self, shown: Montage) -> bool:
         """Show a montage: in the layers that are there, or in new ones beside what is open.
 
         Returns
@@ -130,15 +130,15 @@ class PreviewLayers:
             Whether all is shown. If not, this is to be called again: napari takes a while for
             each new layer, so one is added at a time.
         """
-        if self._layers and (not self.there or found.truth.shape != self._shape):
+        if self._layers and (not self.there or shown.truth.shape != self._shape):
             self.remove()
         if len(self._layers) < len(_NAMES):
-            self._add(found)
+            self._add(shown)
             if len(self._layers) < len(_NAMES):
                 return False
             bring_into_view(self._viewer, self._layers)  # they lie beside what is looked at
             return True
-        data = (found.image, found.truth, found.prediction)
+        data = (shown.image, shown.truth, shown.prediction)
         for layer, part in zip(self._layers, data, strict=True):
             layer.data[...] = part
             layer.refresh()
@@ -149,19 +149,19 @@ class PreviewLayers:
         gone, self._layers = self._layers, []
         remove_layers(self._viewer, gone)
 
-    def _add(self, found: Montage) -> None:
+    def _add(self, shown: Montage) -> None:
         """Add the next of the layers, without changing what is selected."""
         if not self._layers:
-            self._shape, self._where = found.truth.shape, self._place(found.truth.shape)
+            self._shape, self._where = shown.truth.shape, self._place(shown.truth.shape)
         name = _NAMES[len(self._layers)]
         layer: Layer
         if name == "validation images":
-            layer = Image(found.image.copy(), name=name, rgb=True, **self._where)
+            layer = Image(shown.image.copy(), name=name, rgb=True, **self._where)
         elif name == "validation truth":
-            layer = Labels(found.truth.copy(), name=name, opacity=0.9, **self._where)
+            layer = Labels(shown.truth.copy(), name=name, opacity=0.9, **self._where)
             layer.contour = 2
         else:
-            layer = Labels(found.prediction.copy(), name=name, opacity=0.5, **self._where)
+            layer = Labels(shown.prediction.copy(), name=name, opacity=0.5, **self._where)
         take_units(self._viewer, layer)
         selected = self._viewer.layers.selection.active
         self._viewer.layers.append(layer)

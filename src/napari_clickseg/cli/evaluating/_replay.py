@@ -61,14 +61,14 @@ def run(args: argparse.Namespace) -> int:
 
     segmenter = load_segmenter(args.model, args.device)
     with progress(len(recording.scene.objects), "object") as bar:
-        found = replay(
+        objects = replay(
             recording, lambda plane: _begin(args, recording, segmenter, plane), lambda: bar.update()
         )
-    if not found:
+    if not objects:
         raise UsageError(f"Nothing was accepted by clicks in {args.journal}.")
     recorded = [{"name": one.name, "sha256": one.sha256} for one in recording.models]
-    figures = replay_report(found, model=args.model, sha256=checksum, recorded_with=recorded)
-    left_out = len(recording.scene.objects) - len(found)
+    figures = replay_report(objects, model=args.model, sha256=checksum, recorded_with=recorded)
+    left_out = len(recording.scene.objects) - len(objects)
     if left_out:
         note(f"left out: {counted(left_out, 'object')} without clicks")
     say(_table(figures))

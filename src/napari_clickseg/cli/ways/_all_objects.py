@@ -77,28 +77,28 @@ def run(args: argparse.Namespace, session: Session, segmenter: Segmenter, waitin
     )
     waiting.say("finding objects")
     estimator = Estimator(card, session.source, session.intensity, segmenter.look)
-    found = ObjectFinder(estimator).find(rules, with_probability=args.probability is not None)
-    assert found is not None
+    objects = ObjectFinder(estimator).find(rules, with_probability=args.probability is not None)
+    assert objects is not None
     waiting.say("writing")
     check_mask_path(args.out, overwrite=args.overwrite)
-    if args.out.suffix.lower() == ".png" and found.labels.max(initial=0) > _MOST_IN_PNG:
+    if args.out.suffix.lower() == ".png" and objects.labels.max(initial=0) > _MOST_IN_PNG:
         raise UsageError(
-            f"{found.labels.max()} objects were found, and a .png holds {_MOST_IN_PNG} ids; write "
-            "a .tif."
+            f"{objects.labels.max()} objects were found, and a .png holds {_MOST_IN_PNG} ids; "
+            "write a .tif."
         )
-    values = storable_mask(args.out.name, found.labels, session.shape)
-    said = json.dumps(_sidecar(args.image, found, card), indent=1) + "\n"
+    values = storable_mask(args.out.name, objects.labels, session.shape)
+    said = json.dumps(_sidecar(args.image, objects, card), indent=1) + "\n"
     write_whole(args.out, lambda partial: write_labels(partial, values, palette({})))
     write_whole(beside, lambda partial: partial.write_text(said, encoding="utf-8"))
-    if found.probability is not None:
-        write_mask(args.probability, found.probability, overwrite=args.overwrite)
+    if objects.probability is not None:
+        write_mask(args.probability, objects.probability, overwrite=args.overwrite)
     for notice in session.notices:
         note(notice)
-    _say(args, session, card, found)
+    _say(args, session, card, objects)
     return 0
 
 
-def _sidecar(image: Path, found: FoundObjects, card: ModelCard) -> dict[str, Any]:
+def _sidecar(image: Path, objects: FoundObjects, card: ModelCard) -> dict[str, Any]:
     """Return what the mask's sidecar says: how sure the model is of each object, and its class."""
     from napari_clickseg.data.classes import ProjectClass, ProjectClasses
     from napari_clickseg.formats.annotated import AnnotatedImage
@@ -107,11 +107,11 @@ def _sidecar(image: Path, found: FoundObjects, card: ModelCard) -> dict[str, Any
     classes = tuple(ProjectClass(id=known[k], name=name) for k, name in enumerate(card.classes, 1))
     return AnnotatedImage(
         image.stem,
-        found.labels,
+        objects.labels,
         image,
         image.name,
         classes=ProjectClasses(scheme="instances", classes=classes),
-        annotations=found.notes(card.name, known),
+        annotations=objects.notes(card.name, known),
     ).sidecar()
 
 
@@ -119,16 +119,18 @@ def _ids(card: ModelCard) -> dict[int, int]:
     return dict(enumerate(card.class_ids or range(1, len(card.classes) + 1), 1))
 
 
-def _say(args: argparse.Namespace, session: Session, card: ModelCard, found: FoundObjects) -> None:
+def _say(
+    args: argparse.Namespace, session: Session, card: ModelCard, objects: FoundObjects
+) -> None:
     import numpy as np
 
-    order = found.least_certain
+    order = objects.least_certain
     if not args.json:
-        unsure = ", ".join(f"{i} ({found.scores[i - 1]:.2f})" for i in order[:_SAID])
+        unsure = ", ".join(f"{i} ({objects.scores[i - 1]:.2f})" for i in order[:_SAID])
         text = f"; least certain: {unsure}" if order else ""
         say(f"{args.out}: {len(order)} object{'' if len(order) == 1 else 's'}{text}")
         return
-    areas = np.bincount(found.labels.ravel(), minlength=len(order) + 1)
+    areas = np.bincount(objects.labels.ravel(), minlength=len(order) + 1)
     say_json(
         {
             "image": str(args.image),
@@ -137,8 +139,8 @@ def _say(args: argparse.Namespace, session: Session, card: ModelCard, found: Fou
             "objects": [
                 {
                     "id": i,
-                    "class": card.classes[int(found.classes[i - 1]) - 1],
-                    "score": round(float(found.scores[i - 1]), 4),
+                    "class": card.classes[int(objects.classes[i - 1]) - 1],
+                    "score": round(float(objects.scores[i - 1]), 4),
                     "pixels": int(areas[i]),
                 }
                 for i in order

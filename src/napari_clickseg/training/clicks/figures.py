@@ -72,10 +72,10 @@ def figures(images: Sequence[Clicked], *, automatic: bool) -> dict[str, float]:
     at = {n: _at(images, n) for n in range(first, longest)}
     if not at:
         return {}
-    found = {f"{name}_{n}": v for n in AFTER if n in at for name, v in _summed(at[n]).items()}
+    values = {f"{name}_{n}": v for n in AFTER if n in at for name, v in _summed(at[n]).items()}
     curve = [_mean([_iou(one) for some in at[n] for one in some]) for n in at]
-    ordered = sorted(found, key=lambda name: name.rpartition("_")[0] != "iou")
-    return {"iou_clicks": _mean(curve)} | {name: found[name] for name in ordered}
+    ordered = sorted(values, key=lambda name: name.rpartition("_")[0] != "iou")
+    return {"iou_clicks": _mean(curve)} | {name: values[name] for name in ordered}
 
 
 def row(image: Clicked, *, automatic: bool) -> dict[str, Any]:
@@ -91,8 +91,8 @@ def row(image: Clicked, *, automatic: bool) -> dict[str, Any]:
 
 def _at(images: Sequence[Clicked], n: int) -> list[list[Counts]]:
     """Return of each image what its objects were after a number of clicks, if that many."""
-    found = [[one[n] for one in image.objects if n < len(one)] for image in images]
-    return [some for some in found if some]
+    counts = [[one[n] for one in image.objects if n < len(one)] for image in images]
+    return [some for some in counts if some]
 
 
 def _summed(images: Sequence[Sequence[Counts]]) -> dict[str, float]:

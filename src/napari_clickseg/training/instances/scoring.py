@@ -133,9 +133,9 @@ def found_objects(
     segmenter: Segmenter, sample: ObjectSample, rules: SeparationRules
 ) -> npt.NDArray[np.int32]:
     """Return the objects found in an image, int32 (Y, X)."""
-    found = ObjectFinder(estimator(sample, segmenter)).find(rules)
-    assert found is not None
-    return found.labels
+    objects = ObjectFinder(estimator(sample, segmenter)).find(rules)
+    assert objects is not None
+    return objects.labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +148,9 @@ def _best(choices: Sequence[SeparationRules], looked: Sequence[_Looked]) -> Sepa
     """Return the rules of the highest panoptic quality; of some that are alike, the first."""
     best, quality = choices[0], -1.0
     for rules in choices:
-        found = sum((_matched(one, rules) for one in looked), Matching()).pq
-        if found > quality + _ALIKE:
-            best, quality = rules, found
+        pq = sum((_matched(one, rules) for one in looked), Matching()).pq
+        if pq > quality + _ALIKE:
+            best, quality = rules, pq
     return best
 
 

@@ -47,8 +47,8 @@ class HoverPreview:
         refinement, session_of = context.refinement(), self._answers.opener(pairing, plane)
 
         def work(stop: Stop) -> Edges:
-            found = session_of().glimpse(Prompt((click,)), refinement, stop)
-            return mask_outline(found.mask_part, found.extent)
+            prediction = session_of().glimpse(Prompt((click,)), refinement, stop)
+            return mask_outline(prediction.mask_part, prediction.extent)
 
         def done(edges: Edges) -> None:
             if pairing is context.pairing and plane == context.plane and self._free():

@@ -30,18 +30,18 @@ class FoundPreview:
         self._overlay: Overlay | None = None
         self._pairing: Pairing | None = None
 
-    def show(self, pairing: Pairing, plane: Plane, found: Candidates) -> None:
+    def show(self, pairing: Pairing, plane: Plane, candidates: Candidates) -> None:
         """Show what was found on a plane of an image, and nothing else."""
         if self._overlay is None or self._pairing is not pairing:
             self.take_away()
             self._pairing = pairing
             self._overlay = Overlay(pairing.image, pairing.channel_axis, np.uint16, self._make)
-        self._overlay.show(plane, found.box, found.shown)
+        self._overlay.show(plane, candidates.box, candidates.shown)
 
-    def colour(self, found: Candidates, *, by_score: bool) -> None:
+    def colour(self, candidates: Candidates, *, by_score: bool) -> None:
         """Colour the objects by how sure the model is of them, or each in its own."""
         if self._overlay is not None:
-            colours = score_colours(found.scores) if by_score else label_colormap()
+            colours = score_colours(candidates.scores) if by_score else label_colormap()
             if not same_colours(self._overlay.layer.colormap, colours):
                 self._overlay.layer.colormap = colours
 
