@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_clickseg._napari.viewer.actions import shortcuts
+from napari_clickseg._napari.viewer.actions import CROSSHAIR_KEYS, shortcuts
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.actions import KeysOf
@@ -32,6 +32,22 @@ While a folder is open in Annotate, or the Review widget:
 REVIEW = """
 While the Review widget is open:
 
+"""
+CROSSHAIR = """
+## Without a mouse
+
+`Shift+Q` turns a crosshair on, in the middle of the view, and the click tool with it. Arrows step
+through a stack's planes again once it is left. While it is on:
+
+| Key | What it does |
+|---|---|
+"""
+ALONG = """
+Keys that go by the pointer, such as `J` and `Shift+D`, go by the crosshair, and so does the
+preview. Tab and Shift+Tab go through the controls of the widgets, Space presses a button, and
+Escape gives the keys back to the image. napari's own keys are under *Preferences ▸ Shortcuts*.
+
+## By mouse
 """
 FOOT = """
 With the click tool on:
@@ -60,6 +76,9 @@ remembered.
 """
 
 
+_ARROWS = {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓"}
+
+
 def rows(widget: KeysOf) -> str:
     """Return the keys that are bound with a widget, as a table."""
     lines = [
@@ -69,9 +88,24 @@ def rows(widget: KeysOf) -> str:
     return COLUMNS + "\n".join(lines) + "\n"
 
 
+def crosshair_rows() -> str:
+    """Return the keys that the crosshair has, as a table."""
+    return "".join(
+        f"| {', '.join(f'`{_said(key)}`' for key in keys)} | {act} |\n"
+        for act, keys in CROSSHAIR_KEYS.items()
+    )
+
+
+def _said(key: str) -> str:
+    """Return a key as it is written on keyboards."""
+    *held, last = key.split("-") if key != "-" else [key]
+    return "+".join([*held, _ARROWS.get(last, last)])
+
+
 def table() -> str:
     """Return the whole document."""
-    return HEAD + rows("Annotate") + IMAGES + rows("images") + REVIEW + rows("Review") + FOOT
+    keys = HEAD + rows("Annotate") + IMAGES + rows("images") + REVIEW + rows("Review")
+    return keys + CROSSHAIR + crosshair_rows() + ALONG + FOOT
 
 
 def main() -> int:

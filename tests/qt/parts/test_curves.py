@@ -67,6 +67,8 @@ def test_curves_can_be_told_from_the_ground_and_from_each_other(plot: CurvePlot,
     colours = [QColor(colour) for colour in plot._colours()]
     for colour in colours:
         assert abs(colour.lightnessF() - ground.lightnessF()) > 0.3
+    dashes = {tuple(pen.dashPattern()) for pen in plot._pens()}
+    assert len(dashes) == len(colours), "nobody needs colours to tell them apart"
     plot.show_lines([FALLING, Line("validation", ((1.0, 0.5), (20.0, 0.4)))], mark=4)
     seen = pixels(plot).reshape(-1, 3)
     for colour in colours[:2]:

@@ -20,6 +20,7 @@ from napari_clickseg._napari.annotate.loading import load as load_by_name
 from napari_clickseg._napari.annotate.mending.split_merge import SplitMerge
 from napari_clickseg._napari.annotate.objects import Objects
 from napari_clickseg._napari.annotate.pointing.click_tool import ClickTool
+from napari_clickseg._napari.annotate.pointing.crosshair import Crosshair
 from napari_clickseg._napari.annotate.pointing.drawing import Drawing
 from napari_clickseg._napari.annotate.pointing.from_shapes import ObjectsFromShapes
 from napari_clickseg._napari.annotate.pointing.hover_preview import HoverPreview
@@ -100,6 +101,7 @@ class AnnotateController:
         self.models = ModelChoice(context, self._loading, trained, notify)
         self.tool = ClickTool(viewer)
         self.drawing = Drawing(context, self.images, answers, self.objects)
+        self.crosshair = Crosshair(viewer, self.state, self.tool, self.drawing)
         self._shapes = ObjectsFromShapes(context, status, identity, answers, self.objects)
         self._all_objects = AllObjects(
             context, status, identity, trained, load or load_by_name, notify
@@ -198,6 +200,8 @@ class AnnotateController:
             state.tool = not state.tool
         elif action is Action.SWAP:
             state.swapped = not state.swapped
+        elif action is Action.CROSSHAIR:
+            state.crosshair = not state.crosshair
         elif action is Action.SHOW:
             state.shown = _SHOWN[(_SHOWN.index(state.shown) + 1) % 3]  # type: ignore[assignment]
         elif action is Action.PROBABILITY:
@@ -289,6 +293,7 @@ class AnnotateController:
         if self._closed:
             return
         self._closed = True
+        self.crosshair.switch(False)
         self.tool.switch(False)
         self._connections.close()
         self._keys.give_back()
@@ -328,13 +333,7 @@ class AnnotateController:
         for name in ("current_step", "order", "ndisplay"):
             connect(getattr(dims, name), self.preview.clear, images.plane_changed)
 
-        connect(self.tool.clicked, self._clicked)
-        connect(self.tool.shift_clicked, self._take_up_at)
-        connect(self.tool.left, self._tool_left)
-        connect(self.tool.begun, self.drawing.begin)
-        connect(self.tool.moved, self.drawing.go_on)
-        connect(self.tool.released, self.drawing.finish)
-        connect(self.tool.given_up, self.drawing.give_up)
+        self._connect_tool()
         connect(self.identity.surveyed, self.answers.go_on)
         connect(images.turned, self.models.look)
 
@@ -366,13 +365,26 @@ class AnnotateController:
         for name in ("seed_height", "smallest"):
             connect(getattr(state, name), self._all_objects.divide)
         connect(state.object_id, self.identity.id_chosen)
-        connect(state.tool, self.tool.switch)
-        connect(state.previews, self.tool.follow)
         connect(state.probability, images.probability_switched)
         connect(state.contrast_from_layer, images.contrast_switched)
         connect(state.channel_axis, images.channels_changed)
         self._connect_preview()
         self._connect_list()
+
+    def _connect_tool(self) -> None:
+        """Have the mouse, and the crosshair in its place, click and draw."""
+        connect, tool, state = self._connections.connect, self.tool, self.state.events
+        connect(tool.clicked, self._clicked)
+        connect(tool.shift_clicked, self._take_up_at)
+        connect(tool.left, self._tool_left)
+        connect(tool.begun, self.drawing.begin)
+        connect(tool.moved, self.drawing.go_on)
+        connect(tool.released, self.drawing.finish)
+        connect(tool.given_up, self.drawing.give_up)
+        connect(tool.pressed, self.crosshair.give_up)
+        connect(state.tool, tool.switch, self.crosshair.tool_switched)
+        connect(state.crosshair, self.crosshair.switch)
+        connect(state.previews, tool.follow)
 
     def _connect_autosave(self) -> None:
         """Have all that happens noted."""

@@ -120,6 +120,10 @@ class AnnotateState:
         Choice of the user: the click tool is on.
     swapped : bool
         Choice of the user: the left button means negative and the right positive.
+    crosshair : bool
+        Choice of the user: keys move a crosshair, and click where it is.
+    crosshair_at : (float, float), optional
+        Where it stands on the canvas, in screen pixels, x and y; None while it is off.
     scheme : {"instances", "classes"}
         Choice of the user: each object gets an id of its own, or the id of its class.
     classes : tuple of ClassSpec
@@ -221,6 +225,8 @@ class AnnotateState:
     negative: Points | None = None
     tool: bool = False
     swapped: bool = False
+    crosshair: bool = False
+    crosshair_at: tuple[float, float] | None = None
     scheme: Scheme = "instances"
     classes: tuple[ClassSpec, ...] = (ClassSpec(1, "object", colour_of(1)),)
     class_index: int = 0

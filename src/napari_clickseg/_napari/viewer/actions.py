@@ -12,6 +12,7 @@ class Action(StrEnum):
 
     TOOL = "tool"
     SWAP = "swap"
+    CROSSHAIR = "crosshair"
     ACCEPT = "accept"
     SKIP = "skip"
     CLEAR = "clear"
@@ -36,6 +37,35 @@ class Action(StrEnum):
     TAKE_BACK = "take_back"
     REJECT_IMAGE = "reject_image"
 
+
+class CrosshairAct(StrEnum):
+    """What keys do while the crosshair is on; the text is the documentation's."""
+
+    MOVE = "moves the crosshair by 4 screen pixels; at the edge of the view the image moves instead"
+    MOVE_FAR = "moves it by 40 screen pixels"
+    POSITIVE = "positive click; or finishes what is being drawn, as positive"
+    NEGATIVE = "negative click; or finishes the scribble or lasso, as negative"
+    BOX = "begins a box: the arrows go to its opposite corner"
+    SCRIBBLE = "begins a scribble along the object: the arrows draw"
+    LASSO = "begins a lasso around the object: the arrows draw"
+    CLOSER = "zooms in where the crosshair is"
+    FARTHER = "zooms out"
+    LEAVE = "gives up what is being drawn, or else leaves the crosshair"
+
+
+# As napari names keys; they are bound while the crosshair is on only.
+CROSSHAIR_KEYS: dict[CrosshairAct, tuple[str, ...]] = {
+    CrosshairAct.MOVE: ("Left", "Right", "Up", "Down"),
+    CrosshairAct.MOVE_FAR: ("Shift-Left", "Shift-Right", "Shift-Up", "Shift-Down"),
+    CrosshairAct.POSITIVE: ("Enter",),
+    CrosshairAct.NEGATIVE: ("Shift-Enter",),
+    CrosshairAct.BOX: ("B",),
+    CrosshairAct.SCRIBBLE: ("S",),
+    CrosshairAct.LASSO: ("L",),
+    CrosshairAct.CLOSER: ("=",),
+    CrosshairAct.FARTHER: ("-",),
+    CrosshairAct.LEAVE: ("Escape",),
+}
 
 KeysOf = Literal["Annotate", "images", "Review"]
 
@@ -79,6 +109,13 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "Swap buttons",
             "Left click becomes negative and right click positive, for pens and "
             "one-button devices.",
+        ),
+        Shortcut(
+            Action.CROSSHAIR,
+            "Shift-Q",
+            "Crosshair",
+            "Point without a mouse: the arrows move a crosshair, Enter is a positive click, "
+            "Shift + Enter a negative one; Escape leaves it.",
         ),
         Shortcut(
             Action.ACCEPT,

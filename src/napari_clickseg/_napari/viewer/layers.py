@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from napari.layers.base import Layer
 
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-POSITIVE, NEGATIVE = "#2bd62b", "#ff3b30"  # colours of clicks
+# Colours of clicks: green and red, but of a brightness that tells them apart without their hue.
+POSITIVE, NEGATIVE = "#2bd62b", "#d00000"
 CLICK_EDGE = 0.15  # of their size
 _LEAST_CLICK = 2.0  # screen pixels
 _LARGE = 8192 * 8192  # pixels of a plane from which on the annotation is kept as a pyramid

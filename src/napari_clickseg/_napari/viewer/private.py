@@ -176,6 +176,26 @@ def canvas_of(viewer: Any) -> Any:
     return viewer.window._qt_viewer.canvas.native
 
 
+def canvas_size(viewer: Any) -> tuple[int, int]:
+    """Return width and height of what a viewer draws on, in screen pixels."""
+    canvas = canvas_of(getattr(viewer, "__wrapped__", viewer))
+    return canvas.width(), canvas.height()
+
+
+def world_under(viewer: Any, at: Sequence[float]) -> tuple[float, ...] | None:
+    """Return the world position at a place of a viewer's canvas; None where nothing is shown.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    at : (float, float)
+        Screen pixels, x and y, from the upper left corner.
+    """
+    canvas = getattr(viewer, "__wrapped__", viewer).window._qt_viewer.canvas
+    box, _ = canvas._get_viewbox_at(np.asarray(at, float))
+    return None if box is None else tuple(map(float, canvas._map_canvas2world(tuple(at), box)))
+
+
 def is_playing(viewer: Any) -> bool:
     """Whether a slider of a viewer is being played."""
     return bool(viewer.window._qt_viewer.dims.is_playing)

@@ -73,6 +73,9 @@ class _ClassRow:
         swatch.fill(QColor(spec.colour))
         self.colour.native.setIcon(QIcon(swatch))
         self.colour.text = str(spec.identifier)
+        parts = ((self.colour, "Colour of"), (self.name, "Name of"), (self.remove, "Remove"))
+        for part, what in parts:
+            part.native.setAccessibleName(f"{what} class {spec.identifier}")
         self.remove.enabled = removable
 
     def _rename(self) -> None:

@@ -18,6 +18,7 @@ from napari_clickseg._napari.project.saver import Saver
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import is_playing, window_of
 from napari_clickseg._napari.viewer.settings import runs_home
+from napari_clickseg._qt.annotate.crosshair_mark import CrosshairMark
 from napari_clickseg._qt.annotate.drawn_lines import DrawnLines, PickedLines
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.closing import ClosingGuard
@@ -83,6 +84,7 @@ class _Shared:
         state = self.controller.state
         self.lines = DrawnLines(viewer, state)
         self.chosen = PickedLines(viewer, state)
+        self.mark = CrosshairMark(viewer, state)
         self._rest = QTimer()
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST)
@@ -96,6 +98,7 @@ class _Shared:
         self.wakeup.silence()
         self.lines.end()
         self.chosen.end()
+        self.mark.end()
         with suppress(RuntimeError):  # Qt is gone already: napari was quit
             self._rest.stop()
         self._seen.set()

@@ -30,15 +30,21 @@ class LookForm:
             text="Preview under the pointer",
             tooltip="Where the pointer rests, outline what a click there would give.",
         )
+        self.crosshair = CheckBox(
+            text=f"Crosshair ({key_text(Action.CROSSHAIR)})", tooltip=tooltip(Action.CROSSHAIR)
+        )
         self.probability = CheckBox(
             text=f"Probability ({key_text(Action.PROBABILITY)})",
             tooltip=tooltip(Action.PROBABILITY),
         )
-        self.widget = form(self.shown, self.opacity, self.size, self.previews, self.probability)
+        self.widget = form(
+            self.shown, self.opacity, self.size, self.previews, self.crosshair, self.probability
+        )  # fmt: skip
         context.ties.tie(self.shown, "shown")
         context.ties.tie(self.opacity, "opacity", drag=True)
         context.ties.tie(self.size, "click_size", drag=True)
         context.ties.tie(self.previews, "previews")
+        context.ties.tie(self.crosshair, "crosshair")
         context.ties.tie(self.probability, "probability")
 
 

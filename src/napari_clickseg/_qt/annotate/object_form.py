@@ -170,6 +170,10 @@ def hint(state: AnnotateState, images_open: bool) -> str:
         return "Choose an image and press “Annotate this image”."
     if not state.tool:
         return "Press “Click” and then click on an object."
+    if state.crosshair and state.drawing is not None:
+        return "The arrows draw; Enter finishes, Escape gives up."
+    if state.crosshair and state.model_status == "ready":
+        return "Arrows move the crosshair, Enter clicks, Shift+Enter is negative, Escape leaves."
     if state.model_status == "loading" and state.n_positive + state.n_negative:
         return "The model is loading; your clicks are answered as soon as it is there."
     if state.model_status == "failed":

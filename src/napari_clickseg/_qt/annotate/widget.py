@@ -56,6 +56,7 @@ class AnnotateWidget(Dock):
         self._ties.show(
             self._show_message,
             *("message", "image", "tool", "model_status", "n_positive", "n_negative"),
+            *("crosshair", "drawing"),
         )
         self.images.image.box.changed.connect(self._show_message, max_args=0)
         forms = (self.images, self.layers, self.rules)

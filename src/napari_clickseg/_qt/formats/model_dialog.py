@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_clickseg._qt.parts.accessible import name_controls
 from napari_clickseg.models.sharing.wishes import VALUES
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class ModelDialog(QDialog):
         column.addWidget(self.wrong)
         column.addWidget(self.buttons)
         self.setMinimumWidth(_WIDTH)
+        name_controls(self)
 
     def _add_foreign(self, fields: QFormLayout) -> None:
         self.classes = QLineEdit()

@@ -44,7 +44,7 @@ class ScenesForm(QWidget):
         self.list = QListWidget()
         self.list.setToolTip("The images in the file; choose several with Ctrl or Shift.")
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.list.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.list.setFixedHeight((_ROWS + 1) * self.list.fontMetrics().lineSpacing())
         self.list.itemSelectionChanged.connect(self._choose)
         self.channels = choice(

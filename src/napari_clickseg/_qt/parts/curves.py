@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Okabe & Ito's colours, brighter on dark and darker on light ground.
 _ON_DARK = ("#56B4E9", "#E69F00", "#2BC593", "#E29AC2", "#F0E442", "#F2895B")
 _ON_LIGHT = ("#0072B2", "#C25400", "#00795A", "#A8477F", "#7A6F00", "#8A3B12")
+# And each curve has dashes of its own, in widths of the line: colours alone don't tell all apart.
+_DASHES = ((), (5, 2), (1, 2), (6, 2, 1, 2), (9, 3), (3, 1, 1, 1))
+_WIDTH = 1.8  # pixels
 _SIZE = QSize(260, 130)
 _GAP = 4  # pixels
 
@@ -134,6 +137,13 @@ class CurvePlot(QWidget):
         ink = self.palette().color(QPalette.ColorRole.WindowText)
         return _ON_DARK if ink.lightnessF() > 0.5 else _ON_LIGHT
 
+    def _pens(self) -> list[QPen]:
+        """Return what the curves of the legend are drawn with, in their order."""
+        return [
+            _dashed(QColor(one), dashes)
+            for one, dashes in zip(self._colours(), _DASHES, strict=True)
+        ]
+
     def _frame(self) -> tuple[QRectF, tuple[float, float], tuple[float, float]]:
         """Return where curves are drawn, and the ranges of x and y."""
         metrics = self.fontMetrics()
@@ -153,10 +163,13 @@ class CurvePlot(QWidget):
         painter.setPen(ink)
         painter.drawText(QPointF(_GAP, metrics.ascent()), self._title)
         x = float(self.width() - _GAP)
-        for line, colour in reversed(list(zip(self._named(), self._colours(), strict=False))):
-            x -= metrics.horizontalAdvance(line.name)
-            painter.setPen(QColor(colour))
+        for line, pen in reversed(list(zip(self._named(), self._pens(), strict=False))):
+            wide = metrics.horizontalAdvance(line.name)
+            x -= wide
+            painter.setPen(pen)
             painter.drawText(QPointF(x, metrics.ascent()), line.name)
+            below = metrics.ascent() + 0.8 * metrics.descent()
+            painter.drawLine(QPointF(x, below), QPointF(x + wide, below))
             x -= 2.5 * _GAP
 
     def _draw_axes(
@@ -198,11 +211,11 @@ class CurvePlot(QWidget):
             painter.setPen(QPen(_faded(ink, 0.6), 1, Qt.PenStyle.DotLine))
             painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
         painter.setClipRect(area.adjusted(-2, -2, 2, 2))
-        colours = iter(self._colours())
+        pens = iter(self._pens())
         for line in self.lines:
             pen = QPen(_faded(ink, 0.3), 1.0)
             if line.name and line.points:
-                pen = QPen(QColor(next(colours, _ON_DARK[0])), 1.8)
+                pen = next(pens, QPen(QColor(_ON_DARK[0]), _WIDTH))
             places = [
                 QPointF(
                     _place(x, spread, area.left(), area.right()),
@@ -255,6 +268,14 @@ def _roomy(low: float, high: float) -> tuple[float, float]:
 
 def _place(value: float, span: tuple[float, float], start: float, end: float) -> float:
     return start + (value - span[0]) / (span[1] - span[0]) * (end - start)
+
+
+def _dashed(colour: QColor, dashes: tuple[int, ...]) -> QPen:
+    pen = QPen(colour, _WIDTH)
+    if dashes:
+        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+        pen.setDashPattern([float(one) for one in dashes])
+    return pen
 
 
 def _faded(colour: QColor, alpha: float) -> QColor:

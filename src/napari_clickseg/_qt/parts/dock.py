@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_clickseg._qt.parts.accessible import name_controls, set_tab_order
 from napari_clickseg._qt.parts.canvas import CurrentContext
 from napari_clickseg._qt.parts.controls import align_labels, reserve_lines
 from napari_clickseg._qt.parts.manners import teach
@@ -120,6 +121,8 @@ class Dock(QWidget):
     def fit(self) -> None:
         """Line up all labels, leave room for what can't be narrower, and teach all manners."""
         teach(self)
+        name_controls(self)
+        set_tab_order(self)
         align_labels(self)
         reserve_lines(self)
         content, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
@@ -146,6 +149,12 @@ class Dock(QWidget):
         if not self._joined:
             self._joined = True
             QTimer.singleShot(0, self._join)
+
+    def focusNextPrevChild(self, next: bool) -> bool:
+        """Go on by Tab, also through what was made since the widget was shown."""
+        name_controls(self)
+        set_tab_order(self)
+        return super().focusNextPrevChild(next)
 
     def sizeHint(self) -> QSize:
         """Return a size that shows the form without scrolling, its groups folded."""

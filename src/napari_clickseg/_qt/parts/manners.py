@@ -1,7 +1,8 @@
 """How controls behave beside an image: they leave it the keyboard and the wheel.
 
-Keys are for the image: a control has the keyboard only while the user types into it. The wheel is
-for scrolling: it changes a value only where that control has the keyboard.
+Keys are for the image: a control has the keyboard only while the user types into it, or went to it
+by Tab; Escape gives it back. The wheel is for scrolling: it changes a value only where that control
+has the keyboard.
 """
 
 from __future__ import annotations
@@ -38,15 +39,16 @@ _BEFORE, _TAUGHT = "clickseg-before", "clickseg-taught"
 def teach(root: QWidget) -> None:
     """Have a control, and every control within it, leave keyboard and wheel to the image."""
     for control in (root, *root.findChildren(QWidget)):
-        if isinstance(control, QScrollBar):
+        no_control = control.focusPolicy() == Qt.FocusPolicy.NoFocus  # a header, a corner
+        if isinstance(control, QScrollBar) or no_control:
             continue
         if isinstance(control, QAbstractSpinBox):
             # Else superqt's takes the keyboard at every change, whoever makes it.
             control.setKeyboardTracking(False)
-            control.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+            control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         elif isinstance(control, (QAbstractButton, QComboBox, QAbstractSlider)):
             control.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        if isinstance(control, (*_TURNED, *_TYPED)):
+        if isinstance(control, (*_TURNED, *_TYPED, QAbstractButton, QAbstractItemView)):
             control.removeEventFilter(_manners())
             control.installEventFilter(_manners())
         if isinstance(control, QAbstractItemView):
@@ -87,6 +89,9 @@ class _Manners(QObject):
 def _typed(control: QWidget, event: QKeyEvent) -> bool:
     """Give the keyboard back after Enter and Escape; after Escape nothing is changed."""
     if not _types(control):
+        if event.key() == Qt.Key.Key_Escape:
+            give_keyboard_back(control)
+            return True
         return False
     if event.key() in _ENTER and not isinstance(control, QPlainTextEdit):
         _soon(control)

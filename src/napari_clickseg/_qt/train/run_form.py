@@ -294,6 +294,8 @@ class Messages(QPlainTextEdit):
         super().__init__()
         self._state = context.state
         self.setReadOnly(True)
+        self.setAccessibleName("Messages of the run")
+        self.setTabChangesFocus(True)
         self.setMaximumHeight(120)
         self.setPlaceholderText("The run has said nothing.")
         context.ties.show(self._show, "run")

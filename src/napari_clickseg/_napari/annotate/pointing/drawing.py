@@ -136,6 +136,11 @@ class Drawing:
             begun.add(point)
             self._state.drawing = begun.outline()
 
+    def mean(self, positive: bool) -> None:
+        """Say whether what is being drawn belongs to the object; a box always does."""
+        if self._begun is not None and self._begun.kind != "box":
+            self._begun.positive = positive
+
     def give_up(self) -> None:
         """Forget what is being drawn."""
         self._begun = None

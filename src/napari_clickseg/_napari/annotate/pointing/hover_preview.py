@@ -36,7 +36,8 @@ class HoverPreview:
     def look(self) -> None:
         """Have the outline under the pointer shown; to be called when it has rested for a while."""
         context = self._context
-        if not (self._free() and context.viewer.mouse_over_canvas and context.runner.idle):
+        there = context.viewer.mouse_over_canvas or self._state.crosshair
+        if not (self._free() and there and context.runner.idle):
             return
         pairing, plane = context.pairing, context.plane
         if pairing is None or plane is None:
@@ -72,14 +73,15 @@ class HoverPreview:
         return ready and pairing is not None and pairing.display.prediction is None
 
     def _click(self, pairing: Pairing, plane: Plane) -> Click | None:
-        """Return the click that the left button would make; None where it would show nothing new.
+        """Return the click that the left button or Enter would make; None if it would show nothing.
 
         It does not where it would be negative, beside the image or on another image, or would take
         up an object that is under review.
         """
         position = self._context.viewer.cursor.position
         at = pairing.under(position, plane)
-        if at is None or self._state.swapped or self._images.seen_at(position, pairing) is not None:
+        negative = self._state.swapped and not self._state.crosshair
+        if at is None or negative or self._images.seen_at(position, pairing) is not None:
             return None
         click = Click(*at)
         layer, (row, column) = pairing.annotation, click.pixel
