@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     _check_outputs(args)
     with Waiting("loading the model and the image") as waiting:
         session, segmenter = begun_session(args)
-        if segmenter.card.objects is not None:
+        if _all_objects.wanted(args, segmenter.card):
             return _all_objects.run(args, session, segmenter, waiting)
         _all_objects.refuse(args, segmenter.card)
         session.refinement = Refinement(threshold=args.threshold)

@@ -20,6 +20,7 @@ from napari_clickseg.data.images import read_single_plane
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import REJECTED, TO_REVIEW, ReviewQueue
 from napari_clickseg.engine.finding import ObjectFinder, class_ids
+from napari_clickseg.engine.foreground_objects import objects_spec
 from napari_clickseg.engine.inference import Estimator
 from napari_clickseg.engine.prediction import predict
 from napari_clickseg.engine.segmenter import load_segmenter
@@ -266,7 +267,8 @@ def _finding(
         notes = found.notes(model, class_ids(card, {one.name: one.id for one in known}))
         return Predicted(found.labels, found.doubt, notes)
 
-    return classes if card.objects is None else objects
+    apart = card.objects is not None or (as_objects and objects_spec(card) is not None)
+    return objects if apart else classes
 
 
 def ids_of_classes(numbers: npt.NDArray[np.uint8], card: ModelCard) -> npt.NDArray[Any]:

@@ -19,6 +19,12 @@ from napari_clickseg.core.instances.separating import SeparationRules, separate,
 from napari_clickseg.core.mosaic import fading, starts
 from napari_clickseg.core.window import Box, Window
 from napari_clickseg.data.annotations import Annotations, ObjectNote
+from napari_clickseg.engine.foreground_objects import (
+    class_of_objects,
+    foreground_and_heights,
+    objects_spec,
+    why_none,
+)
 from napari_clickseg.engine.inference import Estimator
 
 if TYPE_CHECKING:
@@ -146,17 +152,17 @@ def class_ids(card: ModelCard, named: Mapping[str, int]) -> dict[int, int]:
 def card_rules(card: ModelCard) -> SeparationRules:
     """Return how a model's objects are told apart, as it was chosen on its validation images.
 
+    Of networks that others trained, as `engine.foreground_objects` says.
+
     Raises
     ------
     ValueError
         If the model tells no objects apart.
     """
-    if card.objects is None:
-        raise ValueError(
-            f"The model '{card.name}' tells no objects apart; train one with the task instances "
-            "(clickseg train --set task=instances)."
-        )
-    return SeparationRules(card.objects.seed_height, card.objects.smallest)
+    spec = objects_spec(card)
+    if spec is None:
+        raise ValueError(why_none(card))
+    return SeparationRules(spec.seed_height, spec.smallest)
 
 
 class ObjectFinder:
@@ -207,8 +213,10 @@ class ObjectFinder:
 
         The same for a pixel whichever box it is in.
         """
-        count = self.estimator.card.class_outputs
-        out = np.zeros((count + 2, *box.shape), np.float32)
+        card = self.estimator.card
+        count = card.class_outputs + (card.overlapping and len(card.classes) > 1)
+        learned = 0 if card.objects is None else 2
+        out = np.zeros((count + learned, *box.shape), np.float32)
         total = np.zeros(box.shape, np.float32)
         for window in self._windows:
             seen = window.box.intersection(box)
@@ -220,6 +228,8 @@ class ObjectFinder:
             out[:, *part] += values.transpose(2, 0, 1) * weight
             total[part] += weight
         out /= total
+        if not learned:
+            return ObjectMaps(*foreground_and_heights(card, out))
         return ObjectMaps(out[:count], out[count:])
 
     def find(
@@ -249,10 +259,11 @@ class ObjectFinder:
         chosen = rules or self.rules
         whole = Box(0, 0, *self.shape)
         region = whole if region is None else region.intersection(whole)
-        spec = self.estimator.card.objects
+        card = self.estimator.card
+        spec = objects_spec(card)
         assert spec is not None
         margin = max(_LEAST_MARGIN, 2 * spec.span)
-        measured = _ObjectSums()
+        measured = _ObjectSums(class_of_objects(card))
         probability = np.zeros(region.shape, np.float32) if with_probability else None
         stopped = False
 
@@ -304,9 +315,10 @@ class ObjectFinder:
             self._answers.move_to_end(window)
             return self._answers[window]
         estimate = self.estimator.look(window, (), None)
-        assert estimate.distances is not None
-        distances = ndimage.gaussian_filter(estimate.distances, (0, _SMOOTH, _SMOOTH))
-        every = np.concatenate([estimate.probabilities, distances])
+        every = estimate.probabilities
+        if estimate.distances is not None:
+            distances = ndimage.gaussian_filter(estimate.distances, (0, _SMOOTH, _SMOOTH))
+            every = np.concatenate([every, distances])
         self._answers[window] = np.ascontiguousarray(every.transpose(1, 2, 0))
         if len(self._answers) > _KEPT:
             self._answers.popitem(last=False)
@@ -316,7 +328,8 @@ class ObjectFinder:
 class _ObjectSums:
     """What is measured of objects block by block, and summed up once they are joined."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: int = 1) -> None:
+        self.only = only  # the number of the class, where there is one alone
         self.sums: list[Sums] = []  # of each block (n, 1 + classes + 1)
         self.highest: list[Sums] = []  # (n,)
         self.likeliest = 0.0
@@ -352,7 +365,7 @@ class _ObjectSums:
         if each.shape[1] > 2:
             classes = total[kept, 2:].argmax(axis=1) + 1
         else:
-            classes = np.ones(len(kept), np.int64)
+            classes = np.full(len(kept), self.only, np.int64)
         doubt = 1 - float(scores.mean()) if len(kept) else self.likeliest
         return FoundObjects(
             labels,

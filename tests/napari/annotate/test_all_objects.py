@@ -243,6 +243,24 @@ def test_without_a_model_that_tells_objects_apart_it_says_how_to_get_one(
     assert "“all objects, each its own”" in bench.state.message
 
 
+def test_a_network_of_others_stands_in_its_place_or_says_why_it_does_not(
+    make_bench: Callable[..., Any], make_teller: Callable[..., Segmenter]
+) -> None:
+    made = make_teller("cell")
+    made.card = made.card.model_copy(update={"objects": None, "training": {}, "name": "unet"})
+    bench, truth = opened(make_bench, made)
+    bench.do("clear")  # what it finds without a click
+    find(bench)
+    assert "objects of 'unet' kept" in bench.state.message
+    assert len(bench.pairing.scene.objects) > 5
+    kept = np.array(bench.labels)
+    assert np.array_equal(kept > 0, truth > 0)
+    made.card = made.card.model_copy(update={"classes": ("cell", "bud")})
+    look(bench)
+    assert "answers with 2 classes (cell, bud)" in bench.state.message
+    assert bench.state.found is None and np.array_equal(bench.labels, kept)
+
+
 def test_a_trained_model_is_found_and_loaded(
     make_bench: Callable[..., Any], fake_model: Any, teller: Segmenter, tmp_path: Path
 ) -> None:

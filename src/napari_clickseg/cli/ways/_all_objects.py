@@ -28,7 +28,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=share,
         metavar="H",
         help="of models that tell objects apart: how far the land between two peaks must lie "
-        "below the lower one, 0 to 1; the lower, the more objects; default: the model's",
+        "below the lower one, 0 to 1; the lower, the more objects; default: the model's. Has "
+        "networks of others, which find a foreground, tell objects apart, too",
     )
     option(
         "--smallest",
@@ -39,14 +40,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def wanted(args: argparse.Namespace, card: ModelCard) -> bool:
+    """Whether objects are to be told apart: always by a model that learned it, else where asked."""
+    from napari_clickseg.engine.foreground_objects import objects_spec
+
+    asked = args.seed_height is not None or args.smallest is not None
+    return card.objects is not None or (asked and objects_spec(card) is not None)
+
+
 def refuse(args: argparse.Namespace, card: ModelCard) -> None:
     """Refuse what goes with models that tell objects apart alone."""
     given = {"--seed-height": args.seed_height, "--smallest": args.smallest}
     wrong = [name for name, value in given.items() if value is not None]
     if wrong:
+        from napari_clickseg.engine.foreground_objects import why_none
+
         raise UsageError(
-            f"{wrong[0]} goes with models that tell objects apart, and '{card.name}' tells none "
-            "apart; leave it out."
+            f"{wrong[0]} goes with models that tell objects apart; leave it out. {why_none(card)}"
         )
 
 

@@ -185,7 +185,7 @@ class AllObjects:
             return
         read, plane = self._reader(search.pairing, search.plane), search.plane
         by_class, chosen = state.scheme == "classes", state.current_class.identifier
-        scene = search.pairing.scene
+        scene, ahead = search.pairing.scene, self._identity.ahead(search.pairing)
 
         def work(_: Stop) -> tuple[_Search, Step | None]:
             # What is labelled by now is left alone.
@@ -193,6 +193,8 @@ class AllObjects:
                 search.found, search.box, search.within, read(), search.model, search.ids
             )
             step = step_of(new, scene, plane, chosen, by_class=by_class) if new.objects else None
+            if step is not None:
+                ahead(step[0])
             return replace(search, new=new), step
 
         def done(answer: tuple[_Search, Step | None]) -> None:
@@ -273,8 +275,12 @@ class AllObjects:
         self, here: Segmenter | None, project: str, device: str, half: bool
     ) -> tuple[Segmenter, str]:
         """Return a model that tells objects apart, and what it is called. Worker thread."""
-        if here is not None and here.card.objects is not None:
+        from napari_clickseg.engine.foreground_objects import objects_spec, why_none
+
+        if here is not None and objects_spec(here.card) is not None:
             return here, here.card.name
+        if here is not None and here.card.encoding == "image" and not here.card.training:
+            raise NoFinderError(why_none(here.card))  # nobody asked for another model
         offers = [] if self._trained is None else self._trained.offers()
         offer = fitting([one for one in offers if one.tells_apart], project)
         if offer is None:
@@ -323,7 +329,7 @@ class AllObjects:
             return
         after, write = step
         try:
-            pairing.write(write)
+            pairing.write_in_parts(write)
         except ValueError as error:
             state.message = str(error)
             return
