@@ -55,9 +55,10 @@ def read_truth(record: Record, spec: TrainingSpec, ignore: int | None) -> Truth:
     """
     labels = read_labels(record.mask)
     mask = np.isin(labels, spec.classes) if spec.classes else labels != 0
-    if ignore is None:
+    partial = record.complete is False  # what is not labelled is unknown
+    if ignore is None and not partial:
         return Truth(mask, None)
-    ignored = np.asarray(labels == ignore)
+    ignored = np.asarray((labels == ignore) | (partial & (labels == 0)))
     return Truth(mask & ~ignored, ignored)
 
 

@@ -332,6 +332,9 @@ def _without_click(
             break
         truth = _truth(record, prepared)
         unknown = np.asarray(truth == ignore) if ignore is not None else None
+        if record.complete is False:  # what is not labelled is unknown
+            unlabelled = np.asarray(read_mask(record) == 0)
+            unknown = unlabelled if unknown is None else unknown | unlabelled
         plane = read_plane(record.image)
         mask = segmenter.start(plane.read_all(), rgb=plane.rgb).predict().mask
         overlaps.append(overlap(mask, np.asarray(truth != 0), unknown))

@@ -14,7 +14,11 @@ from napari_clickseg.data.project import read_project
 from napari_clickseg.data.sets.dataset import ClassMap, Dataset
 from napari_clickseg.data.sets.splits import Split, folds, single_split
 from napari_clickseg.training import defaults
-from napari_clickseg.training.instances.ground_truth import check_complete, examine_ground_truth
+from napari_clickseg.training.instances.ground_truth import (
+    check_complete,
+    examine_ground_truth,
+    partly_annotated,
+)
 from napari_clickseg.training.loop.work import TrainingError
 from napari_clickseg.training.run_folder import Sets
 
@@ -92,6 +96,7 @@ def prepare(
     records = _usable(project, findings, skipped)
     classes, there, said = _learned(records, findings, completed)
     training, validation = _sides(records, completed, there)
+    _check_background(training, findings, completed)
     warnings = (*_warnings(findings, completed, skipped), *said)
     for what, some in (("train", training), ("validate", validation)):
         warnings += _left_out(what, some, there, classes)
@@ -242,7 +247,21 @@ def _learned(
         truth = examine_ground_truth(records, findings, spec)
         return truth.classes, truth.present, truth.warnings
     classes = _classes(spec, findings)
-    return classes, _there(findings, classes), ()
+    said = tuple(partly_annotated(records)) if defaults.automatic(spec) else ()
+    return classes, _there(findings, classes), said
+
+
+def _check_background(records: Sequence[Record], findings: Findings, spec: TrainingSpec) -> None:
+    """See that something is known not to be of the class that is learned, where it is one alone.
+
+    Raises
+    ------
+    TrainingError
+        If nothing is.
+    """
+    several = spec.scheme == "classes" and len(findings.ids) > 1
+    if spec.task != "instances" and defaults.automatic(spec) and not several:
+        check_complete(records, assumed=True)
 
 
 def _there(findings: Findings, classes: ClassMap) -> dict[str, frozenset[int]]:

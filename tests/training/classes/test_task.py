@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_clickseg.data.project import Record
-from napari_clickseg.data.sets.dataset import ClassMap, Dataset, Sample
+from napari_clickseg.data.sets.dataset import IGNORED, ClassMap, Dataset, Sample
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.training.classes import task
 from napari_clickseg.training.classes.augment import cut
@@ -40,7 +40,7 @@ class Bright(nn.Module):
         return (x[:, :1] - 0.5) * self.scale
 
 
-def dataset(labels: list[Labels]) -> Dataset:
+def dataset(labels: list[Labels], complete: bool | None = None) -> Dataset:
     """Make images that are bright where there are labels."""
 
     def read(record: Record) -> Sample:
@@ -48,7 +48,8 @@ def dataset(labels: list[Labels]) -> Dataset:
         return Sample(record, ((mask > 0) * 255).astype(np.uint8)[None], mask)
 
     names = [str(i) for i in range(len(labels))]
-    return Dataset([Record(Path(n), Path(n), n, n) for n in names], read=read)
+    every = [Record(Path(n), Path(n), n, n, complete=complete) for n in names]
+    return Dataset(every, read=read)
 
 
 def work(
@@ -65,6 +66,28 @@ def work(
     classes = classes or ClassMap(((),), ("cell",))
     card = CARD.model_copy(update={"classes": classes.names})
     return SemanticWork(spec, card, dataset(training), dataset(validation or training), classes)
+
+
+@pytest.mark.parametrize("complete", [None, True, False])
+def test_what_is_not_labelled_in_an_image_that_is_not_complete_is_neither_learned_nor_measured(
+    complete: bool | None,
+) -> None:
+    mask = blank()
+    mask[20:40, 20:40] = 1
+    classes = ClassMap(((),), ("cell",))
+    made = work([mask], classes=classes)
+    made.training, made.validation = dataset([mask], complete), dataset([mask], complete)
+    targets = [made.window(1, i)[1] for i in range(20)] + [made._plain_window(0)[1]]
+    there = {int(one) for target in targets for one in target.unique()}
+    assert there - {IGNORED} == ({1} if complete is False else {0, 1})
+
+    class Everything(Bright):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.ones_like(x[:, :1]) * self.scale
+
+    found = made.validate(Everything())
+    right = 1.0 if complete is False else 400 / 6400
+    assert found.metrics["iou_micro"] == pytest.approx(right)
 
 
 def blank(side: int = 80) -> Labels:
@@ -109,9 +132,9 @@ def test_ids_become_classes_in_the_window_alone_and_the_result_is_the_same(
     asked: list[tuple[int, ...]] = []
     right = ClassMap.indices
 
-    def watched(self: ClassMap, some: Labels) -> Labels:
+    def watched(self: ClassMap, some: Labels, **said: Any) -> Labels:
         asked.append(some.shape)
-        return right(self, some)
+        return right(self, some, **said)
 
     def before(pixels: Labels, ids: Labels, *rest: Any) -> tuple[Tensor, Tensor]:
         return cut(pixels, right(classes, ids), *rest[:-1])

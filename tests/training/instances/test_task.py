@@ -221,6 +221,27 @@ def test_what_is_assumed_of_images_that_do_not_say_whether_they_are_complete_is_
     assert not samples[3].unknown[samples[3].labels > 0].any()
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_of_partly_annotated_images_it_is_said_what_other_tasks_learn(
+    tmp_path: Path, task: str
+) -> None:
+    from napari_clickseg.data.annotations import ProjectClick
+
+    click = ProjectClick(y=1, x=1, object=1)
+    folder = project(tmp_path / "p", [crowd(i, 60, 30) for i in range(4)], clicks=(click,))
+    silent = checked(folder, task=task)
+    assert any("4 images were annotated by clicks" in text for text in silent)
+    writer = ProjectWriter(folder)
+    for record in read_project(folder).records:
+        writer.mark_complete(record.name, False)
+    with pytest.raises(TrainingError, match="No image to train on is complete"):
+        checked(folder, task=task)
+    for record in read_project(folder).records[:3]:
+        writer.mark_complete(record.name, True)
+    (said,) = [text for text in checked(folder, task=task) if "complete" in text]
+    assert said.startswith("1 image is not complete (images/3.png), so what is not labelled")
+
+
 @pytest.mark.parametrize(
     ("masks", "says"),
     [

@@ -43,6 +43,11 @@ class Sample:
     labels: npt.NDArray[Any]
 
     @property
+    def partial(self) -> bool:
+        """Whether what is not labelled is unknown, and not background: the project says so."""
+        return self.record.complete is False
+
+    @property
     def scale(self) -> float:
         """The value of white."""
         return 255.0 if self.pixels.dtype == np.uint8 else 1.0
@@ -169,9 +174,18 @@ class ClassMap:
     names: tuple[str, ...]
     ignore: int | None = None
 
-    def indices(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-        """Return 0 for background, 1 for the first class and so on; `IGNORED` for what is."""
+    def indices(self, labels: npt.NDArray[Any], *, partial: bool = False) -> npt.NDArray[np.uint8]:
+        """Return 0 for background, 1 for the first class and so on; `IGNORED` for what is.
+
+        Parameters
+        ----------
+        labels : int array
+        partial : bool
+            What is not labelled is unknown, so that it counts neither way.
+        """
         out = np.zeros(labels.shape, np.uint8)
+        if partial:
+            out[labels == 0] = IGNORED
         for index, ids in enumerate(self.ids, 1):
             out[np.isin(labels, ids) if ids else labels != 0] = index
         if self.ignore is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,14 +149,14 @@ class SemanticWork:
 
     def _indices(self, sample: Sample) -> npt.NDArray[np.uint8]:
         """Return the classes of an image's pixels, as in `ClassMap.indices`."""
-        return self.classes.indices(sample.labels)
+        return self.classes.indices(sample.labels, partial=sample.partial)
 
     def _cut(
         self, sample: Sample, centre: tuple[float, float], geometry: Geometry
     ) -> tuple[Tensor, Tensor]:
         """Cut out a window and what is to be learned of it."""
-        channels, indices = self.card.image_channels, self.classes.indices
-        size = self.spec.size
+        channels, size = self.card.image_channels, self.spec.size
+        indices = partial(self.classes.indices, partial=sample.partial)
         return cut(sample.pixels, sample.labels, centre, size, geometry, channels, indices)
 
     def _surveyed(self) -> tuple[list[list[npt.NDArray[np.int32]]], npt.NDArray[np.int64]]:
@@ -264,7 +265,7 @@ def measured(segmenter: Segmenter, dataset: Dataset[Sample], classes: ClassMap) 
     total = np.zeros((len(names) + 1, len(names) + 1), np.int64)
     for i in range(len(dataset)):
         sample = dataset[i]
-        indices = classes.indices(sample.labels)
+        indices = classes.indices(sample.labels, partial=sample.partial)
         masks = class_masks(_estimate(sample, segmenter), indices.shape, segmenter.card)
         truth = np.stack([indices == k for k in range(1, len(names) + 1)])
         ignored = indices == IGNORED

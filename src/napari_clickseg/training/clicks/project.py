@@ -62,7 +62,8 @@ def as_records(
         labels = _labels(sample.labels, classes, by_class=by_class, whole=whole)
         counts = np.bincount(labels.ravel())
         large = tuple(int(k) for k in np.flatnonzero(counts >= SMALLEST) if k)
-        unknown = classes.indices(sample.labels) == IGNORED
+        # Who is clicked on is not the rest, whatever that is; who is found unasked may be there.
+        unknown = classes.indices(sample.labels, partial=whole and sample.partial) == IGNORED
         ignored = unknown if unknown.any() else None
         return TrainingImage(pixels, labels, large, whole, ignored, file.name)
 

@@ -137,7 +137,8 @@ class ClickWork:
     def _looked_at(self, segmenter: Segmenter, index: int, clicks: int) -> Clicked:
         sample = self.validation[index]
         session = _session(segmenter, sample)
-        unknown = self.classes.indices(sample.labels) == IGNORED
+        partial = self.card.automatic and sample.partial
+        unknown = self.classes.indices(sample.labels, partial=partial) == IGNORED
         truths = [truth for _, truth in self._objects(sample)]
         courses = tuple(_course(session, truth, unknown, clicks) for truth in truths)
         return Clicked(sample.record.name, courses)

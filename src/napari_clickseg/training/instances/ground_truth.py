@@ -84,19 +84,49 @@ def examine_ground_truth(
     return GroundTruth(classes, present, (*warnings, *_assumed(records)))
 
 
-def check_complete(records: Sequence[Record]) -> None:
+def check_complete(records: Sequence[Record], *, assumed: bool = False) -> None:
     """See that somewhere in the images to train on it is known what is background.
+
+    Parameters
+    ----------
+    records : sequence of Record
+    assumed : bool
+        Images of which nothing is said count as complete, however they were annotated.
 
     Raises
     ------
     TrainingError
         If none of them is complete.
     """
-    if not any(counts_as_complete(record) for record in records):
+    silent = (record for record in records if assumed and record.complete is None)
+    if not any(counts_as_complete(record) for record in records) and not any(silent):
         raise TrainingError(
             "No image to train on is complete, so nothing is known to be background; label every "
             "object of at least one, and say that it is complete (in Annotate or Train; complete: "
             "yes in index.csv)."
+        )
+
+
+def partly_annotated(records: Sequence[Record]) -> Iterator[str]:
+    """Say which images are learned in part, and which as a whole though nobody said it.
+
+    It is about tasks that learn what is anywhere in an image, but not each object as its own: where
+    nothing is said, clicked masks count as complete, as they did before anything could be said.
+    """
+    partly = [record.name for record in records if record.complete is False]
+    silent = [one for one in records if one.complete is None and not counts_as_complete(one)]
+    if partly:
+        yield (
+            f"{number(len(partly), 'image is', 'images are')} not complete ({named(partly)}), so "
+            "what is not labelled there counts as unknown, not as background."
+        )
+    if silent:
+        names = [record.name for record in silent]
+        yield (
+            f"{number(len(names), 'image was', 'images were')} annotated by clicks "
+            f"({named(names)}) and {'counts' if len(names) == 1 else 'count'} as complete: what is "
+            "not labelled is background. Where something is missing, say that the image is not "
+            "complete (in Annotate or Train; complete: no in index.csv)."
         )
 
 
