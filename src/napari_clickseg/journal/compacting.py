@@ -11,6 +11,7 @@ import numpy as np
 from napari_clickseg.journal.checked_lines import checked_line
 from napari_clickseg.journal.happenings import (
     Classed,
+    Completed,
     Laid,
     SavedElsewhere,
     Scribe,
@@ -87,12 +88,14 @@ def compacted(recording: Recording) -> bytes | None:
     out: list[Happening] = [recording.began]
     out += [Classed(classes=recording.classes)] if recording.classes is not None else []
     out += [recording.seen, *recording.models, *_laid(recording)]
+    out += [Completed(index=at, complete=on) for at, on in recording.complete_saved.items()]
     for number, step in enumerate(steps):
         if number == kept:
             out.append(SavedElsewhere())
         out.append(_stepped(step))
     if kept == len(steps):
         out.append(SavedElsewhere())
+    out += [Completed(index=at, complete=on) for at, on in recording.unsaved_complete.items()]
     out += [Undone()] * len(recording.future)
     scribe = Scribe()
     content = b"".join(checked_line(text) for one in out for text in scribe.texts(one))
@@ -177,6 +180,7 @@ def _same(old: Recording, content: bytes) -> bool:
         and [_said(step) for step in new.future] == [_said(step) for step in old.future]
         and (new.classes, new.models, new.seen) == (old.classes, old.models, old.seen)
         and new.unsaved == old.unsaved
+        and (new.complete, new.unsaved_complete) == (old.complete, old.unsaved_complete)
     )
     starts = (first, np.zeros_like(first))
     return same and all(

@@ -83,6 +83,20 @@ class Classed(_Line):
     classes: ProjectClasses
 
 
+class Completed(_Line):
+    """The user said whether all objects of a plane are labelled.
+
+    Parameters
+    ----------
+    index : tuple of int
+        The plane's position along every axis of the annotation, 0 along y and x.
+    """
+
+    what: Literal["complete"] = "complete"
+    index: tuple[NonNegativeInt, ...]
+    complete: bool
+
+
 class Undone(_Line):
     """The last step was taken back."""
 
@@ -150,13 +164,23 @@ class Stepped:
 
 
 Happening: TypeAlias = (
-    Began | Modelled | Viewing | Classed | Undone | Redone | SavedElsewhere | Laid | Stepped
+    Began
+    | Modelled
+    | Viewing
+    | Classed
+    | Completed
+    | Undone
+    | Redone
+    | SavedElsewhere
+    | Laid
+    | Stepped
 )
 Line: TypeAlias = (
     Began
     | Modelled
     | Viewing
     | Classed
+    | Completed
     | Undone
     | Redone
     | SavedElsewhere

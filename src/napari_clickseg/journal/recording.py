@@ -12,6 +12,7 @@ from napari_clickseg.journal.happenings import (
     VERSION,
     Began,
     Classed,
+    Completed,
     Modelled,
     Redone,
     SavedElsewhere,
@@ -23,6 +24,7 @@ from napari_clickseg.journal.relabelling import Relabelling, changed_between
 from napari_clickseg.journal.scene import Scene
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -77,6 +79,9 @@ class Recording:
         How the image was seen at the end.
     saved : tuple of Step
         The steps that were in the labels when they were saved elsewhere.
+    complete, complete_saved : mapping of tuple of int to bool
+        Of which planes, by position, it was said whether all objects are labelled; and what of that
+        was saved elsewhere.
     lines : int
         How many were read.
     whole : int
@@ -92,6 +97,8 @@ class Recording:
     models: tuple[Modelled, ...] = ()
     seen: Viewing = field(default_factory=Viewing)
     saved: tuple[Step, ...] = ()
+    complete: Mapping[tuple[int, ...], bool] = field(default_factory=dict)
+    complete_saved: Mapping[tuple[int, ...], bool] = field(default_factory=dict)
     lines: int = 0
     whole: int = 0
 
@@ -99,7 +106,14 @@ class Recording:
     def unsaved(self) -> bool:
         """Whether there is something in it that is not saved elsewhere."""
         written = [id(step) for step in self.past if step.writes]
-        return bool(self.scene.marks) or written != [id(step) for step in self.saved]
+        others = written != [id(step) for step in self.saved]
+        return bool(self.scene.marks) or others or bool(self.unsaved_complete)
+
+    @property
+    def unsaved_complete(self) -> dict[tuple[int, ...], bool]:
+        """What was said of completeness and is not saved elsewhere."""
+        saved = self.complete_saved
+        return {at: on for at, on in self.complete.items() if saved.get(at) is not on}
 
     def labels(self, there: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """Return the labels at the end.
@@ -191,7 +205,12 @@ def _with(one: Recording, line: Line) -> Recording:
     if isinstance(line, Redone):
         return _redone(one)
     if isinstance(line, SavedElsewhere):
-        return replace(one, saved=tuple(step for step in one.past if step.writes))
+        steps = tuple(step for step in one.past if step.writes)
+        return replace(one, saved=steps, complete_saved=one.complete)
+    if isinstance(line, Completed):
+        if len(line.index) != len(one.began.labels):
+            raise ValueError("there is no such plane")
+        return replace(one, complete={**one.complete, line.index: line.complete})
     if isinstance(line, Classed):
         return replace(one, classes=line.classes)
     if isinstance(line, Modelled):

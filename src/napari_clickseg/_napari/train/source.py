@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_clickseg._napari.annotate.pairing import say_complete
 from napari_clickseg._napari.project.gather import gather
 from napari_clickseg._napari.project.pairs import pairs_of, possible_pairs, snapshot
 from napari_clickseg._napari.project.saving import changes_of
@@ -17,7 +18,6 @@ from napari_clickseg._napari.viewer.layers import full_resolution, unwrapped
 from napari_clickseg._napari.viewer.metadata import (
     complete_planes,
     empty_planes,
-    mark_complete,
     mark_empty,
     origin_of,
 )
@@ -81,7 +81,7 @@ def set_complete(viewer: ViewerModel, pair: LayerPair, complete: bool) -> None:
         If the labels layer does not fit its image.
     """
     (data,) = snapshot([pair], viewer.dims)
-    mark_complete(pair.labels, (plane.index for plane in data.planes()), complete)
+    say_complete(pair.labels, (plane.index for plane in data.planes()), complete)
 
 
 def gatherer(

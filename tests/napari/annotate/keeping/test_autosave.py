@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_clickseg._napari.viewer import changes
 from napari_clickseg.journal.recording import read_journal
 
 if TYPE_CHECKING:
@@ -186,6 +187,34 @@ def test_what_was_saved_is_offered_no_more_and_what_came_after_is(
     second.controller.autosave.take_up()
     second.settle()
     assert np.array_equal(second.labels, labels)
+
+
+def test_what_was_said_of_completeness_comes_back_also_where_nothing_else_was_done(
+    make_bench: Benches, grey: np.ndarray, tmp_path: Path
+) -> None:
+    first = make_bench(home=tmp_path)
+    first.open(np.stack([grey, grey]))
+    first.controller.mark_complete(True)
+    first.viewer.dims.set_current_step(0, 1)
+    first.controller.mark_complete(True)
+    first.controller.mark_complete(False)
+    crash(first)
+
+    second = open_again(make_bench, np.stack([grey, grey]), tmp_path)
+    assert "whether all of them are labelled" in second.state.left
+    assert second.state.complete is None
+    second.viewer.dims.set_current_step(0, 0)
+    second.controller.autosave.take_up()
+    second.settle()
+    assert second.state.complete is True and second.state.left == ""
+    second.viewer.dims.set_current_step(0, 1)
+    assert second.state.complete is False
+    layer = second.pairing.annotation
+    changes.note_saved(layer, (), second.pairing.timeline.writes)
+    crash(second)
+
+    third = open_again(make_bench, np.stack([grey, grey]), tmp_path)
+    assert third.state.left == "", "it is saved elsewhere by now"
 
 
 def test_labels_that_were_there_before_and_saved_nowhere_come_back_too(

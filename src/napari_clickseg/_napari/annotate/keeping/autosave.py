@@ -15,7 +15,7 @@ from napari_clickseg._napari.annotate.keeping.recorder import Recorder
 from napari_clickseg._napari.annotate.state import ClassSpec
 from napari_clickseg._napari.annotate.timeline import Entry
 from napari_clickseg._napari.viewer.layers import unwrapped
-from napari_clickseg._napari.viewer.metadata import is_in_folder
+from napari_clickseg._napari.viewer.metadata import complete_planes, is_in_folder, mark_complete
 from napari_clickseg._napari.viewer.writes import writes_of
 from napari_clickseg.data.inspection.summary import number
 from napari_clickseg.journal.happenings import Classed, Modelled, Viewing
@@ -131,6 +131,11 @@ class Autosave:
         if pairing in self._recorders:
             self._recorders[pairing].ahead(write)
 
+    def complete_said(self, pairing: Pairing, index: tuple[int, ...], complete: bool) -> None:
+        """Note whether all objects of a plane are labelled, as the user says."""
+        if pairing in self._recorders:
+            self._recorders[pairing].complete_said(index, complete)
+
     def relabelled(self, pairing: Pairing) -> None:
         """Note that an annotation layer got other data."""
         if pairing in self._recorders:
@@ -181,9 +186,13 @@ class Autosave:
 
     def _go_on_from(self, pairing: Pairing, offer: _Offer) -> None:
         recorder, recording = self._recorders[pairing], offer.left.recording
-        pairing.write(*offer.writes)
+        pairing.write_in_parts(*offer.writes)
         self.thread.do(lambda: recorder.go_on_with(offer.left.place, recording))
         pairing.take_over(recording.scene, offer.past, offer.future)
+        recorder.completeness_noted = bool(recording.complete)
+        for index, complete in recording.unsaved_complete.items():
+            if pairing.annotation is not None:
+                mark_complete(pairing.annotation, [index], complete)
         self._identity.survey(pairing)
 
     def forget(self) -> None:
@@ -353,15 +362,19 @@ def _returns(pairing: Pairing) -> bool:
 
 
 def _shown(pairing: Pairing, recording: Recording) -> bool:
-    """Whether the clicks of a recording are all there."""
+    """Whether the clicks of a recording are all there, and what it says of completeness."""
+    said = complete_planes(pairing.annotation) if pairing.annotation is not None else {}
+    if any(said.get(at) is not on for at, on in recording.unsaved_complete.items()):
+        return False
     there = {(mark.position, mark.positive) for mark in pairing.scene.clicks}
     return all((mark.position, mark.positive) in there for mark in recording.scene.clicks)
 
 
 def _what(recording: Recording) -> str:
     objects = number(len(recording.scene.objects), "object", "objects")
-    marks = len(recording.scene.marks)
-    return objects + (f" and {number(marks, 'click', 'clicks')} on the next" if marks else "")
+    marks, said = len(recording.scene.marks), recording.unsaved_complete
+    text = objects + (f" and {number(marks, 'click', 'clicks')} on the next" if marks else "")
+    return text + (", and whether all of them are labelled" if said else "")
 
 
 def _text(offer: _Offer) -> str:

@@ -14,6 +14,7 @@ from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg.journal.compacting import compact
 from napari_clickseg.journal.happenings import (
     Began,
+    Completed,
     Laid,
     Redone,
     SavedElsewhere,
@@ -78,6 +79,7 @@ class Recorder:
         self.pairing, self.timeline = pairing, pairing.timeline
         self._thread, self._shelf, self._circumstances = thread, shelf, circumstances
         self._noted: dict[type, Happening] = {}  # the circumstances that are in the journal
+        self.completeness_noted = False  # perhaps there is nothing else in the journal
         self.image: Any = full_resolution(image)
         self.labels: Any = full_resolution(layer)
         self.shape = tuple(int(n) for n in self.labels.shape)
@@ -100,6 +102,11 @@ class Recorder:
         for one in write.relabellings(self.shape):
             self._thread.note(self, Laid(one))
 
+    def complete_said(self, index: tuple[int, ...], complete: bool) -> None:
+        """Note whether all objects of a plane are labelled, as the user says."""
+        self.completeness_noted = True
+        self._thread.note(self, Completed(index=index, complete=complete))
+
     def relabelled(self) -> None:
         """Note that the annotation layer got other data."""
         layer = self.pairing.annotation
@@ -111,7 +118,8 @@ class Recorder:
 
     def saved(self, written: Sequence[Write]) -> None:
         """Note that this is saved elsewhere, if it is all there is."""
-        if tuple(written) == self.timeline.writes and (self.timeline.steps or written):
+        something = self.timeline.steps or written or self.completeness_noted
+        if tuple(written) == self.timeline.writes and something:
             self._thread.note(self, SavedElsewhere())
 
     def leave(self) -> None:
