@@ -17,8 +17,6 @@ from napari_clickseg.models.card import ObjectsSpec
 if TYPE_CHECKING:
     from napari_clickseg.models.card import ModelCard
 
-__all__ = ["class_of_objects", "foreground_and_heights", "objects_spec", "why_none"]
-
 FloatArray = npt.NDArray[np.float32]
 _BOUNDARY = ("boundar", "border", "edge", "contour", "outline", "membrane")  # how names begin
 _PARTED = ObjectsSpec(seed_height=0.15, smallest=10)  # by a boundary
@@ -105,5 +103,5 @@ def _width(inside: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
     if inside.all():  # nothing ends within what is seen
         return np.ones(inside.shape, np.float32)
     far = ndimage.gaussian_filter(ndimage.distance_transform_edt(inside), _SMOOTH)
-    near: npt.NDArray[Any] = np.log1p(np.minimum(far, _REACH))
-    return near / np.log1p(_REACH)
+    share: npt.NDArray[Any] = np.log1p(np.minimum(far, _REACH)) / np.log1p(_REACH)
+    return share

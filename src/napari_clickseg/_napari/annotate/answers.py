@@ -109,7 +109,7 @@ class Answers:
 
     def _has_to_wait(self, one: _Waiting) -> bool:
         context, runner = self._context, self._context.runner
-        if runner.active("take_up"):
+        if runner.active("take_up") or one.pairing.is_writing:
             return True
         pairing, plane = context.pairing, context.plane
         if not one.needs_answer or pairing is None or plane is None:

@@ -18,12 +18,12 @@ from napari_clickseg._napari.viewer.colours import (
     same_colours,
     score_colours,
 )
-from napari_clickseg._napari.viewer.features import saved_notes, show_features, with_notes
+from napari_clickseg._napari.viewer.features import saved_notes, show_features
 from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg._napari.viewer.metadata import (
     CLASSES_KEY,
     ObjectClasses,
-    saved_classes,
+    listed_classes,
     saved_object_classes,
 )
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_clickseg._napari.annotate.context import Context
+    from napari_clickseg._napari.annotate.object_table import ObjectFacts
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.state import AnnotateState
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.core.plane import Plane
-    from napari_clickseg.data.annotations import ObjectNote
+    from napari_clickseg.journal.scene import Scene
 
 _BLOCK = 1 << 24  # pixels looked through at a time; clicks are answered between
 
@@ -113,7 +114,7 @@ class Identity:
 
     def classes_on(self, pairing: Pairing, plane: Plane) -> dict[int, int]:
         """Return the class of each object on a plane."""
-        return _known(pairing).on(plane.index)
+        return _facts(pairing).classes.on(plane.index)
 
     def save_with(self, pairing: Pairing) -> None:
         """Keep scheme, classes and each object's class with the annotation layer."""
@@ -125,13 +126,24 @@ class Identity:
             "classes": [
                 {"id": c.identifier, "name": c.name, "colour": c.colour} for c in state.classes
             ],
-        } | _known(pairing).as_metadata()
-        notes = _notes(pairing)
-        layer.metadata.update(with_notes(notes))
-        of_ids = _known(pairing).of_ids
-        show_features(layer, saved_classes(layer)[0], of_ids, notes, self._later)
+        } | _facts(pairing).metadata
+        layer.metadata.update(_facts(pairing).notes_metadata)
+        of_ids, notes = _facts(pairing).classes.of_ids, _facts(pairing).notes
+        show_features(layer, listed_classes(layer), of_ids, notes, self._later)
         self._colour(pairing, layer)
         self.saved.emit(pairing)
+
+    def ahead(self, pairing: Pairing) -> Callable[[Scene], None]:
+        """Return what works out beforehand, on any thread, what `save_with` needs of a scene."""
+        facts, before = pairing.facts, pairing.colours_before
+        earlier, notes = pairing.earlier_classes, pairing.earlier_notes
+        classes = {one.identifier: one.colour for one in self._state.classes}
+
+        def work_out(scene: Scene) -> None:
+            known = facts.of(earlier, notes, scene.objects).work_out()
+            object_colours(classes, known.classes.of_ids, before, scene.next_id - 1)
+
+        return work_out
 
     def show_colours(self) -> None:
         """Colour the objects of all images as the state says."""
@@ -148,7 +160,7 @@ class Identity:
         state = self._state
         if state.by_score and state.scheme == "instances":
             scored = score_colours(
-                {i: n.score for i, n in _notes(pairing).items() if n.score is not None}
+                {i: n.score for i, n in _facts(pairing).notes.items() if n.score is not None}
             )
             if not same_colours(layer.colormap, scored):
                 layer.colormap = scored
@@ -157,15 +169,13 @@ class Identity:
             if layer.colormap.name == BY_SCORE:
                 layer.colormap = pairing.colours_before
             return
-        class_of = dict(_known(pairing).of_ids)
-        class_of.setdefault(pairing.scene.object_id, state.current_class.identifier)
+        known = _facts(pairing).classes.of_ids
+        if not known and not isinstance(layer.colormap, CyclicLabelColormap):
+            return  # somebody's own
+        class_of = {pairing.scene.object_id: state.current_class.identifier, **known}
         classes = {one.identifier: one.colour for one in state.classes}
         if state.scheme == "classes":
             colours = pairing.class_colours(state)
-        elif not class_of:
-            if not isinstance(layer.colormap, CyclicLabelColormap):
-                return  # somebody's own
-            colours = pairing.colours_before
         else:
             largest = pairing.scene.next_id - 1
             colours = object_colours(classes, class_of, pairing.colours_before, largest)
@@ -213,7 +223,7 @@ class Identity:
         self._number_from(pairing, value + 1)
         if own and pairing.scene.object_id != value:
             pairing.scene = replace(pairing.scene, object_id=value)
-        if own and value not in _known(pairing).of_ids:
+        if own and value not in _facts(pairing).classes.of_ids:
             pairing.painting = value
         self.class_painted()
         self._show_counts(pairing)
@@ -224,7 +234,10 @@ class Identity:
         if pairing is None or plane is None or self._state.scheme == "classes":
             return
         value, chosen = pairing.scene.object_id, self._state.current_class.identifier
-        if pairing.painting != value or _known(pairing).on(plane.index).get(value) == chosen:
+        if (
+            pairing.painting != value
+            or _facts(pairing).classes.on(plane.index).get(value) == chosen
+        ):
             return
         earlier = pairing.earlier_classes or ObjectClasses()
         pairing.earlier_classes = earlier.with_objects([(plane.index, value, chosen)])
@@ -261,17 +274,9 @@ class Identity:
             self._status.show_counts()
 
 
-def _known(pairing: Pairing) -> ObjectClasses:
-    """Return the classes of the objects in a pairing, those that were made before included."""
-    earlier = pairing.earlier_classes or ObjectClasses()
-    made = ((one.plane.index, one.value, one.class_id) for one in pairing.scene.objects)
-    return earlier.with_objects(made)
-
-
-def _notes(pairing: Pairing) -> dict[int, ObjectNote]:
-    """Return how the objects in a pairing came about, those that were made before included."""
-    made = {one.value: one.note for one in pairing.scene.objects if one.note}
-    return {**pairing.earlier_notes, **made}
+def _facts(pairing: Pairing) -> ObjectFacts:
+    """Return what is known of the objects in a pairing, what was there before included."""
+    return pairing.facts.of(pairing.earlier_classes, pairing.earlier_notes, pairing.scene.objects)
 
 
 def classes_of(state: AnnotateState) -> ProjectClasses:

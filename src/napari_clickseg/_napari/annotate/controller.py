@@ -5,6 +5,7 @@ Everything here runs on the main thread and only decides; what takes time goes t
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from napari_clickseg._napari.annotate.loading import Loading, ModelChoice
 from napari_clickseg._napari.annotate.loading import load as load_by_name
 from napari_clickseg._napari.annotate.mending.split_merge import SplitMerge
 from napari_clickseg._napari.annotate.objects import Objects
+from napari_clickseg._napari.annotate.pairing import say_complete
 from napari_clickseg._napari.annotate.pointing.click_tool import ClickTool
 from napari_clickseg._napari.annotate.pointing.crosshair import Crosshair
 from napari_clickseg._napari.annotate.pointing.drawing import Drawing
@@ -33,7 +35,6 @@ from napari_clickseg._napari.viewer import changes
 from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.keys import Keys
-from napari_clickseg._napari.viewer.metadata import mark_complete
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.engine.segmenter import Superseded
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from napari_clickseg.models.fitting import TrainedModels
 
 _SHOWN = ("fill", "contour", "hidden")
+_PAUSE = 0.002  # seconds between parts of a large change, for what else the window has to do
 
 
 class AnnotateController:
@@ -265,7 +267,7 @@ class AnnotateController:
         if pairing is None or plane is None or pairing.annotation is None:
             self.state.message = "Choose an image, and a 2D view of it, first."
         else:
-            mark_complete(pairing.annotation, [plane.index], complete)
+            say_complete(pairing.annotation, [plane.index], complete)
         self._status.show_complete()
 
     def add_class(self, name: str, colour: str | None = None) -> None:
@@ -392,6 +394,7 @@ class AnnotateController:
         connect(pairings.completed, autosave.follow)
         connect(pairings.closed, autosave.leave)
         connect(pairings.ahead, autosave.ahead)
+        connect(pairings.complete_said, autosave.complete_said)
         connect(pairings.relabelled, autosave.relabelled)
         connect(changes.events.saved, autosave.saved)
         connect(self.state.events.image, autosave.show)
@@ -412,6 +415,7 @@ class AnnotateController:
     def _connect_list(self) -> None:
         """Have the list of objects kept up; it comes last, as it goes by what is displayed."""
         connect, listing, state = self._connections.connect, self.listing, self.state.events
+        connect(self.context.events.writing, self._write_on)
         connect(self.context.events.written, listing.written)
         connect(self.context.events.relabelled, listing.relabelled)
         connect(self.identity.saved, listing.known)
@@ -542,7 +546,7 @@ class AnnotateController:
         if entry is None:
             return
         try:
-            pairing.write(*entry.writes, revert=not redo)
+            pairing.write_in_parts(*entry.writes, revert=not redo)
         except ValueError as error:
             _ = pairing.timeline.undo() if redo else pairing.timeline.redo()
             self.state.message = str(error)
@@ -560,6 +564,16 @@ class AnnotateController:
         if pairing is not self.pairing:
             self.activate(pairing)
         self.do(Action.REDO if redo else Action.UNDO)
+
+    def _write_on(self, pairing: Pairing) -> None:
+        """Write what is left of a large change, after what else the window has to do."""
+
+        def go_on(_: None) -> None:
+            pairing.write_next()
+            if not pairing.is_writing:
+                self.answers.go_on()
+
+        self.context.runner.submit(None, lambda _: time.sleep(_PAUSE), go_on, self._status.report)
 
     def _tool_left(self) -> None:
         self.state.tool = False

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import operator
+from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_clickseg._napari.viewer.features import with_notes
+from napari_clickseg._napari.viewer.metadata import ObjectClasses
 from napari_clickseg.core.instances.counting import ObjectRegions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from napari_clickseg._napari.viewer.metadata import ObjectClasses
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.data.annotations import ObjectNote
     from napari_clickseg.journal.scene import Accepted
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 Column = Literal["id", "class", "area", "score", "clicks"]
 COLUMNS: tuple[Column, ...] = ("id", "class", "area", "score", "clicks")
 Floats = npt.NDArray[np.float64]
+_KEPT = 6  # facts: undo goes back to those before
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,3 +130,87 @@ def _piece(regions: ObjectRegions, one: Accepted) -> int | None:
     wide = np.minimum(right, box.right) - np.maximum(left, box.left)
     common = np.where((high > 0) & (wide > 0) & (regions.ids == one.value), high * wide, 0)
     return int(common.argmax()) if common.any() else None
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectFacts:
+    """The class of each object of a layer, and how it came about; what was there before included.
+
+    Parameters
+    ----------
+    earlier : ObjectClasses, optional
+    earlier_notes : mapping of int to ObjectNote
+        Of what was there before.
+    made : tuple of Accepted
+    """
+
+    earlier: ObjectClasses | None
+    earlier_notes: Mapping[int, ObjectNote]
+    made: tuple[Accepted, ...]
+
+    @cached_property
+    def classes(self) -> ObjectClasses:
+        """Their classes."""
+        said = ((one.plane.index, one.value, one.class_id) for one in self.made)
+        return (self.earlier or ObjectClasses()).with_objects(said)
+
+    @cached_property
+    def notes(self) -> dict[int, ObjectNote]:
+        """How they came about, by id; not to be changed."""
+        return {**self.earlier_notes, **{one.value: one.note for one in self.made if one.note}}
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """What goes beside the classes in the metadata of a labels layer."""
+        return self.classes.as_metadata()
+
+    @cached_property
+    def notes_metadata(self) -> dict[str, Any]:
+        """What goes into it of how they came about."""
+        return with_notes(self.notes)
+
+    def work_out(self) -> ObjectFacts:
+        """Work everything out, as it takes long for thousands of objects; on any thread."""
+        _ = self.classes.of_ids, self.metadata, self.notes_metadata
+        return self
+
+    def is_of(self, earlier: object, notes: object, made: object) -> bool:
+        """Whether these are the facts of the very same things."""
+        return self.earlier is earlier and self.earlier_notes is notes and self.made is made
+
+    def continued(self, made: tuple[Accepted, ...]) -> ObjectFacts | None:
+        """Return the facts of the same objects and more; None where some are others."""
+        known = len(self.made)
+        if not 0 < known < len(made) or not all(map(operator.is_, self.made, made)):
+            return None
+        more = ObjectFacts(self.classes, self.notes, made[known:])
+        whole = ObjectFacts(self.earlier, self.earlier_notes, made)
+        vars(whole).update(classes=more.classes, notes=more.notes)
+        return whole
+
+
+class ObjectFactsCache:
+    """What was worked out of objects lately, so that it is not for each that is accepted.
+
+    May be used on several threads.
+    """
+
+    def __init__(self) -> None:
+        self._latest: deque[ObjectFacts] = deque(maxlen=_KEPT)
+
+    def of(
+        self,
+        earlier: ObjectClasses | None,
+        notes: Mapping[int, ObjectNote],
+        made: tuple[Accepted, ...],
+    ) -> ObjectFacts:
+        """Return the facts of objects; as in `ObjectFacts`."""
+        latest = list(self._latest)
+        found = next((one for one in latest if one.is_of(earlier, notes, made)), None)
+        if found is not None:
+            return found
+        same = (one for one in latest if one.is_of(earlier, notes, one.made))
+        grown = (more for one in same if (more := one.continued(made)) is not None)
+        found = next(grown, None) or ObjectFacts(earlier, notes, made)
+        self._latest.appendleft(found)
+        return found

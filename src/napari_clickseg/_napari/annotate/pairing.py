@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from dataclasses import replace
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari.utils.colormaps import CyclicLabelColormap, label_colormap
@@ -12,6 +13,7 @@ from psygnal import Signal
 
 from napari_clickseg._napari.annotate.click_layers import ClickLayers
 from napari_clickseg._napari.annotate.display import Display
+from napari_clickseg._napari.annotate.object_table import ObjectFactsCache
 from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.annotate.timeline import Entry, Timeline
 from napari_clickseg._napari.viewer.belonging import note_image
@@ -29,8 +31,9 @@ from napari_clickseg._napari.viewer.layers import (
     make_points,
     remove_layers,
     step_to,
+    unwrapped,
 )
-from napari_clickseg._napari.viewer.metadata import is_under_review
+from napari_clickseg._napari.viewer.metadata import is_under_review, mark_complete
 from napari_clickseg._napari.viewer.one_history import OneHistory
 from napari_clickseg._napari.viewer.planes import displayed_plane, walking_axis
 from napari_clickseg._napari.viewer.private import unselected
@@ -39,7 +42,7 @@ from napari_clickseg.core.clicks import Click
 from napari_clickseg.journal.scene import Drawn, Scene
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Points
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from napari_clickseg.journal.scene import Accepted, AnyMark, Mark
 
 _count = itertools.count()
+_AT_ONCE = 1 << 16  # pixels that are written in one slot, which takes 5 ms
 
 
 class PairingEvents:
@@ -70,7 +74,19 @@ class PairingEvents:
     walked = Signal(object, bool)  # napari is asked to undo, or (True) to redo
     completed = Signal(object)  # all its layers are there
     ahead = Signal(object, object)  # this was written, and its step comes later
+    complete_said = Signal(object, tuple, bool)  # whether this plane, by position, is complete
+    writing = Signal(object)  # more is to be written: `write_next` is to be called soon
     closed = Signal(object)  # it has let go of its layers
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Part:
+    """A part of what is to be written into an annotation layer; the last one says of what."""
+
+    layer: Labels
+    write: Write
+    revert: bool
+    last_of: tuple[Write, ...] = ()
 
 
 class Pairing:
@@ -101,14 +117,16 @@ class Pairing:
         self.earlier_classes: ObjectClasses | None = None
         self.earlier_notes: dict[int, ObjectNote] = {}
         self.painting: int | None = None  # the id of the object that is made with the brush
+        self.facts = ObjectFactsCache()
         self._colours_before: Any = None  # of the annotation, when it was taken
         self.survey = f"survey {next(_count)}"
-        self._events = events
+        self.events = events
         self._shape = companion_shape(image, channel_axis)
         self._made: list[Layer] = []
         self._beside: list[Layer] = []  # that show the image in another way
         self._history: OneHistory | None = None
         self._writing = False  # we change the annotation layer
+        self._unwritten: deque[_Part] = deque()  # of the annotation
         for name in TRANSFORMS:
             getattr(image.events, name).connect(self._follow)
         image.events.data.connect(self._image_data_changed)
@@ -143,7 +161,7 @@ class Pairing:
         self.display.make(state)
         self._take_points(negative, False, state.click_size)
         self._take_points(positive, True, state.click_size)
-        self._events.completed.emit(self)
+        self.events.completed.emit(self)
 
     @property
     def positive(self) -> Points | None:
@@ -194,6 +212,7 @@ class Pairing:
 
     def close(self) -> None:
         """Let go of all layers; they stay in the viewer."""
+        self.finish_writing()
         self.alive.discard(self)
         events = self.image.events
         for name in TRANSFORMS:
@@ -204,7 +223,7 @@ class Pairing:
             self._clicks.let_go(positive)
         self._disconnect_annotation()
         self.sessions = SessionMemory()
-        self._events.closed.emit(self)
+        self.events.closed.emit(self)
 
     def discard(self) -> None:
         """Take the prediction out of the viewer, and what was made but never used."""
@@ -215,6 +234,7 @@ class Pairing:
 
     def begin_anew(self) -> None:
         """Forget what was made, as the layers are going to show another image of that shape."""
+        self.finish_writing()
         self.timeline, self.earlier_classes, self.earlier_notes = Timeline(), None, {}
         self.painting = None
         self.sessions = SessionMemory()
@@ -292,7 +312,7 @@ class Pairing:
         """Make `after` the scene, as a step that can be undone, and show its clicks."""
         if after == self.scene and not writes:
             return
-        self._events.before_edit.emit()
+        self.events.before_edit.emit()
         self.timeline.add(Entry(self.scene, after, plane, writes, end))
         self.set_scene(after)
 
@@ -304,16 +324,63 @@ class Pairing:
         AnnotationError
             If the annotation layer can't take it.
         """
-        if self.annotation is None or not writes:
+        self.write_in_parts(*writes, revert=revert)
+        self.finish_writing()
+
+    def write_in_parts(self, *writes: Write, revert: bool = False) -> None:
+        """Do the same, but where that is much, write the rest later, so that no slot takes long.
+
+        It may become a step at once: what is written later comes after all that was to be written
+        before. Who reads the annotation meanwhile calls `finish_writing` first.
+
+        Raises
+        ------
+        AnnotationError
+            If the annotation layer can't take it; then nothing is written.
+        """
+        layer = self.annotation
+        if layer is None or not writes:
             return
-        check_writable(self.annotation, max(write.largest for write in writes))
+        check_writable(layer, max(write.largest for write in writes))
+        ordered = writes[::-1] if revert else writes
+        every = [_Part(layer, one, revert) for w in ordered for one in w.parts(_AT_ONCE)]
+        waits = self.is_writing
+        self._unwritten += [*every[:-1], replace(every[-1], last_of=writes)]
+        if len(every) == 1 and not waits:
+            self._write_part()
+        elif not waits:
+            self.events.writing.emit(self)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether something is still to be written into the annotation."""
+        return bool(self._unwritten)
+
+    def write_next(self) -> None:
+        """Write the next part of what is to be written."""
+        self._write_part()
+        if self.is_writing:
+            self.events.writing.emit(self)
+
+    def finish_writing(self) -> None:
+        """Write all that is to be written, now."""
+        while self.is_writing:
+            self._write_part()
+
+    def _write_part(self) -> None:
+        if not self._unwritten:
+            return
+        part = self._unwritten.popleft()
         self._writing = True
         try:
-            for write in reversed(writes) if revert else writes:
-                (write.revert if revert else write.apply)(self.annotation)
+            (part.write.revert if part.revert else part.write.apply)(part.layer)
+        except BaseException:
+            self._unwritten.clear()  # nothing waits for what can't be done
+            raise
         finally:
             self._writing = False
-            self._events.written.emit(self, writes)
+            if part.last_of:
+                self.events.written.emit(self, part.last_of)
 
     def set_scene(self, scene: Scene) -> None:
         """Make `scene` the present one and show its clicks."""
@@ -336,12 +403,12 @@ class Pairing:
         if self.scene.with_marks([*clicks, *drawn]) == self.scene:
             return
         with self._clicks.kept():
-            self._events.before_edit.emit()
+            self.events.before_edit.emit()
         after = self.scene.with_marks([*clicks, *drawn])
         plane = self.displayed()
         self.timeline.add(Entry(self.scene, after, plane))
         self.scene = after
-        self._events.edited.emit(self, plane)
+        self.events.edited.emit(self, plane)
 
     # ---- the annotation layer
 
@@ -362,12 +429,13 @@ class Pairing:
         self.annotation = layer
         self._colours_before = layer.colormap
         note_image(layer, self.image)
-        self._history = OneHistory(layer, lambda redo: self._events.walked.emit(self, redo))
+        self._history = OneHistory(layer, lambda redo: self.events.walked.emit(self, redo))
         for stroke in self._history.earlier():
             self.timeline.add(Entry(self.scene, self.scene, None, (stroke,)))
 
     def _let_annotation_go(self) -> None:
         """Forget the layer and the objects in it; clicks that are not accepted stay."""
+        self.finish_writing()
         if self.annotation is None:
             return
         self._disconnect_annotation()
@@ -391,25 +459,30 @@ class Pairing:
         layer = self.annotation
         if self._writing or layer is None:
             return
-        self._events.before_edit.emit()
+        self.events.before_edit.emit()
         stroke = PaintStroke.of(layer, event.value)
         self.timeline.add(Entry(self.scene, self.scene, self.displayed(), (stroke,)))
-        self._events.painted.emit(self, int(layer.selected_label))
-        self._events.written.emit(self, (stroke,))
+        self.events.painted.emit(self, int(layer.selected_label))
+        self.events.written.emit(self, (stroke,))
 
     def _relabelled(self) -> None:
-        self._events.relabelled.emit(self)
+        if self.annotation is not None:
+            try:
+                check_companion(self.annotation, self.image, self.channel_axis)
+            except CompanionError:
+                self._unwritten.clear()  # it was to be written into what is gone
+        self.events.relabelled.emit(self)
 
     # ---- the image
 
     def _image_data_changed(self) -> None:
         if companion_shape(self.image, self.channel_axis) != self._shape:
-            self._events.reshaped.emit(self)
+            self.events.reshaped.emit(self)
         else:
-            self._events.image_edited.emit(self)
+            self.events.image_edited.emit(self)
 
     def _image_contrast_changed(self) -> None:
-        self._events.contrast_changed.emit(self)
+        self.events.contrast_changed.emit(self)
 
     # ---- what is shown
 
@@ -482,3 +555,32 @@ def _all_marks(scene: Scene) -> list[AnyMark]:
     """Return the marks of a scene, those of its objects included."""
     settled = [mark for draft in scene.drafts.values() for mark in draft.settled]
     return [*scene.marks, *settled, *(mark for one in scene.objects for mark in one.marks)]
+
+
+def _annotating(labels: Labels) -> list[Pairing]:
+    there = (one for one in list(Pairing.alive) if one.annotation is not None)
+    return [one for one in there if unwrapped(one.annotation) is unwrapped(labels)]
+
+
+def finish_writing(labels: Labels) -> None:
+    """Have all that is being written into an annotation layer written, before it is read."""
+    for pairing in _annotating(labels):
+        pairing.finish_writing()
+
+
+def say_complete(labels: Labels, indices: Iterable[tuple[int, ...]], complete: bool) -> None:
+    """Note with an annotation layer, and in its journal, whether planes are complete.
+
+    Parameters
+    ----------
+    labels : Labels
+    indices : iterable of tuple of int
+        The planes' positions along all data axes, 0 along y and x.
+    complete : bool
+        Whether all objects of them are labelled.
+    """
+    planes = list(indices)
+    mark_complete(labels, planes, complete)
+    for pairing in _annotating(labels):
+        for index in planes:
+            pairing.events.complete_said.emit(pairing, index, complete)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 
-from napari_clickseg._napari.annotate.pairing import Pairing
+from napari_clickseg._napari.annotate.pairing import Pairing, finish_writing
 from napari_clickseg._napari.viewer.belonging import belonging, images_under
 from napari_clickseg._napari.viewer.features import noted_in, saved_notes
 from napari_clickseg._napari.viewer.layers import (
@@ -276,6 +276,7 @@ def snapshot(
 
 def _frozen(pair: LayerPair, dims: Dims | None) -> PairData:
     image, labels = unwrapped(pair.image), unwrapped(pair.labels)
+    finish_writing(labels)
     check_companion(labels, image, pair.channel_axis)
     classes, object_classes = saved_classes(labels)
     made = ((one.plane.index, one.value, one.class_id) for one in pair.objects)

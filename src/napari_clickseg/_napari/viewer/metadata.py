@@ -118,11 +118,17 @@ def saved_classes(layer: Labels) -> tuple[ProjectClasses | None, ObjectClasses]:
 
     What is saved can't be trusted: other programs write metadata, too.
     """
+    classes = listed_classes(layer)
+    return classes, ObjectClasses() if classes is None else saved_object_classes(layer)
+
+
+def listed_classes(layer: Labels) -> ProjectClasses | None:
+    """Return what the ids of a labels layer mean; None where it is not said, or makes no sense."""
     saved = layer.metadata.get(CLASSES_KEY)
     if not isinstance(saved, dict):
-        return None, ObjectClasses()
+        return None
     try:
-        classes = ProjectClasses(
+        return ProjectClasses(
             scheme=saved["scheme"],
             classes=tuple(
                 ProjectClass(id=c["id"], name=c["name"] or str(c["id"]), colour=c["colour"])
@@ -130,8 +136,7 @@ def saved_classes(layer: Labels) -> tuple[ProjectClasses | None, ObjectClasses]:
             ),
         )
     except (AttributeError, KeyError, TypeError, ValueError, ValidationError):
-        return None, ObjectClasses()
-    return classes, saved_object_classes(layer)
+        return None
 
 
 def saved_object_classes(layer: Labels) -> ObjectClasses:

@@ -17,7 +17,7 @@ from napari_clickseg.core.window import Box
 from napari_clickseg.journal.relabelling import Relabelling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from napari.layers import Labels
 
@@ -66,6 +66,14 @@ class LabelWrite:
         """Whether pixels of a plane are among those that changed."""
         return self.plane == plane
 
+    def parts(self, most: int) -> Iterator[LabelWrite]:
+        """Yield the same as writes of so many pixels at the most."""
+        for start in range(0, max(1, len(self.rows)), most):
+            part = slice(start, start + most)
+            yield LabelWrite(
+                self.plane, self.rows[part], self.columns[part], self.old[part], self.new[part]
+            )
+
     def apply(self, layer: Labels) -> None:
         """Write the new ids, as one step that napari's own undo knows too.
 
@@ -108,6 +116,11 @@ class PaintStroke:
     def of(cls, layer: Labels, item: list[Any]) -> PaintStroke:
         """Make a stroke of what napari says in its event, or remembers."""
         return cls(list(item), weakref.ref(layer.data))
+
+    def parts(self, most: int) -> Iterator[PaintStroke]:
+        """Yield the stroke: it is small, and only napari can take it apart."""
+        del most
+        yield self
 
     def touches(self, plane: Plane) -> bool:
         """Whether pixels of a plane are among those that changed."""
@@ -242,6 +255,9 @@ def read_pixels(
     """Return the ids at pixels of a plane, (n,)."""
     if rows.size == 0:
         return np.zeros(0, np.int64)
+    finest = full_resolution(layer)
+    if isinstance(finest, np.ndarray):
+        return np.asarray(finest[plane.key(rows, columns)])
     box = _around(rows, columns)
     return read_labels(layer, plane, box)[rows - box.top, columns - box.left]
 

@@ -281,6 +281,7 @@ class ObjectList:
         if layer is None:
             return
         labels, scene, notes = full_resolution(layer), pairing.scene, pairing.earlier_notes
+        ready = self._changes.working_out(pairing)
 
         def work(_: Stop) -> tuple[Chosen, SceneChange] | None:
             regions = _found(labels, plane, by_class=by_class)
@@ -288,7 +289,7 @@ class ObjectList:
             if not len(regions):
                 return None
             chosen = Chosen(plane, labels, regions, scene, by_class, notes)
-            return chosen, change(chosen)
+            return chosen, ready(change(chosen))
 
         def done(found: tuple[Chosen, SceneChange] | None) -> None:
             if found is not None:

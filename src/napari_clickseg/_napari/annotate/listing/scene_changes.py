@@ -62,11 +62,21 @@ class SceneChanges:
 
         context.runner.submit("take_up", work, finished, failed)
 
+    def working_out(self, pairing: Pairing) -> Callable[[SceneChange], SceneChange]:
+        """Return what gets a change ready to be carried out; it may run on any thread."""
+        ahead = self._identity.ahead(pairing)
+
+        def ready(change: SceneChange) -> SceneChange:
+            ahead(change.after)
+            return change
+
+        return ready
+
     def carry_out(self, pairing: Pairing, plane: Plane, change: SceneChange, said: str) -> None:
         """Write a change into the annotation as one step, and say it."""
         state, edited = self._context.state, pairing.scene.draft(plane).editing
         try:
-            pairing.write(*change.writes)
+            pairing.write_in_parts(*change.writes)
         except ValueError as error:
             state.message = str(error)
             return

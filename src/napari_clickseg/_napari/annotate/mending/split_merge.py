@@ -89,12 +89,14 @@ class SplitMerge:
             return
         ids, spec, notes = (one.value, other.value), state.current_class, pairing.earlier_notes
         labels: Any = full_resolution(layer)
+        ready = self._changes.working_out(pairing)
 
         def work(_: Stop) -> SceneChange | None:
             regions = _regions(labels, plane, ids)
             if len(regions) < 2:
                 return None
-            return made_one(Chosen(plane, labels, regions, scene, notes=notes), spec.identifier)
+            chosen = Chosen(plane, labels, regions, scene, notes=notes)
+            return ready(made_one(chosen, spec.identifier))
 
         def done(change: SceneChange | None) -> None:
             if change is None:
