@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from napari_clickseg.engine.bioimage import Packaging, export_bioimageio
+from napari_clickseg.engine.bioimage import export_bioimageio
+from napari_clickseg.engine.packaging import Packaging
 from napari_clickseg.models.checkpoint import ModelFileError, save_model
 from napari_clickseg.models.network import build_network
 from napari_clickseg.models.onnx_network import answering

@@ -207,7 +207,8 @@ def run_export(args: argparse.Namespace) -> int:
 
 
 def _export_bioimageio(args: argparse.Namespace) -> int:
-    from napari_clickseg.engine.bioimage import Packaging, export_bioimageio
+    from napari_clickseg.engine.bioimage import export_bioimageio
+    from napari_clickseg.engine.packaging import Packaging
 
     if args.image is None:
         raise UsageError("A package shows what the model answers to an image; say --image.")

@@ -11,7 +11,6 @@ import hashlib
 import re
 import tempfile
 import zipfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg.data.images import read_single_plane
+from napari_clickseg.engine.packaging import Packaging, Pixels, is_licence
 from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.models.checkpoint import ModelFileError, load_network
 from napari_clickseg.models.onnx_network import INPUTS, answering
@@ -37,29 +37,8 @@ if TYPE_CHECKING:
 _HOME = "https://github.com/napari-clickseg/napari-clickseg"
 _FORMAT = "0.5.4"
 _COLOURS = np.array([[230, 159, 0], [86, 180, 233], [0, 158, 115], [204, 121, 167]]) / 255
-_NOT_STATED = ("", "not stated")
 _SHORTEST_NAME = 5
 _STEP = 32  # pixels: what networks of any size take multiples of
-
-
-@dataclass(frozen=True, slots=True)
-class Packaging:
-    """What a package says beyond the model's card.
-
-    Parameters
-    ----------
-    image : Path
-        One plane, for the test tensors and the cover.
-    clicks : sequence of (float, float)
-        Positive clicks on it, y and x in pixels; needed by models that need clicks.
-    licence : str
-        As SPDX calls it; "": the card's.
-    """
-
-    image: Path
-    clicks: Sequence[tuple[float, float]] = ()
-    authors: tuple[str, ...] = ()
-    licence: str = ""
 
 
 class _Watched(Segmenter):
@@ -102,7 +81,7 @@ def export_bioimageio(
     entry = find_model(model)
     network, card = load_network(entry.path, expected_sha256=entry.sha256)
     licence = packaging.licence or card.licence
-    if licence in _NOT_STATED:
+    if not is_licence(licence):
         raise ModelFileError(f"'{entry.name}' has no licence; say --licence, such as CC-BY-4.0.")
     if not packaging.authors:
         raise ModelFileError("A package names who made the model; say --author.")
@@ -132,7 +111,8 @@ def _shown(watched: _Watched, packaging: Packaging) -> npt.NDArray[np.float32]:
         raise ModelFileError(
             f"'{card.name}' needs a click on an object of the image; say --positive Y,X."
         )
-    plane = read_single_plane(packaging.image)
+    image = packaging.image
+    plane = image if isinstance(image, Pixels) else read_single_plane(image)
     clicks = packaging.clicks if card.encoding != "image" else ()
     watched.shown = []
     mask: npt.NDArray[np.bool_] | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import yaml
 from qtpy.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent, QKeyEvent
 from qtpy.QtWidgets import QApplication, QMessageBox
@@ -18,6 +20,7 @@ from napari_clickseg._qt.parts.files_widget import open_files
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.models.registry import find_model, list_models
+from napari_clickseg.models.sharing.bioimage_package import read_bioimage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,3 +162,33 @@ def test_a_project_is_packed_unpacked_and_drawn_from_the_widget(
     assert "has no predictions" in press(files.share.pictures)
     assert not (tmp_path / "drawn").exists()
     assert "is there already" in press(files.share.unpack)
+
+
+def test_a_model_is_written_as_a_package_of_bioimage_io_with_what_is_annotated(
+    open_annotate: Callable[..., Any],
+    spots: np.ndarray,
+    training_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
+) -> None:
+    viewer, annotate = open_annotate()
+    files = open_files(getattr(viewer, "__wrapped__", viewer), "Share")
+    out = tmp_path / "default.zip"
+    chosen = (str(out.with_suffix("")), share_form._PACKAGE)
+    monkeypatch.setattr(share_form.QFileDialog, "getSaveFileName", lambda *_: chosen)
+    monkeypatch.setattr(share_form.QInputDialog, "getText", lambda *_: ("A. Person", True))
+    files.share.model.value = "default"
+    files.share.export.native.click()
+    assert "press 'Annotate this image'" in files.message.value
+    annotate.context.controller.set_up(viewer.add_image(spots, name="spots"))
+    files.share.export.native.click()
+    assert "click on an object" in files.message.value and not out.exists()
+    annotate.context.controller._clicked((26.0, 32.0), True)
+    files.share.export.native.click()
+    qtbot.waitUntil(lambda: "written" in files.message.value, timeout=120_000)
+    with zipfile.ZipFile(out) as package:
+        described = yaml.safe_load(package.read("rdf.yaml"))
+        assert {"model.onnx", "cover.png", "README.md"} <= set(package.namelist())
+    assert described["authors"][0]["name"] == "A. Person" and described["type"] == "model"
+    assert read_bioimage(out).licence == described["license"]

@@ -35,6 +35,7 @@ from napari_clickseg._napari.viewer import changes
 from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.keys import Keys
+from napari_clickseg._napari.viewer.planes import plane_data
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.engine.segmenter import Superseded
@@ -289,6 +290,15 @@ class AnnotateController:
             self.state.message = "Set up an image and wait for the model first."
             return
         self.objects.show_seen(pairing, plane)
+
+    def clicked_on(self) -> tuple[Any, bool, list[tuple[float, float]]] | None:
+        """Return what is annotated: the displayed plane's pixels, if RGB, and positive clicks."""
+        pairing, plane = self.context.resolve()
+        if pairing is None or plane is None:
+            return None
+        levels = plane_data(pairing.image, plane, pairing.channel_axis)
+        clicks = [(one.y, one.x) for one in pairing.scene.prompt(plane).clicks if one.positive]
+        return levels, bool(pairing.image.rgb), clicks
 
     def close(self) -> None:
         """Unbind everything, stop the worker and free the model; the layers stay."""

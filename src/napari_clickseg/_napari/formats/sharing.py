@@ -14,6 +14,7 @@ from napari_clickseg import __version__
 from napari_clickseg.data.bundles.pack import pack
 from napari_clickseg.data.bundles.unpack import unpack
 from napari_clickseg.models._torch import keep_triton_out
+from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.models.registry import find_model
 from napari_clickseg.models.sharing.adding import remove_model
 from napari_clickseg.models.sharing.exported import export_model
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_clickseg._napari.formats.exchange import ExchangeController
+    from napari_clickseg.engine.packaging import Packaging
+    from napari_clickseg.models.card import ModelCard
     from napari_clickseg.models.sharing.offered import OfferedModel
 
 
@@ -109,6 +112,31 @@ class Sharing:
             return f"'{model}' written: {out}"
 
         self._do("Writing and comparing …", work)
+
+    def package(self, model: str, out: str, packaging: Packaging) -> None:
+        """Write a model as a package of bioimage.io; a file that is there is replaced."""
+
+        def work(_notes: list[str]) -> str:
+            from napari_clickseg.engine.bioimage import export_bioimageio  # torch
+
+            export_bioimageio(model, Path(out), packaging, overwrite=True)
+            return f"'{model}' written as a package of bioimage.io: {out}"
+
+        self._do("Writing and comparing …", work)
+
+    def card_of(self, model: str) -> ModelCard:
+        """Return what is known of a model.
+
+        Raises
+        ------
+        ModelFileError
+            If its file can't be read.
+        """
+        return read_card(find_model(model).path)
+
+    def say(self, message: str) -> None:
+        """Show the user a line."""
+        self._exchange.state.message = message
 
     def remove(self, model: str) -> None:
         """Remove one of the user's models; the user has agreed."""

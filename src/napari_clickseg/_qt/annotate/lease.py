@@ -170,6 +170,12 @@ def _saver_of(viewer: Any) -> Saver:
 _open: WeakKeyDictionary[Any, _Shared] = WeakKeyDictionary()
 
 
+def in_use(viewer: Any) -> AnnotateController | None:
+    """Return the controller of a viewer where a widget uses one; none is made for it."""
+    shared = _open.get(unwrapped(viewer))
+    return None if shared is None or shared.closed else shared.controller
+
+
 def lease(viewer: Any) -> Lease:
     """Get the controller of a viewer; it is made for the first widget.
 

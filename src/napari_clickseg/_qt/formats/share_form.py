@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 
+from napari_clickseg._qt.annotate.lease import in_use
 from napari_clickseg._qt.formats.dropped_model import ask_to_add
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.controls import button, choice, form, looking_anew, row
+from napari_clickseg.engine.packaging import Packaging, Pixels, is_licence
+from napari_clickseg.models.checkpoint import ModelFileError
 from napari_clickseg.models.registry import list_models
 
 if TYPE_CHECKING:
@@ -17,7 +20,16 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.formats.sharing import Sharing
 
 _MODELS = "Models (*.safetensors *.onnx *.zip);;All files (*)"
-_WRITTEN = "For a colleague (*.safetensors);;ONNX (*.onnx)"
+_PACKAGE = "Package of bioimage.io (*.zip)"
+_WRITTEN = f"For a colleague (*.safetensors);;ONNX (*.onnx);;{_PACKAGE}"
+_NO_IMAGE = (
+    "A package shows what the model answers: with Annotate, press 'Annotate this image' on an "
+    "image of the kind it is for, and export again."
+)
+_NO_CLICK = (
+    "A package shows what the model answers to a click: click on an object with Annotate, and "
+    "export again before you accept it."
+)
 
 
 class ShareForm:
@@ -55,7 +67,10 @@ class ShareForm:
             self.ask_add,
         )
         self.export = button(
-            "Export…", "Writes the model for a colleague, or as ONNX.", self.ask_export
+            "Export…",
+            "Writes the model for a colleague, as ONNX, or as a package of bioimage.io with what "
+            "it answers on the image that is annotated.",
+            self.ask_export,
         )
         self.remove = button("Remove…", "Removes the model from yours.", self.ask_remove)
         self.widget = form(
@@ -116,9 +131,39 @@ class ShareForm:
         out, kind = QFileDialog.getSaveFileName(
             self._parent, "Where the model goes", f"{model}.safetensors", _WRITTEN
         )
-        if out:
-            ending = ".onnx" if "onnx" in kind else ".safetensors"
-            self._sharing.export(model, out if Path(out).suffix else f"{out}{ending}")
+        if not out:
+            return
+        if kind == _PACKAGE or out.lower().endswith(".zip"):
+            self._package(model, str(Path(out).with_suffix(".zip")))
+            return
+        ending = ".onnx" if "onnx" in kind else ".safetensors"
+        self._sharing.export(model, out if Path(out).suffix else f"{out}{ending}")
+
+    def _package(self, model: str, out: str) -> None:
+        """Write a package of bioimage.io, with the image that is annotated as its example."""
+        controller = in_use(self._viewer)
+        found = None if controller is None else controller.clicked_on()
+        try:
+            card = self._sharing.card_of(model)
+        except ModelFileError as error:
+            self._sharing.say(str(error))
+            return
+        if found is None or not (card.automatic or found[2]):
+            self._sharing.say(_NO_IMAGE if found is None else _NO_CLICK)
+            return
+        levels, rgb, clicks = found
+        author = self._ask("Who made the model?", "Their name, as it is to be cited:")
+        licence = card.licence
+        if author and not is_licence(licence):
+            licence = self._ask("Under which licence?", "As SPDX calls it, such as CC-BY-4.0:")
+        if author and licence:
+            packaging = Packaging(Pixels(levels, rgb), clicks, (author,), licence)
+            self._sharing.package(model, out, packaging)
+
+    def _ask(self, title: str, text: str) -> str:
+        """Return what the user types; "" where they don't."""
+        said, accepted = QInputDialog.getText(self._parent, title, text)
+        return said.strip() if accepted else ""
 
     def ask_remove(self) -> None:
         """Ask whether the chosen model is to go; its file is deleted."""
