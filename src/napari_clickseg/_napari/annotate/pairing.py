@@ -80,7 +80,7 @@ class PairingEvents:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Part:
+class _LeftToWrite:
     """A part of what is to be written into an annotation layer; the last one says of what."""
 
     layer: Labels
@@ -126,7 +126,7 @@ class Pairing:
         self._beside: list[Layer] = []  # that show the image in another way
         self._history: OneHistory | None = None
         self._writing = False  # we change the annotation layer
-        self._unwritten: deque[_Part] = deque()  # of the annotation
+        self._unwritten: deque[_LeftToWrite] = deque()  # of the annotation
         for name in TRANSFORMS:
             getattr(image.events, name).connect(self._follow)
         image.events.data.connect(self._image_data_changed)
@@ -343,7 +343,7 @@ class Pairing:
             return
         check_writable(layer, max(write.largest for write in writes))
         ordered = writes[::-1] if revert else writes
-        every = [_Part(layer, one, revert) for w in ordered for one in w.parts(_AT_ONCE)]
+        every = [_LeftToWrite(layer, one, revert) for w in ordered for one in w.parts(_AT_ONCE)]
         waits = self.is_writing
         self._unwritten += [*every[:-1], replace(every[-1], last_of=writes)]
         if len(every) == 1 and not waits:
