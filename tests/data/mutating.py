@@ -1,8 +1,8 @@
 """Break sound files in seeded ways, and read them as the program does.
 
-`python mutating.py KIND SEED COUNT` prints a line for each file that was not answered with an image
-or with an error of ours in one line, within five seconds and 4 GiB. It is a process of its own, so
-that a crash of a library is seen, too.
+`python -m tests.data.mutating KIND SEED COUNT` prints a line for each file that was not answered
+with an image or with an error of ours in one line, within five seconds and 4 GiB. It is a process
+of its own, so that a crash of a library is seen, too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import faulthandler
 import io
 import json
 import random
+import re
 import resource
 import shutil
 import signal
@@ -35,13 +36,18 @@ from napari_clickseg.data.inspection.findings import inspect_project
 from napari_clickseg.data.masks import read_mask
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import ReviewQueue
+from napari_clickseg.journal.checked_lines import checked_line, whole_lines
+from napari_clickseg.journal.recording import JournalError, read_journal
 from napari_clickseg.models.checkpoint import ModelFileError, read_card
+from napari_clickseg.training.run_folder import RunError, RunFolder, Sets
+from napari_clickseg.training.spec import TrainingSpec
+from tests.journal.sessions import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECONDS, MEMORY = 5, 4 * 1024**3
-OURS = (ImageError, ProjectError, ModelFileError)
+OURS = (ImageError, ProjectError, ModelFileError, JournalError, RunError)
 GREY = (np.arange(40 * 50) % 7).reshape(40, 50).astype(np.uint8)
 COLOUR = np.dstack([GREY * 30, GREY * 20, GREY * 10])
 STRANGE = (0, 1, 2, 3, 127, 128, 255)
@@ -207,6 +213,115 @@ def cards(rng: random.Random, count: int, folder: Path) -> Iterator[tuple[str, C
         whole = len(changed).to_bytes(8, "little") + changed + b"\0" * 4
         path.write_bytes(whole if rng.randrange(4) else broken(sound, rng))
         yield path.name, lambda: read_card(path)
+
+
+def models(rng: random.Random, count: int, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield models that are broken anywhere, and what loads their networks."""
+    from napari_clickseg.models.card import ModelCard
+    from napari_clickseg.models.checkpoint import load_network, save_model
+    from napari_clickseg.models.network import build_network
+
+    options = {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}
+    card = ModelCard(name="t", architecture="unet", encoder="mobilenet_v2", options=options)
+    path = folder / "m.safetensors"
+    save_model(path, build_network(card).state_dict(), card)
+    sound = path.read_bytes()
+    head = 8 + int.from_bytes(sound[:8], "little")
+    for _ in range(count):
+        if rng.randrange(4):
+            changed = broken(sound[8:head], rng)
+            path.write_bytes(len(changed).to_bytes(8, "little") + changed + sound[head:])
+        else:
+            path.write_bytes(broken(sound, rng))
+        yield path.name, lambda: load_network(path)
+
+
+def journals(
+    rng: random.Random, count: int, folder: Path
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield journals that are broken, and what reads them.
+
+    Some are broken as disks do it: what is read is what there was at the end of a line. Some say
+    nonsense in lines that are whole.
+    """
+    path = folder / "0.jsonl"
+    for number in range(count):
+        if number % 50 == 0:
+            session = Session(rng.randrange(1 << 30))
+            for _ in range(15):
+                session.do_anything()
+        moments = dict(session.moments)
+        if rng.randrange(2):
+            path.write_bytes(broken(session.content, rng))
+            yield "bytes", lambda moments=moments: read_as_it_was(path, moments)
+        else:
+            said, _ = whole_lines(session.content)
+            at = rng.randrange(len(said))
+            text = broken(said[at].encode(), rng).decode(errors="ignore").replace("\n", "")
+            said[at] = _another_number(said[at], rng) if rng.randrange(2) else text
+            path.write_bytes(b"".join(map(checked_line, said)))
+            yield "lines", lambda: read_whole(path)
+
+
+def _another_number(text: str, rng: random.Random) -> str:
+    """Return JSON with another number in it."""
+    found = list(re.finditer(r"(?<=[\[:, ])-?\d+", text))
+    if not found:
+        return text
+    one = rng.choice(found)
+    other = rng.choice((*map(str, (*STRANGE, *LARGE)), "-1", "0.5", "9" * 19, "9" * 400, "null"))
+    return text[: one.start()] + other + text[one.end() :]
+
+
+def read_as_it_was(path: Path, moments: dict[int, Any]) -> None:
+    """Read a journal, and see that it gives what there was after a line."""
+    found = read_journal(path)
+    moment = moments[found.whole]
+    assert np.array_equal(found.labels(), moment.labels)
+    assert found.scene == moment.scene
+
+
+def read_whole(path: Path) -> None:
+    """Read all that a journal says."""
+    found = read_journal(path)
+    assert found.labels().shape == found.began.labels
+    _ = found.unsaved
+
+
+def runs(rng: random.Random, count: int, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield runs of which a file is broken, and what lists, follows and resumes them."""
+    import torch
+
+    from napari_clickseg._napari.train.runs import list_runs, reader_of
+
+    run = RunFolder(folder / "runs/cells")
+    run.create(TrainingSpec(name="cells", project="/none"))
+    run.keep_sets(Sets("a", ("x",), ("y",), 0.5))
+    run.add("started", pid=2**22, epochs=3, training=4, validation=2, device="cpu")
+    run.add("epoch", epoch=1, loss=0.4, metrics={"iou": 0.7}, best=True)
+    run.add("finished", reason="done", best_epoch=1, model="best.safetensors")
+    run.save_checkpoint({"epoch": 1, "weights": torch.zeros(4), "rng": [1, 2]})
+    sound = {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+
+    def read() -> None:
+        (entry,) = list_runs(folder)
+        assert entry.name == "cells"
+        reader_of(run.path).look()
+        refused = []
+        for part in ("spec", "sets"):
+            try:
+                getattr(run, part)
+            except RunError as error:
+                refused.append(str(error))
+        assert not any("\n" in text for text in refused)
+        run.load_checkpoint()
+
+    for _ in range(count):
+        for path, content in sound.items():
+            path.write_bytes(content)
+        chosen = rng.choice(sorted(sound))
+        chosen.write_bytes(broken(sound[chosen], rng))
+        yield chosen.name, read
 
 
 def attempt(read: Callable[[], Any]) -> str:

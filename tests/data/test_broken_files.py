@@ -21,12 +21,13 @@ from napari_clickseg.data.masks import read_labels
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MUTATING = Path(__file__).parent / "mutating.py"
+ROOT = Path(__file__).parents[2]
 
 
 def mutate(kind: str, seed: int, count: int) -> None:
     done = subprocess.run(
-        [sys.executable, str(MUTATING), kind, str(seed), str(count)],
+        [sys.executable, "-m", "tests.data.mutating", kind, str(seed), str(count)],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -34,7 +35,17 @@ def mutate(kind: str, seed: int, count: int) -> None:
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
 
-@pytest.mark.parametrize(("kind", "count"), [("images", 150), ("texts", 60), ("cards", 400)])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("images", 150),
+        ("texts", 60),
+        ("cards", 400),
+        ("journals", 300),
+        ("runs", 100),
+        ("models", 30),
+    ],
+)
 def test_whatever_is_broken_is_answered_in_a_line(kind: str, count: int) -> None:
     mutate(kind, 0, count)
 
@@ -91,7 +102,16 @@ def test_a_tiff_that_does_not_say_where_its_pixels_are_is_refused(tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "count"), [("images", 10_000), ("texts", 10_000), ("cards", 10_000), ("zarrs", 2_000)]
+    ("kind", "count"),
+    [
+        ("images", 10_000),
+        ("texts", 10_000),
+        ("cards", 10_000),
+        ("zarrs", 2_000),
+        ("journals", 10_000),
+        ("runs", 10_000),
+        ("models", 2_000),
+    ],
 )
 def test_whatever_of_thousands_is_broken_is_answered_in_a_line(kind: str, count: int) -> None:
     mutate(kind, 1, count)

@@ -70,7 +70,10 @@ class Session:
     def note(self, happening: Any) -> None:
         for text in self.scribe.texts(happening):
             self.content += checked_line(text)
-        moment = Moment(self.labels.copy(), self.scene, len(self.past), len(self.future))
+        # An id that was chosen is noted with the next step: until then a journal can't know it.
+        said = self.moments and not isinstance(happening, (Undone, Redone))
+        scene = self.moments[-1][1].scene if said else self.scene
+        moment = Moment(self.labels.copy(), scene, len(self.past), len(self.future))
         self.moments.append((len(self.content), moment))
 
     def plane(self) -> Plane:

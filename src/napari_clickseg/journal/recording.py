@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.journal.happenings import Line
     from napari_clickseg.journal.relabelling import Runs
+
+_MOST_PIXELS = 1 << 28  # of labels that are made of a journal alone
 
 
 class JournalError(ValueError):
@@ -128,7 +131,18 @@ class Recording:
         -------
         int array
             Of the annotation's shape.
+
+        Raises
+        ------
+        JournalError
+            If there are more pixels than a memory holds, of labels that begin with nothing.
         """
+        sides = [int(n) for n in self.began.labels]
+        if there is None and max(*sides, math.prod(sides), 0) > _MOST_PIXELS:
+            raise JournalError(
+                f"The journal is of labels of {' × '.join(map(str, sides))} pixels, which are too "
+                "many to be laid out at once; give the labels that it began with."
+            )
         out = np.zeros(self.began.labels, np.int64) if there is None else there.copy(order="C")
         flat = out.reshape(-1)
 
