@@ -71,6 +71,28 @@ def test_the_rest_is_predicted_by_the_model_of_the_file(
         assert (read_labels(queue.path(review)) > 0).sum() == (known > 0).sum()
 
 
+def test_shares_are_predicted_by_commands_of_their_own(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*WORDS, "--model", "tiny.safetensors")
+    found = [run(*words, "--shard", f"{n}/3", capsys=capsys) for n in (1, 2, 3)]
+    assert found == [
+        (0, "project: 0 predicted, 0 to review\n", ""),
+        (0, "project: 1 predicted, 1 to review\n", ""),
+        (0, "project: 1 predicted, 2 to review\n", ""),
+    ]
+
+
+def test_a_scheduler_that_does_not_answer_is_said_in_a_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_clickseg.runs.spread._PATIENCE", 0.2)
+    words = (*WORDS, "--model", "tiny.safetensors", "--scheduler", "127.0.0.1:9")
+    status, out, err = run(*words, capsys=capsys)
+    assert (status, out) == (2, "")
+    assert "No dask scheduler answers at 127.0.0.1:9" in err
+
+
 def test_corrupt_images_are_named_and_if_none_is_left_the_status_says_so(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +177,13 @@ WRONG = {
     "an output": ("predict project --rest --out m.tif", "leave --out"),
     "no images at a time": ("predict project --rest --workers 0", "1 or more"),
     "events without --rest": ("predict a.png --out m.tif --events f", "go with --rest"),
+    "no share": ("predict project --rest --shard 0/2", "the first is 1/8"),
+    "a share beyond the last": ("predict project --rest --shard 3/2", "is no share"),
+    "a share without --rest": ("predict a.png --out m.tif --shard 1/2", "go with --rest"),
+    "two kinds of workers": (
+        "predict project --rest --scheduler tcp://a:1 --workers 2",
+        "leave --workers out",
+    ),
     "a limit without --rest": ("predict a.png --out m.tif --limit 3", "go with --rest"),
 }  # fmt: skip
 

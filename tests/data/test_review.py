@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -253,6 +255,30 @@ def test_rows_of_many_threads_are_all_there(project: Path) -> None:
     lines = (project / TABLE).read_text().splitlines()
     assert len([line for line in lines if TO_REVIEW in line]) == 60
     assert [review.uncertainty for review in queues[0].waiting()] == [0.95] * 3
+
+
+PROPOSING = """
+import sys
+import numpy as np
+from napari_clickseg.data.review import ReviewQueue
+queue = ReviewQueue(sys.argv[1])
+for value in range(20):
+    labels = np.full((20, 30), value, np.uint8)
+    queue.propose(sys.argv[2], labels, model="m", uncertainty=value / 20)
+"""
+
+
+def test_rows_of_several_programs_are_all_there(project: Path) -> None:
+    there = [f"images/{name}.png" for name in "abc"]
+    programs = [
+        subprocess.Popen([sys.executable, "-c", PROPOSING, str(project), name]) for name in there
+    ]
+    assert [program.wait(120) for program in programs] == [0, 0, 0]
+    rows = (project / TABLE).read_text().splitlines()[1:]
+    assert sorted(row.split(",")[0] for row in rows) == sorted(there * 20)
+    queue = ReviewQueue(project)
+    assert [review.uncertainty for review in queue.waiting()] == [0.95] * 3
+    assert all((read_labels(queue.path(review)) == 19).all() for review in queue.waiting())
 
 
 @pytest.mark.parametrize(

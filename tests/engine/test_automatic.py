@@ -16,8 +16,9 @@ from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import ProjectError, read_project
 from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.writer import ProjectWriter
-from napari_clickseg.engine import automatic
-from napari_clickseg.engine.automatic import BatchError, predict_rest, predict_unclicked
+from napari_clickseg.engine import automatic, imagewise
+from napari_clickseg.engine.automatic import BatchError, predict_rest
+from napari_clickseg.engine.imagewise import predict_unclicked
 from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import save_model
@@ -225,9 +226,23 @@ def test_an_image_that_does_not_fit_into_memory_is_named(
         raise MemoryError
 
     model = use()
-    monkeypatch.setattr(automatic, "predict_unclicked", full)
+    monkeypatch.setattr(imagewise, "predict_unclicked", full)
     result = predict_rest(project, model, limit=1)
     assert list(result.problems.values()) == ["images/1.png does not fit into memory."]
+
+
+def test_shares_are_of_each_image_once_whatever_is_annotated_meanwhile(
+    project: Path, use: Callable[..., Path]
+) -> None:
+    model, queue = use(), ReviewQueue(project)
+    first = predict_rest(project, model, shard=(1, 2))
+    assert first.predicted
+    for name in first.predicted:
+        queue.accept(name)
+    second = predict_rest(project, model, shard=(2, 2))
+    assert sorted(first.predicted + second.predicted) == [f"images/{n}.png" for n in (1, 2, 3)]
+    assert (second.kept, predict_rest(project, model).kept) == (0, len(second.predicted))
+    assert predict_rest(project, model, shard=(9, 9)).total == 0
 
 
 def test_a_model_that_needs_clicks_is_refused(project: Path, use: Callable[..., Path]) -> None:

@@ -81,9 +81,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out is None:
         raise UsageError("Say where the mask goes: --out F; see clickseg predict --help.")
-    if args.limit or args.workers > 1 or args.events is not None:
+    if _rest.given(args):
         raise UsageError(
-            "--limit, --workers and --events go with --rest; see clickseg predict --help."
+            "--limit, --workers, --shard, --scheduler and --events go with --rest; see clickseg "
+            "predict --help."
         )
     _check_outputs(args)
     with Waiting("loading the model and the image") as waiting:

@@ -1,50 +1,36 @@
 """Predict the images of a project that are not annotated, without clicks, for later review.
 
-dask's threads run the images. Each prediction is on disk as soon as it is made, so that a batch
-that was stopped, or killed, goes on where it was when it is started again.
+dask's threads run the images, or the workers of a dask cluster; several programs may each take a
+share of them. Each prediction is on disk as soon as it is made, so that a batch that was stopped,
+or killed, goes on where it was when it is started again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_clickseg.core.masks import Refinement
-from napari_clickseg.core.prompts import Prompt
-from napari_clickseg.core.source import ImageError
-from napari_clickseg.core.uncertainty import mean_entropy
-from napari_clickseg.data.images import read_single_plane
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import REJECTED, TO_REVIEW, ReviewQueue
-from napari_clickseg.engine.finding import ObjectFinder, class_ids
-from napari_clickseg.engine.foreground_objects import objects_spec
-from napari_clickseg.engine.inference import Estimator
-from napari_clickseg.engine.prediction import predict
+from napari_clickseg.engine.imagewise import (
+    BatchError,
+    BatchSpec,
+    ImageOutcome,
+    image_predictor,
+    predict_named,
+)
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.models.checkpoint import read_card, sha256
 from napari_clickseg.models.registry import find_model
+from napari_clickseg.runs.spread import ClusterError, each_on_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-    import numpy.typing as npt
-
-    from napari_clickseg.data.annotations import Annotations
-    from napari_clickseg.data.images import ImagePlane
     from napari_clickseg.data.project import Project, Unannotated
     from napari_clickseg.data.review import Review
-    from napari_clickseg.engine.segmenter import Segmenter
-    from napari_clickseg.models.card import ModelCard
-
-_EIGHT = np.ones((3, 3), bool)
-
-
-class BatchError(ValueError):
-    """Images that can't be predicted without clicks; the message says what to do."""
 
 
 @dataclass(slots=True)
@@ -76,24 +62,6 @@ class BatchResult:
     stopped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ImageOutcome:
-    """What came of an image: a problem, or else what was not used of its file."""
-
-    name: str
-    problem: str = ""
-    notice: str = ""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Predicted:
-    """What was predicted of an image: labels (Y, X), how unsure, what is said of each object."""
-
-    labels: npt.NDArray[Any]
-    uncertainty: float
-    notes: Annotations | None = None
-
-
 def predict_rest(
     folder: Path | str,
     model: str | Path,
@@ -102,6 +70,8 @@ def predict_rest(
     limit: int = 0,
     overwrite: bool = False,
     workers: int = 1,
+    shard: tuple[int, int] = (1, 1),
+    scheduler: str = "",
     stop: Callable[[], bool] = lambda: False,
     on_image: Callable[[int, int], object] = lambda *_: None,
 ) -> BatchResult:
@@ -124,7 +94,14 @@ def predict_rest(
     overwrite : bool
         Replace what waits to be reviewed, where another model predicted it.
     workers : int
-        Images at the same time.
+        Images at the same time, without a scheduler.
+    shard : (int, int)
+        Which share of the images is taken, from 1, of how many. Shares don't depend on what is
+        predicted or annotated meanwhile, so each image is in exactly one of them, whenever the
+        programs start that take them.
+    scheduler : str
+        Address of a dask.distributed scheduler, whose workers see the same files; "" predicts in
+        this process.
     stop : callable
         Asked before each image; True ends the batch.
     on_image : callable
@@ -137,6 +114,8 @@ def predict_rest(
         If the model needs clicks.
     ModelFileError, DeviceError
         If the model can't be used.
+    ClusterError
+        If the scheduler does not answer.
     ProjectError
         If this is no project folder, or its files can't be written.
     """
@@ -148,53 +127,26 @@ def predict_rest(
     project = read_project(folder)
     result = BatchResult(sha256(entry.path))
     reviews = queue.reviews()
+    own = _share(project, *shard)
     todo = [
-        image
-        for image in project.unannotated
-        if _wanted(queue, reviews.get(image.name), result.model, overwrite)
+        image for image in own if _wanted(queue, reviews.get(image.name), result.model, overwrite)
     ]
-    result.kept = len(project.unannotated) - len(todo)
+    result.kept = len(own) - len(todo)
     todo = todo[: limit or None]
     result.total = len(todo)
     if todo:
-        segmenter = load_segmenter(model, device)
-        as_objects = _scheme(project, card) == "instances"
-        predict = _finding(project, segmenter, as_objects, result.model, stop)
-        job = partial(_predict_one, queue, predict, result.model, stop)
-        _compute(job, todo, result, workers, on_image)
+        note = partial(_note, result, on_image)
+        on_image(0, result.total)
+        if scheduler:
+            whole = Path(folder).resolve(), entry.path.resolve()
+            spec = BatchSpec(str(whole[0]), str(whole[1]), result.model, device)
+            _compute_there(spec, todo, scheduler, stop, note)
+        else:
+            segmenter = load_segmenter(model, device)
+            job = image_predictor(project, segmenter, result.model, stop)
+            _compute_here(job, todo, workers, note)
     result.stopped = len(result.predicted) + len(result.problems) < result.total
     return result
-
-
-def predict_unclicked(
-    segmenter: Segmenter, image: Any, *, rgb: bool | None = None
-) -> tuple[npt.NDArray[Any], float]:
-    """Predict an image without clicks, as a session does, and say how unsure the model is.
-
-    Parameters
-    ----------
-    segmenter : Segmenter
-        Its model predicts without clicks.
-    image, rgb
-        As for `Segmenter.start`.
-
-    Returns
-    -------
-    labels : uint8 (Y, X)
-        Numbers of the model's classes, from 1; 0 is background.
-    uncertainty : float
-        See `core.uncertainty.mean_entropy`; over the network's pixels.
-    """
-    session = segmenter.start(image, rgb=rgb)
-    card, shape = segmenter.card, session.shape
-    estimator = Estimator(card, session.source, session.intensity, segmenter.look)
-    estimate = estimator.step(Prompt(), None)
-    if estimate is None:
-        raise BatchError(f"The model '{card.name}' needs clicks.")
-    found = predict(Prompt(), estimate, shape, Refinement())
-    inside = estimate.window.covers(shape)
-    unsure = mean_entropy(estimate.probabilities, inside, overlapping=card.overlapping)
-    return found.labels, unsure
 
 
 def _wanted(queue: ReviewQueue, review: Review | None, model: str, overwrite: bool) -> bool:
@@ -208,130 +160,62 @@ def _wanted(queue: ReviewQueue, review: Review | None, model: str, overwrite: bo
     return overwrite and review.model != model
 
 
-def _scheme(project: Project, card: ModelCard) -> str:
-    """Return what ids of the project's masks mean; if it does not say, what the model learnt."""
-    if project.classes is not None:
-        return project.classes.scheme
-    return str(card.training.get("spec", {}).get("scheme", "classes"))
+def _share(project: Project, number: int, of: int) -> list[Unannotated]:
+    """Return a share of the images that are not annotated, from 1."""
+    bare = {image.name: image for image in project.unannotated}
+    every = sorted({*bare, *(record.name for record in project.records)})
+    return [bare[name] for name in every[number - 1 :: of] if name in bare]
 
 
-def _predict_one(
-    queue: ReviewQueue,
-    predict: Callable[[ImagePlane], Predicted | None],
-    model: str,
-    stop: Callable[[], bool],
-    image: Unannotated,
-) -> ImageOutcome | None:
-    """Predict an image. Runs on a worker thread."""
-    if stop():
-        return None
-    try:
-        plane = read_single_plane(image.image)
-        found = predict(plane)
-    except ImageError as error:
-        return ImageOutcome(image.name, problem=str(error))
-    except MemoryError:
-        return ImageOutcome(image.name, problem=f"{image.name} does not fit into memory.")
-    if found is None:
-        return None
-    queue.propose(
-        image.name, found.labels, model=model, uncertainty=found.uncertainty, notes=found.notes
-    )
-    return ImageOutcome(image.name, notice=" ".join(plane.notices))
+def _note(
+    result: BatchResult, on_image: Callable[[int, int], object], outcome: ImageOutcome
+) -> None:
+    """Take note of what came of an image."""
+    if outcome.problem:
+        result.problems[outcome.name] = outcome.problem
+    else:
+        result.predicted.append(outcome.name)
+    if outcome.notice:
+        result.notices[outcome.name] = outcome.notice
+    on_image(len(result.predicted) + len(result.problems), result.total)
 
 
-def _finding(
-    project: Project,
-    segmenter: Segmenter,
-    as_objects: bool,
-    model: str,
-    stop: Callable[[], bool],
-) -> Callable[[ImagePlane], Predicted | None]:
-    """Return what predicts an image as the project's masks are; it may run on any thread."""
-    card = segmenter.card
-
-    def classes(plane: ImagePlane) -> Predicted:
-        numbers, unsure = predict_unclicked(segmenter, plane.data, rgb=plane.rgb)
-        return Predicted(
-            pieces_of(numbers) if as_objects else ids_of_classes(numbers, card), unsure
-        )
-
-    def objects(plane: ImagePlane) -> Predicted | None:
-        found = ObjectFinder.of(segmenter, plane.data, rgb=plane.rgb).find(stop=stop)
-        if found is None:
-            return None
-        if not as_objects:
-            numbers = np.append(0, found.classes)[found.labels]
-            return Predicted(ids_of_classes(numbers, card), found.doubt)
-        known = project.classes.classes if project.classes is not None else ()
-        notes = found.notes(model, class_ids(card, {one.name: one.id for one in known}))
-        return Predicted(found.labels, found.doubt, notes)
-
-    apart = card.objects is not None or (as_objects and objects_spec(card) is not None)
-    return objects if apart else classes
-
-
-def ids_of_classes(numbers: npt.NDArray[np.uint8], card: ModelCard) -> npt.NDArray[Any]:
-    """Return the ids that masks have for a model's classes.
-
-    Parameters
-    ----------
-    card : ModelCard
-        Of the model.
-    numbers : uint8 (Y, X)
-        Of the model's classes, from 1; 0 is background.
-
-    Returns
-    -------
-    int64 (Y, X)
-    """
-    known = card.class_ids or tuple(range(1, len(card.classes) + 1))
-    return np.array((0, *known), np.int64)[numbers]
-
-
-def pieces_of(numbers: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    """Return an id for each connected piece (8 neighbours) of a class, int64 (Y, X).
-
-    Parameters
-    ----------
-    numbers : uint8 (Y, X)
-        Of classes, from 1; 0 is background.
-    """
-    from scipy import ndimage
-
-    out = np.zeros(numbers.shape, np.int64)
-    for number in np.unique(numbers[numbers > 0]):
-        pieces, _ = ndimage.label(numbers == number, _EIGHT)
-        out = np.where(pieces > 0, pieces + out.max(), out)
-    return out
-
-
-def _compute(
+def _compute_here(
     job: Callable[[Unannotated], ImageOutcome | None],
     todo: Sequence[Unannotated],
-    result: BatchResult,
     workers: int,
-    on_image: Callable[[int, int], object],
+    note: Callable[[ImageOutcome], object],
 ) -> None:
-    """Run the jobs, and take note of each in this thread as it ends."""
+    """Run the jobs, and have note taken of each in this thread as it ends."""
     from dask.base import compute
     from dask.callbacks import Callback
     from dask.delayed import delayed
 
     def posttask(key: object, value: object, *_: object) -> None:
-        if not isinstance(value, ImageOutcome):
-            return
-        if value.problem:
-            result.problems[value.name] = value.problem
-        else:
-            result.predicted.append(value.name)
-        if value.notice:
-            result.notices[value.name] = value.notice
-        on_image(len(result.predicted) + len(result.problems), result.total)
+        if isinstance(value, ImageOutcome):
+            note(value)
 
-    on_image(0, result.total)
     graph = [delayed(partial(job, one), pure=False)(dask_key_name=one.name) for one in todo]
     with Callback(posttask=posttask):  # type: ignore[no-untyped-call]
         compute(  # type: ignore[no-untyped-call]
             *graph, scheduler="threads", num_workers=workers, optimize_graph=False
         )
+
+
+def _compute_there(
+    spec: BatchSpec,
+    todo: Sequence[Unannotated],
+    scheduler: str,
+    stop: Callable[[], bool],
+    note: Callable[[ImageOutcome], object],
+) -> None:
+    """Run the jobs on a cluster, and have note taken of each in this thread as it ends."""
+
+    def done(name: str, found: ImageOutcome | ClusterError) -> None:
+        if isinstance(found, ClusterError):
+            found = ImageOutcome(name, problem=f"{name}: {found}")
+        note(found)
+
+    each_on_cluster(
+        partial(predict_named, spec), [one.name for one in todo], scheduler, done=done, stop=stop
+    )

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clickseg.core.oracle import next_click
-from napari_clickseg.engine.automatic import ids_of_classes, pieces_of
 from napari_clickseg.engine.finding import ObjectFinder
+from napari_clickseg.engine.imagewise import ids_of_classes, pieces_of
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.pictures.subjects import FoundLabels
 from napari_clickseg.training.clicks.project import connected_parts

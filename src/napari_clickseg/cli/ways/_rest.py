@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from napari_clickseg.runs.conduct import conducted
 from napari_clickseg.runs.log import EventLog
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from napari_clickseg.engine.automatic import BatchResult
@@ -40,12 +40,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="with --rest: images at the same time",
     )
     option(
+        "--shard",
+        type=shard,
+        metavar="I/N",
+        help="with --rest: the I-th of N shares of the images, from 1, for jobs side by side",
+    )
+    option(
+        "--scheduler",
+        default="",
+        metavar="ADDRESS",
+        help="with --rest: of a dask.distributed cluster, whose workers see the same files",
+    )
+    option(
         "--events",
         type=Path,
         metavar="FOLDER",
         help="with --rest: write there what happens, a line of JSON for each event in "
         "events.jsonl; a file called stop in it ends the work after the present image",
     )
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Read which share of how many is meant."""
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no share such as 3/8, the third of eight; the first is 1/8"
+        )
+    return int(number), int(of)
+
+
+def given(args: argparse.Namespace) -> bool:
+    """Whether something was asked for that goes with --rest alone."""
+    several = args.workers > 1 or args.shard is not None or bool(args.scheduler)
+    return bool(args.limit) or several or args.events is not None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -106,6 +134,8 @@ def _predict(
             limit=args.limit,
             overwrite=args.overwrite,
             workers=args.workers,
+            shard=args.shard or (1, 1),
+            scheduler=args.scheduler,
             stop=stop,
             on_image=show,
         )
@@ -113,7 +143,7 @@ def _predict(
 
 def _check(args: argparse.Namespace) -> None:
     _gestures.refuse(args.gestures)
-    given = {
+    useless = {
         "--out": args.out,
         "--probability": args.probability,
         "--mask": args.mask,
@@ -124,9 +154,11 @@ def _check(args: argparse.Namespace) -> None:
         "--seed-height": args.seed_height is not None,
         "--smallest": args.smallest is not None,
     }
-    wrong = [name for name, value in given.items() if value]
+    wrong = [name for name, value in useless.items() if value]
     if wrong:
         raise UsageError(f"--rest predicts whole images of a project; leave {wrong[0]} out.")
+    if args.scheduler and args.workers > 1:
+        raise UsageError("The workers are the scheduler's; leave --workers out.")
 
 
 def _say(args: argparse.Namespace, result: BatchResult, waiting: int) -> None:
