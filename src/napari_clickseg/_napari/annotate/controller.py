@@ -29,6 +29,7 @@ from napari_clickseg._napari.annotate.pointing.hover_preview import HoverPreview
 from napari_clickseg._napari.annotate.propagation import Propagation
 from napari_clickseg._napari.annotate.searching.all_objects import AllObjects
 from napari_clickseg._napari.annotate.searching.least_certain import LeastCertain
+from napari_clickseg._napari.annotate.stacks.interpolation import Interpolation
 from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._napari.annotate.status import Status
 from napari_clickseg._napari.viewer import changes
@@ -111,6 +112,7 @@ class AnnotateController:
         )
         self.listing = ObjectList(context, status, identity, answers, notify)
         self._mending = SplitMerge(context, status, identity, answers)
+        self._interpolation = Interpolation(context, status, identity, answers)
         self._least_certain = LeastCertain(context, self.listing)
         self.preview = HoverPreview(context, self.images, answers)
         self.autosave = Autosave(context, identity, answers, home, notify)
@@ -502,7 +504,7 @@ class AnnotateController:
             self._do_on_plane(action, pairing, plane)
         elif action is Action.PROPAGATE:
             self.state.message = "There is no next plane; this image is not a stack."
-        elif action is Action.TAKE_UP:
+        elif action in (Action.TAKE_UP, Action.FILL_IN):
             self.state.message = "Choose an image, and a 2D view of it, first."
 
     def _do_on_plane(self, action: Action, pairing: Pairing, plane: Plane) -> None:
@@ -526,6 +528,8 @@ class AnnotateController:
             when_answered(pairing, plane, lambda _: self._read_on(pairing, plane, step))
         elif action is Action.PROPAGATE:
             when_answered(pairing, plane, partial(self._propagation.one, pairing, plane))
+        elif action is Action.FILL_IN:
+            self._interpolation.fill(pairing, plane)
         elif action is Action.MERGE:
             self._mending.merge(pairing, plane)
         elif action is Action.SPLIT:

@@ -25,6 +25,7 @@ class Action(StrEnum):
     SHOW = "show"
     PROBABILITY = "probability"
     PROPAGATE = "propagate"
+    FILL_IN = "fill_in"
     DELETE = "delete"
     LEAST_CERTAIN = "least_certain"
     LEAST_CERTAIN_BACK = "least_certain_back"
@@ -171,6 +172,13 @@ SHORTCUTS: dict[Action, Shortcut] = {
             "Shift-G",
             "To next plane",
             "Accept, go to the next plane of the stack and begin from this mask there.",
+        ),
+        Shortcut(
+            Action.FILL_IN,
+            "Shift-I",
+            "Fill in",
+            "Fill in the planes of the stack between this one and the nearest ones, before and "
+            "after it, that have its objects.",
         ),
         Shortcut(
             Action.DELETE,

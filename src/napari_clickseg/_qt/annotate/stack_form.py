@@ -20,6 +20,7 @@ class StackForm:
         self._context, self._state = context, context.state
         self.position = note("The displayed plane, along the axis that is gone through.")
         self.next = action_button(Action.PROPAGATE, context.controller.do)
+        self.fill_in = action_button(Action.FILL_IN, context.controller.do)
         self.last = SpinBox(label="To plane", min=0, max=0, tooltip="The last plane to go to.")
         self.run = button(
             "Propagate",
@@ -34,7 +35,13 @@ class StackForm:
         self.running = row(self.bar, self.cancel)
         keep_place(self.running.native)
         self.widget = form(
-            self.position, self.next, form(self.last), self.run, self.running, labels=False
+            self.position,
+            self.next,
+            self.fill_in,
+            form(self.last),
+            self.run,
+            self.running,
+            labels=False,
         )
         context.ties.show(self._show_planes, "planes", "plane")
         context.ties.show(self._show_progress, "progress")

@@ -1,0 +1,1 @@
+"""Objects that go through the planes of a stack."""
