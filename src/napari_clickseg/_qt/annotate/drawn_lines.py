@@ -147,8 +147,9 @@ class DrawnLines(_LinesOver):
 
     def _dash(self) -> float:
         """Return the length of a dash in data pixels, about as long at any zoom."""
-        layer = self._layer
-        shown = list(self._viewer.dims.displayed)
+        layer, dims = self._layer, self._viewer.dims
+        missing = 0 if layer is None else dims.ndim - layer.ndim  # beside a stack, say
+        shown = [axis - missing for axis in dims.displayed if axis >= missing]
         scale = 1.0 if layer is None else float(np.abs(np.asarray(layer.scale)[shown]).max())
         return max(_DASH / max(float(self._viewer.scene.camera.zoom) * scale, 1e-9), 1e-6)
 
