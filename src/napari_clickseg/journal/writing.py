@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import threading
 import weakref
@@ -56,6 +57,8 @@ class JournalFile:
         if not self._left:
             return
         new = not self.path.exists()
+        if new and self._good:  # a file that begins in the middle is of no use to anybody
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         content = b"".join(self._left)
         with open(self.path, "wb" if new else "r+b") as file:

@@ -85,8 +85,8 @@ class Status:
         text = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, ValueError):
             text = (
-                f"The model failed: {text} Your clicks are kept; click again or choose "
-                "another model."
+                f"The model failed: {text.rstrip('.')}. Your clicks are kept; click again or "
+                "choose another model."
             )
         self._state.message = text
         if text != self._last_error:

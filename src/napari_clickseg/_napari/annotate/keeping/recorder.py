@@ -171,14 +171,14 @@ class Recorder:
             If the disk does not take it: it is kept until it does.
         """
         self._left += happenings
-        if not self._left:
+        if not self._left and self._file is None:
             return
         file = self._file if self._file is not None else self._begin()
         lines: list[Happening] = []
         while self._left:
             lines += self._lines(self._left[0])
             self._left.popleft()
-        file.write(lines)
+        file.write(lines)  # with those that the disk did not take before, be there new ones or not
 
     @property
     def path(self) -> str:
