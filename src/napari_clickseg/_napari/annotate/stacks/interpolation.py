@@ -56,13 +56,15 @@ class Interpolation:
         labels, by_class = full_resolution(layer), state.scheme == "classes"
         classes = self._identity.classes_on(pairing, plane)
         state.message = "Filling in …"
+        ready = self._changes.working_out(pairing)
 
-        def work(stop: Stop) -> Filled:
-            return filled(Stack(labels, plane, axis, by_class, stop), scene, classes)
+        def work(stop: Stop) -> tuple[Filled, SceneChange]:
+            found = filled(Stack(labels, plane, axis, by_class, stop), scene, classes)
+            return found, ready(SceneChange(found.after, found.writes))
 
-        def done(found: Filled) -> None:
+        def done(made: tuple[Filled, SceneChange]) -> None:
+            found, change = made
             if found.writes:
-                change = SceneChange(found.after, found.writes)
                 self._changes.carry_out(pairing, plane, change, _said(found))
             else:
                 state.message = _NOTHING
