@@ -154,10 +154,10 @@ def find_regions(
         "fp": prediction & ~truth & counts,
         "fn": truth & ~prediction & counts,
     }
-    found = [(kind, patch) for kind, mask in masks.items() for patch in _parts(mask)]
+    parts = [(kind, patch) for kind, mask in masks.items() for patch in _parts(mask)]
     return tuple(
         Region(number, kind, patch, int(np.count_nonzero(patch.mask)))
-        for number, (kind, patch) in enumerate(found, 1)
+        for number, (kind, patch) in enumerate(parts, 1)
     )
 
 

@@ -168,8 +168,8 @@ def _searched(kernel: Floats, weights: Floats, n: int, rng: np.random.Generator)
         chosen = moved
     ends = np.unique(np.sort(chosen, axis=1), axis=0)
     best = np.argsort(-(kernel[ends].max(axis=1) @ weights), kind="stable")[:kept]
-    found = [_exchanged(kernel, weights, end) for end in ends[best]]
-    return max(found, key=lambda end: float(kernel[end].max(axis=0) @ weights))
+    exchanged = [_exchanged(kernel, weights, end) for end in ends[best]]
+    return max(exchanged, key=lambda end: float(kernel[end].max(axis=0) @ weights))
 
 
 def _relaxed_once(kernel: Floats, weights: Floats, chosen: Pixels) -> Pixels:

@@ -105,8 +105,8 @@ def classes_of(
     """
     ids, at = np.unique(labels, return_inverse=True)
     of_each = np.array([classes.get(int(one), unknown) if one else 0 for one in ids], np.int64)
-    found: npt.NDArray[Any] = of_each[at].reshape(labels.shape)
-    return found
+    of_pixels: npt.NDArray[Any] = of_each[at].reshape(labels.shape)
+    return of_pixels
 
 
 def _classes(record: Record) -> Mapping[int, int]:

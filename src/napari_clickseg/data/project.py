@@ -309,7 +309,7 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str], list[tuple[str, 
 
     Of two images of one stem neither is taken; the last list has each with what to say.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     strange: list[str] = []
     twice: dict[str, str] = {}
     try:
@@ -325,11 +325,11 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str], list[tuple[str, 
             strange.append(path.name)
             continue
         stem = unicodedata.normalize("NFC", image_stem(path.name))
-        if stem in found:
-            twice[stem] = f"{folder} has both {found[stem].name} and {path.name}; keep one of them."
-        found.setdefault(stem, path)
+        if stem in files:
+            twice[stem] = f"{folder} has both {files[stem].name} and {path.name}; keep one of them."
+        files.setdefault(stem, path)
     for stem in twice:
-        del found[stem]
+        del files[stem]
     names = [path.name for path in paths]
     wrong = [
         (name, text)
@@ -337,7 +337,7 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str], list[tuple[str, 
         for name in names
         if unicodedata.normalize("NFC", image_stem(name)) == stem and name not in strange
     ]
-    return found, strange, wrong
+    return files, strange, wrong
 
 
 def _is_image(path: Path) -> bool:

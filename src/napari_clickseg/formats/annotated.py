@@ -252,11 +252,11 @@ class AnnotatedImage:
 
 def ids_of(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the ids of a label map, rising, without 0; in strips, so that no copy is made."""
-    found: npt.NDArray[Any] = np.zeros(0, labels.dtype)
+    ids: npt.NDArray[Any] = np.zeros(0, labels.dtype)
     rows = max(1, (1 << 22) // max(1, int(np.prod(labels.shape[1:]))))
     for top in range(0, labels.shape[0], rows):
-        found = np.union1d(found, np.unique(np.asarray(labels[top : top + rows])))
-    return found[found > 0]
+        ids = np.union1d(ids, np.unique(np.asarray(labels[top : top + rows])))
+    return ids[ids > 0]
 
 
 def annotated_record(record: Record, project: Project) -> AnnotatedImage:

@@ -55,13 +55,13 @@ class ImageLookup:
         except (OSError, ValueError):
             pass
         name = PurePosixPath(file).name
-        found = self._by.get(name.lower()) or self._by.get(stem_of(name).lower()) or []
-        if len(found) == 1:
-            return found[0]
-        if not found:
+        files = self._by.get(name.lower()) or self._by.get(stem_of(name).lower()) or []
+        if len(files) == 1:
+            return files[0]
+        if not files:
             problems.add(file, f"there is no such image in {self._folder}")
         else:
-            problems.add(file, f"{found[0]} and {found[1]} are both called so")
+            problems.add(file, f"{files[0]} and {files[1]} are both called so")
         return None
 
 

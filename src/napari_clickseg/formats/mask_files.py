@@ -61,17 +61,17 @@ class MaskChoice:
 
 def images_in(folder: Path) -> list[Path]:
     """Return the files in a folder, at any depth, that are named as images are."""
-    found: list[Path] = []
+    files: list[Path] = []
     waiting = [folder]
     while waiting:
         for path in sorted(waiting.pop().iterdir()):
             if path.name.startswith("."):
                 continue
             if is_image_file(path):
-                found.append(path)
+                files.append(path)
             elif path.is_dir():
                 waiting.append(path)
-    return sorted(found)
+    return sorted(files)
 
 
 def masks_in(
@@ -93,19 +93,19 @@ def masks_in(
     for path in every:
         if not path.stem.endswith(choice.suffix):
             images.setdefault((path.parent, path.stem), []).append(path)
-    found: list[tuple[Path, Path | None]] = []
+    pairs: list[tuple[Path, Path | None]] = []
     for mask in masks:
         stem = mask.stem.removesuffix(choice.suffix)
         own = images.pop((mask.parent, stem), [])
         if len(own) > 1:
             problems.add(str(mask), f"{own[0].name} and {own[1].name} both fit it")
             continue
-        found.append((mask, own[0] if own else None))
+        pairs.append((mask, own[0] if own else None))
     if not masks:
         raise FormatError(f"{folder} holds no mask called …{choice.suffix}; see --mask-suffix.")
     for own in images.values():
         problems.note(f"{own[0]}: it has no mask, and is left out.")
-    return found
+    return pairs
 
 
 def read_masks(

@@ -109,7 +109,7 @@ def _of_part(
         for region in regionprops(compact):
             identifier = int(ids[region.label - 1])
             row = rows.get(identifier) or ObjectRow(identifier)
-            found: Measured = dict(
+            values: Measured = dict(
                 zip(
                     _ABOUT,
                     (image.file or image.name, image.group, plane, identifier,
@@ -117,13 +117,13 @@ def _of_part(
                     strict=True,
                 )
             )  # fmt: skip
-            found |= _shape(region, image.pixel_size)
+            values |= _shape(region, image.pixel_size)
             if pixels is not None:
                 inside = pixels[region.slice][region.image]
                 for channel, name in itertools.product(range(inside.shape[1]), _INTENSITY):
                     value = getattr(np, name)(inside[:, channel].astype(np.float64))
-                    found[f"intensity_{name}_{channel}"] = float(value)
-            yield found
+                    values[f"intensity_{name}_{channel}"] = float(value)
+            yield values
 
 
 def _compact(
@@ -140,36 +140,36 @@ def _compact(
 
 def _shape(region: Any, size: PixelSize | None) -> Measured:
     flat = len(region.centroid) == 2
-    found: Measured = {}
+    values: Measured = {}
     for name, value in zip("zyx"[-len(region.centroid) :], region.centroid, strict=True):
-        found[name] = float(value)
+        values[name] = float(value)
     names = ("top", "left", "bottom", "right") if flat else (
         "first_plane", "top", "left", "last_plane", "bottom", "right")  # fmt: skip
     ends = list(region.bbox)
     if not flat:
         ends[3] -= 1
-    found |= dict(zip(names, (int(end) for end in ends), strict=True))
+    values |= dict(zip(names, (int(end) for end in ends), strict=True))
     for name, column in (_FLAT if flat else _SOLID).items():
-        found[column] = float(region[name])
+        values[column] = float(region[name])
     if size is not None and (flat or size.z is not None):
-        found["unit"] = size.unit
-        found |= _physical(region, found, size, flat)
-    return found
+        values["unit"] = size.unit
+        values |= _physical(region, values, size, flat)
+    return values
 
 
-def _physical(region: Any, found: Measured, size: PixelSize, flat: bool) -> Measured:
+def _physical(region: Any, values: Measured, size: PixelSize, flat: bool) -> Measured:
     if not flat:
-        volume = found["volume_px"] * size.y * size.x * (size.z or 1.0)
+        volume = values["volume_px"] * size.y * size.x * (size.z or 1.0)
         diameter = (6 * volume / np.pi) ** (1 / 3)
         return {"volume_physical": volume, "equivalent_diameter_physical": float(diameter)}
-    area = found["area_px"] * size.y * size.x
+    area = values["area_px"] * size.y * size.x
     said: Measured = {
         "area_physical": area,
         "equivalent_diameter_physical": float(np.sqrt(4 * area / np.pi)),
     }
     if size.y == size.x:
         names = ("perimeter", "axis_major", "axis_minor")
-        return said | {f"{name}_physical": found[f"{name}_px"] * size.x for name in names}
+        return said | {f"{name}_physical": values[f"{name}_px"] * size.x for name in names}
     from skimage.measure import regionprops
 
     (stretched,) = regionprops(region.image.astype(np.uint8), spacing=(size.y, size.x))

@@ -46,11 +46,11 @@ def image_digest(data: Any, channel_axis: int | None = None) -> str:
         32 hexadecimal digits.
     """
     shape = tuple(int(n) for n in data.shape)
-    found = hashlib.blake2b(f"{shape} {data.dtype} {channel_axis}".encode(), digest_size=16)
+    digest = hashlib.blake2b(f"{shape} {data.dtype} {channel_axis}".encode(), digest_size=16)
     whole = math.prod(shape) * np.dtype(data.dtype).itemsize <= _WHOLE
     for key in [(Ellipsis,)] if whole else _samples(shape):
-        found.update(np.ascontiguousarray(np.asarray(data[key])).tobytes())
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(np.asarray(data[key])).tobytes())
+    return digest.hexdigest()
 
 
 def _samples(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:

@@ -67,12 +67,12 @@ def _open_libraries() -> None:
     if not sys.platform.startswith("linux"):
         return
     try:
-        found = find_spec("torch")
+        spec = find_spec("torch")
         opened = ctypes.CDLL(None).dlopen  # a call of ctypes frees the interpreter, CDLL() does not
     except (ImportError, AttributeError, ValueError, OSError):
         return
-    if found is not None and found.origin is not None:
-        library = Path(found.origin).parent / "lib" / "libtorch.so"
+    if spec is not None and spec.origin is not None:
+        library = Path(spec.origin).parent / "lib" / "libtorch.so"
         opened.restype = ctypes.c_void_p
         opened(os.fsencode(library), ctypes.c_int(os.RTLD_NOW))
 

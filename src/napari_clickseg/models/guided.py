@@ -116,8 +116,8 @@ class GuidedNetwork(nn.Module):
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Return what the encoder makes of the image (B, C, N, N), at each stride."""
-        found: list[Tensor] = self.encoder(self.normalised(image))
-        return found
+        features: list[Tensor] = self.encoder(self.normalised(image))
+        return features
 
     def answer(self, features: Sequence[Tensor], inputs: Tensor) -> Answer:
         """Answer prompts on an image whose features are known.

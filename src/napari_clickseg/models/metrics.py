@@ -66,8 +66,8 @@ def count(masks: BoolArray, truth: BoolArray, ignored: BoolArray | None = None) 
     a, b = (np.ascontiguousarray(m.reshape(len(m), -1)[:, kept])[None] for m in (masks, truth))
     if a.shape[2] == 0:
         return Counts(*(np.zeros(len(masks), np.int64) for _ in range(4)))
-    found = get_stats(torch.from_numpy(a).long(), torch.from_numpy(b).long(), mode="multilabel")
-    return Counts(*(part[0].numpy().astype(np.int64) for part in found))
+    counts = get_stats(torch.from_numpy(a).long(), torch.from_numpy(b).long(), mode="multilabel")
+    return Counts(*(part[0].numpy().astype(np.int64) for part in counts))
 
 
 def figures(images: Sequence[Counts], classes: Sequence[str]) -> dict[str, float]:

@@ -79,8 +79,8 @@ class EventLog:
         except FileNotFoundError:
             return [], after
         whole = text[: text.rfind(b"\n") + 1]
-        found = (read_event(line) for line in whole.split(b"\n") if line)
-        return [event for event in found if event is not None], after + len(whole)
+        read = (read_event(line) for line in whole.split(b"\n") if line)
+        return [event for event in read if event is not None], after + len(whole)
 
     @property
     def state(self) -> WorkState:

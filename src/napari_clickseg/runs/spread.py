@@ -54,10 +54,10 @@ def compute(
 
     if workers > 1:
         return _in_processes(tasks, workers, log)
-    found: tuple[Any, ...] = run(  # type: ignore[no-untyped-call]
+    results: tuple[Any, ...] = run(  # type: ignore[no-untyped-call]
         *tasks, scheduler="sync", optimize_graph=False
     )
-    return found
+    return results
 
 
 def _in_processes(tasks: Sequence[Any], workers: int, log: EventLog | None) -> tuple[Any, ...]:
@@ -68,7 +68,7 @@ def _in_processes(tasks: Sequence[Any], workers: int, log: EventLog | None) -> t
     for pool in range(1, _POOLS + 1):
         try:
             # By default six tasks go to one process at once, which then trains one after the other.
-            found: tuple[Any, ...] = run(  # type: ignore[no-untyped-call]
+            results: tuple[Any, ...] = run(  # type: ignore[no-untyped-call]
                 *tasks, scheduler="processes", chunksize=1, num_workers=workers,
                 optimize_graph=False,
             )  # fmt: skip
@@ -77,7 +77,7 @@ def _in_processes(tasks: Sequence[Any], workers: int, log: EventLog | None) -> t
                 text = "A process was killed, perhaps for lack of memory; others go on."
                 log.add("message", level="warning", text=text)
         else:
-            return found
+            return results
     raise ClusterError(
         "Processes were killed again and again, perhaps for lack of memory; go on with --resume, "
         "with fewer --workers."

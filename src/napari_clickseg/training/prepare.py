@@ -280,10 +280,10 @@ def _left_out(
     what: str, records: Sequence[Record], there: Mapping[str, frozenset[int]], classes: ClassMap
 ) -> tuple[str, ...]:
     """Refuse a side without anything to be found; say of which classes it has nothing."""
-    found = {k for record in records for k in there[record.name]}
-    if not found:
+    ids = {k for record in records for k in there[record.name]}
+    if not ids:
         raise TrainingError(nothing_labelled(what, [record.name for record in records]))
-    missing = [name for k, name in enumerate(classes.names) if k not in found]
+    missing = [name for k, name in enumerate(classes.names) if k not in ids]
     return tuple(
         f"The class {name} is not in the images to {what} on, so {_WITHOUT[what]}."
         for name in missing

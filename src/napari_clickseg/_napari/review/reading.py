@@ -116,10 +116,10 @@ class QueueReader:
 
 def _stat(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return 0, 0
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
 def _counts(masks: Mapping[str, bool], states: Mapping[str, str]) -> QueueCounts:

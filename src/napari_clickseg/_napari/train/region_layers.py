@@ -254,5 +254,5 @@ def _points(sight: ImageRegions, *, positive: bool) -> Points:
 
 
 def _positions(clicks: Sequence[TableClick], positive: bool) -> Any:
-    found = [(click.y, click.x) for click in clicks if click.positive == positive]
-    return np.array(found, float).reshape(-1, 2)
+    positions = [(click.y, click.x) for click in clicks if click.positive == positive]
+    return np.array(positions, float).reshape(-1, 2)

@@ -127,8 +127,8 @@ def gatherer(
 
 def origins_of(offers: Sequence[Offer]) -> tuple[str, ...]:
     """Return the folders of the projects that the images were opened from, each once."""
-    found = [origin_of(offer.pair.image) for offer in offers]
-    return tuple(dict.fromkeys(origin.folder for origin in found if origin is not None))
+    origins = [origin_of(offer.pair.image) for offer in offers]
+    return tuple(dict.fromkeys(origin.folder for origin in origins if origin is not None))
 
 
 def unclear_warning(offers: Sequence[Offer]) -> tuple[str, ...]:

@@ -98,8 +98,8 @@ def pieces_of(labels: npt.NDArray[Any]) -> ObjectRegions:
     ids = np.asarray(labels).reshape(-1)[first].astype(np.int64)
     wanted = np.ones(len(first), bool)
     wanted[0] = False
-    found = _measured(pieces, ids, wanted, (0, 0))
-    return found.sorted_by(first.astype(np.int64))
+    measured = _measured(pieces, ids, wanted, (0, 0))
+    return measured.sorted_by(first.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -213,10 +213,10 @@ class Findings:
         An object is an id of an image, or, where ids are classes, a connected part of one.
         """
         if self.scheme == "instances":
-            found = [span for image in self.images for span in image.id_spans.values()]
+            spans = [span for image in self.images for span in image.id_spans.values()]
         else:
-            found = [span for image in self.images for _, span in image.spans]
-        return tuple(sorted(found))
+            spans = [span for image in self.images for _, span in image.spans]
+        return tuple(sorted(spans))
 
     @property
     def objects(self) -> int:

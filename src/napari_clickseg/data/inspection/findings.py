@@ -175,8 +175,8 @@ def _sides(numbered: npt.NDArray[Any]) -> list[int]:
 def _digest(data: Any) -> str:
     if not isinstance(data, np.ndarray) or data.nbytes > _HASHED or isinstance(data, np.memmap):
         return ""
-    found = hashlib.blake2b(np.ascontiguousarray(data).data, digest_size=16)
-    return f"{data.shape} {data.dtype} {found.hexdigest()}"
+    digest = hashlib.blake2b(np.ascontiguousarray(data).data, digest_size=16)
+    return f"{data.shape} {data.dtype} {digest.hexdigest()}"
 
 
 def _scheme(images: Sequence[ImageFacts]) -> Literal["instances", "classes"]:

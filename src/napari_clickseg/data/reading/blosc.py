@@ -58,13 +58,13 @@ class CheckedStore(WrapperStore[LocalStore]):
         ValueError
             If it is a chunk whose lengths are not its own.
         """
-        found = await super().get(key, prototype, byte_range)
-        if found is None or byte_range is not None or PurePosixPath(key).name in _METADATA:
-            return found
+        chunk = await super().get(key, prototype, byte_range)
+        if chunk is None or byte_range is not None or PurePosixPath(key).name in _METADATA:
+            return chunk
         for folder, largest in self._largest.items():
-            if key.startswith(folder) and not _is_sound(found.to_bytes(), largest):
+            if key.startswith(folder) and not _is_sound(chunk.to_bytes(), largest):
                 raise ValueError(f"the chunk {key} is broken")
-        return found
+        return chunk
 
 
 def _is_sound(chunk: bytes, largest: int) -> bool:

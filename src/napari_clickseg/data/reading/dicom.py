@@ -88,17 +88,17 @@ def patient_group(path: Path) -> str:
 
     The id itself does not leave the file: groups go into tables that are passed on.
     """
-    found = tags_of(path, ["PatientID", "IssuerOfPatientID"])
-    if not (found and str(found.get("PatientID") or "").strip()):
+    tags = tags_of(path, ["PatientID", "IssuerOfPatientID"])
+    if not (tags and str(tags.get("PatientID") or "").strip()):
         return ""
-    text = f"{found.get('IssuerOfPatientID') or ''}|{str(found.PatientID).strip()}"
+    text = f"{tags.get('IssuerOfPatientID') or ''}|{str(tags.PatientID).strip()}"
     return f"patient-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def instance_of(path: Path) -> str:
     """Return the identifier of a DICOM image, by which others refer to it; "" of other files."""
-    found = tags_of(path, ["SOPInstanceUID"])
-    return str(found.get("SOPInstanceUID") or "") if found else ""
+    tags = tags_of(path, ["SOPInstanceUID"])
+    return str(tags.get("SOPInstanceUID") or "") if tags else ""
 
 
 def tags_of(path: Path, names: list[str]) -> Any:

@@ -178,12 +178,12 @@ class Framed:
             range(*each.indices(n)) if isinstance(each, slice) else range(each % n, each % n + 1)
             for each, n in zip(outer, self.shape, strict=False)
         ]
-        found = [self._frame(at)[inner] for at in itertools.product(*positions)]
+        frames = [self._frame(at)[inner] for at in itertools.product(*positions)]
         kept = [len(p) for p, each in zip(positions, outer, strict=True) if isinstance(each, slice)]
-        if not found:
+        if not frames:
             within = np.broadcast_to(np.zeros((), self.dtype), self.shape[self._lead :])[inner]
             return np.zeros((*kept, *within.shape), self.dtype)
-        return np.stack(found).reshape(*kept, *found[0].shape) if kept else found[0]
+        return np.stack(frames).reshape(*kept, *frames[0].shape) if kept else frames[0]
 
     def _frame(self, at: tuple[int, ...]) -> npt.NDArray[Any]:
         with self._lock:

@@ -265,8 +265,10 @@ def _largest(sizes: Sequence[Mapping[str, int]]) -> int:
 
 def _lif_channels(image: Any) -> tuple[str, ...]:
     """Return the colours of the channels, which is what LIF calls them."""
-    found = image.xml_element.iterfind("./Data/Image/ImageDescription/Channels/ChannelDescription")
-    each = sorted(found, key=lambda one: int(one.get("BytesInc", 0)))
+    descriptions = image.xml_element.iterfind(
+        "./Data/Image/ImageDescription/Channels/ChannelDescription"
+    )
+    each = sorted(descriptions, key=lambda one: int(one.get("BytesInc", 0)))
     return tuple(str(one.get("LUTName", "")) for one in each)
 
 

@@ -200,8 +200,8 @@ def _cached(repo: str, wanted: str, revision: str | None, why: str) -> HubFile:
             f"{HUB}{repo} can't be had: {why}, and it is not in Hugging Face's cache; connect, or "
             "give the model as a file."
         ) from error
-    found = {p.relative_to(snapshot).as_posix(): 0 for p in snapshot.rglob("*") if p.is_file()}
-    name = _chosen(found, wanted, f"{repo} (in the cache)")
+    sizes = {p.relative_to(snapshot).as_posix(): 0 for p in snapshot.rglob("*") if p.is_file()}
+    name = _chosen(sizes, wanted, f"{repo} (in the cache)")
     return HubFile(snapshot / name, name, snapshot.name)
 
 

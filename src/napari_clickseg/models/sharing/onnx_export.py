@@ -83,10 +83,10 @@ def export_onnx(model: str, path: Path, *, overwrite: bool = False) -> Exported:
         raise ModelFileError(f"'{entry.name}' came as ONNX already; hand that file on.")
     _check_installed()
     asked = _Asked(network, card)
-    found: list[Exported] = []
+    exported: list[Exported] = []
 
     def write(partial: Path) -> None:
-        found.append(_written(asked, card, partial))
+        exported.append(_written(asked, card, partial))
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def export_onnx(model: str, path: Path, *, overwrite: bool = False) -> Exported:
         if error.errno in _FULL:
             reason = "there is no room left"
         raise ModelFileError(f"{path} can't be written ({reason}); nothing was left.") from error
-    return Exported(path, found[0].farthest, found[0].any_size)
+    return Exported(path, exported[0].farthest, exported[0].any_size)
 
 
 class _Asked:

@@ -204,13 +204,13 @@ def _asked(session: Any, path: Path, channels: int, size: int) -> npt.NDArray[np
             f"{path.name} takes no window of {channels} × {size} × {size} values "
             f"({one_line(error)[:200]}); say --window N."
         ) from error
-    found: npt.NDArray[np.float32] = np.asarray(answer, np.float32)
-    if found.ndim != 4:
+    outputs: npt.NDArray[np.float32] = np.asarray(answer, np.float32)
+    if outputs.ndim != 4:
         raise ModelFileError(
-            f"{path.name} answers with {found.ndim} dimensions; a map for each class is needed, as "
-            "of a network for semantic segmentation."
+            f"{path.name} answers with {outputs.ndim} dimensions; a map for each class is "
+            "needed, as of a network for semantic segmentation."
         )
-    return found
+    return outputs
 
 
 def last_operation(data: bytes) -> str:

@@ -155,12 +155,12 @@ def _within(loaded: Any) -> dict[str, Any]:
 
 def _stripped(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the tensors by their names within the network."""
-    found = {str(k): v for k, v in state.items() if isinstance(v, Tensor)}
-    while prefix := next((p for p in _PREFIXES if _all_begin(found, p)), ""):
-        found = {name.removeprefix(prefix): value for name, value in found.items()}
+    tensors = {str(k): v for k, v in state.items() if isinstance(v, Tensor)}
+    while prefix := next((p for p in _PREFIXES if _all_begin(tensors, p)), ""):
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return {
         name: value
-        for name, value in found.items()
+        for name, value in tensors.items()
         if not name.startswith(_NOT_NEEDED) and not name.endswith(_COUNTER)
     }
 
