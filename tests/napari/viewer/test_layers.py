@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -402,3 +403,12 @@ def test_layers_go_at_once_and_napari_tidies_up_once() -> None:
     assert list(viewer.layers) == [second]
     remove_layers(viewer, [first])
     assert went[3:] == [], "nothing is there"
+
+
+@pytest.mark.skipif(
+    not {"OMP_NUM_THREADS", "PYTEST_XDIST_WORKER"} <= os.environ.keys(), reason="not by make test"
+)
+def test_side_by_side_torch_keeps_its_threads_whatever_numba_takes() -> None:
+    import torch
+
+    assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"])
