@@ -748,3 +748,29 @@ def test_objects_among_huge_and_negative_ids_are_made_corrected_and_deleted(
     bench.do("undo")
     assert (bench.labels == large).sum() == 100
     assert (bench.labels[0:5, 0:5] == -7).all()
+
+
+def test_labels_that_are_hidden_take_what_is_accepted_and_undone_whatever_is_displayed(
+    bench: Any,
+) -> None:
+    """napari does not follow the sliders with what is hidden, but writes by what it shows."""
+    bench.open(np.zeros((5, 60, 70), np.uint8))
+    layer = bench.pairing.annotation
+    layer.paint((0, 50, 60), 7)
+    layer.visible = False
+    bench.viewer.dims.roll()  # now planes of 5 x 60 pixels are looked at
+    bench.viewer.dims.set_point(2, 69)
+    bench.settle()
+    bench.click(3, 55)
+    bench.do("accept")
+    plane = bench.controller.displayed()
+    assert plane is not None and layer.data[plane.key(3, 55)] > 0, bench.state.message
+    accepted = layer.data.copy()
+    for _ in range(3):
+        bench.do("undo")
+    assert not layer.data.any()
+    for _ in range(3):
+        bench.do("redo")
+    np.testing.assert_array_equal(layer.data, accepted)
+    layer.visible = True
+    np.testing.assert_array_equal(layer._slice.image.raw, layer.data[plane.key(*2 * [slice(None)])])

@@ -42,8 +42,19 @@ def strokes_of(layer: Labels) -> list[list[Any]]:
     return [list(item) for item in layer._undo_history]
 
 
+def look_again(layer: Labels) -> None:
+    """Have a hidden layer hold the plane that is displayed, by which napari writes into it.
+
+    It does not follow the sliders while it is hidden: what is written then would go into the view
+    of another plane, or beyond it, which is an error after half of it is done.
+    """
+    if not layer.visible:
+        layer.set_view_slice()
+
+
 def replay_stroke(layer: Labels, item: list[Any], *, undoing: bool) -> None:
     """Take back, or do again, what napari has such a note of."""
+    look_again(layer)
     if undoing:
         layer._load_history([item], [], undoing=True)
     else:  # it reads a note from its end

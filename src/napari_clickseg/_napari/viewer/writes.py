@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clickseg._napari.viewer.layers import full_resolution
-from napari_clickseg._napari.viewer.private import replay_stroke, stroke_pixels, stroke_touches
+from napari_clickseg._napari.viewer.private import (
+    look_again,
+    replay_stroke,
+    stroke_pixels,
+    stroke_touches,
+)
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.plane import Plane
 from napari_clickseg.core.window import Box
@@ -282,6 +287,7 @@ def _set(
         indices = tuple(
             part if isinstance(part, np.ndarray) else np.full(rows.shape, part) for part in key
         )
+        look_again(layer)
         layer.data_setitem(indices, values)
         return
     # napari can't edit pyramids, so its undo does not know this step; ours does.
