@@ -306,6 +306,18 @@ class Fuzzer:
     def lasso(self) -> None:
         self.drag("Control", "Shift", steps=8)
 
+    def crosshair(self) -> None:
+        """Point without a mouse: move, click and draw by keys, and leave it now and then."""
+        self.press(Action.CROSSHAIR)
+        names = ("Left", "Right", "Up", "Down", "Return", "B", "S", "L", "Equal", "Minus", "Escape")
+        for name in self.rng.choices(names, k=self.rng.randint(2, 8)):
+            shift = name in names[:5] and self.rng.random() < 0.4
+            held = Qt.KeyboardModifier.ShiftModifier if shift else Qt.KeyboardModifier.NoModifier
+            QTest.keyClick(self.canvas, getattr(Qt.Key, f"Key_{name}"), held)
+            QApplication.processEvents()
+        for _ in range(self.rng.choice((0, 2, 2))):
+            QTest.keyClick(self.canvas, Qt.Key.Key_Escape)
+
     def accept(self) -> None:
         if self.shown() is None and self.rng.random() < 0.8:
             self.click_at(self.somewhere())
@@ -705,7 +717,8 @@ class Fuzzer:
 
 
 _WEIGHTS: dict[str, float] = {
-    "click": 20, "double_click": 1, "box": 3, "scribble": 2, "lasso": 1, "accept": 14,
+    "click": 20, "double_click": 1, "box": 3, "scribble": 2, "lasso": 1,
+    "crosshair": 2, "accept": 14,
     "hurried_accept": 4, "skip": 2, "clear": 2, "undo": 7, "redo": 5, "napari_undo": 3,
     "take_up": 4, "delete": 3, "merge": 2, "split": 2, "carry_on": 2, "propagate": 1, "fill_in": 2,
     "reading": 1,

@@ -208,8 +208,7 @@ def _gap(
 
 
 def _ids(labels: Labels) -> set[int]:
-    found = np.unique(labels)
-    return set(found[found > 0].tolist())
+    return set(np.unique(labels[labels > 0]).tolist())  # most planes are mostly background
 
 
 def _sound(stack: Stack, renamings: Sequence[_Renaming]) -> list[_Renaming]:
