@@ -271,6 +271,37 @@ def test_odd_masks_are_named(tmp_path: Path) -> None:
     )
 
 
+def alone(value: int) -> Any:
+    mask = np.zeros((60, 60), np.int32)
+    mask[10:30, 12:40] = value
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("masks", "said"),
+    [
+        ([alone(1), alone(1)], "images/0.png, images/1.png hold one object each"),
+        ([alone(255), alone(255)], "images/0.png, images/1.png hold one object each"),
+        ([np.arange(1, 17).reshape(4, 4).repeat(15, 0).repeat(15, 1)] * 2, "none is background"),
+    ],
+    ids=["one object", "255 alone", "touching everything"],
+)
+def test_masks_that_teach_little_of_telling_apart_are_learned_and_it_is_said(
+    tmp_path: Path, masks: list[Any], said: str
+) -> None:
+    assert any(said in text for text in checked(project(tmp_path / "p", masks)))
+
+
+def test_ids_beyond_16_bits_are_ids_like_any_others(tmp_path: Path) -> None:
+    labels = crowd(0, 90, 40).astype(np.int32)
+    masks = [np.where(labels > 0, labels * 100_000 + i, 0) for i in range(3)]
+    folder = project(tmp_path / "p", masks)
+    assert not any("one object each" in text for text in checked(folder))
+    read = object_reader(prepare(spec_of(folder)).classes, by_class=False)
+    for record in read_project(folder).records:
+        assert read(record).labels.max() == len(np.unique(labels)) - 1
+
+
 def test_a_class_without_objects_and_objects_without_a_class_are_said(tmp_path: Path) -> None:
     folder = project(tmp_path / "p", [crowd(i, 90, 40) for i in range(3)], classes={1: 1, 2: 2})
     text = (

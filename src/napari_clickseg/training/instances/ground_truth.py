@@ -179,6 +179,13 @@ def _odd(findings: Findings, *, by_class: bool) -> Iterator[str]:
             f"{number(count, 'object has', 'objects have')} fewer than {_TINY} pixels "
             f"({named(tiny)}): too small to be learned; remove them if they are stray pixels."
         )
+    held = [image for image in findings.images if image.pixels]
+    if held and all(len(image.pixels) == 1 for image in held):
+        yield (
+            f"{named([image.name for image in held])} {'holds' if len(held) == 1 else 'hold'} one "
+            "object each, so how objects that touch are told apart is not learned; if ids are "
+            "classes, set scheme=classes."
+        )
     strange = [image.name for image in findings.images if _far_from_others(image.pixels)]
     if strange and (findings.classes is None or findings.classes.ignore is None):
         yield (
