@@ -78,6 +78,8 @@ def test_rows_are_gone_to_chosen_sorted_and_changed_while_keys_stay_with_the_ima
     qtbot.waitUntil(lambda: "2 nucleus" in form.counts.value, timeout=60_000)
     assert state.picked == (2, 300)
     assert sorted(texts(widget, 1)) == ["-", "nucleus", "nucleus"]
+    needed = form.view.sizeHintForColumn(1)
+    assert head.sectionSize(1) >= needed, "the class can be read"
     form.delete.native.click()
     qtbot.waitUntil(lambda: widget.listed.model.rowCount() == 1, timeout=60_000)
     assert not form.delete.enabled and not form.merge.enabled

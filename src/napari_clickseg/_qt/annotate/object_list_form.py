@@ -31,7 +31,7 @@ _TIPS = (
     "made it.",
     "How many clicks it took; “-” where that is not known.",
 )
-_WIDEST = ("00000", "", "00,000", "0.00", "00")  # a class takes what is left
+_WIDEST = ("00", "", "000", "0.00", "00")  # at the least; a class takes what is left
 _RISING, _FALLING = "\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}"  # Qt's own arrows need more room
 _NOTHING = "-"
 _ROWS = 8  # that are seen
@@ -72,6 +72,19 @@ class ObjectTableModel(QAbstractTableModel):
         self._swatches = {one.identifier: _swatch(one.colour) for one in classes}
         if len(self.table):
             self.dataChanged.emit(self.index(0, 1), self.index(len(self.table) - 1, 1))
+
+    def longest(self) -> tuple[str, ...]:
+        """Return the longest text of each column of figures."""
+        table = self.table
+        known = table.clicks[~np.isnan(table.clicks)]
+        area, clicks = table.regions.areas.max(initial=0), known.max(initial=0)
+        return (
+            str(int(table.regions.ids.max(initial=0))),
+            "",
+            f"{int(area):,}",
+            "0.00",
+            f"{clicks:.0f}",
+        )
 
     def keys(self) -> npt.NDArray[np.int64]:
         """Return the keys of all objects in the order in which they are listed."""
@@ -139,7 +152,18 @@ def _swatch(colour: str) -> QPixmap:
 
 
 class _Table(QTableView):
-    """A view whose columns fit the theme's font."""
+    """A view whose columns fit the theme's font, and what was listed so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._widest = list(_WIDEST)
+
+    def widen(self, *texts: str) -> None:
+        """Leave room for texts, one for each column; none gets narrower: titles stay in place."""
+        wider = [max(pair, key=len) for pair in zip(self._widest, texts, strict=True)]
+        if wider != self._widest:
+            self._widest = wider
+            self.fit()
 
     def showEvent(self, a0: QShowEvent | None) -> None:
         """Leave room for what is to be shown; the font is known by now."""
@@ -153,7 +177,7 @@ class _Table(QTableView):
         high = words.lineSpacing() + _ROOM
         down.setMinimumSectionSize(high)
         down.setDefaultSectionSize(high)
-        for column, widest in enumerate(_WIDEST):
+        for column, widest in enumerate(self._widest):
             if widest:
                 head = words.horizontalAdvance(_HEADS[column] + _FALLING) + 6
                 across.resizeSection(column, max(head, words.horizontalAdvance(widest) + 10))
@@ -246,6 +270,7 @@ class ObjectListForm(QWidget):
         turned = column == self.model.column and not self.model.falling
         order = Qt.SortOrder.DescendingOrder if turned else Qt.SortOrder.AscendingOrder
         self.model.sort(column, order)
+        self.view.scrollToTop()  # there is what one sorts for, as the least certain
 
     # ---- what the user chooses
 
@@ -284,6 +309,7 @@ class ObjectListForm(QWidget):
         finally:
             self._showing = False
         bar.setValue(at)
+        self.view.widen(*self.model.longest())
 
     def _show_picked(self) -> None:
         """Mark the rows of what is picked, wherever they are by now."""
