@@ -1,7 +1,8 @@
 """Make the pictures of README and docs: the real program on scikit-image's own images.
 
-    xvfb-run -a -s "-screen 0 1400x1000x24" .venv/bin/python tools/make_screenshots.py
+    xvfb-run -a -s "-screen 0 1400x1000x24" .venv/bin/python tools/make_screenshots.py [NAME ...]
 
+Names are those of the functions below: without one, all pictures are made.
 Every object is segmented by simulated clicks of the mouse, as somebody would who knows where it
 is: first on its middle, then on the worst error.
 """
@@ -9,6 +10,7 @@ is: first on its middle, then on the worst error.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,28 +31,27 @@ CLICKS = 4
 
 
 def main() -> None:
-    """Make all pictures."""
+    """Make all pictures, or some."""
+    made = {
+        each.__name__: each
+        for each in (annotating, correcting, stack, explaining, crosshair, files)
+    }
     # Settings and unsaved work of whoever runs this stay as they are.
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
         os.environ["CLICKSEG_HOME"] = str(Path(folder))
-        for theme in ("dark", "light"):
-            annotating(theme)
-        correcting()
-        stack()
-        explaining()
+        for name in sys.argv[1:] or made:
+            made[name]()
 
 
-def annotating(theme: str) -> None:
+def annotating() -> None:
     """Some coins accepted, one being made, the groups folded."""
-    stage = opened("coins", theme)
-    for truth in coins()[:COINS]:
-        segment(stage, truth)
-        stage.press(stage.widget.objects.accept)
-        stage.rest(200)
-    segment(stage, coins()[COINS])
-    stage.picture(IMAGES / f"annotate-{theme}.png")
-    stage.close()
+    for theme in ("dark", "light"):
+        stage = opened("coins", theme)
+        accept_coins(stage, COINS)
+        segment(stage, coins()[COINS])
+        stage.picture(IMAGES / f"annotate-{theme}.png")
+        stage.close()
 
 
 def correcting() -> None:
@@ -97,6 +98,51 @@ def explaining() -> None:
         stage.wait(lambda: not explain.state.busy)
     stage.picture(IMAGES / "explain-dark.png")
     stage.close()
+
+
+def crosshair() -> None:
+    """A coin clicked on by keys alone, and what the next click would outline."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    stage = opened("coins", "light")
+    canvas = stage.viewer.window._qt_viewer.canvas.native
+    canvas.setFocus()
+    shift = Qt.KeyboardModifier.ShiftModifier
+    for key, held, times in (
+        *((Qt.Key.Key_Q, True, 1), (Qt.Key.Key_Down, True, 1), (Qt.Key.Key_Down, False, 6)),
+        *((Qt.Key.Key_Right, False, 8), (Qt.Key.Key_Return, False, 1), (Qt.Key.Key_G, False, 1)),
+        *((Qt.Key.Key_Right, True, 2), (Qt.Key.Key_Right, False, 3)),
+    ):
+        for _ in range(times):
+            QTest.keyClick(canvas, key, shift if held else Qt.KeyboardModifier.NoModifier)
+            stage.rest(100)
+        stage.wait(lambda: stage.widget.context.controller.runner.idle)
+    stage.wait(lambda: stage.state.preview is not None)
+    stage.picture(IMAGES / "crosshair-light.png")
+    stage.close()
+
+
+def files() -> None:
+    """The widget that takes everything out and in, beside what it would take out."""
+    from napari_clickseg._napari.viewer.private import open_widget
+
+    stage = opened("coins", "light")
+    accept_coins(stage, 3)
+    widget = open_widget(stage.viewer, "Files")
+    for fold in widget.folds.values():
+        fold.expand(animate=False)
+    stage.rest(300)
+    stage.picture(IMAGES / "files-light.png")
+    stage.close()
+
+
+def accept_coins(stage: Stage, count: int) -> None:
+    """Segment some coins and accept them."""
+    for truth in coins()[:count]:
+        segment(stage, truth)
+        stage.press(stage.widget.objects.accept)
+        stage.rest(200)
 
 
 def opened(sample: str, theme: str, size: tuple[int, int] = SIZE) -> Stage:

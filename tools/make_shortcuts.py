@@ -43,6 +43,8 @@ through a stack's planes again once it is left. While it is on:
 |---|---|
 """
 ALONG = """
+![Coins, one outlined by keys alone, and the crosshair on the next one](images/crosshair-light.png)
+
 Keys that go by the pointer, such as `J` and `Shift+D`, go by the crosshair, and so does the
 preview. Tab and Shift+Tab go through the controls of the widgets, Space presses a button, and
 Escape gives the keys back to the image. napari's own keys are under *Preferences ▸ Shortcuts*.
