@@ -20,7 +20,6 @@ class Pixels:
     ----------
     data : array (Y, X) or (Y, X, C), or a list of them
         As `Segmenter.start` takes it.
-    rgb : bool
     """
 
     data: Any

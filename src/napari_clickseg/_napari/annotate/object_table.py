@@ -138,10 +138,8 @@ class ObjectFacts:
 
     Parameters
     ----------
-    earlier : ObjectClasses, optional
     earlier_notes : mapping of int to ObjectNote
         Of what was there before.
-    made : tuple of Accepted
     """
 
     earlier: ObjectClasses | None

@@ -573,7 +573,6 @@ def say_complete(labels: Labels, indices: Iterable[tuple[int, ...]], complete: b
 
     Parameters
     ----------
-    labels : Labels
     indices : iterable of tuple of int
         The planes' positions along all data axes, 0 along y and x.
     complete : bool

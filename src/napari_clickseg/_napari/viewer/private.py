@@ -198,7 +198,6 @@ def world_under(viewer: Any, at: Sequence[float]) -> tuple[float, ...] | None:
 
     Parameters
     ----------
-    viewer : Viewer
     at : (float, float)
         Screen pixels, x and y, from the upper left corner.
     """

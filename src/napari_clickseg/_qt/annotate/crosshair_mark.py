@@ -21,13 +21,7 @@ _EDGE, _LINE = 4.0, 1.6  # widths of the lines, dark below bright
 
 
 class CrosshairMark:
-    """Shows the crosshair of a state while there is one.
-
-    Parameters
-    ----------
-    viewer : Viewer
-    state : AnnotateState
-    """
+    """Shows the crosshair of a state while there is one."""
 
     def __init__(self, viewer: Any, state: AnnotateState) -> None:
         self._viewer, self._state = viewer, state

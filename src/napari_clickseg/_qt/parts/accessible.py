@@ -22,8 +22,6 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["controls_of", "name_controls", "said_name", "set_tab_order"]
-
 _WHOLE = (QAbstractItemView, QAbstractSpinBox, QComboBox)  # what is in them is no control by itself
 
 

@@ -179,7 +179,6 @@ class ClassMap:
 
         Parameters
         ----------
-        labels : int array
         partial : bool
             What is not labelled is unknown, so that it counts neither way.
         """

@@ -89,7 +89,6 @@ def check_complete(records: Sequence[Record], *, assumed: bool = False) -> None:
 
     Parameters
     ----------
-    records : sequence of Record
     assumed : bool
         Images of which nothing is said count as complete, however they were annotated.
 

@@ -35,12 +35,10 @@ class Crosshair:
 
     Parameters
     ----------
-    viewer : ViewerModel
     state : AnnotateState
         `crosshair` turns it on and off; `crosshair_at` is written here.
     tool : ClickTool
         Whose signals are emitted.
-    drawing : Drawing
     """
 
     def __init__(

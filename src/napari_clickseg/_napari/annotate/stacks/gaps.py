@@ -99,8 +99,6 @@ class Filled:
 
     Parameters
     ----------
-    after : Scene
-    writes : tuple of LabelWrite
     ids : frozenset of int
         Of the objects that were filled in.
     planes : frozenset of int
@@ -125,8 +123,6 @@ def filled(stack: Stack, scene: Scene, classes: Mapping[int, int]) -> Filled:
 
     Parameters
     ----------
-    stack : Stack
-    scene : Scene
     classes : mapping of int to int
         Of the objects' ids; others get the class 1.
     """

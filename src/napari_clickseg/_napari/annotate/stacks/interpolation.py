@@ -26,15 +26,7 @@ _NOTHING = (
 
 
 class Interpolation:
-    """Fills gaps between labelled planes by the objects' shapes; a step for undo.
-
-    Parameters
-    ----------
-    context : Context
-    status : Status
-    identity : Identity
-    answers : Answers
-    """
+    """Fills gaps between labelled planes by the objects' shapes; a step for undo."""
 
     def __init__(
         self, context: Context, status: Status, identity: Identity, answers: Answers
