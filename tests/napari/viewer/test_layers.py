@@ -411,4 +411,5 @@ def test_layers_go_at_once_and_napari_tidies_up_once() -> None:
 def test_side_by_side_torch_keeps_its_threads_whatever_numba_takes() -> None:
     import torch
 
-    assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"])
+    wanted = int(os.environ["OMP_NUM_THREADS"])
+    assert torch.get_num_threads() == wanted, "set NUMBA_NUM_THREADS as well"
