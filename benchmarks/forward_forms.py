@@ -1,10 +1,12 @@
 """Forms in which the network could answer: how long each takes, and how far it is from the first.
 
-    python benchmarks/forward_forms.py [--model M] [--threads N] [--compile]
+    python benchmarks/forward_forms.py [--model M] [--threads N] [--windows N] [--onnx] [--compile]
 
-The forms take turns, and the best of many times counts, so that a busy machine favours none.
+The forms take turns, and the best of many times counts, so that a busy machine favours none; on one
+thread it is the processor's time, so that others take none of it.
 `torch.compile` needs a C++ compiler and is timed once, with the time that its first answer takes.
-Forms in bfloat16 are left out where the processor does not multiply it.
+Forms in bfloat16 are left out where the processor does not multiply it. `--onnx` adds the same
+network as ONNX, run by onnxruntime (the extra `onnx`) and, where it is installed, by OpenVINO.
 Prints a Markdown table.
 """
 
@@ -12,7 +14,10 @@ from __future__ import annotations
 
 import argparse
 import copy
+import tempfile
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,7 +28,9 @@ from napari_clickseg.engine.devices import quick_dtype
 from napari_clickseg.engine.twin import fold_normalisation, quick_twin
 from napari_clickseg.models._torch import keep_triton_out
 from napari_clickseg.models.checkpoint import load_network
+from napari_clickseg.models.onnx_network import INPUTS
 from napari_clickseg.models.registry import find_model
+from napari_clickseg.models.sharing.onnx_export import export_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,21 +49,59 @@ def half(network: nn.Module) -> Callable[[Tensor], Tensor]:
     return answer
 
 
+def run_as_onnx(model: str, threads: int) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Return the model as ONNX in the programs that are there; they answer with logits, too."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_onnx(model, path)
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+        first = session.get_outputs()[0].name
+
+        def by_onnxruntime(inputs: Tensor) -> Tensor:
+            found = session.run([first], {INPUTS: inputs.numpy()})[0]
+            return torch.from_numpy(found).logit()
+
+        forms = {"float32, onnxruntime": by_onnxruntime}
+        with suppress(ImportError):
+            import openvino
+
+            core = openvino.Core()
+            compiled = core.compile_model(
+                core.read_model(str(path)),
+                "CPU",
+                {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"},
+            )
+            forms["float32, OpenVINO"] = lambda x: torch.from_numpy(
+                compiled({INPUTS: x.numpy()})[0].copy()
+            ).logit()
+    return forms
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="default")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--windows", type=int, default=1, help="a first click looks at four")
+    parser.add_argument("--onnx", action="store_true")
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    clock = time.process_time if args.threads == 1 else time.perf_counter
     if not args.compile:
         keep_triton_out()
     network, card = load_network(find_model(args.model).path)
     network.eval()
     size = card.window.size
     torch.manual_seed(0)
-    plain = torch.rand(1, input_channels(card.encoding, card.image_channels), size, size)
+    channels = input_channels(card.encoding, card.image_channels)
+    plain = torch.rand(args.windows, channels, size, size)
     last = plain.contiguous(memory_format=torch.channels_last)
     laid_out = copy.deepcopy(network).to(memory_format=torch.channels_last)
     folded = fold_normalisation(copy.deepcopy(network)).to(memory_format=torch.channels_last)
@@ -75,6 +120,8 @@ def main() -> None:
             "bfloat16 by autocast, folded in": (half(folded), last),
             "bfloat16 throughout, folded in": (lambda x: twin(x).float(), last.bfloat16()),
         }
+    if args.onnx:
+        forms |= {name: (run, plain) for name, run in run_as_onnx(args.model, args.threads).items()}
     best = dict.fromkeys(forms, float("inf"))
     first: dict[str, float] = {}
     answers: dict[str, Tensor] = {}
@@ -90,10 +137,11 @@ def main() -> None:
             best[name] = float("inf")
         for _ in range(ROUNDS):
             for name, (form, inputs) in forms.items():
-                since = time.perf_counter()
+                since = clock()
                 answers[name] = torch.sigmoid(form(inputs))
-                best[name] = min(best[name], time.perf_counter() - since)
-    print(f"{size} px, {args.threads} threads, best of {ROUNDS}\n")
+                best[name] = min(best[name], clock() - since)
+    windows = f"{args.windows} window{'' if args.windows == 1 else 's'} of {size} px"
+    print(f"{windows}, {args.threads} threads, best of {ROUNDS}\n")
     print("| form | ms | largest difference of probability | first answer |")
     print("|---|--:|--:|--:|")
     for name, seconds in best.items():
