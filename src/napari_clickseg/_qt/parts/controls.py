@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QSizePolicy,
     QStyle,
     QStyleOptionComboBox,
@@ -78,6 +79,17 @@ class Fold(QCollapsible):
             self.collapse(animate=False)
         else:
             self.expand(animate=False)
+            self._lay_out_anew()
+
+    def _lay_out_anew(self) -> None:
+        """Have buttons as high as their style has them; else they shift what is below them later.
+
+        Qt remembers how high they want to be, from before they had a style, until they get another
+        text or icon.
+        """
+        for part in self.content().findChildren(QPushButton):
+            part.ensurePolished()
+            part.setIcon(part.icon())
 
     def _show_arrow(self) -> None:
         arrow = Qt.ArrowType.DownArrow if self.isExpanded() else Qt.ArrowType.RightArrow
