@@ -62,6 +62,8 @@ class Ledger:
     labels : array
     past, future : list of array
         Labels that undo, and redo, may bring back; the next one is last.
+    taken_up : bool
+        There are steps from an earlier time, of which nothing was seen.
     """
 
     layer: Labels
@@ -69,22 +71,26 @@ class Ledger:
     labels: Array
     past: list[Array] = field(default_factory=list)
     future: list[Array] = field(default_factory=list)
+    taken_up: bool = False
 
     def undone(self, before: Array, after: Array) -> bool:
-        return same(before, after) or bool(self.past and same(self.past[-1], after))
+        return same(before, after) or self._next(self.past, after)
 
     def redone(self, before: Array, after: Array) -> bool:
-        return same(before, after) or bool(self.future and same(self.future[-1], after))
+        return same(before, after) or self._next(self.future, after)
+
+    def _next(self, known: list[Array], after: Array) -> bool:
+        return same(known[-1], after) if known else self.taken_up
 
     def note(self, after: Array, how: str) -> None:
         """Take over what the labels are by now."""
         if same(self.labels, after):
             return
         if how == "undo":
-            self.past.pop()
+            del self.past[-1:]
             self.future.append(self.labels)
         elif how == "redo":
-            self.future.pop()
+            del self.future[-1:]
             self.past.append(self.labels)
         else:
             self.past.append(self.labels)
@@ -213,7 +219,8 @@ class Fuzzer:
                 self.ever[gone.name].append(gone.labels)
         now, image = self.state.annotation, self.state.image
         if now is not None and now not in self.ledgers:
-            self.ledgers[now] = Ledger(now, self._name(image), np.array(now.data))
+            steps = self.state.can_undo or self.state.can_redo
+            self.ledgers[now] = Ledger(now, self._name(image), np.array(now.data), taken_up=steps)
 
     def _name(self, image: Image) -> str:
         """Return which of the images it is, whatever it is called by now."""
