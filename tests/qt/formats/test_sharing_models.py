@@ -175,7 +175,7 @@ def test_a_model_is_written_as_a_package_of_bioimage_io_with_what_is_annotated(
     viewer, annotate = open_annotate()
     files = open_files(getattr(viewer, "__wrapped__", viewer), "Share")
     out = tmp_path / "default.zip"
-    chosen = (str(out.with_suffix("")), share_form._PACKAGE)
+    chosen = (str(out.with_suffix("")), "Package of bioimage.io (*.zip)")
     monkeypatch.setattr(share_form.QFileDialog, "getSaveFileName", lambda *_: chosen)
     monkeypatch.setattr(share_form.QInputDialog, "getText", lambda *_: ("A. Person", True))
     files.share.model.value = "default"
@@ -186,9 +186,15 @@ def test_a_model_is_written_as_a_package_of_bioimage_io_with_what_is_annotated(
     assert "click on an object" in files.message.value and not out.exists()
     annotate.context.controller._clicked((26.0, 32.0), True)
     files.share.export.native.click()
-    qtbot.waitUntil(lambda: "written" in files.message.value, timeout=120_000)
+    qtbot.waitUntil(lambda: "written" in files.message.value, timeout=400_000)
     with zipfile.ZipFile(out) as package:
         described = yaml.safe_load(package.read("rdf.yaml"))
         assert {"model.onnx", "cover.png", "README.md"} <= set(package.namelist())
+    asked: list[str] = []
+    no = QMessageBox.StandardButton.No
+    monkeypatch.setattr(QMessageBox, "question", lambda *said: asked.append(said[2]) or no)
+    before = out.read_bytes()
+    files.share.export.native.click()
+    assert str(out) in asked[0] and out.read_bytes() == before, "the dialog asked for another name"
     assert described["authors"][0]["name"] == "A. Person" and described["type"] == "model"
     assert read_bioimage(out).licence == described["license"]

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.formats.sharing import Sharing
 
 _MODELS = "Models (*.safetensors *.onnx *.zip);;All files (*)"
-_PACKAGE = "Package of bioimage.io (*.zip)"
-_WRITTEN = f"For a colleague (*.safetensors);;ONNX (*.onnx);;{_PACKAGE}"
+# The forms that a model is written in, as the dialog calls them, with their endings.
+_FORMS = {
+    "For a colleague (*.safetensors)": ".safetensors",
+    "ONNX (*.onnx)": ".onnx",
+    "Package of bioimage.io (*.zip)": ".zip",
+}
 _NO_IMAGE = (
     "A package shows what the model answers: with Annotate, press 'Annotate this image' on an "
     "image of the kind it is for, and export again."
@@ -128,16 +132,25 @@ class ShareForm:
     def ask_export(self) -> None:
         """Ask for a file, and write the chosen model to it."""
         model = self.model.value
-        out, kind = QFileDialog.getSaveFileName(
-            self._parent, "Where the model goes", f"{model}.safetensors", _WRITTEN
+        named, form = QFileDialog.getSaveFileName(
+            self._parent, "Where the model goes", model, ";;".join(_FORMS)
         )
-        if not out:
+        if not named:
             return
-        if kind == _PACKAGE or out.lower().endswith(".zip"):
-            self._package(model, str(Path(out).with_suffix(".zip")))
-            return
-        ending = ".onnx" if "onnx" in kind else ".safetensors"
-        self._sharing.export(model, out if Path(out).suffix else f"{out}{ending}")
+        ended = named.lower().endswith(tuple(_FORMS.values()))
+        out = named if ended else f"{named}{_FORMS.get(form, '.safetensors')}"
+        if out != named and Path(out).exists() and not self._may_replace(out):
+            return  # the dialog asked for another name
+        if out.lower().endswith(".zip"):
+            self._package(model, out)
+        else:
+            self._sharing.export(model, out)
+
+    def _may_replace(self, out: str) -> bool:
+        answer = QMessageBox.question(
+            self._parent, "Replace a file", f"{out} is there already. Replace it?"
+        )
+        return answer == QMessageBox.StandardButton.Yes
 
     def _package(self, model: str, out: str) -> None:
         """Write a package of bioimage.io, with the image that is annotated as its example."""
