@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors.torch import load_file
 from skimage.filters import threshold_otsu
 from skimage.transform import resize
 
 from benchmarks.crowded import classical
 from default_model.crowds import crowd, rendered
-from default_model.publish_default import BUNDLED
+from default_model.publish_default import BUNDLED, bundle
 from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.masks import read_labels
@@ -37,7 +36,7 @@ from napari_clickseg.engine.finding import ObjectFinder
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.evaluation.matching import Matching, match
 from napari_clickseg.models.card import DataSource
-from napari_clickseg.models.checkpoint import read_card, save_model, sha256
+from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.training.finetune import finetune, resume
 from napari_clickseg.training.spec import read_spec
 
@@ -259,13 +258,7 @@ def main() -> None:
 
 def publish(model: Path, card: ModelCard) -> None:
     """Make a model the bundled one."""
-    target = BUNDLED / "nuclei.safetensors"
-    save_model(target, load_file(model), card)
-    if target.stat().st_size > LIMIT:
-        raise SystemExit(f"The model has {target.stat().st_size} bytes, more than {LIMIT}.")
-    known = BUNDLED / "sha256.json"
-    sums = json.loads(known.read_text()) | {target.name: sha256(target)}
-    known.write_text(json.dumps(sums, indent=2) + "\n")
+    bundle(BUNDLED / "nuclei.safetensors", model, card, LIMIT)
 
 
 def _say(event: dict[str, Any]) -> None:

@@ -113,6 +113,17 @@ def terms(card: ModelCard) -> str:
     )
 
 
+def bundle(target: Path, model: Path, card: ModelCard, most: int) -> None:
+    """Make a model, of so many bytes at the most, one that comes with the package."""
+    save_model(target, load_file(model), card)
+    size = target.stat().st_size
+    if size > most:
+        raise SystemExit(f"The model has {size} bytes, more than {most}; choose a smaller one.")
+    known = BUNDLED / "sha256.json"
+    sums = json.loads(known.read_text()) | {target.name: sha256(target)}
+    known.write_text(json.dumps(sums, indent=2) + "\n")
+
+
 def page(card: ModelCard, size: int) -> str:
     """Write the model's page in Markdown."""
     options = ", ".join(f"{k} {v}" for k, v in card.options.items())
@@ -229,12 +240,7 @@ def main() -> None:
             },
         }
     )
-    save_model(target, load_file(args.model), card)
-    size = target.stat().st_size
-    if size > LIMIT:
-        raise SystemExit(f"The model has {size} bytes, more than {LIMIT}; choose a smaller one.")
-    sums = {target.name: sha256(target)}
-    (BUNDLED / "sha256.json").write_text(json.dumps(sums, indent=2) + "\n")
+    bundle(target, args.model, card, LIMIT)
     write_page(target)
 
 
