@@ -12,18 +12,21 @@ import pytest
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 
-def test_no_text_is_cut_on_a_small_screen_at_125_percent() -> None:
-    """All three widgets at 1280 × 800, each fold open, with everything that they may say."""
+@pytest.mark.parametrize(
+    ("factor", "width", "height"), [("1.25", 1280, 800), ("2", 2560, 1600)], ids=["125 %", "200 %"]
+)
+def test_no_text_is_cut_on_a_scaled_screen(factor: str, width: int, height: int) -> None:
+    """All five widgets on laptops' screens, each fold open, with everything that they may say."""
     here = Path(__file__).parents[2]
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "tests/qt/scaled.py", "-q", "-p", "no:xdist"),
-            *("-p", "no:cacheprovider", "--no-cov", "-o", "xvfb_width=1280"),
-            *("-o", "xvfb_height=800"),
+            *("-p", "no:cacheprovider", "--no-cov", "-o", f"xvfb_width={width}"),
+            *("-o", f"xvfb_height={height}"),
         ],
         cwd=here,
         env={k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "DISPLAY"))}
-        | {"QT_SCALE_FACTOR": "1.25"},
+        | {"QT_SCALE_FACTOR": factor},
         capture_output=True,
         text=True,
         timeout=600,

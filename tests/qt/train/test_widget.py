@@ -384,7 +384,7 @@ def show_everything(widget: TrainWidget, qtbot: Any) -> None:
     state.runs = (RunEntry(widget.context.controller.viewer and _path(), "x" * 40, "finished"),)
     state.run = BUSY_RUN
     form = widget.specs["Learning"]
-    qtbot.waitUntil(lambda: "seed" in form.fields, timeout=20_000)
+    qtbot.waitUntil(lambda: "seed" in form.fields, timeout=120_000)
 
 
 def _path() -> Any:
