@@ -15,6 +15,7 @@ from napari_clickseg.comparing.spec import ComparisonError
 from napari_clickseg.data.index import INDEX
 from napari_clickseg.models.checkpoint import load_network, read_card
 from napari_clickseg.models.losses import LossError
+from napari_clickseg.models.registry import find_model
 from napari_clickseg.training import finetune
 from napari_clickseg.training.loop.work import TrainingError
 from napari_clickseg.training.tables import read_table
@@ -284,9 +285,10 @@ def test_an_encoder_that_starts_untrained_beside_trained_ones_is_said(
     from napari_clickseg.comparing.begin import begin
 
     fields = {"start": "default", "options": {}, "encoder_rate": 1.0}
-    asked = make_spec(project, vary={"encoder": ["tu-resnet10t", "mobilenet_v2"]}, **fields)
+    own = read_card(find_model("default").path).encoder
+    asked = make_spec(project, vary={"encoder": [own, "mobilenet_v2"]}, **fields)
     folder = ComparisonFolder(tmp_path / "out")
     said = begin(asked, folder)
     assert any("unfair to encoder=mobilenet_v2" in text for text in said)
-    assert any("encoder=tu-resnet10t: this is the start's network" in text for text in said)
+    assert any(f"encoder={own}: this is the start's network" in text for text in said)
     assert folder.spec.training.start_parts == "encoder"

@@ -39,11 +39,12 @@ def why_none(card: ModelCard) -> str:
     """Say why a model can't tell objects apart; "" where it can."""
     if card.objects is not None:
         return ""
-    if card.encoding != "image":
-        return f"The model '{card.name}' answers clicks, so it finds no objects by itself."
-    if card.training:
+    if card.encoding != "image" or card.training:
+        what = "tells no objects apart"
+        if card.encoding != "image":
+            what = "answers clicks, so it finds no objects by itself"
         return (
-            f"The model '{card.name}' tells no objects apart; train one with the task instances "
+            f"The model '{card.name}' {what}; train one with the task instances "
             "(clickseg train --set task=instances)."
         )
     if len(card.classes) == 1 or _boundary(card) is not None:

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from napari_clickseg._napari.annotate.lines import Outline, mask_outline
+from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE
 from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.gui
-GREEN, RED = (43, 214, 43), (255, 59, 48)
+GREEN, RED = (
+    tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) for colour in (POSITIVE, NEGATIVE)
+)
 
 
 def near(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
