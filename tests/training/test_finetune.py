@@ -21,8 +21,10 @@ from napari_clickseg.cli import main
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.sets.splits import SplitError
 from napari_clickseg.engine.segmenter import load_segmenter
+from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.models.network import NetworkError, create
 from napari_clickseg.models.pretrained import input_range
+from napari_clickseg.models.registry import find_model
 from napari_clickseg.training import finetune as module
 from napari_clickseg.training import report as report_module
 from napari_clickseg.training import start as start_module
@@ -189,7 +191,7 @@ def test_a_click_model_is_trained_with_either_encoding(
     asked = spec(project, task="click", encoding=encoding, epochs=1)
     assert finetune(asked, run).reason == "done"
     segmenter = load_segmenter(run / "best.safetensors", "cpu")
-    as_default = {"channels": "likeness"}  # the default model's kind of channels
+    as_default = {"channels": read_card(find_model("default").path).encoding}
     assert segmenter.card.encoding == as_default.get(encoding, encoding)
     assert not segmenter.card.automatic, "of two classes none is meant before the first click"
     session = segmenter.start(blobs(3)[0])
@@ -432,15 +434,22 @@ finetune(read_spec(Path(sys.argv[1])), sys.argv[2])
 
 @pytest.mark.parametrize("task", ["click", "multiclass"])
 def test_class_models_start_from_kernels_that_can_still_learn(project: Path, task: str) -> None:
-    """The default model's have grown, and a step of a given length would hardly turn them."""
+    """The default model's have grown, and a step of a given length would hardly turn them.
+
+    Those of its encoder are ImageNet's still, which learn classes as they are.
+    """
     own = {"task": task, "architecture": "", "encoder": "", "options": {}}
     begun = module.make_start(prepare(spec(project, start="default", **own)))
     fresh = module.make_start(prepare(spec(project, start="scratch", **own)))
+    card = read_card(find_model("default").path)
+    imagenet = {"task": "multiclass", "architecture": "unet", "encoder": card.encoder}
+    known = module.make_start(prepare(spec(project, start="imagenet", **own | imagenet)))
     like = dict(fresh.network.named_parameters())
+    like |= {n: p for n, p in known.network.named_parameters() if n.startswith("encoder.")}
     grown = [
-        float(kernel.detach().square().mean() / like[name].detach().square().mean()) ** 0.5
+        float(kernel.detach().square().mean() / first.detach().square().mean()) ** 0.5
         for name, kernel in begun.network.named_parameters()
-        if kernel.ndim == 4 and "head" not in name
+        if kernel.ndim == 4 and "head" not in name and (first := like[name]).detach().any()
     ]
     assert begun.trained_encoder
     assert (max(grown) > 3) == (task == "click")
