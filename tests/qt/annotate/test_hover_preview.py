@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,19 @@ def test_while_the_pointer_moves_or_a_slider_plays_nothing_is_looked_at(hand: Ha
     dims.stop()
     assert not looks
     hand.qtbot.waitUntil(lambda: not dims.is_playing)
+
+
+def test_a_pointer_that_rests_while_something_else_is_done_has_its_outline_after_it(
+    hand: Hand,
+) -> None:
+    """Whatever is done meanwhile; nobody has to move the mouse again."""
+    runner, gate = hand.controller.runner, threading.Event()
+    runner.submit("something", lambda _: gate.wait(30), lambda _: None, lambda _: None)
+    hand.move(26, 32)
+    hand.qtbot.wait(300)
+    assert hand.state.preview is None
+    gate.set()
+    hand.qtbot.waitUntil(lambda: hand.state.preview is not None, timeout=30_000)
 
 
 def test_the_choice_is_remembered(hand: Hand, open_annotate: Callable[..., Any]) -> None:

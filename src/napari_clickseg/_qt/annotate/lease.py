@@ -120,8 +120,8 @@ class _Shared:
         self._rest.start()
 
     def _rested(self) -> None:
-        if not is_playing(unwrapped(self.controller.viewer)):
-            self.controller.preview.look()
+        if is_playing(unwrapped(self.controller.viewer)) or self.controller.preview.look():
+            self._rest.start()
 
     def _deliver(self) -> None:
         self.folder.deliver()

@@ -32,19 +32,29 @@ class HoverPreview:
     def __init__(self, context: Context, images: Images, answers: Answers) -> None:
         self._context, self._state = context, context.state
         self._images, self._answers = images, answers
+        self._failed = False  # where the pointer is
 
-    def look(self) -> None:
-        """Have the outline under the pointer shown; to be called when it has rested for a while."""
+    def look(self) -> bool:
+        """Have the outline under the pointer shown; to be called when it has rested for a while.
+
+        Returns
+        -------
+        bool
+            Whether to call it again in a while: something else is being done, or may come before
+            the answer, which gives way to it.
+        """
         context = self._context
         there = context.viewer.mouse_over_canvas or self._state.crosshair
-        if not (self._free() and there and context.runner.idle):
-            return
+        if self._failed or self._state.preview is not None or not (self._free() and there):
+            return False
+        if not context.runner.idle:
+            return True
         pairing, plane = context.pairing, context.plane
         if pairing is None or plane is None:
-            return
+            return False
         click = self._click(pairing, plane)
         if click is None:
-            return
+            return False
         refinement, session_of = context.refinement(), self._answers.opener(pairing, plane)
 
         def work(stop: Stop) -> Edges:
@@ -55,11 +65,15 @@ class HoverPreview:
             if pairing is context.pairing and plane == context.plane and self._free():
                 self._state.preview = edges
 
-        # If something is wrong, a click will say it.
-        context.runner.submit(_KEY, work, done, lambda _: None, gives_way=True)
+        def failed(_: Exception) -> None:
+            self._failed = True  # a click will say what is wrong
+
+        context.runner.submit(_KEY, work, done, failed, gives_way=True)
+        return True
 
     def clear(self) -> None:
         """Show none, and give up looking."""
+        self._failed = False
         if self._state.preview is not None:
             self._state.preview = None
         self._context.runner.cancel(_KEY)
