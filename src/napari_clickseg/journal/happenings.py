@@ -163,31 +163,11 @@ class Stepped:
     writes: Callable[[], tuple[Relabelling, ...]] = field(default=_none)
 
 
-Happening: TypeAlias = (
-    Began
-    | Modelled
-    | Viewing
-    | Classed
-    | Completed
-    | Undone
-    | Redone
-    | SavedElsewhere
-    | Laid
-    | Stepped
+_Said: TypeAlias = (  # what is written as it is
+    Began | Modelled | Viewing | Classed | Completed | Undone | Redone | SavedElsewhere
 )
-Line: TypeAlias = (
-    Began
-    | Modelled
-    | Viewing
-    | Classed
-    | Completed
-    | Undone
-    | Redone
-    | SavedElsewhere
-    | _LaidLine
-    | _SceneLine
-    | _StepLine
-)
+Happening: TypeAlias = _Said | Laid | Stepped
+Line: TypeAlias = _Said | _LaidLine | _SceneLine | _StepLine
 
 
 class _AnyLine(BaseModel):
