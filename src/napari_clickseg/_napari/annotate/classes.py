@@ -223,25 +223,27 @@ class Identity:
         self._number_from(pairing, value + 1)
         if own and pairing.scene.object_id != value:
             pairing.scene = replace(pairing.scene, object_id=value)
-        if own and value not in _facts(pairing).classes.of_ids:
+        begins = own and pairing.painting != value  # the strokes after it say nothing new
+        if begins and value not in _facts(pairing).classes.of_ids:
             pairing.painting = value
-        self.class_painted()
+            if self.class_painted():
+                self.save_with(pairing)
         self._show_counts(pairing)
 
-    def class_painted(self) -> None:
-        """Note the class that is chosen as that of the object that is being painted."""
+    def class_painted(self) -> bool:
+        """Note the class that is chosen as that of what is being painted; whether it is new."""
         pairing, plane = self._context.pairing, self._context.plane
         if pairing is None or plane is None or self._state.scheme == "classes":
-            return
+            return False
         value, chosen = pairing.scene.object_id, self._state.current_class.identifier
         if (
             pairing.painting != value
             or _facts(pairing).classes.on(plane.index).get(value) == chosen
         ):
-            return
+            return False
         earlier = pairing.earlier_classes or ObjectClasses()
         pairing.earlier_classes = earlier.with_objects([(plane.index, value, chosen)])
-        self.save_with(pairing)
+        return True
 
     def _survey_on(self, pairing: Pairing, layer: Labels, blocks: Iterator[Any]) -> None:
         """Look through the next block, and then through the ones after it."""
