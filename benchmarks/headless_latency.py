@@ -5,7 +5,9 @@
 Clicks are placed by the simulated annotator on generated objects all over the image; each goes
 through `Session.click` and `Session.predict`, as a click in napari does. Images up to 4,096² are
 numpy arrays, larger ones a Zarr in a temporary folder, read lazily. Each image has a process of
-its own, so that its peak of memory is its own. Prints a Markdown table.
+its own, so that its peak of memory is its own. Prints a Markdown table:
+also how many ms the network takes for a window that it sees for the first time, and for one of
+which it kept what its encoder made.
 """
 
 from __future__ import annotations
@@ -97,12 +99,16 @@ def measure(side: int, objects: int, clicks: int, model: str, folder: Path) -> d
     from napari_clickseg.core.window import Box
 
     segmenter = clickseg.load_segmenter(model, device="cpu")
-    look, spent = segmenter.look, []
+    look, spent, size = segmenter.look, [], segmenter.card.window.size
+    fresh, again = [], []
 
     def timed(inputs: np.ndarray, sight: Any) -> Any:
+        known = sight.features is not None
         since = time.perf_counter()
         out = look(inputs, sight)
         spent.append(time.perf_counter() - since)
+        if inputs.shape[-1] == size:  # not the smaller windows of a first click
+            (again if known else fresh).append(spent[-1])
         return out
 
     segmenter.look = timed
@@ -152,6 +158,9 @@ def measure(side: int, objects: int, clicks: int, model: str, folder: Path) -> d
         "network": sum(network[1:]) / sum(ordered),
         "forward": sum(network) / sum(looks),
         "looks": sum(looks) / len(looks),
+        "fresh": statistics.median(fresh or [math.nan]),
+        "again": statistics.median(again or [math.nan]),
+        "known": len(again) / max(1, len(again) + len(fresh)),
         "memory": memory("VmHWM") - before,
     }
 
@@ -187,7 +196,8 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}\n")
     print(
         "| image | clicks | median ms | p95 ms | first ms | network | ms a look | looks a click "
-        "| MB above the model |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+        "| window anew | seen before | share seen before | MB above the model |\n"
+        f"|---|{'--:|' * 11}"
     )
     for side in args.sides:
         found = in_own_process(side, args)
@@ -195,7 +205,9 @@ def main() -> None:
         print(
             f"| {side:,}² {kind} | {found['clicks']} | {1e3 * found['median']:.0f} "
             f"| {1e3 * found['p95']:.0f} | {1e3 * found['first']:.0f} | {found['network']:.0%} "
-            f"| {1e3 * found['forward']:.0f} | {found['looks']:.1f} | {found['memory']:.0f} |",
+            f"| {1e3 * found['forward']:.0f} | {found['looks']:.1f} "
+            f"| {1e3 * found['fresh']:.0f} | {1e3 * found['again']:.0f} | {found['known']:.0%} "
+            f"| {found['memory']:.0f} |",
             flush=True,
         )
 

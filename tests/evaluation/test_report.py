@@ -73,6 +73,16 @@ def test_repeats_of_an_object_count_as_one_object():
     assert math.isnan(figures.seconds)
 
 
+def test_a_report_names_each_object_so_that_two_can_be_compared_one_by_one():
+    repeats = tuple(ObjectResult(7, 100, n, 0.0, (0.5, 0.9), (), ()) for n in range(2))
+    each = report([ImageResult("a", "one.png", repeats), SINGLE], NocSpec())["each"]
+    assert [(e["set"], e["image"], e["object"], e["repeat"]) for e in each[:2]] == [
+        ("a", "one.png", 7, 0),
+        ("a", "one.png", 7, 1),
+    ]
+    assert each[0]["iou"] == [0.5, 0.9] and len(each) == 2 + len(SINGLE.objects)
+
+
 def test_sets_without_objects_are_left_out():
     assert [s.name for s in by_set([image("none"), SINGLE])] == ["single"]
     assert report([image("none")], NocSpec())["mean"] is None

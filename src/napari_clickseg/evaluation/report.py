@@ -138,6 +138,11 @@ def report(results: Sequence[ImageResult], spec: NocSpec, **about: Any) -> dict[
         How the objects were chosen and clicked on.
     **about
         What was measured, such as model and device; kept as it is.
+
+    Returns
+    -------
+    dict
+        `sets` by name, their `mean`, and `each` object's IoU after each click.
     """
     sets = by_set(results)
     return {
@@ -146,6 +151,18 @@ def report(results: Sequence[ImageResult], spec: NocSpec, **about: Any) -> dict[
         "spec": asdict(spec),
         "sets": {one.name: one.to_json() for one in sets},
         "mean": mean_figures(sets).to_json() if sets else None,
+        "each": [_of_object(image, one) for image in results for one in image.objects],
+    }
+
+
+def _of_object(image: ImageResult, result: ObjectResult) -> dict[str, Any]:
+    """Return which object it is, and the IoU after each click."""
+    return {
+        "set": image.dataset,
+        "image": image.image,
+        "object": result.identifier,
+        "repeat": result.repeat,
+        "iou": [round(value, 4) for value in result.ious],
     }
 
 
