@@ -8,11 +8,10 @@ events.jsonl.
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import TypeAdapter
 
 from napari_clickseg.comparing.spec import (
     ComparisonError,
@@ -21,22 +20,20 @@ from napari_clickseg.comparing.spec import (
     trials,
 )
 from napari_clickseg.data.index import INDEX, read_table
-from napari_clickseg.runs.log import EventLog
+from napari_clickseg.runs.work_folder import WorkFolder
 from napari_clickseg.training.run_folder import RunFolder
-from napari_clickseg.training.spec import SpecError
-from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_clickseg.comparing.spec import Trial
     from napari_clickseg.training.spec import TrainingSpec
 
+_FIGURES: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 _OWN = {"split", "events.jsonl", "stop"}  # what one that could not be begun leaves
 
 
-_log = logging.getLogger(__name__)
-
-
-class ComparisonFolder:
+class ComparisonFolder(WorkFolder):
     """The folder of a comparison.
 
     Parameters
@@ -45,18 +42,14 @@ class ComparisonFolder:
         Need not be there yet.
     """
 
+    kind: ClassVar[str] = "comparison"
+    error: ClassVar[type[ValueError]] = ComparisonError
+
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self.log = EventLog(self.path)
+        super().__init__(path)
         self.split_folder = self.path / "split"
-        self.report = self.path / "report.md"
         self.table = self.path / "comparison.csv"
         self.figures = self.path / "comparison.json"
-
-    @property
-    def exists(self) -> bool:
-        """Whether a comparison was begun here."""
-        return (self.path / "spec.json").exists()
 
     def check_free(self) -> None:
         """Refuse a folder in which something else is.
@@ -86,12 +79,7 @@ class ComparisonFolder:
         ComparisonError
             If there is none, or it can't be read.
         """
-        if not self.exists:
-            raise ComparisonError(f"{self.path} is not a comparison: spec.json is missing.")
-        try:
-            return read_comparison_spec(self.path / "spec.json")
-        except (SpecError, ComparisonError) as error:
-            raise ComparisonError(f"{self.path / 'spec.json'}: {error}") from error
+        return self._read_spec(read_comparison_spec)
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -127,17 +115,7 @@ class ComparisonFolder:
 
     def measured(self, name: str) -> dict[str, Any]:
         """Return what was measured after a training; empty where nothing was, or can be read."""
-        path = self.measured_path(name)
-        if not path.is_file():
-            return {}
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError):
-            values = None
-        if isinstance(values, dict):
-            return values
-        _log.warning("%s cannot be read, and is left out; delete it to measure anew.", path)
-        return {}
+        return self._read_figures(self.measured_path(name), _FIGURES.validate_json) or {}
 
     def split(self) -> dict[str, list[str]]:
         """Return the names of the images in each set: training, validation, test.
@@ -183,7 +161,3 @@ class ComparisonFolder:
                 f"{self.split_folder / INDEX} was changed after the comparison began; put it back, "
                 "or begin another comparison."
             )
-
-    def write(self, path: Path, text: str) -> None:
-        """Write a file, whole or not at all."""
-        write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))

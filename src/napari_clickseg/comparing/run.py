@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_clickseg.comparing.folder import ComparisonFolder
 from napari_clickseg.comparing.report import write_report
 from napari_clickseg.comparing.spec import ComparisonError
-from napari_clickseg.runs.conduct import Stopped, began_here, carry_out, conducted
+from napari_clickseg.runs.conduct import Stopped, carry_out, conducted
 from napari_clickseg.runs.spread import ONE_AT_A_TIME, compute
 from napari_clickseg.training.nested import train
 
@@ -105,8 +105,7 @@ def go_on(
     folder = ComparisonFolder(Path(out))
     _ = folder.trials  # or it says what is missing
     folder.check_split()
-    if folder.log.state == "running" and not began_here(folder.log):
-        raise ComparisonError(f"The comparison in {folder.path} is going on; stop it first.")
+    folder.check_idle()
     return _carry_out(folder, scheduler, workers, on_event, resumed=True)
 
 

@@ -13,17 +13,15 @@ import io
 import logging
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from napari_clickseg.crossfit.spec import CrossfitError, CrossfitSpec, read_crossfit_spec
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.project import read_project
-from napari_clickseg.runs.log import EventLog
+from napari_clickseg.runs.work_folder import WorkFolder
 from napari_clickseg.training.run_folder import RunFolder
-from napari_clickseg.training.spec import SpecError
-from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +143,7 @@ class _Measured(BaseModel):
     images: list[_MeasuredImage]
 
 
-class CrossfitFolder:
+class CrossfitFolder(WorkFolder):
     """The folder of a cross-fitting.
 
     Parameters
@@ -154,15 +152,16 @@ class CrossfitFolder:
         Need not be there yet.
     """
 
+    kind: ClassVar[str] = "cross-fitting"
+    error: ClassVar[type[ValueError]] = CrossfitError
+
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self.log = EventLog(self.path)
+        super().__init__(path)
         self.predictions = self.path / "predictions"
         self.regions = self.path / "regions.csv"
         self.clicks = self.path / "clicks.json"
         self.placed = self.path / "clicks-placed.json"  # as they were before any was edited
         self.model = self.path / "model.safetensors"
-        self.report = self.path / "report.md"
         self.final = RunFolder(self.path / "final")
 
     def fold(self, fold: int) -> Path:
@@ -178,11 +177,6 @@ class CrossfitFolder:
         return self.fold(fold) / "measured.json"
 
     @property
-    def exists(self) -> bool:
-        """Whether a cross-fitting was begun here."""
-        return (self.path / "spec.json").exists()
-
-    @property
     def spec(self) -> CrossfitSpec:
         """What was asked for, completed from the data.
 
@@ -191,17 +185,7 @@ class CrossfitFolder:
         CrossfitError
             If there is none, or it can't be read.
         """
-        if not self.exists:
-            raise CrossfitError(f"{self.path} is not a cross-fitting: spec.json is missing.")
-        try:
-            return read_crossfit_spec(self.path / "spec.json")
-        except SpecError as error:
-            raise CrossfitError(f"{self.path / 'spec.json'}: {error}") from error
-
-    def write(self, path: Path, text: str) -> None:
-        """Write a file, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+        return self._read_spec(read_crossfit_spec)
 
     def write_rows(self, path: Path, rows: Sequence[FoldRow] | Sequence[RegionRow]) -> None:
         """Write a table, whole or not at all."""
@@ -298,14 +282,8 @@ class CrossfitFolder:
 
     def read_measured(self, fold: int) -> dict[str, Any] | None:
         """Return a fold's figures; None where there are none, or none that can be read."""
-        path = self.measured(fold)
-        if not path.is_file():
-            return None
-        try:
-            return _Measured.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
-        except (OSError, ValueError):
-            _log.warning("%s cannot be read, and is left out; delete it to measure anew.", path)
-            return None
+        measured = self._read_figures(self.measured(fold), _Measured.model_validate_json)
+        return None if measured is None else measured.model_dump(exclude_unset=True)
 
     def seconds(self) -> dict[Stage, float]:
         """Return how long each stage took, all folds together, interruptions left out."""

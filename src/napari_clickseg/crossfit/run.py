@@ -11,7 +11,7 @@ from napari_clickseg.crossfit.begin import begin, begin_from
 from napari_clickseg.crossfit.folder import CrossfitFolder, Done
 from napari_clickseg.crossfit.spec import CrossfitError
 from napari_clickseg.crossfit.stages import is_done, run_stage
-from napari_clickseg.runs.conduct import Stopped, began_here, conducted
+from napari_clickseg.runs.conduct import Stopped, conducted
 from napari_clickseg.runs.spread import compute
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ def go_on(
     """
     folder = CrossfitFolder(Path(out))
     _ = folder.spec, folder.rows  # or it says what is missing
-    if folder.log.state == "running" and not began_here(folder.log):
-        raise CrossfitError(f"The cross-fitting in {folder.path} is going on; stop it first.")
+    folder.check_idle()
     return _carry_out(folder, until, scheduler, workers, on_event, resumed=True)
 
 
