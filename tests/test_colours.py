@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from skimage.color import deltaE_ciede2000, rgb2lab
 
-from napari_clickseg._napari.viewer.colours import PALETTE
+from napari_clickseg._napari.viewer.colours import PALETTE, shade
 from napari_clickseg._napari.viewer.layers import NEGATIVE, POSITIVE
 from napari_clickseg.comparing import plots as comparing
 from napari_clickseg.crossfit import plots as crossfit
@@ -34,3 +36,13 @@ def test_what_is_measured_is_the_difference_that_is_seen() -> None:
     assert nearest(("#000000", "#FFFFFF"))[0] > 90
     assert nearest(("#1FA84A", "#E0342B"))[:2] < (7, "e"), "the usual green and red"
     assert nearest(("#1FA84A", "#E0342B"))[1] == "deuteranopia"
+
+
+@pytest.mark.parametrize("colour", PALETTE)
+def test_two_objects_of_a_class_are_told_apart_whichever_ids_they_have(colour: str) -> None:
+    """Which of them touch nobody knows, so all pairs count."""
+    shades = rgb2lab(np.array([[shade(colour, n)[:3] for n in range(1, 301)]]))[0]
+    one, other = np.triu_indices(len(shades), 1)
+    difference = deltaE_ciede2000(shades[one], shades[other])
+    assert (difference < 5).mean() < 0.12, "alike at a glance"
+    assert (difference < 2).mean() < 0.02, "alike"

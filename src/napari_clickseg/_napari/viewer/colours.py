@@ -22,8 +22,10 @@ BY_SCORE = "clickseg scores"  # the name of a colormap
 _SURE = ("#D55E00", "#F0E442", "#56B4E9", "#0072B2")  # from the least certain on
 _SCORED = 1 << 16  # ids that have a colour of their own there
 _MOST = 255
-_GOLDEN = 0.618034  # steps of it spread evenly, however many there are
-_LIGHTER, _HUE = 0.36, 0.07  # how far shades go apart, of 1
+# Steps that spread evenly in three directions, however many there are (Roberts' R3 sequence). The
+# golden ratio's powers do not: it and its square make 1, so one direction follows the other.
+_STEPS = tuple(1.2207440846**-k for k in (1, 2, 3))
+_LIGHTER, _HUE, _PALER = 0.42, 0.07, 0.6  # how far shades go apart, of 1
 _FEWEST = 64  # ids with a colour of their own
 _MOST_COLOURS = 1 << 16  # of a map, the background's included; napari takes no more
 _BLOCK = 1 << 10  # shades that are worked out at once
@@ -56,7 +58,7 @@ def label_colormap(colours: Sequence[str]) -> CyclicLabelColormap:
 
 
 def shade(colour: str, number: int) -> tuple[float, float, float, float]:
-    """Return one of the shades of a colour; neighbouring numbers are told apart easily.
+    """Return one of the shades of a colour; any two are told apart, but for a few.
 
     Parameters
     ----------
@@ -74,9 +76,10 @@ def shade(colour: str, number: int) -> tuple[float, float, float, float]:
     if number <= 1:
         return red, green, blue, 1.0
     hue, light, full = colorsys.rgb_to_hls(red, green, blue)
-    step, turn = (number - 1) * _GOLDEN % 1 - 0.5, (number - 1) * _GOLDEN**2 % 1 - 0.5
-    light = min(0.85, max(0.25, light + _LIGHTER * step))
-    return (*colorsys.hls_to_rgb((hue + _HUE * turn) % 1, light, full), 1.0)
+    lighter, turned, paler = ((number - 1) * step % 1 for step in _STEPS)
+    light = min(0.85, max(0.25, light + _LIGHTER * (lighter - 0.5)))
+    hue, full = (hue + _HUE * (turned - 0.5)) % 1, full * (1 - _PALER * paler)
+    return (*colorsys.hls_to_rgb(hue, light, full), 1.0)
 
 
 @lru_cache(maxsize=64)  # all of them are asked for at each object that is accepted
