@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QAbstractButton
 
 from napari_clickseg._napari.review.drafts import place_of
 from napari_clickseg._napari.review.state import Predicting, QueueCounts, QueueRow
+from napari_clickseg._napari.review.text import without_model_text
 from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action
 from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.masks import read_labels
@@ -250,10 +251,25 @@ def test_a_read_only_project_is_said_and_nothing_is_lost(
     assert hand.labels[MISSED] == 4
 
 
-def test_a_model_that_waits_for_clicks_is_refused(open_review: Open, project: Path) -> None:
+def test_a_model_that_comes_along_is_named_and_for_the_user_to_choose(
+    open_review: Open, project: Path, qtbot: Any
+) -> None:
     _, widget = open_review(project=project)
-    assert not widget.predict.predict.enabled
-    assert "No model finds things by itself" in widget.predict.status.value
+    form = widget.predict
+    assert not form.predict.enabled and not widget.context.state.model
+    assert "Choose “nuclei”, which comes along, or train one" in form.status.value
+    names = [form.model.native.itemText(n) for n in range(form.model.native.count())]
+    assert names[:3] == ["none chosen", "nuclei", "default (needs clicks)"]
+    form.model.native.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: form.predict.enabled, timeout=30_000)
+    assert "“nuclei” was not trained on this project" in form.status.value
+
+
+def test_where_every_model_waits_for_clicks_it_is_said_how_to_train_another() -> None:
+    waits = ModelOffer(
+        "clicks", "clicks.safetensors", refusal="It needs clicks.", needs_clicks=True
+    )
+    assert without_model_text([waits]).startswith("No model finds things by itself yet. Train one")
 
 
 # ---- the process that predicts

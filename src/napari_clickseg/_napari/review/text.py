@@ -94,6 +94,17 @@ def model_text(offer: ModelOffer | None, project: str) -> str:
     return f"“{offer.name}” {', and '.join(said)}." if said else ""
 
 
+def without_model_text(offers: Sequence[ModelOffer]) -> str:
+    """Return what to do where no model is chosen; what comes along is for the user to choose."""
+    where = "under “Train”, with a task that needs no clicks."
+    ready = next((offer.name for offer in offers if not offer.refusal), "")
+    if ready:
+        return (
+            f"No model was trained yet. Choose “{ready}”, which comes along, or train one: {where}"
+        )
+    return f"No model finds things by itself yet. Train one: {where}"
+
+
 def opened_text(state: str, other: bool) -> str:
     """Return what is to be known of an image when it is opened.
 

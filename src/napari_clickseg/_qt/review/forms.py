@@ -14,6 +14,7 @@ from napari_clickseg._napari.review.text import (
     model_text,
     predicting_text,
     project_names,
+    without_model_text,
 )
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.controls import (
@@ -169,7 +170,8 @@ class PredictForm(QWidget):
             for offer in self._state.models
         ]
         if not self._state.model:
-            listed.insert(0, ("none that needs no click", ""))
+            able = any(not offer.refusal for offer in self._state.models)
+            listed.insert(0, ("none chosen" if able else "none that needs no click", ""))
         return [*listed, ("Open a file…", _OTHER)]
 
     def _show_models(self) -> None:
@@ -196,10 +198,7 @@ class PredictForm(QWidget):
         self.pictures.enabled = bool(state.project)
         text = predicting_text(now)
         if not text and state.project and not state.model:
-            text = (
-                "No model finds things by itself yet. Train one: under “Train”, with a task that "
-                "needs no clicks."
-            )
+            text = without_model_text(state.models)
         if not now.alive and state.project:
             chosen = next((each for each in state.models if each.path == state.model), None)
             short = not text or (now.status == "finished" and now.total > 0)
