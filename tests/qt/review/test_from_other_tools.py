@@ -23,6 +23,7 @@ def test_labels_of_another_tool_become_a_prediction_of_the_project_that_is_revie
     open_review: Callable[..., Any], project: Path, qtbot: Any
 ) -> None:
     viewer, widget = open_review(project=project)
+    _, annotate = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate", tabify=True)
     state, form = widget.context.state, widget.labels
     viewer.add_image(picture(5), name="fifth")
     viewer.add_labels(prediction(), name="fifth_cp_masks")
@@ -39,6 +40,8 @@ def test_labels_of_another_tool_become_a_prediction_of_the_project_that_is_revie
     assert state.row("images/fifth.png").uncertainty == 0.5
     widget.context.controller.images.open("images/fifth.png")
     qtbot.waitUntil(lambda: state.current == "images/fifth.png", timeout=60_000)
+    qtbot.waitUntil(lambda: annotate.images.image.layer is annotate.context.state.image)
+    assert annotate.images.image.layer is not viewer.layers["fifth"], "the one that Review opened"
     widget.accept.native.click()
     qtbot.waitUntil(lambda: state.row("images/fifth.png").state == "accepted", timeout=60_000)
     masks = {one.name: one.mask for one in read_project(project).records}

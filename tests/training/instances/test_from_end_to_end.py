@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from default_model.crowds import crowd
 from napari_clickseg.cli import main
+from napari_clickseg.core.window import Box
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import Record, read_project
@@ -157,6 +158,37 @@ def _digest(record: Record) -> str:
     from napari_clickseg.data.masks import file_digest
 
     return file_digest(record.mask)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 5, 32])
+def test_images_of_any_number_of_channels_are_learned_and_searched_with_all_of_them(
+    tmp_path: Path, channels: int
+) -> None:
+    writer = ProjectWriter(tmp_path / "cells")
+    writer.set_classes(ProjectClasses(scheme="instances"))
+
+    def deep(seed: int) -> np.ndarray:
+        """Objects in the last channel, noise in the others."""
+        rng = np.random.default_rng(seed)
+        image = rng.integers(0, 60, (96, 96, channels)).astype(np.uint16)
+        image[..., -1] = picture(seed)[0]
+        return image
+
+    for seed in range(3):
+        writer.add(f"{seed}", deep(seed), picture(seed)[1], rgb=False)
+    spec = TrainingSpec(project=str(tmp_path / "cells"), **TINY | {"epochs": 1})
+    finetune(spec, tmp_path / "run", compare=False)
+    segmenter = load_segmenter(tmp_path / "run" / "best.safetensors", "cpu")
+    assert segmenter.card.image_channels == max(3, channels)
+    image, maps = deep(5), []
+    for last in (image[..., -1], image[::-1, :, -1]):
+        image[..., -1] = last.copy()
+        finder = ObjectFinder.of(segmenter, image, rgb=False)
+        found = finder.find()
+        assert found is not None and found.labels.shape == (96, 96)
+        maps.append(finder.maps(Box(0, 0, 96, 96)).foreground)
+    assert np.abs(maps[0] - maps[1]).max() > 1e-4, "the last channel is looked at"
 
 
 def test_windows_are_drawn_as_they_will_be_learned_from(project: Path, tmp_path: Path) -> None:

@@ -201,6 +201,7 @@ class ImageForm:
 
     def _show_annotated(self) -> None:
         if self._state.image is not None:
+            self.image.refresh()  # it may be offered later only, as one that Review has opened
             self.image.layer = self._state.image
             self._image_chosen()
 
