@@ -146,8 +146,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def refuse(gestures: Sequence[Given]) -> None:
-    """Raise `UsageError` where gestures are given that go with nothing."""
+def refuse(gestures: Sequence[Given], why: str) -> None:
+    """Raise `UsageError`, which says why, where gestures are given that go with nothing."""
     if gestures:
         name = {"click": "positive or --negative"}.get(gestures[0].kind, gestures[0].kind)
-        raise UsageError(f"--rest predicts whole images of a project; leave --{name} out.")
+        raise UsageError(f"{why}; leave --{name} out.")

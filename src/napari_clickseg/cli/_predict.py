@@ -18,7 +18,7 @@ from napari_clickseg.cli._common import (
     say_json,
     share,
 )
-from napari_clickseg.cli.ways import _all_objects, _rest
+from napari_clickseg.cli.ways import _all_objects, _rest, _slide
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +41,8 @@ def add(verbs: Any) -> None:
         "(task=instances) finds all of them, each with an id of its own; how sure it is of "
         "each stands in F.clickseg.json beside the mask. With --rest a model that needs no "
         "click predicts the images of a project that are not annotated; what it finds waits in "
-        "PROJECT/predictions to be reviewed. Started again, it goes on where it was stopped.",
+        "PROJECT/predictions to be reviewed. With --out X.zarr a slide of any size is predicted "
+        "whole, at the model's own zoom. Started again, both go on where they were stopped.",
     )
     option = parser.add_argument
     option(
@@ -52,13 +53,20 @@ def add(verbs: Any) -> None:
         "OIB, DICOM, NIfTI); with --rest the folder of a project",
     )
     add_prompt_options(parser)
-    option("--out", type=Path, metavar="F", help="the mask, .tif or indexed .png")
+    option(
+        "--out",
+        type=Path,
+        metavar="F",
+        help="the mask, .tif or indexed .png; .zarr predicts an image of any size whole, tile by "
+        "tile, without clicks",
+    )
     option("--probability", type=Path, metavar="F", help="the probability as well, .tif")
     option("--threshold", type=share, default=0.5, metavar="T", help="default 0.5")
     option("--overwrite", action="store_true", help="replace files that are there")
     option("--json", action="store_true", help="print what was found as JSON")
     _all_objects.add_options(parser)
     _rest.add_options(parser)
+    _slide.add_options(parser)
     add_model_options(parser)
 
 
@@ -86,12 +94,18 @@ def run(args: argparse.Namespace) -> int:
             "--limit, --workers, --shard, --scheduler and --events go with --rest; see clickseg "
             "predict --help."
         )
+    if _slide.wanted(args):
+        return _slide.run(args)
+    if args.region is not None:
+        raise UsageError("--region goes with --out X.zarr; see clickseg predict --help.")
     _check_outputs(args)
     with Waiting("loading the model and the image") as waiting:
         session, segmenter = begun_session(args)
         if _all_objects.wanted(args, segmenter.card):
             return _all_objects.run(args, session, segmenter, waiting)
         _all_objects.refuse(args, segmenter.card)
+        if not args.gestures and args.mask is None:
+            _slide.say_lowered(args.image, session.shape, segmenter.card)
         session.refinement = Refinement(threshold=args.threshold)
         waiting.say("predicting")
         prediction = session.predict()

@@ -132,8 +132,16 @@ class ImageSource:
         sample = self.sample()
         return bool((sample == sample[:, :1]).all())
 
-    def read(self, window: Window) -> PixelSample | None:
+    def read(self, window: Window, part: Box | None = None) -> PixelSample | None:
         """Read what `window` shows of the image, subsampled where it shows very much.
+
+        Parameters
+        ----------
+        window : Window
+            What is looked at.
+        part : Box, optional
+            Only what these network pixels of it are made of. The pixels are those that are read
+            of the whole window, whichever part is asked for.
 
         Returns
         -------
@@ -159,6 +167,8 @@ class ImageSource:
             slice(start + (stride // 2 if stop - start > stride // 2 else 0), stop, stride)
             for (start, stop), stride in zip(edges, strides, strict=True)
         )
+        if part is not None:
+            index = _narrowed(index, window, part, factors)
         values = self._channels(np.asarray(level[index]))
         origin = tuple((i.start + 0.5) * f - 0.5 for i, f in zip(index, factors, strict=True))
         step = tuple(stride * f for stride, f in zip(strides, factors, strict=True))
@@ -195,6 +205,22 @@ class ImageSource:
 
     def _channels(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return values[:, :, None] if values.ndim == 2 else values[:, :, : self.channels]
+
+
+def _narrowed(
+    index: tuple[slice, ...], window: Window, part: Box, factors: Sequence[float]
+) -> tuple[slice, ...]:
+    """Return those of the pixels read of a window that a part of it is resampled from."""
+    ends = window.to_image(part.top, part.left), window.to_image(part.bottom - 1, part.right - 1)
+    out = []
+    for each, first, last, f in zip(index, *ends, factors, strict=True):
+        count = len(range(each.start, each.stop, each.step))
+        origin, step = (each.start + 0.5) * f - 0.5, each.step * f
+        reach = math.ceil(max(1.0, window.span / window.size / step)) + 2
+        start = min(max(0, math.floor((first - origin) / step) - reach), count - 1)
+        stop = max(min(count, math.ceil((last - origin) / step) + reach + 1), start + 1)
+        out.append(slice(each.start + start * each.step, each.start + stop * each.step, each.step))
+    return tuple(out)
 
 
 def _is_pyramid(data: Any) -> bool:

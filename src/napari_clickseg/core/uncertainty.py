@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
-_SURROUNDINGS = 3  # pixels around what was found
+SURROUNDINGS = 3  # pixels around what was found
 
 
 def pixel_entropy(probabilities: npt.ArrayLike, *, overlapping: bool = False) -> FloatArray:
@@ -63,8 +63,6 @@ def mean_entropy(
     float
         0 … 1; 0 where there are no pixels.
     """
-    from scipy import ndimage
-
     values = np.asarray(probabilities, np.float32)
     foreground = values[0] if len(values) == 1 else 1 - values[0]
     within = np.ones(foreground.shape, bool) if inside is None else inside
@@ -73,8 +71,17 @@ def mean_entropy(
     object_pixels = within & (foreground > 0.5)
     if not object_pixels.any():
         object_pixels = within & (foreground >= foreground[within].max() / 2)
-    near = ndimage.distance_transform_edt(~object_pixels) <= _SURROUNDINGS
-    return float(pixel_entropy(values, overlapping=overlapping)[near & within].mean(dtype=float))
+    counts = near(object_pixels) & within
+    return float(pixel_entropy(values, overlapping=overlapping)[counts].mean(dtype=float))
+
+
+def near(found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the pixels (Y, X) of what was found, and those around it, up to `SURROUNDINGS`."""
+    from scipy import ndimage
+
+    if not found.any():
+        return np.zeros(found.shape, bool)
+    return np.asarray(ndimage.distance_transform_edt(~found) <= SURROUNDINGS)
 
 
 def _surprise(values: FloatArray) -> FloatArray:

@@ -139,6 +139,11 @@ class Window:
         return Box(self.top, self.left, self.span, self.span)
 
     @property
+    def pixels(self) -> Box:
+        """All of its network pixels."""
+        return Box(0, 0, self.size, self.size)
+
+    @property
     def zoom(self) -> float:
         """Network pixels per image pixel."""
         return self.size / self.span
@@ -163,52 +168,66 @@ class Window:
         origin: tuple[float, float],
         step: tuple[float, float],
         shape: tuple[int, int],
+        part: Box | None = None,
     ) -> FloatArray:
         """Resample a patch of the image to network pixels.
 
         Parameters
         ----------
         patch : float32 (h, w) or (h, w, C)
-            All that the window shows of the image, possibly subsampled.
+            All that the window, or the part of it, shows of the image, possibly subsampled.
         origin : (float, float)
             Position of the patch's first pixel, in image pixels.
         step : (float, float)
             Distance between neighbouring pixels of the patch, in image pixels.
         shape : (int, int)
             The image's height and width.
+        part : Box, optional
+            The network pixels that are wanted; all by default.
 
         Returns
         -------
-        float32 (size, size) or (size, size, C)
+        float32 (size, size) or (size, size, C), or of the part's height and width
             Zero where the centre of a network pixel lies outside the image.
         """
-        stride = self.span / self.size
-        first = self.to_image(0.0, 0.0)
+        stride, wanted = self.span / self.size, part or self.pixels
+        first = self.to_image(wanted.top, wanted.left)
         starts = [(f - o) / s for f, o, s in zip(first, origin, step, strict=True)]
         out = resample(
             patch,
-            (self.size, self.size),
+            wanted.shape,
             (starts[0], starts[1]),
             (stride / step[0], stride / step[1]),
             clamp=True,
         )
-        out[~self.covers(shape)] = 0.0
+        out[~self.covers(shape, part)] = 0.0
         return out
 
-    def covers(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    def covers(self, shape: tuple[int, int], part: Box | None = None) -> npt.NDArray[np.bool_]:
         """Return which network pixels have their centre in an image of this shape (Y, X).
 
         Returns
         -------
-        bool (size, size)
+        bool (size, size), or of the height and width of `part`
         """
+        wanted = part or self.pixels
+        out = np.zeros(wanted.shape, bool)
+        if inside := self.covered(shape).intersection(wanted):
+            out[inside.shift(-wanted.top, -wanted.left).slices] = True
+        return out
+
+    def covered(self, shape: tuple[int, int]) -> Box:
+        """Return the network pixels that have their centre in an image of this shape (Y, X)."""
+        return self.centred_in(Box(0, 0, *shape))
+
+    def centred_in(self, box: Box) -> Box:
+        """Return the network pixels that have their centre in a box of the image."""
         first, stride = self.to_image(0.0, 0.0), self.span / self.size
-        rows, columns = (
-            (centres >= -0.5) & (centres < length - 0.5)
-            for start, length in zip(first, shape, strict=True)
-            for centres in [start + stride * np.arange(self.size)]
-        )
-        return np.logical_and.outer(rows, columns)
+        edges = []
+        for start, ends in zip(first, ((box.top, box.bottom), (box.left, box.right)), strict=True):
+            centres = start + stride * np.arange(self.size)
+            edges.append([int(k) for k in np.searchsorted(centres, np.subtract(ends, 0.5))])
+        return Box.from_edges(edges[0][0], edges[1][0], edges[0][1], edges[1][1])
 
     def moved_to(self, window: Window, values: FloatArray) -> FloatArray:
         """Resample this window's pixels (size, size) to another's; zero where it does not reach."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg.core.instances.joining import Block, blocks, join_blocks
+from napari_clickseg.core.instances.joining import Joining, blocks
 from napari_clickseg.core.instances.separating import SeparationRules, separate, without_small
 from napari_clickseg.core.mosaic import fading, starts
 from napari_clickseg.core.window import Box, Window
@@ -30,7 +30,7 @@ from napari_clickseg.engine.inference import Estimator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from napari_clickseg.core.instances.joining import Joined
+    from napari_clickseg.core.instances.joining import Block
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.card import ModelCard
 
@@ -41,6 +41,7 @@ BLOCK = 2048  # side of the blocks of a large image, in pixels
 _LEAST_MARGIN = 64
 _SMOOTH = 1.3  # network pixels: a peak of a pixel or two is noise, and no object
 _KEPT = 96  # windows whose answers are kept, as neighbouring blocks look at the same ones
+_KEPT_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -115,12 +116,19 @@ class FoundObjects:
         ids : mapping of int to int
             The id of each class, by its number; objects of others get none.
         """
-        scored = {
-            n: ObjectNote(score=round(float(score), 4), clicks=0, model=model)
-            for n, score in enumerate(self.scores, 1)
-        }
-        of = {n: ids[int(k)] for n, k in enumerate(self.classes, 1) if int(k) in ids}
-        return Annotations(classes=of, objects=scored)
+        return object_notes(self.scores, self.classes, model, ids)
+
+
+def object_notes(
+    scores: FloatArray, classes: IntArray, model: str, ids: Mapping[int, int]
+) -> Annotations:
+    """Return what is known of objects, as projects have it; see `FoundObjects.notes`."""
+    scored = {
+        n: ObjectNote(score=round(float(score), 4), clicks=0, model=model)
+        for n, score in enumerate(scores, 1)
+    }
+    of = {n: ids[int(k)] for n, k in enumerate(classes, 1) if int(k) in ids}
+    return Annotations(classes=of, objects=scored)
 
 
 def class_ids(card: ModelCard, named: Mapping[str, int]) -> dict[int, int]:
@@ -141,7 +149,7 @@ def class_ids(card: ModelCard, named: Mapping[str, int]) -> dict[int, int]:
     if len(card.classes) == 1:
         return ids
     taken = {*named.values()}
-    learned = card.class_ids or tuple(range(1, len(card.classes) + 1))
+    learned = card.ids_of_classes
     for k, wanted in enumerate(learned, 1):
         if k not in ids:
             ids[k] = wanted if wanted not in taken else max((*taken, *learned)) + 1
@@ -184,7 +192,7 @@ class ObjectFinder:
         spec = estimator.card.window
         self._span = max(1, round(spec.size / (spec.zoom or 1.0)))
         self._fading = fading(self._span)
-        self._windows = list(self._grid(estimator.source.shape, spec.size))
+        self._rows, self._columns = (self._starts(length) for length in estimator.source.shape)
         self._answers: OrderedDict[Window, FloatArray] = OrderedDict()
 
     @classmethod
@@ -218,10 +226,8 @@ class ObjectFinder:
         learned = 0 if card.objects is None else 2
         out = np.zeros((count + learned, *box.shape), np.float32)
         total = np.zeros(box.shape, np.float32)
-        for window in self._windows:
+        for window in self._windows(box):
             seen = window.box.intersection(box)
-            if not seen:
-                continue
             weight = self._fading[seen.shift(-window.top, -window.left).slices]
             part = seen.shift(-box.top, -box.left).slices
             values = window.to_box(self._answer(window), seen)
@@ -259,32 +265,41 @@ class ObjectFinder:
         chosen = rules or self.rules
         whole = Box(0, 0, *self.shape)
         region = whole if region is None else region.intersection(whole)
-        card = self.estimator.card
-        spec = objects_spec(card)
-        assert spec is not None
-        margin = max(_LEAST_MARGIN, 2 * spec.span)
-        measured = _ObjectSums(class_of_objects(card))
         probability = np.zeros(region.shape, np.float32) if with_probability else None
-        stopped = False
-
-        def look(part: Block) -> IntArray:
-            nonlocal stopped
-            stopped = stopped or stop()
-            if stopped:
-                return np.zeros(part.outer.shape, np.int32)
+        raw = np.zeros(region.shape, np.int32)
+        parts = self.blocks(region, block)
+        joining, measured = Joining(parts), ObjectSums(self.estimator.card)
+        for part in parts:
+            if stop():
+                return None
             maps = self._known_maps(part.outer.shift(region.top, region.left))
-            labels = separate(maps.foreground, maps.distances, chosen)
+            here = _separated(maps, part, region, chosen)
             within = part.core.shift(-part.outer.top, -part.outer.left).slices
-            measured.take(labels, maps, within)
+            raw[part.core.slices] = joining.add(part, here.labels)[within]
+            measured.add(here)
             if probability is not None:
                 probability[part.core.slices] = maps.foreground[within]
-            return labels
+        known = measured.summed(joining.ids(), chosen.smallest)
+        return FoundObjects(known.table[raw], known.scores, known.classes, known.doubt, probability)
 
-        joined = join_blocks(region.shape, blocks(region.shape, block, margin), look)
-        if stopped:
-            return None
-        labels = without_small(joined.labels, chosen.smallest)
-        return measured.summed(joined, labels, probability)
+    def blocks(self, region: Box, side: int = BLOCK) -> list[Block]:
+        """Cut a region into blocks, which lie in it, with the margin that the model's objects need.
+
+        Parameters
+        ----------
+        region : Box
+            In image pixels.
+        side : int
+            Of a block, at the most, in pixels.
+        """
+        spec = objects_spec(self.estimator.card)
+        assert spec is not None
+        return blocks(region.shape, side, max(_LEAST_MARGIN, 2 * spec.span))
+
+    def look(self, part: Block, region: Box, rules: SeparationRules) -> BlockObjects:
+        """Find the objects of a block of a region, not yet joined with those of others."""
+        maps = self._known_maps(part.outer.shift(region.top, region.left))
+        return _separated(maps, part, region, rules)
 
     def _known_maps(self, box: Box) -> ObjectMaps:
         """Return `maps`, kept from an earlier time where there was room for them."""
@@ -296,15 +311,16 @@ class ObjectFinder:
             self._maps[box] = maps
         return maps
 
-    def _grid(self, shape: tuple[int, int], size: int) -> Iterator[Window]:
-        """Yield the windows that the image is looked at in."""
+    def _starts(self, length: int) -> list[int]:
+        """Return where the windows begin that cover a side of the image."""
         span = self._span
-        rows, columns = (
-            [-((span - length) // 2)] if length <= span else starts(length, span)
-            for length in shape
-        )
-        for top in rows:
-            for left in columns:
+        return [-((span - length) // 2)] if length <= span else starts(length, span)
+
+    def _windows(self, box: Box) -> Iterator[Window]:
+        """Yield the windows of the image that reach into a box, row by row."""
+        size, span = self.estimator.card.window.size, self._span
+        for top in (at for at in self._rows if box.top - span < at < box.bottom):
+            for left in (at for at in self._columns if box.left - span < at < box.right):
                 yield Window(top, left, span, size)
 
     def _answer(self, window: Window) -> FloatArray:
@@ -320,57 +336,128 @@ class ObjectFinder:
             distances = ndimage.gaussian_filter(estimate.distances, (0, _SMOOTH, _SMOOTH))
             every = np.concatenate([every, distances])
         self._answers[window] = np.ascontiguousarray(every.transpose(1, 2, 0))
-        if len(self._answers) > _KEPT:
+        found = self._answers[window]
+        if len(self._answers) > min(_KEPT, _KEPT_BYTES // found.nbytes):
             self._answers.popitem(last=False)
-        return self._answers[window]
+        return found
 
 
-class _ObjectSums:
-    """What is measured of objects block by block, and summed up once they are joined."""
+@dataclass(frozen=True, eq=False, slots=True)
+class BlockObjects:
+    """The objects of a block, and what was measured of them as far as they lie in its core.
 
-    def __init__(self, only: int = 1) -> None:
-        self.only = only  # the number of the class, where there is one alone
-        self.sums: list[Sums] = []  # of each block (n, 1 + classes + 1)
-        self.highest: list[Sums] = []  # (n,)
-        self.likeliest = 0.0
+    Parameters
+    ----------
+    labels : int32 (Y, X)
+        In its outer box; ids are the block's own, from 1 on.
+    sums : float64 (n, 2) or (n, 2 + classes)
+        Of each object: its pixels, and the sums of the foreground's and each class's probability.
+    highest : float64 (n,)
+        The plainest middle of each object.
+    first : int64 (n,)
+        Where each object begins: the number of its first pixel, counted row by row in the region.
+    likeliest : float
+        The highest probability of any pixel.
+    """
 
-    def take(self, labels: IntArray, maps: ObjectMaps, within: tuple[slice, slice]) -> None:
-        """Measure a block's objects as far as they lie in its core."""
-        count = int(labels.max(initial=0)) + 1
-        flat = labels[within].ravel()
-        foreground = maps.foreground[within].ravel()
-        middle = maps.distances.mean(axis=0)[within].ravel()
-        self.likeliest = max(self.likeliest, float(foreground.max(initial=0)))
-        several = len(maps.probabilities) > 1
-        classes = [part[within].ravel() for part in maps.probabilities[1:]] if several else []
-        ones = np.ones(len(flat), np.float32)
-        sums = [np.bincount(flat, one, count) for one in (ones, foreground, *classes)]
-        highest = np.zeros(count)
-        np.maximum.at(highest, flat, middle)
-        self.sums.append(np.stack(sums, 1, dtype=np.float64)[1:])
-        self.highest.append(highest[1:])
+    labels: IntArray
+    sums: Sums
+    highest: Sums
+    first: npt.NDArray[np.int64]
+    likeliest: float
 
-    def summed(
-        self, joined: Joined, labels: IntArray, probability: FloatArray | None
-    ) -> FoundObjects:
-        """Sum up what belongs to the objects that are kept in the end, (Y, X) from 1 on."""
-        each = np.concatenate(self.sums)
-        total = np.zeros((int(joined.ids.max(initial=0)) + 1, each.shape[1]))
-        highest = np.zeros(len(total))
-        np.add.at(total, joined.ids, each)
-        np.maximum.at(highest, joined.ids, np.concatenate(self.highest))
-        numbers, first = np.unique(labels, return_index=True)
-        kept = joined.labels.ravel()[first[numbers > 0]]
-        scores = total[kept, 1] / np.maximum(total[kept, 0], 1) * highest[kept]
+
+def _separated(maps: ObjectMaps, part: Block, region: Box, rules: SeparationRules) -> BlockObjects:
+    """Tell the objects of a block apart, and measure them."""
+    labels = separate(maps.foreground, maps.distances, rules)
+    within = part.core.shift(-part.outer.top, -part.outer.left).slices
+    count = int(labels.max(initial=0)) + 1
+    flat = labels[within].ravel()
+    foreground = maps.foreground[within].ravel()
+    middle = maps.distances.mean(axis=0)[within].ravel()
+    several = len(maps.probabilities) > 1
+    classes = [one[within].ravel() for one in maps.probabilities[1:]] if several else []
+    ones = np.ones(len(flat), np.float32)
+    sums = [np.bincount(flat, values, count) for values in (ones, foreground, *classes)]
+    highest = np.zeros(count)
+    np.maximum.at(highest, flat, middle)
+    rows = np.arange(part.core.top, part.core.bottom, dtype=np.int64) * region.width
+    places = np.add.outer(rows, np.arange(part.core.left, part.core.right)).ravel()
+    first = np.full(count, np.iinfo(np.int64).max)
+    first[flat[::-1]] = places[::-1]  # what is written last stays: the first place
+    return BlockObjects(
+        labels,
+        np.stack(sums, 1, dtype=np.float64)[1:],
+        highest[1:],
+        first[1:],
+        float(foreground.max(initial=0)),
+    )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class JoinedObjects:
+    """What is known of the objects of an image, once those of its blocks are joined.
+
+    Parameters
+    ----------
+    table : int32 (n,)
+        The id that an object has in the end, by the id that `Joining` gave it in its block.
+    scores, classes, doubt
+        As in `FoundObjects`.
+    """
+
+    table: IntArray
+    scores: FloatArray
+    classes: IntArray
+    doubt: float
+
+
+class ObjectSums:
+    """What was measured of objects block by block, summed up once they are joined."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._only = class_of_objects(card)  # the number of the class, where there is one alone
+        self._sums: list[Sums] = []
+        self._highest: list[Sums] = []
+        self._first: list[npt.NDArray[np.int64]] = []
+        self._likeliest = 0.0
+
+    def add(self, block: BlockObjects) -> None:
+        """Take what was measured in the next block."""
+        self._sums.append(block.sums)
+        self._highest.append(block.highest)
+        self._first.append(block.first)
+        self._likeliest = max(self._likeliest, block.likeliest)
+
+    def summed(self, ids: IntArray, smallest: int) -> JoinedObjects:
+        """Sum up; objects are numbered in reading order.
+
+        Parameters
+        ----------
+        ids : int32 (n + 1,)
+            As `Joining.ids` gives them.
+        smallest : int
+            Pixels of the smallest object; smaller ones are left out.
+        """
+        each, count = np.concatenate(self._sums), int(ids.max(initial=0)) + 1
+        total, highest = np.zeros((count, each.shape[1])), np.zeros(count)
+        first = np.full(count, np.iinfo(np.int64).max)
+        np.add.at(total, ids[1:], each)
+        np.maximum.at(highest, ids[1:], np.concatenate(self._highest))
+        np.minimum.at(first, ids[1:], np.concatenate(self._first))
+        kept = np.flatnonzero(total[:, 0] >= max(1, smallest))
+        kept = kept[np.argsort(first[kept])]
+        numbers = np.zeros(count, np.int32)
+        numbers[kept] = np.arange(1, len(kept) + 1)
+        scores = total[kept, 1] / total[kept, 0] * highest[kept]
         if each.shape[1] > 2:
             classes = total[kept, 2:].argmax(axis=1) + 1
         else:
-            classes = np.full(len(kept), self.only, np.int64)
-        doubt = 1 - float(scores.mean()) if len(kept) else self.likeliest
-        return FoundObjects(
-            labels,
+            classes = np.full(len(kept), self._only)
+        doubt = 1 - float(scores.mean()) if len(kept) else self._likeliest
+        return JoinedObjects(
+            numbers[ids],
             scores.astype(np.float32),
             classes.astype(np.int32),
             min(1.0, max(0.0, doubt)),
-            probability,
         )

@@ -252,8 +252,7 @@ def ids_of_classes(numbers: npt.NDArray[np.uint8], card: ModelCard) -> npt.NDArr
     -------
     int64 (Y, X)
     """
-    known = card.class_ids or tuple(range(1, len(card.classes) + 1))
-    return np.array((0, *known), np.int64)[numbers]
+    return np.array((0, *card.ids_of_classes), np.int64)[numbers]
 
 
 def pieces_of(numbers: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:

@@ -117,16 +117,21 @@ class Estimator:
 
     def whole(self) -> Estimate:
         """Predict all of the image without any click, window by window."""
-        card, shape = self.card, self.source.shape
-        zoom = card.window.zoom or card.window.size / max(shape)
-        window = whole_window(shape, zoom, card.window.size)
+        window = whole_window(self.source.shape, self.own_zoom, self.card.window.size)
         inputs = self.unprompted(window)
-        inside = window.covers(shape)
+        inside = window.covers(self.source.shape)
+        found = predict_mosaic(self.unclicked, inputs, self.card.window.size, inside)
+        return Estimate(window, found)
 
-        def forward(part: FloatArray) -> FloatArray:
-            return self.ask(part, Sight(part[: card.image_channels])).probabilities
+    @property
+    def own_zoom(self) -> float:
+        """The zoom at which the model predicts an image without any click."""
+        spec = self.card.window
+        return spec.zoom or spec.size / max(self.source.shape)
 
-        return Estimate(window, predict_mosaic(forward, inputs, card.window.size, inside))
+    def unclicked(self, inputs: FloatArray) -> FloatArray:
+        """Ask the network for probabilities (outputs, N, N), given what `unprompted` returns."""
+        return self.ask(inputs, Sight(inputs[: self.card.image_channels])).probabilities
 
     @staticmethod
     def _settled(prompt: Prompt) -> bool:
@@ -385,9 +390,18 @@ class Estimator:
             or (visible.right - extent.right < slack and visible.right < width)
         )
 
-    def unprompted(self, window: Window) -> FloatArray:
-        """Return what the network is given of a window without any prompt: float32 (K, N, N)."""
-        card, seen = self.card, self._sight(window).pixels
+    def unprompted(self, window: Window, part: Box | None = None) -> FloatArray:
+        """Return what the network is given without any prompt: float32 (K, N, N).
+
+        Parameters
+        ----------
+        window : Window
+            What is looked at.
+        part : Box, optional
+            Only these network pixels of it; (K, part.height, part.width) then.
+        """
+        card = self.card
+        seen = self._sight(window).pixels if part is None else self._pixels(window, part)
         return encode(seen, [], [], None, encoding=card.encoding, radius=card.disk_radius)
 
     def _sight(self, window: Window) -> Sight:
@@ -395,20 +409,23 @@ class Estimator:
         if window in self._seen:
             self._seen.move_to_end(window)
             return self._seen[window]
-        sample = self.source.read(window)
-        count = self.card.image_channels
-        if sample is None:
-            return Sight(np.zeros((count, window.size, window.size), np.float32))
-        values = self.intensity.apply(sample.values)
-        values = to_channels(values, count)
-        seen = window.from_image(values, sample.origin, sample.step, self.source.shape)
-        out = Sight(np.ascontiguousarray(seen.transpose(2, 0, 1)))
+        out = Sight(self._pixels(window))
         if window.size > self.card.window.size:
             return out  # a whole image is looked at once
         self._seen[window] = out
         if len(self._seen) > _KEPT:
             self._seen.popitem(last=False)
         return out
+
+    def _pixels(self, window: Window, part: Box | None = None) -> FloatArray:
+        """Read what a window, or a part of it, shows; zero where there is no image."""
+        sample, count = self.source.read(window, part), self.card.image_channels
+        if sample is None:
+            return np.zeros((count, *(part or window.pixels).shape), np.float32)
+        values = to_channels(self.intensity.apply(sample.values), count)
+        shape = self.source.shape
+        seen = window.from_image(values, sample.origin, sample.step, shape, part)
+        return np.ascontiguousarray(seen.transpose(2, 0, 1))
 
 
 def _marked(gestures: tuple[Gesture, ...]) -> bool:

@@ -5,6 +5,7 @@ Read are 0.4 and 0.5.
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -120,27 +121,90 @@ def _write_image(root: Any, image: AnnotatedImage) -> None:
     root.attrs["ome"] = about
 
 
+def begin_labels(folder: Path, shape: Sequence[int], dtype: Any, axes: str = "YX") -> Any:
+    """Begin a group of labels that are written part by part; `finish_labels` ends it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the group; what is there is replaced.
+    shape, dtype, axes
+        Of the labels.
+
+    Returns
+    -------
+    zarr.Array
+        Full resolution, without any label; takes values where it is indexed by slices.
+    """
+    import zarr
+
+    root = zarr.open_group(str(folder), mode="w", zarr_format=3)
+    return _level(root, 0, tuple(shape), np.dtype(dtype), _known_axes(axes))
+
+
+def finish_labels(
+    folder: Path, image: AnnotatedImage, *, more: Mapping[str, Any] | None = None
+) -> None:
+    """Make the pyramid of labels that were begun, and write what is known of them.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the group.
+    image : AnnotatedImage
+        What is known. Its labels say which ids there are, in a map of any size.
+    more : mapping, optional
+        As of `write_omezarr`.
+    """
+    import zarr
+
+    root = zarr.open_group(str(folder), mode="r+")
+    axes = _known_axes(image.axes)
+    levels = _coarser(root, root["0"], axes, nearest=True)
+    root.attrs["ome"] = {
+        "version": _VERSION,
+        "multiscales": [_multiscale(_NAME, axes, image.pixel_size, levels)],
+        "image-label": _label_attributes(image, inside=False),
+    }
+    root.attrs["clickseg"] = image.sidecar() | dict(more or {})
+
+
 def _levels(group: Any, array: npt.NDArray[Any], axes: str, *, nearest: bool) -> list[int]:
     """Write the levels of a pyramid, and return how many pixels one of each stands for."""
-    factors: list[int] = []
-    factor = 1
-    while True:
-        chunks = tuple(
-            min(n, _CHUNK) if a in "YX" else 1 for n, a in zip(array.shape, axes, strict=True)
-        )
-        stored = group.create_array(
-            str(len(factors)),
-            shape=array.shape,
-            chunks=chunks,
-            dtype=array.dtype,
-            dimension_names=list(axes.lower()),
-            fill_value=0,
-        )
-        _copy(stored, array)
-        factors.append(factor)
-        if max(array.shape[-2:]) <= _COARSEST:
-            return factors
-        array, factor = _halved(array, nearest), factor * 2
+    stored = _level(group, 0, array.shape, array.dtype, axes)
+    _copy(stored, array)
+    return _coarser(group, stored, axes, nearest=nearest)
+
+
+def _level(group: Any, number: int, shape: tuple[int, ...], dtype: Any, axes: str) -> Any:
+    """Make an empty level."""
+    return group.create_array(
+        str(number),
+        shape=shape,
+        chunks=tuple(min(n, _CHUNK) if a in "YX" else 1 for n, a in zip(shape, axes, strict=True)),
+        dtype=dtype,
+        dimension_names=list(axes.lower()),
+        fill_value=0,
+    )
+
+
+def _coarser(group: Any, stored: Any, axes: str, *, nearest: bool) -> list[int]:
+    """Write the other levels, block by block, and return how many pixels one of each stands for."""
+    factors = [1]
+    while max(stored.shape[-2:]) > _COARSEST:
+        finer, even = stored, nearest or min(stored.shape[-2:]) < 2
+        plane = [-(-n // 2) if even else n // 2 for n in finer.shape[-2:]]
+        shape = (*finer.shape[:-2], *plane)
+        stored = _level(group, len(factors), shape, finer.dtype, axes)
+        steps = [range(n) for n in shape[:-2]] + [range(0, n, _CHUNK) for n in plane]
+        for *index, top, left in itertools.product(*steps):
+            ends = [min(at + _CHUNK, n) for at, n in zip((top, left), plane, strict=True)]
+            wanted = (slice(2 * top, 2 * ends[0]), slice(2 * left, 2 * ends[1]))
+            part = _halved(np.asarray(finer[(*index, *wanted)]), even)
+            if part.any():  # chunks without a label take no room
+                stored[(*index, slice(top, ends[0]), slice(left, ends[1]))] = part
+        factors.append(factors[-1] * 2)
+    return factors
 
 
 def _copy(stored: Any, array: Any) -> None:
@@ -155,25 +219,13 @@ def _copy(stored: Any, array: Any) -> None:
 
 def _halved(array: npt.NDArray[Any], nearest: bool) -> npt.NDArray[Any]:
     """Return every second pixel of labels, or the means of four pixels of an image."""
-    if nearest or min(array.shape[-2:]) < 2:
-        return _every_second(array)
-    height, width = (n // 2 * 2 for n in array.shape[-2:])
-    four = [array[..., y:height:2, x:width:2].astype(np.float32) for y in (0, 1) for x in (0, 1)]
+    if nearest:
+        return array[..., ::2, ::2]
+    four = [array[..., y::2, x::2].astype(np.float32) for y in (0, 1) for x in (0, 1)]
     mean = sum(four[1:], four[0]) / 4
     if array.dtype.kind == "f":
         return np.asarray(mean, array.dtype)
     return np.asarray(np.rint(mean), array.dtype)
-
-
-def _every_second(array: Any) -> npt.NDArray[Any]:
-    """Return every second pixel of an array that may be lazy, read in strips."""
-    *lead, height, width = (int(n) for n in array.shape)
-    out = np.empty((*lead, -(-height // 2), -(-width // 2)), array.dtype)
-    for index in np.ndindex(*lead):
-        for top in range(0, height, _CHUNK):
-            part = np.asarray(array[(*index, slice(top, top + _CHUNK), slice(None))])
-            out[(*index, slice(top // 2, top // 2 + _CHUNK // 2), slice(None))] = part[::2, ::2]
-    return out
 
 
 def _multiscale(

@@ -198,6 +198,11 @@ class ModelCard(BaseModel):
         return len(self.classes) + 1 if several else len(self.classes)
 
     @property
+    def ids_of_classes(self) -> tuple[int, ...]:
+        """The id of each class in masks."""
+        return self.class_ids or tuple(range(1, len(self.classes) + 1))
+
+    @property
     def refusal_without_clicks(self) -> str:
         """Why the model can't predict by itself; empty if it can."""
         if self.automatic:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_clickseg.cli._common import Waiting
+    from napari_clickseg.core.instances.separating import SeparationRules
+    from napari_clickseg.data.classes import ProjectClass
     from napari_clickseg.engine.finding import FoundObjects
     from napari_clickseg.engine.segmenter import Segmenter, Session
     from napari_clickseg.models.card import ModelCard
@@ -60,12 +62,32 @@ def refuse(args: argparse.Namespace, card: ModelCard) -> None:
         )
 
 
+def rules_of(args: argparse.Namespace, card: ModelCard) -> SeparationRules:
+    """Return how objects are told apart: as asked for, else as the model's card says."""
+    from napari_clickseg.core.instances.separating import SeparationRules
+    from napari_clickseg.engine.finding import card_rules
+
+    own = card_rules(card)
+    return SeparationRules(
+        own.seed_height if args.seed_height is None else args.seed_height,
+        own.smallest if args.smallest is None else args.smallest,
+        args.threshold,
+    )
+
+
+def named_classes(card: ModelCard) -> tuple[ProjectClass, ...]:
+    """Return a model's classes with the ids that they have in masks."""
+    from napari_clickseg.data.classes import ProjectClass
+
+    each = zip(card.ids_of_classes, card.classes, strict=True)
+    return tuple(ProjectClass(id=i, name=name) for i, name in each)
+
+
 def run(args: argparse.Namespace, session: Session, segmenter: Segmenter, waiting: Waiting) -> int:
     """Find all objects of the image, and write them with their scores."""
-    from napari_clickseg.core.instances.separating import SeparationRules
     from napari_clickseg.data.encode import palette, storable_mask, write_labels
     from napari_clickseg.data.masks import check_mask_path, write_mask
-    from napari_clickseg.engine.finding import ObjectFinder, card_rules
+    from napari_clickseg.engine.finding import ObjectFinder
     from napari_clickseg.engine.inference import Estimator
     from napari_clickseg.formats.annotated import sidecar_path
     from napari_clickseg.util.files import write_whole
@@ -79,12 +101,7 @@ def run(args: argparse.Namespace, session: Session, segmenter: Segmenter, waitin
     beside = sidecar_path(args.out)
     if beside.exists() and not args.overwrite:
         raise UsageError(f"{beside} is there already; write elsewhere, or give --overwrite.")
-    own = card_rules(card)
-    rules = SeparationRules(
-        own.seed_height if args.seed_height is None else args.seed_height,
-        own.smallest if args.smallest is None else args.smallest,
-        args.threshold,
-    )
+    rules = rules_of(args, card)
     waiting.say("finding objects")
     estimator = Estimator(card, session.source, session.intensity, segmenter.look)
     objects = ObjectFinder(estimator).find(rules, with_probability=args.probability is not None)
@@ -110,23 +127,17 @@ def run(args: argparse.Namespace, session: Session, segmenter: Segmenter, waitin
 
 def _sidecar(image: Path, objects: FoundObjects, card: ModelCard) -> dict[str, Any]:
     """Return what the mask's sidecar says: how sure the model is of each object, and its class."""
-    from napari_clickseg.data.classes import ProjectClass, ProjectClasses
+    from napari_clickseg.data.classes import ProjectClasses
     from napari_clickseg.formats.annotated import AnnotatedImage
 
-    known = _ids(card)
-    classes = tuple(ProjectClass(id=known[k], name=name) for k, name in enumerate(card.classes, 1))
     return AnnotatedImage(
         image.stem,
         objects.labels,
         image,
         image.name,
-        classes=ProjectClasses(scheme="instances", classes=classes),
-        annotations=objects.notes(card.name, known),
+        classes=ProjectClasses(scheme="instances", classes=named_classes(card)),
+        annotations=objects.notes(card.name, dict(enumerate(card.ids_of_classes, 1))),
     ).sidecar()
-
-
-def _ids(card: ModelCard) -> dict[int, int]:
-    return dict(enumerate(card.class_ids or range(1, len(card.classes) + 1), 1))
 
 
 def _say(

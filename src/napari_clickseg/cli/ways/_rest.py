@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.automatic import BatchResult
 
 
+_WHY = "--rest predicts whole images of a project"
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what goes with --rest."""
     option = parser.add_argument
@@ -142,7 +145,7 @@ def _predict(
 
 
 def _check(args: argparse.Namespace) -> None:
-    _gestures.refuse(args.gestures)
+    _gestures.refuse(args.gestures, _WHY)
     useless = {
         "--out": args.out,
         "--probability": args.probability,
@@ -153,10 +156,11 @@ def _check(args: argparse.Namespace) -> None:
         "--reading": args.reading,
         "--seed-height": args.seed_height is not None,
         "--smallest": args.smallest is not None,
+        "--region": args.region is not None,
     }
     wrong = [name for name, value in useless.items() if value]
     if wrong:
-        raise UsageError(f"--rest predicts whole images of a project; leave {wrong[0]} out.")
+        raise UsageError(f"{_WHY}; leave {wrong[0]} out.")
     if args.scheduler and args.workers > 1:
         raise UsageError("The workers are the scheduler's; leave --workers out.")
 

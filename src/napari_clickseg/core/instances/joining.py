@@ -97,31 +97,85 @@ def join_blocks(
         Returns the objects in a block's outer box, int32; ids are the block's own, from 1 on.
     """
     out = np.zeros(shape, np.int32)
-    earlier: list[tuple[Block, IntArray]] = []
-    pairs: list[npt.NDArray[np.int64]] = []
-    count = 0
+    joining = Joining(parts)
     for block in parts:
-        labels = look(block)
-        there = int(labels.max(initial=0))
-        labels = np.where(labels > 0, labels + count, 0).astype(np.int32)
-        count += there
+        labels = joining.add(block, look(block))
         out[block.core.slices] = labels[_within(block.core, block.outer)]
-        # Of rows of blocks further up nothing is seen any more.
-        earlier = [one for one in earlier if one[0].outer.bottom > block.outer.top]
-        pairs += [_agreeing(*one, block, labels) for one in earlier]
-        earlier.append((block, labels))
-    ids = _united(pairs, count)
+    ids = joining.ids()
     return Joined(np.asarray(ids[out], np.int32), ids[1:])
 
 
-def _agreeing(one: Block, ones: IntArray, other: Block, others: IntArray) -> npt.NDArray[np.int64]:
+class Joining:
+    """Joins the objects of blocks that come one after the other; keeps their borders alone.
+
+    Parameters
+    ----------
+    parts : sequence of Block
+        All blocks, as `blocks` gives them; they come in this order.
+    """
+
+    def __init__(self, parts: Sequence[Block]) -> None:
+        self.count = 0
+        self._below = {one.core.top: one.outer.top for one in parts}  # what a row looks at
+        self._earlier: list[_SeenBlock] = []
+        self._pairs: list[npt.NDArray[np.int64]] = []
+
+    def add(self, block: Block, labels: IntArray) -> IntArray:
+        """Take the objects of the next block.
+
+        Parameters
+        ----------
+        block : Block
+            The next of all.
+        labels : int32
+            Those in its outer box; ids are the block's own, from 1 on.
+
+        Returns
+        -------
+        int32
+            The same with ids that no other block has: its first is `count` before, plus 1.
+        """
+        there = int(labels.max(initial=0))
+        labels = np.where(labels > 0, labels + self.count, 0).astype(np.int32)
+        self.count += there
+        # Of rows of blocks further up nothing is seen any more.
+        self._earlier = [one for one in self._earlier if one.box.bottom > block.outer.top]
+        seen = _SeenBlock(block, block.outer, labels)
+        self._pairs += [_agreeing(one, seen) for one in self._earlier]
+        if self._earlier:  # only the block that comes next looks at its side
+            self._earlier[-1] = self._border(self._earlier[-1])
+        self._earlier.append(seen)
+        return labels
+
+    def ids(self) -> IntArray:
+        """Return one id for all ids of one object, int32 (count + 1,); the background stays 0."""
+        return _united(self._pairs, self.count)
+
+    def _border(self, seen: _SeenBlock) -> _SeenBlock:
+        """Return what the next row of blocks sees of a block."""
+        block = seen.block
+        top = max(seen.box.top, self._below.get(block.core.bottom, block.outer.bottom))
+        box = Box.from_edges(top, block.outer.left, block.outer.bottom, block.outer.right)
+        return _SeenBlock(block, box, seen.labels[_within(box, seen.box)].copy())
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _SeenBlock:
+    """What is known of a block: the labels in a box of it."""
+
+    block: Block
+    box: Box
+    labels: IntArray
+
+
+def _agreeing(one: _SeenBlock, other: _SeenBlock) -> npt.NDArray[np.int64]:
     """Return the pairs of ids, int64 (n, 2), by which two blocks call the same object."""
-    shared = one.outer.intersection(other.outer)
-    cores = [block.core.intersection(shared) for block in (one, other)]
+    shared = one.box.intersection(other.box)
+    cores = [seen.block.core.intersection(shared) for seen in (one, other)]
     none = np.zeros((0, 2), np.int64)
     if not all(cores):
         return none
-    a, b = ones[_within(shared, one.outer)], others[_within(shared, other.outer)]
+    a, b = (seen.labels[_within(shared, seen.box)] for seen in (one, other))
     here, beyond = (_within(core, shared) for core in cores)
     # Only what reaches into the other's core can go on there.
     crossing = [np.intersect1d(labels[here], labels[beyond]).astype(np.int64) for labels in (a, b)]

@@ -1,0 +1,1 @@
+"""Slides: images of any size predicted whole, tile by tile, at the model's own zoom."""
