@@ -11,8 +11,10 @@ import tifffile
 import torch
 from torch import nn
 
+from napari_clickseg.data.bundles.pack import pack
+from napari_clickseg.data.bundles.unpack import unpack
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
-from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.masks import file_digest, read_labels
 from napari_clickseg.data.project import ProjectError, read_project
 from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.writer import ProjectWriter
@@ -20,6 +22,7 @@ from napari_clickseg.engine import automatic, imagewise
 from napari_clickseg.engine.automatic import BatchError, predict_rest
 from napari_clickseg.engine.imagewise import predict_unclicked
 from napari_clickseg.engine.segmenter import Segmenter
+from napari_clickseg.engine.slides import whole_slide
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import save_model
 
@@ -99,6 +102,38 @@ def project(tmp_path: Path) -> Path:
     for number in range(1, 4):
         writer.add(str(number), picture(number), None)
     return tmp_path / "project"
+
+
+def test_slides_wait_as_omezarr_and_are_accepted_and_packed_like_other_images(
+    project: Path, use: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model, queue = use(), ReviewQueue(project)
+    predict_rest(project, model, device="cpu", limit=1)
+    small = next(iter(queue.waiting()))
+    monkeypatch.setattr(whole_slide, "_LARGE", 1000)
+    monkeypatch.setattr(whole_slide, "_SIDES", (32,))
+    asked = iter(range(100))
+    stopped = predict_rest(project, model, device="cpu", stop=lambda: next(asked) > 5)
+    assert (stopped.stopped, len(queue.waiting())) == (True, 1)
+    rest = predict_rest(project, model, device="cpu")
+    assert sorted(rest.predicted) == ["images/2.png", "images/3.png"]
+    use(sure=50, licence="another")
+    again = predict_rest(project, model, device="cpu", overwrite=True)
+    assert len(again.predicted) == 3, "another model's tiles are not taken for its own"
+    names = {review.image: review.prediction for review in queue.waiting()}
+    assert names == {f"images/{n}.png": f"predictions/{n}.zarr" for n in (1, 2, 3)}
+    assert not queue.path(small).exists(), "of one image there is one prediction"
+    for review in queue.waiting():
+        truth = np.vectorize(TRUTH.get)(picture(int(review.image[7])))
+        assert (read_labels(queue.path(review)) == truth).all()
+        assert 0 <= review.uncertainty < 0.2
+    pack(project, tmp_path / "bundle.zip")
+    unpacked = unpack(tmp_path / "bundle.zip", tmp_path / "unpacked")
+    assert len(ReviewQueue(unpacked.folder).waiting()) == 3
+    record = queue.accept("images/2.png")
+    assert (read_labels(record.mask) == np.vectorize(TRUTH.get)(picture(2))).all()
+    queue.take_back("images/2.png", replacing=file_digest(record.mask))
+    assert len(queue.waiting()) == 3
 
 
 def test_what_is_not_annotated_is_predicted_with_the_ids_of_the_project(

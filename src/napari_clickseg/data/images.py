@@ -94,6 +94,16 @@ class ImagePlane:
         dtype: np.dtype[Any] = np.dtype(self.finest.dtype)
         return dtype
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the finest level."""
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is small enough to be read whole."""
+        return self.nbytes <= WHOLE
+
     def read_all(self) -> npt.NDArray[Any]:
         """Read the finest level whole: (Y, X) or (Y, X, C), without alpha.
 
@@ -102,11 +112,11 @@ class ImagePlane:
         ImageError
             If it is too large for that, or the file is broken.
         """
-        nbytes = int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
-        if nbytes > WHOLE:
+        if not self.fits:
             raise ImageError(
-                f"The image is {self.shape[0]:,} × {self.shape[1]:,} pixels, {size_text(nbytes)}, "
-                "which is too much to be read whole; cut out the part that is needed."
+                f"The image is {self.shape[0]:,} × {self.shape[1]:,} pixels, "
+                f"{size_text(self.nbytes)}, which is too much to be read whole; cut out the part "
+                "that is needed."
             )
         pixels = np.asarray(self.finest[:, :])
         return pixels[..., :3] if self.rgb else pixels

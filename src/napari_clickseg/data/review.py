@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -47,7 +48,17 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.annotations import ProjectClick
 
-__all__ = ["ACCEPTED", "REJECTED", "TO_REVIEW", "Review", "ReviewQueue", "prediction_notes"]
+__all__ = [
+    "ACCEPTED",
+    "REJECTED",
+    "TO_REVIEW",
+    "Review",
+    "ReviewQueue",
+    "is_there",
+    "prediction_notes",
+]
+
+_SLIDE = ".zarr"  # how predictions of slides are called
 
 
 class ReviewQueue:
@@ -91,7 +102,7 @@ class ReviewQueue:
         found = [
             review
             for review in self.reviews().values()
-            if review.state == TO_REVIEW and review.image in bare and self.path(review).is_file()
+            if review.state == TO_REVIEW and review.image in bare and is_there(self.folder, review)
         ]
         return tuple(sorted(found, key=lambda review: (-review.uncertainty, review.image)))
 
@@ -137,9 +148,45 @@ class ReviewQueue:
             If there is no such image, or the files can't be written.
         """
         name = self._write(image, labels, notes)
-        review = self._add(Review(image, name, model, round(uncertainty, 6)))
-        for suffix in {".png", ".tif"} - {PurePosixPath(name).suffix}:  # of an earlier prediction
-            self._remove(str(PurePosixPath(name).with_suffix(suffix)))
+        return self._proposed(Review(image, name, model, round(uncertainty, 6)))
+
+    def place_of_slide(self, image: str) -> Path:
+        """Return where the OME-Zarr of a slide's prediction lies; see `propose_slide`.
+
+        Raises
+        ------
+        ProjectError
+            If there is no such image, or predictions would lie outside of the project.
+        """
+        place = inside(self.folder, f"{PREDICTIONS}/{self._stem(image)}{_SLIDE}")
+        place.parent.mkdir(exist_ok=True)
+        return place
+
+    def propose_slide(
+        self, image: str, *, model: str, uncertainty: float, notes: Annotations | None = None
+    ) -> Review:
+        """Put a prediction into the queue that was written to `place_of_slide` before.
+
+        Parameters
+        ----------
+        image, model, uncertainty, notes
+            As in `propose`.
+
+        Raises
+        ------
+        ProjectError
+            As `propose`.
+        """
+        name = f"{PREDICTIONS}/{self._stem(image)}{_SLIDE}"
+        with self._writing:
+            self._write_notes(name, notes)
+        return self._proposed(Review(image, name, model, round(uncertainty, 6)))
+
+    def _proposed(self, review: Review) -> Review:
+        """Add a row, and remove an earlier prediction that was of another kind."""
+        review, name = self._add(review), PurePosixPath(review.prediction)
+        for suffix in {".png", ".tif", _SLIDE} - {name.suffix}:
+            self._remove(str(name.with_suffix(suffix)))
         return review
 
     def accept(
@@ -234,7 +281,7 @@ class ReviewQueue:
             return review
         writer = ProjectWriter(self.folder)
         entry = writer.entry(image)
-        if not self.path(review).is_file():
+        if not is_there(self.folder, review):
             if not isinstance(entry, Record):
                 raise ProjectError(
                     f"The prediction of {image} is gone, so there is nothing to be reviewed."
@@ -249,23 +296,30 @@ class ReviewQueue:
 
     def _write(self, image: str, labels: Any, notes: Annotations | None = None) -> str:
         """Write labels into `predictions/`, and what is said of them; return the file's name."""
-        stem = self._stems.get(image)
-        if stem is None:
-            raise ProjectError(f"{self.folder} has no image {image}.")
+        stem = self._stem(image)
         height, width = np.shape(labels)
         values = storable_mask(image, labels, (height, width))
         name = f"{PREDICTIONS}/{stem}{mask_suffix(values)}"
-        beside = _notes_name(name)
         with self._writing:
-            self._remove(beside)  # first: scores of other objects must never be taken for these
+            self._remove(_notes_name(name))  # scores of other objects are never taken for these
             with staging(self.folder) as staged:
                 staged.put(name, lambda path: write_labels(path, values, self._colours))
-            if notes:
-                with staging(self.folder) as staged:
-                    staged.put(
-                        beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8")
-                    )
+            self._write_notes(name, notes)
         return name
+
+    def _stem(self, image: str) -> str:
+        stem = self._stems.get(image)
+        if stem is None:
+            raise ProjectError(f"{self.folder} has no image {image}.")
+        return stem
+
+    def _write_notes(self, name: str, notes: Annotations | None) -> None:
+        """Write what is said of the objects of a prediction, in place of what was said before."""
+        beside = _notes_name(name)
+        self._remove(beside)
+        if notes:
+            with staging(self.folder) as staged:
+                staged.put(beside, lambda path: path.write_text(notes.to_json(), encoding="utf-8"))
 
     def _find(self, image: str, *, again: bool = False) -> Review:
         review = self.reviews().get(image)
@@ -299,8 +353,24 @@ class ReviewQueue:
     def _remove(self, name: str) -> None:
         if leads_out(self.folder, name):
             return
+        place = self.folder / name
         with contextlib.suppress(OSError):
-            (self.folder / name).unlink()
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
+
+
+def is_there(folder: Path, review: Review) -> bool:
+    """Whether a prediction's labels are there: a file, or the folder of a slide's.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the project.
+    """
+    path = folder / review.prediction
+    return path.is_dir() if path.suffix == _SLIDE else path.is_file()
 
 
 def prediction_notes(folder: Path, review: Review) -> Annotations:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 PREDICTIONS, TABLE = "predictions", "predictions/review.csv"
 TO_REVIEW, ACCEPTED, REJECTED = STATES = ("to review", "accepted", "rejected")
+_KINDS = (".png", ".tif", ".zarr")
 _COLUMNS = ("image", "prediction", "model", "uncertainty", "state", "when", "schema_version")
 
 
@@ -171,7 +172,7 @@ def _review(row: Sequence[str], path: Path) -> Review | str | None:
         )
     image, prediction, model, uncertainty, state, when = row[:-1]
     inside = PurePosixPath(prediction)
-    ours = inside.parent == PurePosixPath(PREDICTIONS) and inside.suffix in (".png", ".tif")
+    ours = inside.parent == PurePosixPath(PREDICTIONS) and inside.suffix in _KINDS
     try:
         value = float(uncertainty)
     except ValueError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_clickseg.data.project import read_project
-from napari_clickseg.data.review import REJECTED, TO_REVIEW, ReviewQueue
+from napari_clickseg.data.review import REJECTED, TO_REVIEW, ReviewQueue, is_there
 from napari_clickseg.engine.imagewise import (
     BatchError,
     BatchSpec,
@@ -155,7 +155,7 @@ def _wanted(queue: ReviewQueue, review: Review | None, model: str, overwrite: bo
         return True
     if review.state == REJECTED:
         return overwrite or review.model != model
-    if not queue.path(review).is_file():
+    if not is_there(queue.folder, review):
         return True
     return overwrite and review.model != model
 

@@ -18,10 +18,12 @@ from napari_clickseg.data.images import read_single_plane
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.engine.finding import ObjectFinder, class_ids
-from napari_clickseg.engine.foreground_objects import objects_spec
 from napari_clickseg.engine.inference import Estimator
 from napari_clickseg.engine.prediction import predict
 from napari_clickseg.engine.segmenter import load_segmenter
+from napari_clickseg.engine.slides.of_project import SlidesOfProject, tells_apart
+from napari_clickseg.engine.slides.tile_files import UnfinishedError
+from napari_clickseg.engine.slides.whole_slide import SlideError
 from napari_clickseg.models.checkpoint import sha256
 
 if TYPE_CHECKING:
@@ -139,9 +141,9 @@ def image_predictor(
     """
     queue = ReviewQueue(project.folder)
     as_objects = _scheme(project, segmenter.card) == "instances"
-    return partial(
-        _predict_one, queue, _finding(project, segmenter, as_objects, model, stop), model, stop
-    )
+    find = _finding(project, segmenter, as_objects, model, stop)
+    slides = SlidesOfProject(project, segmenter, as_objects, model)
+    return partial(_predict_one, queue, find, slides, model, stop)
 
 
 def predict_unclicked(
@@ -185,6 +187,7 @@ def _scheme(project: Project, card: ModelCard) -> str:
 def _predict_one(
     queue: ReviewQueue,
     predict: Callable[[ImagePlane], Predicted | None],
+    slides: SlidesOfProject,
     model: str,
     stop: Callable[[], bool],
     image: Unannotated,
@@ -194,8 +197,16 @@ def _predict_one(
         return None
     try:
         plane = read_single_plane(image.image)
+        if slides.wants(plane):
+            slide = slides.predict(image, plane, queue.place_of_slide(image.name), stop)
+            if slide is None:
+                return None
+            queue.propose_slide(
+                image.name, model=model, uncertainty=slide.uncertainty, notes=slide.notes
+            )
+            return ImageOutcome(image.name, notice=" ".join(plane.notices))
         found = predict(plane)
-    except ImageError as error:
+    except (ImageError, SlideError, UnfinishedError) as error:
         return ImageOutcome(image.name, problem=str(error))
     except MemoryError:
         return ImageOutcome(image.name, problem=f"{image.name} does not fit into memory.")
@@ -234,8 +245,7 @@ def _finding(
         notes = found.notes(model, class_ids(card, {one.name: one.id for one in known}))
         return Predicted(found.labels, found.doubt, notes)
 
-    apart = card.objects is not None or (as_objects and objects_spec(card) is not None)
-    return objects if apart else classes
+    return objects if tells_apart(card, as_objects=as_objects) else classes
 
 
 def ids_of_classes(numbers: npt.NDArray[np.uint8], card: ModelCard) -> npt.NDArray[Any]:

@@ -12,6 +12,7 @@ from napari_clickseg.data.images import read_single_plane
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.object_classes import by_classes, read_mask
 from napari_clickseg.data.project import Record, is_project, read_project
+from napari_clickseg.data.review import is_there
 from napari_clickseg.data.review_table import REJECTED, TABLE, read_reviews
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.models.registry import find_model
@@ -206,7 +207,7 @@ def _of_predictions(project: Project) -> Album:
     kept = {
         name: folder / review.prediction
         for name, review in reviews.items()
-        if review.state != REJECTED and (folder / review.prediction).is_file()
+        if review.state != REJECTED and is_there(folder, review)
     }
     every: list[Entry] = [*project.records, *project.unannotated]
     entries = sorted((one for one in every if one.name in kept), key=lambda one: one.name)

@@ -13,7 +13,7 @@ from napari_clickseg.data.annotations import Annotations, read_clicks
 from napari_clickseg.data.classes import ProjectClasses, read_classes
 from napari_clickseg.data.masks import file_digest, read_labels
 from napari_clickseg.data.project import Record
-from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW, ReviewQueue
+from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW, ReviewQueue, is_there
 from napari_clickseg.data.writer import ProjectWriter
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def take_back(home: Path, folder: Path, image: str, capture: Capture | None) -> 
     review, begun = queue.reviews().get(image), False
     if made is not None:  # before the mask goes
         file = DraftFile(home, folder, image)
-        if review is not None and queue.path(review).is_file():
+        if review is not None and is_there(folder, review):
             file.begin(read_labels(queue.path(review)))
         begun = file.keep(made)
     queue.take_back(image, replacing=digest)

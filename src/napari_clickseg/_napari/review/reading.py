@@ -24,13 +24,15 @@ from napari_clickseg._napari.project.opened import (
 )
 from napari_clickseg._napari.review.drafts import DraftFile, drafts_of
 from napari_clickseg._napari.review.state import ANNOTATED, QueueCounts, QueueRow
-from napari_clickseg._napari.review.text import drafted_text
+from napari_clickseg._napari.review.text import drafted_text, slide_text
+from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, read_clicks
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.images import read_single_plane
 from napari_clickseg.data.index import INDEX
 from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.project import Record, Unannotated, read_folder, read_project
-from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW, prediction_notes
+from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW, is_there, prediction_notes
 from napari_clickseg.data.review_table import TABLE, read_reviews
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ class QueueReader:
         """Return the state of an image; empty if it has to be predicted once more."""
         if masked:
             return ACCEPTED if review.state == ACCEPTED else ANNOTATED
-        if review.state == TO_REVIEW and (self.folder / review.prediction).is_file():
+        if review.state == TO_REVIEW and is_there(self.folder, review):
             return TO_REVIEW
         return REJECTED if review.state == REJECTED else ""
 
@@ -137,6 +139,16 @@ def _ordered(queue: list[QueueRow], reviews: Mapping[str, Review]) -> tuple[Queu
     waiting.sort(key=lambda row: (-row.uncertainty, row.image))
     rest.sort(key=lambda row: (reviews[row.image].when, row.image), reverse=True)
     return (*waiting, *rest)
+
+
+def _said_of_slide(
+    folder: Path, entry: Record | Unannotated, review: Review | None
+) -> ProjectError | None:
+    """Return what is to be said of an image that has a prediction, and is too large for memory."""
+    if review is None or not is_there(folder, review):
+        return None
+    plane = read_single_plane(entry.image)
+    return None if plane.fits else ProjectError(slide_text(entry.name, folder / review.prediction))
 
 
 @dataclass(slots=True)
@@ -184,9 +196,12 @@ class Reader:
         entry = next((each for each in every if each.name == image), None)
         if entry is None:
             raise ProjectError(f"{folder} has no image {image} any more.")
-        pixels, rgb = read_pixels(entry.image)
-        size = plane_shape(pixels, rgb)
         review = read_reviews(folder / TABLE).get(image)
+        try:
+            pixels, rgb = read_pixels(entry.image)
+        except ImageError as error:
+            raise _said_of_slide(folder, entry, review) or error from error
+        size = plane_shape(pixels, rgb)
         found, base, state = self._found(project, entry, review, size)
         file, shape = self._draft(folder, image, base), found.labels.shape
         file.begin(found.labels)

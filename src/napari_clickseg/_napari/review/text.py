@@ -143,6 +143,14 @@ def drafted_text(is_second: bool, broken: Path | None) -> str:
     return ""
 
 
+def slide_text(image: str, prediction: Path) -> str:
+    """Say what can't be done with an image that is too large to be read whole, and what can."""
+    return (
+        f"{image} is too large to be corrected or accepted here. Its prediction lies in "
+        f"{prediction}; drop that folder on napari's window to look at it."
+    )
+
+
 def row_text(row: QueueRow) -> str:
     """Return the state of an image, as the list shows it."""
     if row.state == TO_REVIEW:

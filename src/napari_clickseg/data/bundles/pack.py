@@ -290,8 +290,10 @@ class _Gathering:
         kept = [replace(one, image=rows[name].image) for name, one in reviews.items()
                 if name in rows]  # fmt: skip
         for review in kept:
-            if not self._wrong(review.prediction, path := self.folder / review.prediction):
-                self._take(review.prediction, path)
+            path = self.folder / review.prediction
+            if not self._wrong(review.prediction, path):
+                for each in _files_below(path) if path.is_dir() else [path]:
+                    self._take(each.relative_to(self.folder).as_posix(), each)
         if kept:
             self.contents[TABLE] = review_table_text(kept)
 

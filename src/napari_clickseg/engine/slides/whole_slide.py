@@ -63,7 +63,7 @@ class SlideOrder:
     model : str
         SHA-256 of the model's file.
     ids : tuple of int
-        The id of each of the model's classes.
+        The id of each of the model's classes; 0 where objects of it are to have no class.
     region : Box, optional
         Where to look; everywhere by default. What lies outside is background.
     threshold : float
@@ -350,7 +350,8 @@ class _ObjectsOfSlide:
         return self._known
 
     def found(self) -> SlideFound:
-        known, ids = self._objects, dict(enumerate(self._order.ids, 1))
+        known = self._objects
+        ids = {k: each for k, each in enumerate(self._order.ids, 1) if each}
         notes = Annotations()
         if self._order.as_objects and len(known.scores) <= _MOST_NOTES:
             notes = object_notes(known.scores, known.classes, self._order.model, ids)
@@ -361,7 +362,8 @@ class _ObjectsOfSlide:
         known = self._objects
         if self._order.as_objects:
             return np.arange(len(known.scores) + 1)
-        return np.array((0, *self._order.ids))[np.append(0, known.classes)]
+        by_class = np.array((0, *self._order.ids), np.int64)
+        return np.asarray(by_class[np.append(0, known.classes)])
 
     def dtype(self) -> np.dtype[Any]:
         least = np.uint16 if self._order.as_objects else np.uint8
