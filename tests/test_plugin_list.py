@@ -89,10 +89,13 @@ def test_the_readme_says_for_whom_it_is_in_words_that_are_searched_for(page: lis
     for word in (
         *("click", "interactive segmentation", "annotation", "microscopy", "medical", "cells"),
         *("3d", "time series", "instance", "fine-tuned", "deep learning"),
+        *("labelling", "semi-automatic", "ground truth", "semantic segmentation"),
     ):
         assert word in begins, word
     every = " ".join(one.content for one in page if one.type == "text").lower()
     assert "no telemetry" in every and "no network" in every
+    for tool in ("micro-sam", "cellpose", "labelme", "ilastik", "segment anything"):
+        assert tool in every, f"whoever looks for {tool} finds what this does beside it"
 
 
 def test_the_manifest_has_what_the_list_goes_by() -> None:
