@@ -87,7 +87,7 @@ def test_no_button_of_annotate_moves_over_a_session(
         ("skipping", lambda: keys.press(Action.SKIP)),
         ("a message", lambda: setattr(state, "message", LONG)),
         ("no message", lambda: setattr(state, "message", "")),
-        ("a model", lambda: setattr(state, "model_text", "a model with a long name on cuda")),
+        ("a model", lambda: setattr(state, "model_text", f"Loading {'long-name-' * 6} …")),
         ("many clicks", lambda: setattr(state, "n_negative", 1000)),
         ("progress", lambda: setattr(state, "progress", (2, 5))),
         ("its end", lambda: setattr(state, "progress", (0, 0))),
@@ -158,6 +158,7 @@ def test_no_button_of_train_moves_over_a_session(open_train: Open, qtbot: Any) -
         ("found", TRAINED["found"]),
         ("message", LONG),
         ("run", BUSY_RUN),
+        ("run", replace(BUSY_RUN, waiting=0.15, training=120, validation=30)),
         ("run", replace(BUSY_RUN, status="finished", epoch=200)),
         ("message", ""),
     ):

@@ -152,6 +152,10 @@ def test_every_state_is_said_in_words() -> None:
     text = status_text(running)
     assert "Epoch 2 of 10" in text and "2 min left" in text and "on cpu" in text
     assert "6 images for training, 2 for validation" in text
+    # Of many images it takes a while, after the last epoch or earlier where it ends early.
+    after = follow(running, [epoch(2), {"event": "measuring"}])
+    assert (status_text(after), after.alive) == ("Seeing whether it helped, after 2 epochs …", True)
+    assert "Epoch 3" in status_text(follow(after, [STARTED | {"resumed": True}]))
     stopped = seen(STARTED, epoch(1), {"event": "finished", "reason": "stopped", "model": "b"})
     assert status_text(stopped) == "Stopped after 1 epoch. The best model so far is kept."
     early = seen(STARTED, epoch(1), epoch(2), {"event": "finished", "reason": "early",

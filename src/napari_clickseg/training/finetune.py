@@ -144,6 +144,7 @@ def _train(
         loop.resume()
     outcome = loop.run()
     if compare and outcome.reason != "stopped":
+        run.add("measuring")
         helped = did_it_help(prepared, start.before, run, device=str(device), stop=stop)
         verdict = judged(helped.measured)
         keep_verdict(run.model, verdict)

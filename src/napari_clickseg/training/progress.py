@@ -138,6 +138,8 @@ class RunProgress:
         Images of the two sets.
     waiting : float, optional
         Share of the time that the network waited for images.
+    measuring : bool
+        Whether all epochs are done, and it is measured whether that helped.
     table : tuple of HelpRow
         Whether it helped, in figures.
     verdict : Verdict, optional
@@ -168,6 +170,7 @@ class RunProgress:
     training: int = 0
     validation: int = 0
     waiting: float | None = None
+    measuring: bool = False
     curves: Curves = Curves()
     table: tuple[HelpRow, ...] = ()
     verdict: Verdict | None = None
@@ -225,6 +228,7 @@ def _started(progress: RunProgress, event: Event) -> RunProgress:
         batch=0,
         training=int(event.get("training", 0)),
         validation=int(event.get("validation", 0)),
+        measuring=False,
         device=str(event.get("device", "")),
         seconds_left=None,
         reason="",
@@ -291,6 +295,10 @@ def _previews(progress: RunProgress, event: Event) -> RunProgress:
     return replace(progress, previews=files, preview_epoch=int(event.get("epoch", 0)))
 
 
+def _measuring(progress: RunProgress, _event: Event) -> RunProgress:
+    return replace(progress, measuring=True, seconds_left=None)
+
+
 def _help(progress: RunProgress, event: Event) -> RunProgress:
     table = tuple(
         HelpRow(
@@ -332,6 +340,7 @@ _TAKEN: dict[str, Callable[[RunProgress, Event], RunProgress]] = {
     "batch": _batch,
     "epoch": _epoch,
     "previews": _previews,
+    "measuring": _measuring,
     "help": _help,
     "finished": _finished,
     "failed": _failed,

@@ -32,6 +32,7 @@ EVENTS: list[dict[str, Any]] = [
     {"event": "batch", "epoch": 1, "batch": 2, "batches": 5, "loss": 0.5, "seconds_left": 9.0},
     {"event": "epoch", "epoch": 1, "loss": 0.4, "metrics": {"iou": 0.7}, "best": True},
     {"event": "previews", "epoch": 1, "files": [{"image": "a", "prediction": "b", "truth": None}]},
+    {"event": "measuring"},
     {"event": "help", "table": [{"metric": "IoU", "before": None, "after": 0.7, "note": None}]},
     {"event": "stage", "stage": "clicked", "fold": 1, "state": "finished", "seconds": 3.0},
     {"event": "progress", "stage": "final", "fold": None, "done": 1, "total": 2, "batches": None},

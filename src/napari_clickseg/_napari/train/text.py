@@ -58,6 +58,8 @@ def status_text(run: RunProgress) -> str:
 
 
 def _going(run: RunProgress) -> str:
+    if run.measuring and run.status == "running":
+        return f"Seeing whether it helped, after {_epochs(run)} …"
     epoch = f"Epoch {run.epoch} of {run.epochs}" if run.epochs else f"Epoch {run.epoch}"
     rest = _rest(run)
     return f"{epoch} · {rest}" if rest else epoch

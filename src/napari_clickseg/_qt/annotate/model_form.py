@@ -10,13 +10,16 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
 from napari_clickseg._qt.parts.busy import BusyMark
-from napari_clickseg._qt.parts.controls import breakable, button, choice, form, looking_anew, note
+from napari_clickseg._qt.parts.controls import button, choice, form, looking_anew, note
 from napari_clickseg.models.fitting import model_name
 from napari_clickseg.models.registry import list_models
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QResizeEvent
+
     from napari_clickseg._qt.annotate.form_context import FormContext
 
+_BESIDE = 8  # pixels that a label keeps free of its text
 _OPEN = object()  # stands for "Open a file…" among the models
 
 
@@ -39,9 +42,18 @@ class StatusLine(QWidget):
         state = self._state
         text = state.model_text or "No model is loaded."
         self.text.native.setToolTip(text)
-        # One line: why there is no model is said below, where there is room.
-        failed = state.model_status == "failed"
-        self.text.value = "There is no model." if failed else breakable(text)
+        # One line, or all that is below would move while a model with a long name is loaded; why
+        # there is no model is said below, where there is room.
+        if state.model_status == "failed":
+            text = "There is no model."
+        label = self.text.native
+        room = label.contentsRect().width() - _BESIDE
+        self.text.value = label.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, room)
+
+    def resizeEvent(self, a0: QResizeEvent | None) -> None:
+        """Shorten the text to what there is room for now."""
+        super().resizeEvent(a0)
+        self._show_text()
 
     def _show_busy(self) -> None:
         self.mark.set_busy(self._state.busy or self._state.model_status == "loading")

@@ -56,7 +56,7 @@ class RunForm(QWidget):
         self.resume = button(
             "Resume", "Goes on with the run that is shown, where it ended.", controller.resume
         )
-        self.status = note("Where the training is.", lines=2)
+        self.status = note("Where the training is.", lines=3)
         self.warning = note("The last thing that the run warned of; all of it is under Messages.")
         self.bar = QProgressBar()
         self.bar.setRange(0, _STEPS)
