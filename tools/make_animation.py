@@ -67,7 +67,7 @@ class Film:
     def save(self, path: Path) -> None:
         """Write all frames as a GIF that goes on for ever."""
         all_of_them = Image.fromarray(np.vstack([np.asarray(one) for one in self.frames]))
-        palette = all_of_them.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
+        palette = all_of_them.quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
         frames = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in self.frames]
         path.parent.mkdir(parents=True, exist_ok=True)
         frames[0].save(
@@ -78,9 +78,10 @@ class Film:
 
 def main() -> None:
     """Make the GIF."""
-    # napari's settings of whoever runs this stay as they are.
+    # Settings of whoever runs this stay as they are, and unsaved work is not offered.
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
+        os.environ["CLICKSEG_HOME"] = folder
         from napari.settings import get_settings
 
         from napari_clickseg._qt.demo.stage import Stage

@@ -1,7 +1,7 @@
 """Make the picture of docs/click-training.md: the clicks of a cross-fitting, in napari.
 
     xvfb-run -a -s "-screen 0 1400x1000x24" .venv/bin/python tools/make_crossfit_screenshots.py \\
-        --image 3 [--set epochs=2] [--keep FOLDER]
+        --image 0 [--set epochs=2] [--keep FOLDER]
 
 A real cross-fitting of the sample project (File > Open Sample > A small project of cells, which is
 generated) runs until its clicks are placed.

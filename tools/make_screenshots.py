@@ -10,6 +10,7 @@ is: first on its middle, then on the worst error.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -34,12 +35,15 @@ def main() -> None:
     """Make all pictures, or some."""
     made = {
         each.__name__: each
-        for each in (annotating, correcting, stack, explaining, crosshair, files)
+        for each in (
+            *(annotating, correcting, stack, explaining, crosshair, files),
+            *(folder, recovering, sharing),
+        )
     }
     # Settings and unsaved work of whoever runs this stay as they are.
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
-        os.environ["CLICKSEG_HOME"] = str(Path(folder))
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["NAPARI_CONFIG"] = str(Path(home) / "settings.yaml")
+        os.environ["CLICKSEG_HOME"] = home
         for name in sys.argv[1:] or made:
             made[name]()
 
@@ -79,6 +83,11 @@ def stack() -> None:
     stage.click(float(row) + 64, float(column) + 64)
     stage.widget.folds["Classes"].collapse(animate=False)
     stage.widget.folds["Stack"].expand(animate=False)
+    show(stage, stage.widget.stack)
+    for _ in range(2):
+        stage.press(stage.widget.stack.next)
+        stage.rest(100)
+        stage.wait(lambda: not stage.state.busy)
     stage.picture(IMAGES / "stack.png")
     stage.close()
 
@@ -135,6 +144,75 @@ def files() -> None:
     stage.rest(300)
     stage.picture(IMAGES / "files-light.png")
     stage.close()
+
+
+def folder() -> None:
+    """A project gone through image by image: its list, and the image that is open."""
+    from picture_window import PictureWindow, sample_project
+
+    project = sample_project()
+    window = PictureWindow("dark", SIZE)
+    window.open("Annotate")
+    widget = window.widget
+    widget.folds["Folder"].expand(animate=False)
+    state = widget.folder._state
+    widget.folder._folder.open_folder(str(project))
+    window.wait(lambda: bool(state.rows) and not state.busy)
+    window.press(widget.folder.next)
+    window.wait(lambda: bool(state.current) and not state.busy)
+    window.wait(lambda: widget.context.state.model_status == "ready", 300)
+    window.viewer.reset_view()
+    window.rest(1500)
+    window.picture("folder-dark")
+    window.close()
+
+
+def recovering() -> None:
+    """What is offered where napari ended before anything was saved."""
+    from napari_clickseg._qt.demo.stage import Stage
+
+    stage = opened("coins", "light")
+    accept_coins(stage, 5)
+    stage.rest(2500)  # by then it is on the disk
+    stage.close()
+    stage = Stage("coins", SIZE)
+    stage.wait_for_the_model()
+    stage.picture(IMAGES / "recovery-light.png")
+    stage.close()
+
+
+def sharing() -> None:
+    """What is asked when a model's file is dropped on the window."""
+    from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+    from qtpy.QtGui import QDropEvent
+    from qtpy.QtWidgets import QApplication
+
+    from napari_clickseg._qt.formats.model_dialog import ModelDialog
+    from napari_clickseg.models.registry import find_model
+
+    os.environ["CLICKSEG_MODELS"] = str(Path(os.environ["CLICKSEG_HOME"]) / "models")
+    stage = opened("coins", "dark")
+    path = Path(os.environ["CLICKSEG_HOME"]) / "nuclei-of-a-colleague.safetensors"
+    shutil.copy(find_model("nuclei").path, path)
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    event = QDropEvent(
+        QPointF(stage.window.rect().center()), Qt.DropAction.CopyAction, data,
+        Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier,
+    )  # fmt: skip
+    stage.window._qt_viewer.dropEvent(event)
+    stage.rest(500)
+    dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ModelDialog))
+    dialog.grab().save(str(IMAGES / "add-model-dark.png"))
+    dialog.reject()
+    stage.close()
+
+
+def show(stage: Stage, form: Any) -> None:
+    """Scroll the widget until all of a form is seen."""
+    stage.rest(300)
+    stage.widget._scroll.ensureWidgetVisible(form.widget.native, 0, 8)
+    stage.rest(100)
 
 
 def accept_coins(stage: Stage, count: int) -> None:
