@@ -1,6 +1,7 @@
 """Forms in which the network could answer: how long each takes, and how far it is from the first.
 
-    python benchmarks/forward_forms.py [--model M] [--threads N] [--windows N] [--onnx] [--compile]
+    python benchmarks/forward_forms.py [--model M] [--threads N] [--windows N] [--rounds N] [--onnx]
+        [--compile]
 
 The forms take turns, and the best of many times counts, so that a busy machine favours none; on one
 thread it is the processor's time, so that others take none of it.
@@ -88,7 +89,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="default")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--windows", type=int, default=1, help="a first click looks at four")
+    parser.add_argument("--windows", type=int, default=1, help="a first click looks at five")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--onnx", action="store_true")
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
@@ -135,13 +137,13 @@ def main() -> None:
             first[name] = time.perf_counter() - since
             forms[name] = (form, last)
             best[name] = float("inf")
-        for _ in range(ROUNDS):
+        for _ in range(args.rounds):
             for name, (form, inputs) in forms.items():
                 since = clock()
                 answers[name] = torch.sigmoid(form(inputs))
                 best[name] = min(best[name], clock() - since)
     windows = f"{args.windows} window{'' if args.windows == 1 else 's'} of {size} px"
-    print(f"{windows}, {args.threads} threads, best of {ROUNDS}\n")
+    print(f"{windows}, {args.threads} threads, best of {args.rounds}\n")
     print("| form | ms | largest difference of probability | first answer |")
     print("|---|--:|--:|--:|")
     for name, seconds in best.items():
