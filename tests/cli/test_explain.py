@@ -23,7 +23,9 @@ def coins(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_mask_is_explained_in_pictures_and_maps(coins: Path, tmp_path: Path) -> None:
+def test_a_mask_is_explained_in_pictures_and_maps(
+    coins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     clicks = ["--positive", "118,272", "--negative", "118,310"]
     assert main(["explain", str(coins), *clicks, "--out", str(out), "--maps", "4"]) == 0
@@ -35,6 +37,10 @@ def test_a_mask_is_explained_in_pictures_and_maps(coins: Path, tmp_path: Path) -
     ]  # fmt: skip
     for name in names:
         assert iio.imread(out / f"{name}.png").std() > 5, "something is drawn"
+    said = capsys.readouterr().out
+    for place in ("encoder 5", "decoder"):
+        heat = tifffile.imread(out / f"heat-map-{place.replace(' ', '-')}.tif")
+        assert (f"Nothing at '{place}' speaks for the mask" in said) is not bool(heat.any())
     assert tifffile.imread(out / "activations-decoder.tif").shape[0] == 4
     first = about["maps"][names.index("gesture-1")]
     assert first["gained"] > 500, "the coin is there because of it"

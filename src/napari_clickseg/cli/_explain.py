@@ -71,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
         for name in places:
             say(name)
         return 0
-    say(f"{args.out}: {', '.join(written)}")
+    say(f"{args.out}: {', '.join(written.pictures)}")
+    for name in written.blank:
+        say(f"Nothing at '{name}' speaks for the mask; see other places by --list, --place NAME.")
     return 0
 
 
@@ -88,8 +90,8 @@ def _usual(places: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _write(args: argparse.Namespace, explanation: Explanation, session: Session) -> list[str]:
-    """Write everything; return the names of the pictures."""
+def _write(args: argparse.Namespace, explanation: Explanation, session: Session) -> _About:
+    """Write everything."""
     from napari_clickseg.explain.gesture_effect import gesture_effects
     from napari_clickseg.explain.map_figures import draw_maps, draw_over
 
@@ -101,6 +103,8 @@ def _write(args: argparse.Namespace, explanation: Explanation, session: Session)
         draw_maps(about.keep(f"activations-{short}", maps), maps.data, f"Activations: {name}")
         path = about.keep(f"heat-map-{short}", heat)
         draw_over(path, seen, heat.data, mask, f"Grad-CAM: {name}")
+        if not heat.data.any():
+            about.blank.append(name)
     attribution = explanation.attribution()
     title = f"Pixels; clicks and mask before: {attribution.guidance:.0%}"
     path = about.keep("pixels", attribution.pixels, guidance=round(attribution.guidance, 4))
@@ -115,7 +119,7 @@ def _write(args: argparse.Namespace, explanation: Explanation, session: Session)
         title = f"Gesture {k}: {effect.gained:,} pixels gained, {effect.lost:,} lost"
         draw_over(path, seen, shown, mask, title, signed=True)
     about.write(list(explanation.places))
-    return about.pictures
+    return about
 
 
 def _in_window(
@@ -137,6 +141,7 @@ class _About:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.pictures: list[str] = []
+        self.blank: list[str] = []  # places whose heat map is 0 everywhere
         self._maps: list[dict[str, Any]] = []
 
     def keep(self, name: str, placed: PlacedMap, **more: Any) -> Path:

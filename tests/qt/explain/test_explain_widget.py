@@ -74,6 +74,13 @@ def test_what_a_mask_rests_on_comes_as_layers_on_the_image(
     press(qtbot, widget, widget.heat_map)
     assert [one.name for one in viewer.layers].count(layer.name) == 1, "replaced, not doubled"
     widget.maps.value = 4
+    # Of what the clicks join later, the encoder's maps may all speak against the mask.
+    widget.place.value = "encoder 5"
+    said = press(qtbot, widget, widget.heat_map)
+    shown = [layer for layer in viewer.layers if layer.name == "dish heat map, encoder 5"]
+    assert ("Nothing at 'encoder 5' speaks for the mask" in said) is not bool(shown), said
+    assert all(np.asarray(layer.data).any() for layer in shown)
+
     widget.place.value = "encoder 2"
     assert "4 maps of 'encoder 2'" in press(qtbot, widget, widget.activations)
     maps = viewer.layers["dish activations, encoder 2"]

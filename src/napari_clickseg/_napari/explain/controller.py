@@ -88,6 +88,9 @@ class ExplainController:
         def work(explanation: Explanation, session: Session, stop: Stop) -> _Explained:
             name = _known(place, explanation)
             heat_map = explanation.heat_map(name)
+            if not heat_map.data.any():
+                text = f"Nothing at '{name}' speaks for the mask; choose another place."
+                return _Explained([], explanation.places, text)
             text = f"Bright is where '{name}' speaks for the mask."
             made = _Result(f"heat map, {name}", heat_map, False)
             return _Explained([made], explanation.places, text)
@@ -194,7 +197,7 @@ class ExplainController:
             state.message = "The image was closed meanwhile."
             return
         for layer in viewer.layers:
-            if is_explaining(layer):
+            if explained.results and is_explaining(layer):
                 layer.visible = False  # what is new is seen, and not two maps as one
         for one in explained.results:
             self._add(one, pairing, plane, visible=one is explained.results[-1])

@@ -30,7 +30,7 @@ class ExplainState:
         What is shown, or what went wrong.
     """
 
-    place: str = DEEPEST
+    place: str = DECODER  # of the encoder alone, nothing may speak for a mask that clicks made
     places: tuple[str, ...] = (DEEPEST, DECODER)
     maps: int = 16
     busy: bool = False
