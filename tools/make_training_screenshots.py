@@ -1,4 +1,4 @@
-"""Make the pictures of docs/tutorial-finetune.md: a real training on the sample project.
+"""Make the pictures of a training, for the tutorial and docs/finetuning.md: a real one.
 
     xvfb-run -a -s "-screen 0 1400x1000x24" .venv/bin/python tools/make_training_screenshots.py \\
         --set epochs=8 --set windows=64 [--keep FOLDER]
@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from picture_window import PictureWindow
+from picture_window import IMAGES, PictureWindow
 
 SIZE = (1280, 900)
 
@@ -36,6 +37,8 @@ def main() -> None:
         spec = {key: _value(text) for key, text in settings.items()}
         train(Window("dark"), spec)
         show(Window("light"))
+        (run,) = (Path(os.environ["CLICKSEG_HOME"]) / "runs").iterdir()
+        shutil.copy(run / "curves.png", IMAGES / "run-curves.png")
 
 
 def train(window: Window, settings: dict[str, Any]) -> None:
@@ -54,6 +57,7 @@ def train(window: Window, settings: dict[str, Any]) -> None:
 
 def check(window: Window) -> None:
     """Have the widget say what it found."""
+    window.viewer.reset_view()
     window.press(window.widget.source.check)
     window.wait(lambda: window.widget.context.state.found is not None, 300)
     window.picture("train-check-dark")
