@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help audit demo desktop test test-slow lint docs format constraints build recipe image smoke clean python system
+.PHONY: help audit demo desktop test coverage test-slow lint docs format constraints build recipe image smoke clean python system
 
 # What the targets run with; each choice but the first has an environment of its own.
 #   QT        pyqt6, pyside6
@@ -29,8 +29,10 @@ XVFB = $(if $(shell command -v xvfb-run),xvfb-run -a -s "-screen 0 1280x1024x24"
 # Python keeps what it compiles, which halves the start of each of the many processes.
 PYTEST = env -u WAYLAND_DISPLAY -u PYTHONDONTWRITEBYTECODE NAPARI_STRICT_QT=1 QT_API=$(QT) PYTEST_QT_API=$(QT) \
 	$(BIN)/python -m pytest
-# A run of some tests covers little, so only that of all of them has to cover enough.
-COVERAGE = $(if $(strip $(PYTEST_ARGS)),,--cov --cov-report=term)
+# Side by side, each process with one thread to compute and one to draw. Numba, with which napari
+# colours labels, would have torch compute on all cores again.
+TESTS = OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 LP_NUM_THREADS=1 $(PYTEST) -m "not slow" \
+	--numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 CHECK = $(BIN)/check-jsonschema --quiet --builtin-schema vendor
 
@@ -51,15 +53,13 @@ desktop: python system ## Show napari in a browser: http://localhost:6080/vnc.ht
 smoke: python ## See that the installed plugin answers a click
 	PATH="$(abspath $(BIN)):$$PATH" tools/smoke.sh
 
-# Side by side, each process with one thread to compute and one to draw. Numba, with which napari
-# colours labels, would have torch compute on all cores again.
-test: python system ## Run the tests, but for the slow ones, with coverage
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 LP_NUM_THREADS=1 $(PYTEST) -m "not slow" --numprocesses=logical --maxprocesses=8 --dist=worksteal \
-		$(COVERAGE) $(PYTEST_ARGS)
-ifeq ($(strip $(PYTEST_ARGS)),)
+test: python system ## Run the tests, but for the slow ones
+	$(TESTS) $(PYTEST_ARGS)
+
+coverage: python system ## Run the same tests, and see that they cover enough
+	$(TESTS) --cov --cov-report=term
 	@echo "Covered, but for the widgets, in percent (90 at the least):"
 	@$(BIN)/coverage report --omit="*/_qt/*" --fail-under=90 --format=total
-endif
 
 test-slow: python system ## Run the slow tests, and those of properties on many more examples
 	$(PYTEST) -m slow --timeout=3600 $(PYTEST_ARGS)
