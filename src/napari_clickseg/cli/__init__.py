@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_clickseg.cli import (
+    _clean,
     _clicks,
     _compare,
     _crossfit,
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     for verb in (
         _predict,
+        _clean,
         _clicks,
         _train,
         _crossfit,

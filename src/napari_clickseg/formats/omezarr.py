@@ -18,7 +18,7 @@ from napari_clickseg.formats.external_objects import FoundFile, FoundImage
 from napari_clickseg.formats.texts import rgb_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -167,6 +167,42 @@ def finish_labels(
         "image-label": _label_attributes(image, inside=False),
     }
     root.attrs["clickseg"] = image.sidecar() | dict(more or {})
+
+
+def finish_like(folder: Path, other: Path, ids: Collection[int], more: Mapping[str, Any]) -> None:
+    """Make the pyramid of labels that were begun, and say of them what is said of others.
+
+    All that is said of those others is kept as `found`, and is gone by where it is there, so
+    objects that are gone come back with their pixels.
+
+    Parameters
+    ----------
+    folder, other : Path
+        Of the two groups; their levels have the same shapes.
+    ids : collection of int
+        Those that there are; what is said of any other object is left out.
+    more : mapping
+        As of `write_omezarr`.
+    """
+    import zarr
+
+    root: Any = zarr.open_group(str(folder), mode="r+")
+    said: dict[str, Any] = zarr.open_group(str(other), mode="r").attrs.asdict()
+    known: dict[str, Any] = said.get("found") or {name: said[name] for name in ("ome", "clickseg")}
+    axes = "".join(str(axis["name"]).upper() for axis in known["ome"]["multiscales"][0]["axes"])
+    _coarser(root, root["0"], axes, nearest=True)
+    label = {
+        key: [one for one in value if one.get("label-value") in ids]
+        if key in ("colors", "properties")
+        else value
+        for key, value in known["ome"].get("image-label", {}).items()
+    }
+    ours = dict(known["clickseg"])
+    if "objects" in ours:
+        ours["objects"] = [one for one in ours["objects"] if one.get("id") in ids]
+    root.attrs["ome"] = {**known["ome"], "image-label": label}
+    root.attrs["clickseg"] = ours | dict(more)
+    root.attrs["found"] = known
 
 
 def _levels(group: Any, array: npt.NDArray[Any], axes: str, *, nearest: bool) -> list[int]:
