@@ -37,6 +37,7 @@ def image(
     monkeypatch.setattr(whole_slide, "_SIDES", (100,))
     pixels = np.random.default_rng(0).integers(0, 255, (90, 150)).astype(np.uint8)
     tifffile.imwrite("slide.tif", pixels)
+    Path("slide.csv").write_text("image,mask\na,b\n")
     card = make_card(
         encoding="image",
         automatic=True,
@@ -84,6 +85,8 @@ def test_a_slide_is_predicted_by_the_model_of_the_file(
         (("--out", "a.zarr", "--smallest", "9"), "goes with models that tell objects apart"),
         (("--out", "a.zarr", "--region", "200,0,300,9"), "The region lies outside the image"),
         (("--out", "slide.zarr/a.zarr"), "There is no folder"),
+        (("--out", "a.zarr", "--region", "1,2,3"), "no T,L,B,R such as 0,0,5000,8000"),
+        (("--out", "a.zarr", "--region", "slide.csv"), "slide.csv is no Shapes layer; save one"),
     ],
 )
 def test_what_does_not_go_with_a_slide_is_said_in_a_line(

@@ -296,10 +296,28 @@ class ObjectFinder:
         assert spec is not None
         return blocks(region.shape, side, max(_LEAST_MARGIN, 2 * spec.span))
 
-    def look(self, part: Block, region: Box, rules: SeparationRules) -> BlockObjects:
-        """Find the objects of a block of a region, not yet joined with those of others."""
+    def look(
+        self,
+        part: Block,
+        region: Box,
+        rules: SeparationRules,
+        inside: npt.NDArray[np.bool_] | None = None,
+    ) -> BlockObjects:
+        """Find the objects of a block of a region, not yet joined with those of others.
+
+        Parameters
+        ----------
+        part : Block
+            As `blocks` gives it.
+        region : Box
+            In image pixels.
+        rules : SeparationRules
+            What is an object.
+        inside : bool, optional
+            Which pixels of the block's outer box may belong to one; all by default.
+        """
         maps = self._known_maps(part.outer.shift(region.top, region.left))
-        return _separated(maps, part, region, rules)
+        return _separated(maps, part, region, rules, inside)
 
     def _known_maps(self, box: Box) -> ObjectMaps:
         """Return `maps`, kept from an earlier time where there was room for them."""
@@ -367,13 +385,20 @@ class BlockObjects:
     likeliest: float
 
 
-def _separated(maps: ObjectMaps, part: Block, region: Box, rules: SeparationRules) -> BlockObjects:
+def _separated(
+    maps: ObjectMaps,
+    part: Block,
+    region: Box,
+    rules: SeparationRules,
+    inside: npt.NDArray[np.bool_] | None = None,
+) -> BlockObjects:
     """Tell the objects of a block apart, and measure them."""
-    labels = separate(maps.foreground, maps.distances, rules)
+    seen = maps.foreground if inside is None else np.where(inside, maps.foreground, np.float32(0))
+    labels = separate(seen, maps.distances, rules)
     within = part.core.shift(-part.outer.top, -part.outer.left).slices
     count = int(labels.max(initial=0)) + 1
     flat = labels[within].ravel()
-    foreground = maps.foreground[within].ravel()
+    foreground = seen[within].ravel()
     middle = maps.distances.mean(axis=0)[within].ravel()
     several = len(maps.probabilities) > 1
     classes = [one[within].ravel() for one in maps.probabilities[1:]] if several else []

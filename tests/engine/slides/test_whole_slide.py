@@ -19,6 +19,7 @@ from napari_clickseg.engine.slides import whole_slide
 from napari_clickseg.engine.slides.tile_files import UnfinishedError
 from napari_clickseg.engine.slides.whole_slide import SlideError, SlideOrder, predict_slide
 from napari_clickseg.formats.annotated import AnnotatedImage
+from napari_clickseg.formats.shapes.regions import box_around, read_regions
 from napari_clickseg.models.card import ObjectsSpec
 from tests.engine.slides.surroundings import Surroundings, model, picture
 from tests.engine.test_finding import Told
@@ -38,6 +39,27 @@ ABOUT = AnnotatedImage("slide", np.zeros((1, 1), int))
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whole_slide, "_SIDES", (100,))
     monkeypatch.setattr(whole_slide, "BLOCK", 100)
+
+
+@pytest.fixture
+def cells(make_card: Callable[..., ModelCard]) -> Callable[[], tuple[np.ndarray, Segmenter]]:
+    """Return a crowd of cells, and a model that tells them apart."""
+
+    def make() -> tuple[np.ndarray, Segmenter]:
+        labels = crowd(3, 230, 300)
+        channels = [(labels > 0)[None] * 0.5, object_distances(labels)]
+        image = np.concatenate(channels).transpose(1, 2, 0).astype(np.float32)
+        card = make_card(
+            encoding="image",
+            automatic=True,
+            schema_version=2,
+            classes=("cell",),
+            window={"zoom": 1.0},
+            objects=ObjectsSpec(smallest=5, span=26),
+        )
+        return image, Segmenter(Told(), card, device="cpu", half=False)
+
+    return make
 
 
 def stored(out: Path, level: int = 0) -> np.ndarray:
@@ -99,6 +121,43 @@ def test_a_region_has_what_the_whole_slide_has_there_and_nothing_outside(tmp_pat
         predict_slide(segmenter, image, out, SlideOrder("sha", IDS, Box(400, 0, 9, 9)), ABOUT)
 
 
+@pytest.mark.parametrize("objects", [False, True])
+def test_outlines_leave_out_what_lies_in_none_of_them(
+    tmp_path: Path, cells: Callable[[], tuple[np.ndarray, Segmenter]], objects: bool
+) -> None:
+    image, segmenter = cells() if objects else (picture((230, 300)), model())
+    rules = SeparationRules(smallest=5) if objects else None
+    table = tmp_path / "drawn.csv"
+    table.write_text(
+        "index,shape-type,vertex-index,axis-0,axis-1\n"
+        "0,rectangle,0,9.6,19.6\n0,rectangle,1,9.6,60.4\n"
+        "0,rectangle,2,40.4,60.4\n0,rectangle,3,40.4,19.6\n"
+        "1,ellipse,0,20,50\n1,ellipse,1,20,90\n1,ellipse,2,60,90\n1,ellipse,3,60,50\n"
+        "2,path,0,0,0\n2,path,1,9,9\n"
+    )
+    outlines = read_regions(table)
+    inside = np.zeros(image.shape[:2], bool)
+    inside[10:41, 20:61] = True
+    y, x = np.ogrid[: image.shape[0], : image.shape[1]]
+    inside |= (y - 40) ** 2 + (x - 70) ** 2 < 19.9**2
+    box = Box.from_edges(*box_around(outlines))
+    order = SlideOrder("sha", IDS[:1] if objects else IDS, box, outlines, rules=rules)
+    out, told = tmp_path / "a.zarr", []
+    found = predict_slide(
+        segmenter, image, out, order, ABOUT, rgb=False if objects else None,
+        on_tile=lambda *at: told.append(at),
+    )  # fmt: skip
+    assert found is not None
+    assert told[-1] == (1, 1), "tiles without anything of it are not looked at"
+    beside = ~inside & ~((y - 40) ** 2 + (x - 70) ** 2 < 20.1**2)
+    assert not stored(out)[beside].any()
+    if objects:
+        assert found.objects == len(np.unique(stored(out))) - 1 > 3, "each of them is seen"
+    else:
+        whole = np.array((0, *IDS))[predict_unclicked(segmenter, image)[0]]
+        np.testing.assert_array_equal(stored(out)[inside], whole[inside])
+
+
 def test_background_of_one_colour_is_asked_for_once_and_answered_as_ever(tmp_path: Path) -> None:
     image, segmenter, out = np.full((500, 500), 240, np.uint8), model(), tmp_path / "a.zarr"
     image[100:150, 100:150] = picture((50, 50))
@@ -113,20 +172,9 @@ def test_background_of_one_colour_is_asked_for_once_and_answered_as_ever(tmp_pat
 
 @pytest.mark.parametrize("as_objects", [True, False])
 def test_objects_are_joined_across_tiles_as_in_memory(
-    tmp_path: Path, make_card: Callable[..., ModelCard], as_objects: bool
+    tmp_path: Path, cells: Callable[[], tuple[np.ndarray, Segmenter]], as_objects: bool
 ) -> None:
-    labels = crowd(3, 230, 300)
-    image = np.concatenate([(labels > 0)[None] * 0.5, object_distances(labels)]).transpose(1, 2, 0)
-    image = image.astype(np.float32)
-    card = make_card(
-        encoding="image",
-        automatic=True,
-        schema_version=2,
-        classes=("cell",),
-        window={"zoom": 1.0},
-        objects=ObjectsSpec(smallest=5, span=26),
-    )
-    segmenter = Segmenter(Told(), card, device="cpu", half=False)
+    image, segmenter = cells()
     rules = SeparationRules(smallest=5)
     known = ObjectFinder.of(segmenter, image, rgb=False).find(rules, block=100)
     assert known is not None

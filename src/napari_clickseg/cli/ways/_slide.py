@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.cli import _gestures
@@ -11,14 +12,14 @@ from napari_clickseg.cli.ways import _all_objects
 from napari_clickseg.runs.conduct import conducted
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.engine.slides.whole_slide import SlideFound, SlideOrder
     from napari_clickseg.formats.annotated import AnnotatedImage
+    from napari_clickseg.formats.shapes.regions import Outline
     from napari_clickseg.models.card import ModelCard
 
 
+Region = tuple[int, int, int, int] | Path
 _WHY = "A .zarr gets what a model finds without clicks"
 
 
@@ -27,18 +28,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--region",
         type=region,
-        metavar="T,L,B,R",
-        help="with --out X.zarr: only this part of the image is predicted; first row and column, "
-        "and those just behind the last",
+        metavar="T,L,B,R|F",
+        help="with --out X.zarr: only this part of the image is predicted: first row and column, "
+        "and those just behind the last; or the areas of a Shapes layer, saved in napari as .csv",
     )
 
 
-def region(text: str) -> tuple[int, int, int, int]:
-    """Read the edges of a part of an image."""
+def region(text: str) -> Region:
+    """Read the edges of a part of an image, or where its outlines are."""
+    if text.lower().endswith(".csv"):
+        return Path(text)
     parts = [count(part) for part in text.split(",")]
     if len(parts) != 4 or parts[0] >= parts[2] or parts[1] >= parts[3]:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no T,L,B,R such as 0,0,5000,8000: top, left, bottom, right"
+            f"'{text}' is no T,L,B,R such as 0,0,5000,8000 (top, left, bottom, right), and no .csv"
         )
     return parts[0], parts[1], parts[2], parts[3]
 
@@ -133,14 +136,20 @@ def check_place(out: Path, image: Path, *, overwrite: bool) -> None:
 def _order(args: argparse.Namespace, card: ModelCard, model: str) -> SlideOrder:
     from napari_clickseg.core.window import Box
     from napari_clickseg.engine.slides.whole_slide import SlideOrder
+    from napari_clickseg.formats.shapes.regions import box_around, read_regions
 
     rules = None
     if _all_objects.wanted(args, card):
         rules = _all_objects.rules_of(args, card)
     else:
         _all_objects.refuse(args, card)
-    part = None if args.region is None else Box.from_edges(*args.region)
-    return SlideOrder(model, card.ids_of_classes, part, args.threshold, rules)
+    edges: Region | None = args.region
+    outlines: tuple[Outline, ...] = ()
+    if isinstance(edges, Path):
+        outlines = read_regions(edges)
+        edges = box_around(outlines)
+    part = None if edges is None else Box.from_edges(*edges)
+    return SlideOrder(model, card.ids_of_classes, part, outlines, args.threshold, rules)
 
 
 def _about(image: Path, order: SlideOrder, card: ModelCard) -> AnnotatedImage:

@@ -31,6 +31,7 @@ from napari_clickseg.engine.slides.class_tiles import ClassTiles, doubt_of
 from napari_clickseg.engine.slides.one_colour import OneColour
 from napari_clickseg.engine.slides.tile_files import TileFiles, UnfinishedError
 from napari_clickseg.formats.omezarr import begin_labels, finish_labels
+from napari_clickseg.formats.shapes.regions import inside_outlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from napari_clickseg.core.instances.separating import SeparationRules
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.formats.annotated import AnnotatedImage
+    from napari_clickseg.formats.shapes.regions import Outline
     from napari_clickseg.models.card import ModelCard
 
 IntArray = npt.NDArray[np.int32]
@@ -66,6 +68,9 @@ class SlideOrder:
         The id of each of the model's classes; 0 where objects of it are to have no class.
     region : Box, optional
         Where to look; everywhere by default. What lies outside is background.
+    outlines : tuple of outlines
+        Corners y, x of areas: of the region only what lies in one of them is predicted. None at all
+        leaves nothing out.
     threshold : float
         Probability above which a pixel belongs to some class; objects go by `rules`.
     rules : SeparationRules, optional
@@ -77,6 +82,7 @@ class SlideOrder:
     model: str
     ids: tuple[int, ...]
     region: Box | None = None
+    outlines: tuple[Outline, ...] = ()
     threshold: float = 0.5
     rules: SeparationRules | None = None
     as_objects: bool = True
@@ -173,6 +179,9 @@ def predict_slide(
     region = _region(order, session.shape)
     find = _ClassesOfSlide if order.rules is None else _ObjectsOfSlide
     way: _SlideWay = find(estimator, order, region)
+    way.parts = [part for part in way.parts if _inside(order, region, part.core).any()]
+    if not way.parts:
+        raise SlideError("No pixel of the image lies in the outlines of the region.")
     files = TileFiles(out)
     with files.begun(_written_order(estimator, order, region, way.parts), anew=anew):
         for number, part in enumerate(way.parts):
@@ -203,6 +212,13 @@ def _region(order: SlideOrder, shape: tuple[int, int]) -> Box:
     return region
 
 
+def _inside(order: SlideOrder, region: Box, box: Box) -> npt.NDArray[np.bool_]:
+    """Return which pixels of a box of the region are to be predicted."""
+    if not order.outlines:
+        return np.ones(box.shape, bool)
+    return inside_outlines(order.outlines, box.shift(region.top, region.left))
+
+
 def _written_order(
     estimator: Estimator, order: SlideOrder, region: Box, parts: list[Block]
 ) -> dict[str, Any]:
@@ -213,7 +229,7 @@ def _written_order(
         "version": _VERSION,
         "image": [*source.shape, source.channels, str(source.dtype), seen],
         **asdict(replace(order, region=region)),
-        "tiles": [asdict(part.core) for part in parts[:1]] + [len(parts)],
+        "tiles": [[part.core.top, part.core.left] for part in parts],
     }
 
 
@@ -274,7 +290,7 @@ class _ClassesOfSlide:
             )
         self._tiles = ClassTiles(estimator, order.threshold)
         self._ids = np.array((0, *order.ids))
-        self._region, self._shape = region, estimator.source.shape
+        self._order, self._region, self._shape = order, region, estimator.source.shape
         zoom = max(1.0, self._tiles.window.zoom)
         bytes_each = 4 * zoom**2 * (card.class_outputs + 1)
         side = next((one for one in _SIDES if one**2 * bytes_each <= _ROOM), _SIDES[-1])
@@ -285,7 +301,7 @@ class _ClassesOfSlide:
     def look(self, part: Block) -> Arrays:
         tile = self._tiles.look(part.core.shift(self._region.top, self._region.left))
         return {
-            "labels": tile.labels,
+            "labels": np.where(_inside(self._order, self._region, part.core), tile.labels, 0),
             "unsure": tile.unsure,
             "pixels": tile.pixels,
             "highest": tile.highest,
@@ -323,12 +339,16 @@ class _ObjectsOfSlide:
         self._finder, self._rules = ObjectFinder(estimator), order.rules
         self._order, self._region = order, region
         self.parts = self._finder.blocks(region, BLOCK)
-        self._joining, self._sums = Joining(self.parts), ObjectSums(estimator.card)
+        self._joining, self._sums = (
+            Joining(self.parts),
+            ObjectSums(estimator.card),
+        )
         self._starts: list[int] = []
         self._known: JoinedObjects | None = None
 
     def look(self, part: Block) -> Arrays:
-        here = self._finder.look(part, self._region, self._rules)
+        inside = _inside(self._order, self._region, part.outer)
+        here = self._finder.look(part, self._region, self._rules, inside)
         return {
             "labels": here.labels,
             "sums": here.sums,
