@@ -42,6 +42,22 @@ def test_a_run_is_never_made_over_another(run: RunFolder) -> None:
         RunFolder(run.path).create(SPEC)
 
 
+def test_what_is_noted_of_a_run_beforehand_does_not_keep_it_from_beginning(run: RunFolder) -> None:
+    run.add("message", level="warning", text="12 changes are not saved yet.")
+    begun = RunFolder(run.path)
+    begun.create(SPEC)
+    begun.add("started", pid=1)
+    assert [event["event"] for event in begun.events()[0]] == ["message", "started"]
+    with pytest.raises(RunError, match="holds a run already"):
+        RunFolder(run.path).create(SPEC)
+
+
+def test_a_log_that_can_not_be_read_counts_as_a_run(run: RunFolder) -> None:
+    run.events_path.write_bytes(b"garbage\n")
+    with pytest.raises(RunError, match="holds a run already"):
+        RunFolder(run.path).create(SPEC)
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not a run"):
         _ = RunFolder(tmp_path).spec

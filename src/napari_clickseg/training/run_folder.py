@@ -68,7 +68,12 @@ class RunFolder(EventLog):
         RunError
             If there is a run already, or nothing can be written there.
         """
-        if self.events_path.exists() or self.checkpoint.exists():
+        begun = self.checkpoint.exists()
+        if self.events_path.exists():
+            # What is to be known of a run may be noted before the process that trains begins it.
+            kinds = {event["event"] for event in self.events()[0]}
+            begun = begun or kinds != {"message"}
+        if begun:
             raise RunError(f"{self.path} holds a run already; resume it, or choose another folder.")
         try:
             self.previews.mkdir(parents=True, exist_ok=True)
