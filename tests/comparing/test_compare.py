@@ -6,13 +6,17 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from default_model.crowds import crowd
 from napari_clickseg.comparing import figures
 from napari_clickseg.comparing.folder import ComparisonFolder
 from napari_clickseg.comparing.run import compare, go_on
 from napari_clickseg.comparing.spec import ComparisonError
+from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.index import INDEX
+from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.models.checkpoint import load_network, read_card
 from napari_clickseg.models.losses import LossError
 from napari_clickseg.models.registry import find_model
@@ -292,3 +296,29 @@ def test_an_encoder_that_starts_untrained_beside_trained_ones_is_said(
     assert any("unfair to encoder=mobilenet_v2" in text for text in said)
     assert any(f"encoder={own}: this is the start's network" in text for text in said)
     assert folder.spec.training.start_parts == "encoder"
+
+
+@pytest.mark.slow
+def test_trainings_that_tell_objects_apart_are_compared_by_their_objects(
+    tmp_path: Path, make_spec: Make
+) -> None:
+    writer = ProjectWriter(tmp_path / "crowds")
+    writer.set_classes(ProjectClasses(scheme="instances"))
+    for seed in range(5):
+        labels = crowd(seed, 96, 60)
+        split = "test" if seed == 4 else ""
+        writer.add(f"{seed}", (90 + 90 * (labels > 0)).astype(np.uint8), labels, split=split)
+    asked = make_spec(
+        tmp_path / "crowds", task="instances", vary={"architecture": ["unet", "linknet"]}, windows=4
+    )
+    result = compare(asked, tmp_path / "out")
+    assert (result.reason, result.problems) == ("done", ())
+    folder = ComparisonFolder(tmp_path / "out")
+    text = folder.report.read_text()
+    known = json.loads(folder.figures.read_text())["combinations"]
+    for trial, combination in zip(folder.trials, known, strict=True):
+        figures_of = read_card(folder.run(trial.name).model).metrics["validation"]
+        for name, title in figures.OBJECTS.items():
+            assert f"### {title}" in text
+            assert combination["validation"][name]["mean"] == pytest.approx(figures_of[name], 1e-5)
+        assert 0 <= combination["test"]["pq"]["mean"] <= 1
