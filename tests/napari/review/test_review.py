@@ -21,6 +21,7 @@ from napari_clickseg._napari.viewer.colours import BY_SCORE, same_colours
 from napari_clickseg.data.annotations import Annotations, ObjectNote, read_clicks
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.masks import read_labels
+from napari_clickseg.data.pixel_size import PixelSize
 from napari_clickseg.data.project import Record, read_folder, read_project
 from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.writer import ProjectWriter
@@ -363,6 +364,27 @@ def test_accepting_waits_for_the_answer_to_the_last_click(
     fake_model.gate.set()
     reviewer.settle()
     assert mask(project, "c")[OFF] == 3
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (*SHAPE, 2)], ids=["grey", "two channels"])
+def test_an_image_is_shown_and_accepted_in_the_pixel_size_that_its_project_states(
+    reviewer: Reviewer, project: Path, shape: tuple[int, ...]
+) -> None:
+    """Beside the project's own layers napari warned of units that differ, and drew it elsewhere."""
+    size = PixelSize(0.5, 0.25, "µm")
+    made = ProjectWriter(project).add("sized", picture(7, shape), pixel_size=size, rgb=False)
+    ReviewQueue(project).propose(made.name, prediction(), model="m", uncertainty=0.9)
+    reviewer.look()
+    reviewer.do("next")
+    assert reviewer.state.current == made.name
+    for layer in reviewer.bench.viewer.layers:
+        assert [str(unit) for unit in layer.units[-2:]] == ["micrometer"] * 2, layer.name
+        assert tuple(layer.scale[-2:]) == (0.5, 0.25), layer.name
+    assert reviewer.bench.viewer.layers.extent.units is not None, "napari does not warn"
+    reviewer.bench.click(*OFF)
+    reviewer.do("accept")
+    (accepted,) = [one for one in read_project(project).records if one.name == made.name]
+    assert read_labels(accepted.mask)[OFF] == 3 and accepted.pixel_size == size
 
 
 def test_ids_of_classes_stay_ids_of_classes(reviewer: Reviewer, project: Path) -> None:

@@ -16,6 +16,7 @@ from napari_clickseg._napari.project.opened import (
     Meanings,
     editable,
     limits_of,
+    plane_pixel_size,
     plane_shape,
     read_pixels,
     record_origin,
@@ -163,6 +164,7 @@ class FolderReader:
             origin=record_origin(project, entry, () if row.group else (row.image,), channels),
             state=state_of(row),
             complete=entry.complete,
+            pixel_size=plane_pixel_size(entry),
             there=notes,
             digest=labels_digest(labels),
         )

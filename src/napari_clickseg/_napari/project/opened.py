@@ -15,6 +15,7 @@ from napari_clickseg.data.images import read_single_plane
 from napari_clickseg.data.inspection.findings import inspect_project, measure
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.names import record_name
+from napari_clickseg.data.pixel_size import PixelSize, read_pixel_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -47,6 +48,8 @@ class OpenedImage:
         What became of it so far.
     complete : bool, optional
         As in `Record`.
+    pixel_size : PixelSize, optional
+        Of y and x; None if nothing says it.
     other : int (Y, X), optional
         What the user had made of it before it got its mask from elsewhere, or elsewhere.
     notice : str
@@ -62,6 +65,7 @@ class OpenedImage:
     origin: Origin
     state: str
     complete: bool | None = None
+    pixel_size: PixelSize | None = None
     other: npt.NDArray[Any] | None = None
     notice: str = ""
 
@@ -89,6 +93,12 @@ def read_pixels(path: Path) -> tuple[npt.NDArray[Any], bool]:
     if plane.rgb or pixels.ndim == 2:
         return pixels, plane.rgb
     return np.ascontiguousarray(np.moveaxis(pixels, -1, 0)), False
+
+
+def plane_pixel_size(entry: Record | Unannotated) -> PixelSize | None:
+    """Return the size of an image's pixels along y and x: as the project says, or else its file."""
+    size = entry.pixel_size or read_pixel_size(entry.image)
+    return size and PixelSize(size.y, size.x, size.unit)
 
 
 def plane_shape(pixels: npt.NDArray[Any], rgb: bool) -> tuple[int, int]:

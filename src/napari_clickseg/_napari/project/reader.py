@@ -14,6 +14,7 @@ import numpy as np
 from napari.utils.notifications import show_warning
 
 from napari_clickseg._napari.annotate.lines import outline_of
+from napari_clickseg._napari.project.opened import plane_pixel_size
 from napari_clickseg._napari.viewer.features import features_of, with_notes
 from napari_clickseg._napari.viewer.layers import (
     CLICK_EDGE,
@@ -39,7 +40,6 @@ from napari_clickseg.data.index import INDEX, read_table
 from napari_clickseg.data.inspection.summary import named, number
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.names import image_stem, record_name
-from napari_clickseg.data.pixel_size import PixelSize, read_pixel_size
 from napari_clickseg.data.project import Project, Record, Unannotated, is_project, read_project
 from napari_clickseg.data.reading.dicom import patient_group
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from napari.types import LayerDataTuple
 
     from napari_clickseg.data.classes import ProjectClasses
+    from napari_clickseg.data.pixel_size import PixelSize
 
     Entry = Record | Unannotated
 
@@ -178,8 +179,7 @@ def _stacks(project: Project) -> tuple[list[_Stack], list[str]]:
         except ImageError:
             unreadable.append(entry.name)
             continue
-        size = entry.pixel_size or read_pixel_size(entry.image)
-        size = size and PixelSize(size.y, size.x, size.unit)
+        size = plane_pixel_size(entry)
         key = layout.shape, layout.dtype, layout.rgb, size
         layouts[key] = layout
         alike.setdefault(key, []).append(entry)

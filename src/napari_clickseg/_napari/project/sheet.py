@@ -20,6 +20,7 @@ from napari_clickseg._napari.viewer.metadata import (
     with_classes,
     with_complete,
 )
+from napari_clickseg._napari.viewer.pixels import placed
 from napari_clickseg._napari.viewer.planes import displayed_plane
 from napari_clickseg._napari.viewer.private import unselected
 from napari_clickseg.data.annotations import ProjectClick
@@ -102,6 +103,7 @@ class Sheet:
         self._axis = 0 if opened.channels else None
         name = record_name(opened.image)
         common: dict[str, Any] = {"axis_labels": ("channel", "y", "x")} if opened.channels else {}
+        common |= placed(opened.pixel_size, "CYX" if opened.channels else "YX")
         if not opened.rgb:
             common["contrast_limits"] = opened.limits
         self.layer = Image(

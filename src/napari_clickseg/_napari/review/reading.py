@@ -18,6 +18,7 @@ from napari_clickseg._napari.project.opened import (
     OpenedImage,
     editable,
     limits_of,
+    plane_pixel_size,
     plane_shape,
     read_pixels,
     record_origin,
@@ -228,6 +229,7 @@ class Reader:
             origin=record_origin(folder, entry, project.ungrouped, channels),
             state=state,
             complete=entry.complete,
+            pixel_size=plane_pixel_size(entry),
             notice=drafted_text(file.is_second, file.broken),
         )
 
