@@ -19,7 +19,7 @@ from napari_clickseg.engine.slides import whole_slide
 from napari_clickseg.engine.slides.tile_files import UnfinishedError
 from napari_clickseg.engine.slides.whole_slide import SlideError, SlideOrder, predict_slide
 from napari_clickseg.formats.annotated import AnnotatedImage
-from napari_clickseg.formats.shapes.regions import box_around, read_regions
+from napari_clickseg.formats.shapes.drawn_regions import box_around, read_regions
 from napari_clickseg.models.card import ObjectsSpec
 from tests.engine.slides.surroundings import Surroundings, model, picture
 from tests.engine.test_finding import Told

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.engine.slides.whole_slide import SlideFound, SlideOrder
     from napari_clickseg.formats.annotated import AnnotatedImage
-    from napari_clickseg.formats.shapes.regions import Outline
+    from napari_clickseg.formats.shapes.drawn_regions import Outline
     from napari_clickseg.models.card import ModelCard
 
 
@@ -136,7 +136,7 @@ def check_place(out: Path, image: Path, *, overwrite: bool) -> None:
 def _order(args: argparse.Namespace, card: ModelCard, model: str) -> SlideOrder:
     from napari_clickseg.core.window import Box
     from napari_clickseg.engine.slides.whole_slide import SlideOrder
-    from napari_clickseg.formats.shapes.regions import box_around, read_regions
+    from napari_clickseg.formats.shapes.drawn_regions import box_around, read_regions
 
     rules = None
     if _all_objects.wanted(args, card):

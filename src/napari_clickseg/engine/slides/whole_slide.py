@@ -31,7 +31,7 @@ from napari_clickseg.engine.slides.class_tiles import ClassTiles, doubt_of
 from napari_clickseg.engine.slides.one_colour import OneColour
 from napari_clickseg.engine.slides.tile_files import TileFiles, UnfinishedError
 from napari_clickseg.formats.omezarr import begin_labels, finish_labels
-from napari_clickseg.formats.shapes.regions import inside_outlines
+from napari_clickseg.formats.shapes.drawn_regions import inside_outlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari_clickseg.core.instances.separating import SeparationRules
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.formats.annotated import AnnotatedImage
-    from napari_clickseg.formats.shapes.regions import Outline
+    from napari_clickseg.formats.shapes.drawn_regions import Outline
     from napari_clickseg.models.card import ModelCard
 
 IntArray = npt.NDArray[np.int32]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg.data.places import read_text
-from napari_clickseg.formats.annotated import FormatError
 from napari_clickseg.formats.shapes.filling import filled, united
 
 if TYPE_CHECKING:
@@ -24,6 +23,10 @@ _KNOWN = ("rectangle", "polygon", "ellipse")
 _CORNERS = 96  # of what stands for an ellipse
 
 
+class DrawnRegionError(ValueError):
+    """A table that holds no areas; the message says what to do."""
+
+
 def read_regions(path: Path) -> tuple[Outline, ...]:
     """Read the areas of a Shapes layer that napari saved as .csv.
 
@@ -34,7 +37,7 @@ def read_regions(path: Path) -> tuple[Outline, ...]:
 
     Raises
     ------
-    FormatError
+    DrawnRegionError
         If it is no such table, or holds no area.
     OSError
         If it can't be read.
@@ -48,12 +51,14 @@ def read_regions(path: Path) -> tuple[Outline, ...]:
             y, x = (float(row[name]) for name in axes[-2:])
             shapes.setdefault(row["index"], (row["shape-type"], []))[1].append((y, x))
     except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
-        raise FormatError(
+        raise DrawnRegionError(
             f"{path} is no Shapes layer; save one in napari as .csv (File, Save Selected Layer)."
         ) from error
     areas = [_area(kind, corners) for kind, corners in shapes.values() if kind in _KNOWN]
     if not areas:
-        raise FormatError(f"{path} holds no area; draw a {', a '.join(_KNOWN[:2])} or an ellipse.")
+        raise DrawnRegionError(
+            f"{path} holds no area; draw a {', a '.join(_KNOWN[:2])} or an ellipse."
+        )
     return tuple(areas)
 
 
