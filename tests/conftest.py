@@ -261,6 +261,8 @@ import os, sys, time
 from pathlib import Path
 from napari_clickseg.training.run_folder import RunFolder
 run = RunFolder(Path(sys.argv[1])); run.clear_stop()
+if "--resume" not in sys.argv:
+    run.create(run.spec)  # refuses what holds a run already, as the real one does
 epoch = len(list(run.path.glob("done-*")))
 run.add("started", pid=os.getpid(), epochs=4, training=3, validation=1, device="cpu",
         resumed=epoch > 0)
@@ -299,7 +301,8 @@ class TrainingChild:
 
         self.asked.append(arguments)
         began = time.time()
-        self.processes.append(subprocess.Popen([sys.executable, "-c", TRAINING, str(folder)]))
+        command = [sys.executable, "-c", TRAINING, str(folder), *arguments]
+        self.processes.append(subprocess.Popen(command))
         return Launch(self.processes[-1].pid, began)
 
 
