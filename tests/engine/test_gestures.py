@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_clickseg.core.guidance import Encoding
+    from napari_clickseg.engine.estimate import Estimate
     from napari_clickseg.engine.segmenter import Segmenter, Session
 
     Make = Callable[..., Segmenter]
@@ -152,6 +154,43 @@ def test_a_box_decides_the_window(random_segmenter: Make) -> None:
     session.predict()
     assert seen[0].box.contains(DrawnBox(300, 300, 339, 349).reach)
     assert seen[0].span < 150
+
+
+@pytest.mark.parametrize(
+    ("gesture", "encoding", "looks"),
+    [
+        (("box", (20, 30, 60, 90)), "prompts", 3),
+        (("scribble", [(30, 40), (50, 80)]), "prompts", 3),
+        (("lasso", [(20, 20), (20, 70), (60, 50)]), "prompts", 3),
+        (("box", (20, 30, 60, 90)), "likeness", 1),
+        (("click", (40, 60)), "prompts", 1),
+    ],
+)
+def test_what_is_drawn_is_looked_at_until_the_answer_has_settled(
+    random_segmenter: Make, gesture: Any, encoding: Encoding, looks: int
+) -> None:
+    """By networks that know what is drawn; each look goes on from the one before, in one window."""
+    seen: list[tuple[Window, Estimate | None]] = []
+    session = random_segmenter(encoding=encoding).start(texture())
+    estimator = session._prepared()
+    look = estimator.look
+
+    def watched(window: Window, gestures: Any, previous: Estimate | None) -> Estimate:
+        seen.append((window, previous))
+        return look(window, gestures, previous)
+
+    estimator.look = watched  # type: ignore[method-assign]
+    make(session, gesture)
+    session.predict()
+    same = [window == seen[-1][0] for window, _ in reversed(seen)]
+    assert len([*takewhile(bool, same)]) == looks
+    assert all(
+        before and before.window == window for window, before in seen[len(seen) - looks + 1 :]
+    )
+    seen.clear()
+    session.click(5, 5, False)
+    session.predict()
+    assert len(seen) <= 2, "later gestures are answered by a look, or two where the window changes"
 
 
 def test_networks_that_learned_prompts_are_shown_them_as_they_are() -> None:

@@ -337,9 +337,9 @@ def test_a_window_is_read_once_however_often_it_is_looked_at(
     read: list[Window] = []
     source_read = look.source.read
 
-    def counted(window: Window) -> object:
+    def counted(window: Window, part: Box | None = None) -> object:
         read.append(window)
-        return source_read(window)
+        return source_read(window, part)
 
     look.source.read = counted  # type: ignore[method-assign, assignment]
     for _ in range(3):

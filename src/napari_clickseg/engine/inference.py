@@ -44,6 +44,8 @@ _LATER_LOOKS = 2  # at later ones, and after scouting, which counts as one
 _WIDER = 1.6  # more margin where the mask touches the window's border
 _KEPT = 8  # windows whose pixels, and what the encoder made of them, are kept
 _FROM_A_PART = 2.5  # more margin around a scribble, which may show a part of the object
+_AROUND_A_BOX = 1.3  # more margin around a box: what lies beyond it tells what does not belong
+_SETTLING_LOOKS = 2  # at what was drawn, each going on from the one before, in the same window
 _STRAY = 0.02  # parts smaller than this share of the largest don't widen the window
 
 
@@ -99,6 +101,7 @@ class Estimator:
             estimate = self._scout(gestures, prompt.reading)
             previous = estimate  # or closer looks would forget what the first one found
             closer_too = self.card.scouting is None and not _marked(gestures)
+            settling = _SETTLING_LOOKS if self._knows_drawn(gestures) else 0
         else:
             beyond = self._beyond(previous, gestures[-1]) if gestures else _NOTHING
             window = self._window_around(previous, gestures, beyond)
@@ -106,6 +109,7 @@ class Estimator:
                 window = replace(window, size=self.card.window.size)
             estimate = self.look(window, gestures, previous)
             closer_too = False  # later clicks look again only where the object runs out
+            settling = 0
         for _ in range(1, _FIRST_LOOKS if closer_too else _LATER_LOOKS):
             window = self._window_around(estimate, gestures)
             window = replace(window, size=self.card.window.size)  # scouting has its own
@@ -113,7 +117,14 @@ class Estimator:
             if window == estimate.window or not (wider or closer_too):
                 break
             estimate = self.look(window, gestures, previous)
+        for _ in range(settling):
+            estimate = self.look(estimate.window, gestures, estimate)
         return estimate
+
+    def _knows_drawn(self, gestures: tuple[Gesture, ...]) -> bool:
+        """Whether something positive was drawn, by a network that has learned what is drawn."""
+        drawn = any(one.positive and not isinstance(one, Click) for one in gestures)
+        return drawn and self.card.encoding == "prompts"
 
     def whole(self) -> Estimate:
         """Predict all of the image without any click, window by window."""
@@ -296,10 +307,13 @@ class Estimator:
             return first_window(shape, middle, spec.size, spec.largest_span)
         box = self._in_reach(_NOTHING, positive)
         newest = positive[-1]
-        if not isinstance(newest, Click):
-            return self._object_window(box, wider=1.0 if _marked(positive) else _FROM_A_PART)
-        window = first_window(shape, (newest.y, newest.x), spec.size, spec.first_span)
-        return window if window.box.contains(box) else self._object_window(box)
+        if isinstance(newest, Click):
+            window = first_window(shape, (newest.y, newest.x), spec.size, spec.first_span)
+            return window if window.box.contains(box) else self._object_window(box)
+        if not _marked(positive):
+            return self._object_window(box, wider=_FROM_A_PART)
+        boxed = isinstance(newest, DrawnBox) and self._knows_drawn(gestures)
+        return self._object_window(box, wider=_AROUND_A_BOX if boxed else 1.0)
 
     def _object_window(self, box: Box, *, wider: float = 1.0) -> Window:
         spec = self.card.window
