@@ -77,6 +77,21 @@ def test_a_slide_is_predicted_by_the_model_of_the_file(
     assert not read_labels(Path("a.zarr"))[40:].any()
 
 
+def test_all_planes_of_a_stack_are_predicted_unless_one_is_chosen(
+    image: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = np.stack([image, image[::-1]])
+    tifffile.imwrite("slide.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    status, out, _ = run(*WORDS, "--out", "a.zarr", capsys=capsys)
+    assert status == 0
+    assert out.startswith("a.zarr: 2 x 90 x 150 pixels; one ")
+    status, out, _ = run(*WORDS, "--out", "b.zarr", "--plane", "1", capsys=capsys)
+    assert status == 0
+    assert out.startswith("b.zarr: 90 x 150 pixels; one ")
+    whole = read_labels(Path("a.zarr"), (1,))
+    assert (whole == read_labels(Path("b.zarr"))).all()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -57,8 +57,8 @@ def add(verbs: Any) -> None:
         "--out",
         type=Path,
         metavar="F",
-        help="the mask, .tif or indexed .png; .zarr predicts an image of any size whole, tile by "
-        "tile, without clicks",
+        help="the mask, .tif or indexed .png; .zarr predicts an image of any size, or a stack, "
+        "whole, without clicks",
     )
     option("--probability", type=Path, metavar="F", help="the probability as well, .tif")
     option("--threshold", type=share, default=0.5, metavar="T", help="default 0.5")

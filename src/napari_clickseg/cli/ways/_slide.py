@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.cli import _gestures
-from napari_clickseg.cli._common import STOPPED, UsageError, count, note, progress, say, say_json
+from napari_clickseg.cli._common import (
+    STOPPED,
+    UsageError,
+    count,
+    note,
+    progress,
+    say,
+    say_json,
+    shown_on,
+)
 from napari_clickseg.cli.ways import _all_objects
 from napari_clickseg.runs.conduct import conducted
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from napari_clickseg.data.images import StoredImage
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.engine.slides.whole_slide import SlideFound, SlideOrder
     from napari_clickseg.formats.annotated import AnnotatedImage
@@ -65,15 +78,14 @@ def say_lowered(image: Path, shape: tuple[int, int], card: ModelCard) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
-    from napari_clickseg.data.images import read_plane
+    from napari_clickseg.data.images import open_image
     from napari_clickseg.engine.segmenter import load_segmenter
-    from napari_clickseg.engine.slides.whole_slide import predict_slide
     from napari_clickseg.models.checkpoint import read_card, sha256
     from napari_clickseg.models.registry import find_model
 
     _check(args)
-    plane = read_plane(args.image, args.plane, args.channel, scene=args.scene)
-    for notice in plane.notices:
+    stored = open_image(args.image, scene=args.scene)
+    for notice in stored.notices:
         note(f"{args.image.name}: {notice}")
     entry = find_model(args.model)
     card = read_card(entry.path)
@@ -81,28 +93,54 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(card.refusal_without_clicks)
     order = _order(args, card, sha256(entry.path))
     segmenter = load_segmenter(args.model, args.device)
-    with conducted(None) as stop, progress(0, "tile") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        found = predict_slide(
-            segmenter,
-            plane.data,
-            args.out,
-            order,
-            _about(args.image, order, segmenter.card),
-            rgb=plane.rgb,
-            anew=args.overwrite,
-            stop=stop,
-            on_tile=show,
-        )
+    about = _about(args.image, order, segmenter.card)
+    whole_stack = bool(stored.stack_axes) and not args.plane
+    with conducted(None) as stop, progress(0, "plane" if whole_stack else "tile") as bar:
+        how = {"anew": args.overwrite, "stop": stop}
+        if whole_stack:
+            found = _stack(args, stored, segmenter, order, about, how, bar)
+        else:
+            found = _plane(args, stored, segmenter, order, about, how, bar)
     if found is None:
         note("stopped; the same command goes on where it was")
         return STOPPED
-    _say(args, segmenter, found)
+    planes = math.prod(n for _, n in stored.stack_axes) if whole_stack else 1
+    _say(args, segmenter, found, planes)
     return 0
+
+
+def _plane(
+    args: argparse.Namespace,
+    stored: StoredImage,
+    segmenter: Segmenter,
+    order: SlideOrder,
+    about: AnnotatedImage,
+    how: dict[str, Any],
+    bar: tqdm[Any],
+) -> SlideFound | None:
+    from napari_clickseg.engine.slides.whole_slide import predict_slide
+
+    plane = stored.plane(args.plane, args.channel)
+    return predict_slide(
+        segmenter, plane.data, args.out, order, about, rgb=plane.rgb, on_tile=shown_on(bar), **how
+    )
+
+
+def _stack(
+    args: argparse.Namespace,
+    stored: StoredImage,
+    segmenter: Segmenter,
+    order: SlideOrder,
+    about: AnnotatedImage,
+    how: dict[str, Any],
+    bar: tqdm[Any],
+) -> SlideFound | None:
+    from napari_clickseg.engine.slides.whole_stack import predict_stack
+
+    return predict_stack(
+        segmenter, stored, args.out, order, about,
+        channels=args.channel, on_plane=shown_on(bar), **how,
+    )  # fmt: skip
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -173,13 +211,14 @@ def _about(image: Path, order: SlideOrder, card: ModelCard) -> AnnotatedImage:
     )
 
 
-def _say(args: argparse.Namespace, segmenter: Segmenter, found: SlideFound) -> None:
+def _say(args: argparse.Namespace, segmenter: Segmenter, found: SlideFound, planes: int) -> None:
     height, width = found.shape
     names = dict(enumerate(segmenter.card.classes, 1))
     if args.json:
         said: dict[str, Any] = {
             "image": str(args.image),
             "shape": list(found.shape),
+            "planes": planes,
             "model": args.model,
             "uncertainty": round(found.uncertainty, 6),
             "out": str(args.out),
@@ -191,8 +230,9 @@ def _say(args: argparse.Namespace, segmenter: Segmenter, found: SlideFound) -> N
         say_json(said)
         return
     if found.objects is None:
-        parts = [f"{names[k]} {n / height / width:.1%}" for k, n in found.pixels.items()]
+        parts = [f"{names[k]} {n / height / width / planes:.1%}" for k, n in found.pixels.items()]
         what = ", ".join(parts)
     else:
         what = f"{found.objects} object{'' if found.objects == 1 else 's'}"
-    say(f"{args.out}: {height} x {width} pixels; {what}")
+    size = f"{height} x {width} pixels" if planes == 1 else f"{planes} x {height} x {width} pixels"
+    say(f"{args.out}: {size}; {what}")

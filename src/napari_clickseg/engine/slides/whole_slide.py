@@ -112,6 +112,15 @@ class SlideFound:
     pixels: dict[int, int]
     objects: int | None = None
 
+    def summary(self) -> dict[str, Any]:
+        """Return what is kept with the labels, as JSON has it."""
+        return {
+            "shape": list(self.shape),
+            "uncertainty": round(self.uncertainty, 6),
+            "pixels": self.pixels,
+            "objects": self.objects,
+        }
+
 
 def is_slide(shape: tuple[int, int], card: ModelCard, *, apart: bool) -> bool:
     """Whether an image is so large that it is predicted tile by tile.
@@ -197,7 +206,7 @@ def predict_slide(
         if not _put_together(files, way, region, session.shape, stop):
             return None
         known = replace(about, labels=way.present(), axes="YX", annotations=found.notes)
-        finish_labels(files.group, known, more={"model": order.model})
+        finish_labels(files.group, known, more={"model": order.model, "summary": found.summary()})
         files.finish()
     return found
 
