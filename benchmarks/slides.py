@@ -1,10 +1,11 @@
 """The memory that a slide takes while it is predicted whole (docs/performance.md).
 
-    python benchmarks/slides.py --side 16384 [--objects] [--zoom Z] [--folder F]
+    python benchmarks/slides.py --side 16384 [--objects] [--zoom Z] [--tiles N] [--folder F]
 
 The slide is an OME-Zarr-like array of colours on disk, crowded with cells everywhere, so no window
-is spared. The network has one layer: what is measured is all that is around a network. The peak is
-the process's, torch and the network included. Started again with --folder, it goes on.
+is spared. With --tiles it ends after so many tiles, row by row, and only what they show is drawn. The
+network has one layer: what is measured is all that is around a network. The peak is the process's,
+torch and the network included. Started again with --folder, it goes on.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ import numpy as np
 if TYPE_CHECKING:
     from napari_clickseg.engine.segmenter import Segmenter
 
-_CHUNK = 512
+_CHUNK, _TILE = 512, 2048
 
 
-def slide(path: Path, side: int) -> Any:
+def slide(path: Path, side: int, rows: int) -> Any:
     """Return an array (side, side, 3), uint8: a foreground and the distances in its cells."""
     import zarr
 
@@ -41,7 +42,7 @@ def slide(path: Path, side: int) -> Any:
         str(path), shape=(side, side, 3), chunks=(_CHUNK, _CHUNK, 3), dtype="uint8"
     )
     rng = np.random.default_rng(0)
-    for top in range(0, side, _CHUNK):
+    for top in range(0, min(side, rows), _CHUNK):
         for left in range(0, side, _CHUNK):
             turned = np.rot90(cells, rng.integers(4))[: side - top, : side - left]
             out[top : top + _CHUNK, left : left + _CHUNK] = turned
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=8192)
     parser.add_argument("--objects", action="store_true")
     parser.add_argument("--zoom", type=float, default=1.0)
+    parser.add_argument("--tiles", type=int, default=0)
     parser.add_argument("--folder", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
@@ -93,20 +95,30 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     from napari_clickseg.engine.slides.whole_slide import SlideOrder, predict_slide
     from napari_clickseg.formats.annotated import AnnotatedImage
 
-    image = slide(folder / f"slide-{args.side}.zarr", args.side)
+    across = -(-args.side // _TILE)
+    rows = (-(-args.tiles // across) + 1) * _TILE if args.tiles else args.side
+    image = slide(folder / f"slide-{args.side}-{rows}.zarr", args.side, rows)
     segmenter = model(objects=args.objects, zoom=args.zoom)
     out = folder / f"labels-{args.side}.zarr"
     rules = card_rules(segmenter.card) if args.objects else None
     order = SlideOrder("", segmenter.card.ids_of_classes, rules=rules)
     about = AnnotatedImage("slide", np.zeros((1, 1), np.uint8))
-    begin, used = time.perf_counter(), time.process_time()
+    begin, used, finished = time.perf_counter(), time.process_time(), 0
 
     def tell(done: int, total: int) -> None:
+        nonlocal finished
+        finished = done
         sys.stderr.write(f"\r{done} of {total}")
 
-    found = predict_slide(segmenter, image, out, order, about, rgb=True, anew=True, on_tile=tell)
-    assert found is not None
+    found = predict_slide(
+        segmenter, image, out, order, about, rgb=True, anew=True, on_tile=tell,
+        stop=lambda: 0 < args.tiles <= finished,
+    )  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    if found is None:
+        used = time.process_time() - used
+        sys.stdout.write(f"\n{finished} tiles of {args.side}²: peak {peak:.2f} GiB, {used:.0f} s\n")
+        return
     size = sum(one.stat().st_size for one in out.rglob("*") if one.is_file()) / 1024**2
     sys.stdout.write(
         f"\n{args.side}²: peak {peak:.2f} GiB, {time.perf_counter() - begin:.0f} s "
