@@ -85,7 +85,7 @@ def test_a_model_that_needs_clicks_gets_them_and_its_probability_is_drawn(tmp_pa
     writer = ProjectWriter(tmp_path / "mine")
     writer.add("one", (discs() > 0) * np.uint8(150) + np.uint8(40), discs())
     album = album_of(writer.folder, model="default", clicks=2)
-    assert album.found_by == "default, with up to 2 simulated clicks an object"
+    assert album.predictor == "default, with up to 2 simulated clicks an object"
     write_pictures(album, tmp_path / "out")
     (row,) = rows_of(tmp_path / "out").values()
     assert float(row["IoU"]) > 0.8

@@ -306,7 +306,7 @@ def annotated_mask(path: Path, image: Path | None = None) -> AnnotatedImage:
     else:
         labels = read_labels(path)
     name = _stem(path)
-    found = AnnotatedImage(
+    annotated = AnnotatedImage(
         safe_name(_stem(image) if image is not None else name),
         labels.astype(np.uint8) if labels.dtype == np.bool_ else labels,
         image,
@@ -315,7 +315,7 @@ def annotated_mask(path: Path, image: Path | None = None) -> AnnotatedImage:
         pixel_size=read_pixel_size(path) or (read_pixel_size(image) if image else None),
     )
     saved = read_sidecar(path)
-    return found.with_sidecar(saved) if saved is not None else found
+    return annotated.with_sidecar(saved) if saved is not None else annotated
 
 
 def sidecar_path(path: Path) -> Path:

@@ -140,7 +140,7 @@ def clicks_in(
     by_image: dict[str, list[tuple[int, dict[str, str]]]] = {}
     for line, row in _rows(path):
         by_image.setdefault(row["image"], []).append((line, row))
-    found = []
+    clicks = []
     for image, rows in by_image.items():
         record = records.get(stem_of(image).lower()) or records.get(image.lower())
         if record is None:
@@ -150,8 +150,8 @@ def clicks_in(
         if before.clicks and not overwrite:
             problems.add(image, "it has clicks in the project, which are kept; see --overwrite")
             continue
-        found.append(ClicksOf(record, _noted(rows, record, before, project.classes, problems)))
-    return found
+        clicks.append(ClicksOf(record, _noted(rows, record, before, project.classes, problems)))
+    return clicks
 
 
 def _noted(

@@ -16,9 +16,9 @@ from napari_clickseg.data.annotations import ObjectNote
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.formats.annotated import FormatError, ObjectRow
 from napari_clickseg.formats.external_objects import (
-    FoundFile,
-    FoundImage,
-    FoundObject,
+    ExternalFile,
+    ExternalImage,
+    ExternalObject,
     checked_rings,
     outlined,
 )
@@ -125,13 +125,15 @@ class _Categories:
 
     def listed(self) -> list[dict[str, Any]]:
         """Return what the file says of them."""
-        found: list[dict[str, Any]] = [
+        categories: list[dict[str, Any]] = [
             {"id": number, "name": name, "supercategory": "", "color": rgb_of(colour)}
             for number, (name, colour) in sorted(self._every.items())
         ]
-        if self._without or not found:
-            found.append({"id": 0, "name": _NO_CLASS, "supercategory": "", "unclassified": True})
-        return found
+        if self._without or not categories:
+            categories.append(
+                {"id": 0, "name": _NO_CLASS, "supercategory": "", "unclassified": True}
+            )
+        return categories
 
 
 @dataclass(slots=True)
@@ -184,7 +186,7 @@ def is_coco(value: object) -> bool:
     return isinstance(value, dict) and "images" in value and "annotations" in value
 
 
-def read_coco(path: Path, problems: Problems) -> FoundFile:
+def read_coco(path: Path, problems: Problems) -> ExternalFile:
     """Read COCO's instances: polygons, runs, packed runs; crowds become pixels that are unknown.
 
     Raises
@@ -198,7 +200,7 @@ def read_coco(path: Path, problems: Problems) -> FoundFile:
     images = _images(said_list(value["images"], path, "images"), problems)
     categories = said_list(value.get("categories"), path, "categories")
     classes, unclassified = _classes(categories, problems)
-    by_image: dict[Any, list[FoundObject]] = {}
+    by_image: dict[Any, list[ExternalObject]] = {}
     annotations = said_list(value["annotations"], path, "annotations")
     ids = Counter(_key(one, "id") for one in annotations)
     for at, one in enumerate(annotations):
@@ -214,11 +216,13 @@ def read_coco(path: Path, problems: Problems) -> FoundFile:
             problems.add(where, f"there is no category {_shown(category)} in the file")
         else:
             file = _file_name(images[image])
-            found = _object(one, where, classes.get(category), file, problems)
-            by_image.setdefault(image, []).append(found)
+            parsed = _object(one, where, classes.get(category), file, problems)
+            by_image.setdefault(image, []).append(parsed)
     known = ProjectClasses(classes=tuple(classes.values())) if classes else None
-    founds = (_found(image, by_image.get(key, ()), problems) for key, image in images.items())
-    return FoundFile(tuple(founds), known)
+    external = (
+        _external_image(image, by_image.get(key, ()), problems) for key, image in images.items()
+    )
+    return ExternalFile(tuple(external), known)
 
 
 def _key(one: object, name: str) -> int | str | None:
@@ -251,16 +255,16 @@ def _file_name(image: Mapping[str, Any]) -> str:
     return said_text(image["file_name"]).replace("\\", "/")
 
 
-def _found(
-    image: Mapping[str, Any], objects: Sequence[FoundObject], problems: Problems
-) -> FoundImage:
+def _external_image(
+    image: Mapping[str, Any], objects: Sequence[ExternalObject], problems: Problems
+) -> ExternalImage:
     from napari_clickseg.data.pixel_size import stated_pixel_size
 
     split = said_text(image.get("split"))
     if split.lower() not in _SPLITS:
         problems.note(f"{_file_name(image)}: its split '{split}' is none of ours, and is not kept.")
     height, width = said_number(image.get("height")), said_number(image.get("width"))
-    return FoundImage(
+    return ExternalImage(
         _file_name(image),
         tuple(objects),
         shape=(int(height), int(width)) if height and width else None,
@@ -303,7 +307,7 @@ def _object(
     known: ProjectClass | None,
     file: str,
     problems: Problems,
-) -> FoundObject:
+) -> ExternalObject:
     note = ObjectNote(
         score=said_number(one.get("score")),
         clicks=said_id(one.get("clicks"), 0),
@@ -312,12 +316,12 @@ def _object(
     said = one.get("segmentation")
 
     def part(shape: tuple[int, int]) -> MaskPart:
-        found, beyond = _part(said, shape)
+        pixels, beyond = _part(said, shape)
         if beyond:
             problems.note(f"{file}, {where}: it reaches beyond the image, and is cut there.")
-        return found
+        return pixels
 
-    return FoundObject(
+    return ExternalObject(
         where,
         part,
         said_id(one.get("object")),

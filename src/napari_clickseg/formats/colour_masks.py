@@ -129,10 +129,10 @@ def ids_by_colour(path: Path, palette: Palette) -> npt.NDArray[Any]:
 def _read(palette: str) -> dict[str, str]:
     named = {}
     for part in palette.split(","):
-        found = _ENTRY.fullmatch(part.strip())
-        if found is None:
+        match = _ENTRY.fullmatch(part.strip())
+        if match is None:
             raise FormatError(f"'{part.strip()}' is no #rrggbb=name of a palette.")
-        named[found[1].lower()] = found[2].strip()
+        named[match[1].lower()] = match[2].strip()
     return named
 
 

@@ -117,25 +117,25 @@ def sources_of(
     FormatError, ProjectError
         If there is nothing, or two images of one name.
     """
-    found: list[ExportSource] = []
+    sources: list[ExportSource] = []
     for path in paths:
         if _holds_project(path):
             project = read_project(path)
             for line in project.left_out:
                 note(line)
-            found += [
+            sources += [
                 ExportSource(record.name, partial(annotated_record, record, project))
                 for record in project.records
             ]
         else:
-            found.append(ExportSource(path.name, partial(annotated_mask, path, image)))
-    if image is not None and (len(found) != 1 or _holds_project(paths[0])):
+            sources.append(ExportSource(path.name, partial(annotated_mask, path, image)))
+    if image is not None and (len(sources) != 1 or _holds_project(paths[0])):
         raise FormatError("--image goes with one mask.")
-    if not found:
+    if not sources:
         raise FormatError("No image is annotated; there is nothing to export.")
     if pixel_size is None:
-        return found
-    return [ExportSource(one.name, partial(_resized, one.read, pixel_size)) for one in found]
+        return sources
+    return [ExportSource(one.name, partial(_resized, one.read, pixel_size)) for one in sources]
 
 
 def _resized(read: Callable[[], AnnotatedImage], pixel_size: PixelSize) -> AnnotatedImage:

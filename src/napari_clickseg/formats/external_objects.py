@@ -25,7 +25,7 @@ _TREMBLE, _CROSSING = 2, 0.01  # pixels, and share of all, in loops that do not 
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class FoundObject:
+class ExternalObject:
     """An object that a file tells of.
 
     Parameters
@@ -49,7 +49,7 @@ class FoundObject:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class FoundImage:
+class ExternalImage:
     """What a file says of an image.
 
     Parameters
@@ -77,7 +77,7 @@ class FoundImage:
     """
 
     file: str
-    objects: tuple[FoundObject, ...] = ()
+    objects: tuple[ExternalObject, ...] = ()
     mask: Callable[[], npt.NDArray[Any]] | None = None
     shape: tuple[int, int] | None = None
     notes: Annotations = field(default_factory=Annotations)
@@ -92,10 +92,10 @@ class FoundImage:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class FoundFile:
+class ExternalFile:
     """What a file, or a folder, says: images, and what the classes in them mean."""
 
-    images: tuple[FoundImage, ...]
+    images: tuple[ExternalImage, ...]
     classes: ProjectClasses | None = None
 
 
@@ -187,7 +187,7 @@ def outlined(
 
 
 def drawn(
-    found: FoundImage, shape: tuple[int, int], ignore: int | None, problems: Problems
+    image: ExternalImage, shape: tuple[int, int], ignore: int | None, problems: Problems
 ) -> tuple[npt.NDArray[Any], Annotations]:
     """Draw the objects of an image, the largest first, so that none hides a smaller one.
 
@@ -205,13 +205,13 @@ def drawn(
     uint32 (Y, X), Annotations
     """
     parts = []
-    for each in found.objects:
+    for each in image.objects:
         try:
             part = each.part(shape)
         except ValueError as error:
-            problems.add(f"{found.file}, {each.where}", str(error))
+            problems.add(f"{image.file}, {each.where}", str(error))
             continue
-        if part.mask.any() or not found.sparse:
+        if part.mask.any() or not image.sparse:
             parts.append((each, part))
     ids = _numbered([each for each, _ in parts], ignore)
     labels = np.zeros(shape, np.uint32)
@@ -225,16 +225,16 @@ def drawn(
         under[part.mask] = ids[i]
     if overlapping:
         problems.note(
-            f"{found.file}: objects overlap in {overlapping:,} pixels; each pixel is kept as the "
+            f"{image.file}: objects overlap in {overlapping:,} pixels; each pixel is kept as the "
             "smaller object's."
         )
         for i in order:
             part = parts[i][1]
             if not (labels[part.key][part.mask] == ids[i]).any():
-                problems.add(f"{found.file}, {parts[i][0].where}", "others cover all of it")
+                problems.add(f"{image.file}, {parts[i][0].where}", "others cover all of it")
     there = {ids[i]: each for i, (each, _) in enumerate(parts) if not each.ignored}
     return labels, Annotations(
-        clicks=_renumbered(found, parts, ids),
+        clicks=_renumbered(image, parts, ids),
         classes={one: each.class_id for one, each in there.items() if each.class_id is not None},
         objects={one: each.note for one, each in there.items() if each.note},
     )
@@ -245,15 +245,15 @@ def _size(part: MaskPart) -> int:
 
 
 def _renumbered(
-    found: FoundImage, parts: Sequence[tuple[FoundObject, MaskPart]], ids: Sequence[int]
+    image: ExternalImage, parts: Sequence[tuple[ExternalObject, MaskPart]], ids: Sequence[int]
 ) -> tuple[ProjectClick, ...]:
     """Return the clicks of an image, on objects as they are numbered now."""
     new = {each.id: ids[i] for i, (each, _) in enumerate(parts) if each.id is not None}
-    clicks = found.notes.clicks
+    clicks = image.notes.clicks
     return tuple(c.model_copy(update={"object": new.get(c.object or 0)}) for c in clicks)
 
 
-def _numbered(objects: Sequence[FoundObject], ignore: int | None) -> list[int]:
+def _numbered(objects: Sequence[ExternalObject], ignore: int | None) -> list[int]:
     """Return an id for each object: its own where all say one, else 1, 2, … without `ignore`."""
     said = [each.id for each in objects if not each.ignored]
     if None not in said and len(set(said)) == len(said) and ignore not in said:

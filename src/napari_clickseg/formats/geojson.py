@@ -16,9 +16,9 @@ from napari_clickseg.data.annotations import ObjectNote
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.formats.annotated import FormatError, ObjectRow
 from napari_clickseg.formats.external_objects import (
-    FoundFile,
-    FoundImage,
-    FoundObject,
+    ExternalFile,
+    ExternalImage,
+    ExternalObject,
     checked_rings,
     outlined,
 )
@@ -96,7 +96,7 @@ def _properties(image: AnnotatedImage, row: ObjectRow, pieces: Sequence[Piece]) 
     return said
 
 
-def read_geojson(path: Path, problems: Problems) -> FoundFile:
+def read_geojson(path: Path, problems: Problems) -> ExternalFile:
     """Read the areas of a file, as annotations or cells of QuPath are; named like its image.
 
     Raises
@@ -126,7 +126,7 @@ def read_geojson(path: Path, problems: Problems) -> FoundFile:
             continue
         objects.append(_object(one, shape, where, own, classes, problems))
     stem = path.name[: -len(path.suffix)] if path.suffix else path.name
-    return FoundFile((FoundImage(stem, tuple(objects)),), classes.known)
+    return ExternalFile((ExternalImage(stem, tuple(objects)),), classes.known)
 
 
 def _text(one: object, name: str) -> Any:
@@ -139,8 +139,8 @@ def _own_id(one: object) -> int | None:
 
 
 def _metadata(one: object) -> Mapping[str, Any]:
-    found = _text(one, "metadata")
-    return found if isinstance(found, dict) else {}
+    metadata = _text(one, "metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _number(text: object) -> int | None:
@@ -194,7 +194,7 @@ def _object(
     own: int | None,
     classes: _Classes,
     problems: Problems,
-) -> FoundObject:
+) -> ExternalObject:
     name, _ = _classification(one)
     measured = _text(one, "measurements")
     figures: Mapping[str, Any] = measured if isinstance(measured, dict) else {}
@@ -213,12 +213,12 @@ def _object(
         for polygon in polygons:
             if not isinstance(polygon, list) or not polygon:
                 raise ValueError("it has no coordinates")
-            found, leaves = outlined(checked_rings(polygon, plane), plane)
-            parts.append(found)
+            piece, leaves = outlined(checked_rings(polygon, plane), plane)
+            parts.append(piece)
             beyond = beyond or leaves
         if beyond:
             problems.note(f"{where}: it reaches beyond the image, and is cut there.")
         return united(parts)
 
     known = classes.by_name.get(name)
-    return FoundObject(where, part, own, None if known is None else known.id, note)
+    return ExternalObject(where, part, own, None if known is None else known.id, note)

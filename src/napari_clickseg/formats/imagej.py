@@ -13,9 +13,9 @@ from napari_clickseg.data.annotations import ObjectNote
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.formats.annotated import FormatError, ObjectRow
 from napari_clickseg.formats.external_objects import (
-    FoundFile,
-    FoundImage,
-    FoundObject,
+    ExternalFile,
+    ExternalImage,
+    ExternalObject,
     checked_rings,
     outlined,
 )
@@ -106,7 +106,7 @@ def _path(ring: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return path
 
 
-def read_rois(path: Path, problems: Problems) -> FoundFile:
+def read_rois(path: Path, problems: Problems) -> ExternalFile:
     """Read the areas of a ZIP of regions, or of one .roi file; named like their image.
 
     Raises
@@ -114,7 +114,7 @@ def read_rois(path: Path, problems: Problems) -> FoundFile:
     FormatError
         If it is no such file.
     """
-    objects: list[FoundObject] = []
+    objects: list[ExternalObject] = []
     classes: dict[str, ProjectClass] = {}
     rois = _rois(path, problems)
     planes = {_plane(roi) for _, roi in rois} - {(0, 0, 0)}
@@ -132,7 +132,7 @@ def read_rois(path: Path, problems: Problems) -> FoundFile:
     stem = path.name.removesuffix(path.suffix).removesuffix("_rois").removesuffix("-rois")
     every = sorted(classes.values(), key=lambda one: one.id)
     known = ProjectClasses(classes=tuple(every)) if every else None
-    return FoundFile((FoundImage(stem, tuple(objects)),), known)
+    return ExternalFile((ExternalImage(stem, tuple(objects)),), known)
 
 
 def _rois(path: Path, problems: Problems) -> list[tuple[str, ImagejRoi]]:
@@ -140,15 +140,15 @@ def _rois(path: Path, problems: Problems) -> list[tuple[str, ImagejRoi]]:
 
     def read(name: str, data: bytes) -> None:
         try:
-            found.append((f"{path.name}, {name}", roifile.ImagejRoi.frombytes(data)))
+            rois.append((f"{path.name}, {name}", roifile.ImagejRoi.frombytes(data)))
         except Exception as error:  # noqa: BLE001 - whatever it raises at a broken file
             problems.add(f"{path.name}, {name}", f"it cannot be read: {error}")
 
-    found: list[tuple[str, ImagejRoi]] = []
+    rois: list[tuple[str, ImagejRoi]] = []
     try:
         if path.suffix.lower() == ".roi":
             read(path.name, path.read_bytes())
-            return found
+            return rois
         with zipfile.ZipFile(path) as file:
             names = [one for one in file.infolist() if one.filename.lower().endswith(".roi")]
             if not names and file.namelist():
@@ -159,7 +159,7 @@ def _rois(path: Path, problems: Problems) -> list[tuple[str, ImagejRoi]]:
                 read(one.filename, file.read(one))
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise FormatError(f"{path} cannot be read as a ZIP of regions: {error}.") from error
-    return found
+    return rois
 
 
 def _plane(roi: ImagejRoi) -> tuple[int, int, int]:
@@ -200,7 +200,7 @@ def _object(
     rings: Sequence[npt.NDArray[Any]],
     classes: dict[str, ProjectClass],
     problems: Problems,
-) -> FoundObject:
+) -> ExternalObject:
     own: Mapping[str, Any] = _properties(roi)
     name, number = said_text(own.get("class name")), said_id(own.get("class"))
     if name and name not in classes:
@@ -217,12 +217,12 @@ def _object(
     )
 
     def part(plane: tuple[int, int]) -> MaskPart:
-        found, beyond = outlined(checked_rings(rings, plane), plane)
+        pixels, beyond = outlined(checked_rings(rings, plane), plane)
         if beyond:
             problems.note(f"{where}: it reaches beyond the image, and is cut there.")
-        return found
+        return pixels
 
-    return FoundObject(
+    return ExternalObject(
         where,
         part,
         said_id(own.get("id")),

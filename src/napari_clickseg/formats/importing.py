@@ -29,7 +29,7 @@ from napari_clickseg.formats import (
     yolo,
 )
 from napari_clickseg.formats.annotated import FormatError, ids_of
-from napari_clickseg.formats.external_objects import FoundFile, FoundImage, drawn
+from napari_clickseg.formats.external_objects import ExternalFile, ExternalImage, drawn
 from napari_clickseg.formats.image_lookup import ImageLookup, stem_of
 from napari_clickseg.formats.mask_files import MaskChoice
 from napari_clickseg.formats.medical import dicom_segmentation, nifti_labels
@@ -193,20 +193,20 @@ def import_into(
     form = recognised(source, choice)
     if form == "clicks":
         return _clicks(source, out, choice, problems)
-    found = _read(form, source, choice, problems)
+    file = _read(form, source, choice, problems)
     before = read_classes(out) if is_project(out) else None
-    found = _numbered_as(found, before)
+    file = _numbered_as(file, before)
     beside = source if source.is_dir() else source.parent
     looked_in = choice.images or beside
     if not looked_in.is_dir():
         raise FormatError(f"There is no folder {looked_in}.")
     apart = _own_files(form, source)
-    ready = list(_matched(found, looked_in, apart, choice, problems))
+    ready = list(_matched(file, looked_in, apart, choice, problems))
     ready = _free_ones(ready, out, choice, problems)
     problems.check()
     if not ready:
         raise FormatError(f"{source} holds no image that can be used.")
-    classes = _with_ignore(found, before)
+    classes = _with_ignore(file, before)
     # A first round finds what is wrong with the objects, so that nothing is written by half.
     drawn_before = {} if choice.skip else _tried(ready, classes)
     return _written(ready, out, classes, choice, problems, progress, drawn_before)
@@ -239,14 +239,14 @@ def _of_form(form: str, folder: Path) -> list[Path]:
 class _Ready:
     """What a file says of an image, and the image's files."""
 
-    found: FoundImage
+    image: ExternalImage
     files: tuple[Path, ...]
     shape: tuple[int, int]
     name: str
     group: str
 
 
-def read_annotations(source: Path, choice: ImportChoice, problems: Problems) -> FoundFile:
+def read_annotations(source: Path, choice: ImportChoice, problems: Problems) -> ExternalFile:
     """Read what a file or folder of another program says, without looking for its images.
 
     Parameters
@@ -264,14 +264,14 @@ def read_annotations(source: Path, choice: ImportChoice, problems: Problems) -> 
     return _read(recognised(source, choice), source, choice, problems)
 
 
-def _read(form: str, source: Path, choice: ImportChoice, problems: Problems) -> FoundFile:
+def _read(form: str, source: Path, choice: ImportChoice, problems: Problems) -> ExternalFile:
     if form == "yolo":
         return yolo.read_yolo(source, problems)
     if form == "nnunet":
         return mask_files.read_nnunet(source if source.is_dir() else source.parent, problems)
     if form in ("masks", "cellpose", "stardist"):
         return _masks(form, source, choice, problems)
-    reader: Mapping[str, Callable[[Path, Problems], FoundFile]] = {
+    reader: Mapping[str, Callable[[Path, Problems], ExternalFile]] = {
         "coco": coco.read_coco,
         "geojson": geojson.read_geojson,
         "roi": imagej.read_rois,
@@ -291,7 +291,7 @@ def _read(form: str, source: Path, choice: ImportChoice, problems: Problems) -> 
     return _together([reader[form](path, problems) for path in paths])
 
 
-def _masks(form: str, source: Path, choice: ImportChoice, problems: Problems) -> FoundFile:
+def _masks(form: str, source: Path, choice: ImportChoice, problems: Problems) -> ExternalFile:
     if source.is_file():
         return mask_files.read_masks([(source, None)], choice.masks, problems)
     masks = choice.masks
@@ -303,32 +303,32 @@ def _masks(form: str, source: Path, choice: ImportChoice, problems: Problems) ->
     return mask_files.read_masks(pairs, masks, problems)
 
 
-def _together(files: Sequence[FoundFile]) -> FoundFile:
+def _together(files: Sequence[ExternalFile]) -> ExternalFile:
     """Return what several files say, classes of one name being one class."""
     classes: ProjectClasses | None = None
-    images: list[FoundImage] = []
+    images: list[ExternalImage] = []
     for one in files:
         known = _numbered_as(one, classes)
         images += known.images
         classes = known.classes or classes
-    return FoundFile(tuple(images), classes)
+    return ExternalFile(tuple(images), classes)
 
 
-def _numbered_as(found: FoundFile, before: ProjectClasses | None) -> FoundFile:
+def _numbered_as(file: ExternalFile, before: ProjectClasses | None) -> ExternalFile:
     """Return the same with classes numbered as they are known, and those classes included."""
-    if before is None or found.classes is None:
-        return found if before is None else replace(found, classes=before)
-    if before.scheme != found.classes.scheme:
+    if before is None or file.classes is None:
+        return file if before is None else replace(file, classes=before)
+    if before.scheme != file.classes.scheme:
         meaning = {"classes": "classes", "instances": "objects"}
         raise FormatError(
             f"In the project ids are {meaning[before.scheme]}, in the file "
-            f"{meaning[found.classes.scheme]}; bring it into another project."
+            f"{meaning[file.classes.scheme]}; bring it into another project."
         )
     by_name = {one.name: one for one in before.classes}
     taken = {one.id for one in before.classes}
     new: dict[int, int] = {}
     more: list[ProjectClass] = []
-    for one in found.classes.classes:
+    for one in file.classes.classes:
         number = by_name[one.name].id if one.name in by_name else one.id
         if one.name not in by_name:
             number = max(taken) + 1 if number in taken else number
@@ -341,30 +341,30 @@ def _numbered_as(found: FoundFile, before: ProjectClasses | None) -> FoundFile:
             "project."
         )
     classes = before.model_copy(update={"classes": (*before.classes, *more)})
-    return FoundFile(tuple(_renumbered(one, new) for one in found.images), classes)
+    return ExternalFile(tuple(_renumbered(one, new) for one in file.images), classes)
 
 
-def _renumbered(found: FoundImage, new: Mapping[int, int]) -> FoundImage:
+def _renumbered(image: ExternalImage, new: Mapping[int, int]) -> ExternalImage:
     if all(old == now for old, now in new.items()):
-        return found
+        return image
     objects = tuple(
         replace(each, class_id=None if each.class_id is None else new[each.class_id])
-        for each in found.objects
+        for each in image.objects
     )
-    of_each = {one: new.get(value, value) for one, value in found.notes.classes.items()}
+    of_each = {one: new.get(value, value) for one, value in image.notes.classes.items()}
     return replace(
-        found, objects=objects, notes=found.notes.model_copy(update={"classes": of_each})
+        image, objects=objects, notes=image.notes.model_copy(update={"classes": of_each})
     )
 
 
-def _with_ignore(found: FoundFile, before: ProjectClasses | None) -> ProjectClasses | None:
+def _with_ignore(file: ExternalFile, before: ProjectClasses | None) -> ProjectClasses | None:
     """Return the classes, with an id for pixels that are unknown where the file has such."""
-    crowds = any(each.ignored for one in found.images for each in one.objects)
-    classes = found.classes
+    crowds = any(each.ignored for one in file.images for each in one.objects)
+    classes = file.classes
     if not crowds or (classes is not None and classes.ignore is not None):
         return classes
     most = max(
-        max([len(one.objects), *(each.id or 0 for each in one.objects)]) for one in found.images
+        max([len(one.objects), *(each.id or 0 for each in one.objects)]) for one in file.images
     )
     ignore = next(limit for limit in (255, 65535, 2**32 - 1) if most < limit)
     known = classes or before or ProjectClasses()
@@ -372,7 +372,7 @@ def _with_ignore(found: FoundFile, before: ProjectClasses | None) -> ProjectClas
 
 
 def _matched(
-    found: FoundFile,
+    file: ExternalFile,
     folder: Path,
     apart: Collection[Path],
     choice: ImportChoice,
@@ -382,7 +382,7 @@ def _matched(
     lookup: ImageLookup | None = None
     names: set[str] = set()
     taken: set[tuple[tuple[Path, ...], tuple[int, ...]]] = set()
-    for one in found.images:
+    for one in file.images:
         files = one.images
         if not files:
             lookup = lookup or ImageLookup(folder, apart)
@@ -422,7 +422,7 @@ def _sketched(path: Path) -> StoredImage:
     return StoredImage((header.sketch(),), header.axes, path.name)
 
 
-def _wrong_size(one: FoundImage, opened: Sequence[StoredImage]) -> str:
+def _wrong_size(one: ExternalImage, opened: Sequence[StoredImage]) -> str:
     """Return what is wrong with the sizes of an image's files; "" if nothing is."""
     first = opened[0]
     stack = tuple(n for _, n in first.stack_axes)
@@ -466,14 +466,14 @@ def _labels(
     one: _Ready, classes: ProjectClasses | None, problems: Problems
 ) -> tuple[npt.NDArray[Any], Annotations]:
     """Return the ids of an image, and what is known of them."""
-    if one.found.mask is None:
+    if one.image.mask is None:
         ignore = None if classes is None else classes.ignore
-        return drawn(one.found, one.shape, ignore, problems)
-    labels = one.found.mask()
+        return drawn(one.image, one.shape, ignore, problems)
+    labels = one.image.mask()
     if labels.shape != one.shape:
-        problems.add(one.found.file, f"its mask is of the size {labels.shape}, not {one.shape}")
+        problems.add(one.image.file, f"its mask is of the size {labels.shape}, not {one.shape}")
         labels = np.zeros(one.shape, np.uint8)
-    return labels, one.found.notes
+    return labels, one.image.notes
 
 
 def _tried(
@@ -487,17 +487,17 @@ def _tried(
         If something can't be used.
     """
     kept: dict[str, tuple[npt.NDArray[Any], Annotations, list[str]]] = {}
-    found: list[str] = []
+    lines: list[str] = []
     room = _ROOM
     for one in ready:
         notes: list[str] = []
         quiet = Problems(skip=False, note=notes.append)
         labels, known = _labels(one, classes, quiet)
-        found += quiet.found
+        lines += quiet.lines
         room -= labels.nbytes
         if room > 0:
             kept[one.name] = labels, known, notes
-    Problems.of(found).check()
+    Problems.of(lines).check()
     return kept
 
 
@@ -515,31 +515,31 @@ def _written(
     with ProjectWriter.opened(out) as writer:
         for done, one in enumerate(ready):
             progress(done, len(ready))
-            known = len(problems.found)
+            known = len(problems.lines)
             if one.name in drawn_before:
                 labels, notes, said = drawn_before.pop(one.name)
                 for line in said:
                     problems.note(line)
             else:
                 labels, notes = _labels(one, classes, problems)
-            if one.found.mask is not None and len(problems.found) > known:
+            if one.image.mask is not None and len(problems.lines) > known:
                 continue
             pixels, rgb = _pixels(one, opened)
             there = len(ids_of(labels))
-            really_empty = not there and (choice.empty or one.found.mask is not None)
+            really_empty = not there and (choice.empty or one.image.mask is not None)
             entry = writer.add(
                 one.name,
                 pixels,
                 labels,
                 group=one.group,
-                split=one.found.split,
+                split=one.image.split,
                 clicks=notes.clicks,
                 object_classes=notes.classes,
                 objects=notes.objects,
                 really_empty=really_empty,
                 rgb=rgb,
                 classes=classes,
-                pixel_size=one.found.pixel_size or read_pixel_size(one.files[0]),
+                pixel_size=one.image.pixel_size or read_pixel_size(one.files[0]),
             )
             objects += there
             bare += not isinstance(entry, Record)
@@ -556,7 +556,7 @@ def _written(
 def _pixels(one: _Ready, opened: Callable[[Path], StoredImage]) -> tuple[npt.NDArray[Any], bool]:
     """Return the pixels of an image, and whether they are colours."""
     if len(one.files) == 1:
-        plane = opened(one.files[0]).plane(one.found.plane)
+        plane = opened(one.files[0]).plane(one.image.plane)
         return plane.read_all(), plane.rgb
-    channels = [opened(path).plane(one.found.plane).read_all() for path in one.files]
+    channels = [opened(path).plane(one.image.plane).read_all() for path in one.files]
     return np.stack(channels, axis=-1), False

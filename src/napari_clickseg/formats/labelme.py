@@ -14,9 +14,9 @@ from napari_clickseg.data.annotations import ObjectNote
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.formats.annotated import NAMELESS, FormatError, ObjectRow, nameless
 from napari_clickseg.formats.external_objects import (
-    FoundFile,
-    FoundImage,
-    FoundObject,
+    ExternalFile,
+    ExternalImage,
+    ExternalObject,
     checked_rings,
     outlined,
 )
@@ -93,7 +93,7 @@ def is_labelme(value: object) -> bool:
     return isinstance(value, dict) and "shapes" in value and "imagePath" in value
 
 
-def read_labelme(path: Path, problems: Problems) -> FoundFile:
+def read_labelme(path: Path, problems: Problems) -> ExternalFile:
     """Read the polygons, rectangles, circles and masks of a file.
 
     Raises
@@ -122,7 +122,7 @@ def read_labelme(path: Path, problems: Problems) -> FoundFile:
     shape = (int(height), int(width)) if height and width else None
     file = str(value["imagePath"]).replace("\\", "/")
     known = classes if classes.classes else None
-    return FoundFile((FoundImage(file, tuple(objects), shape=shape),), known)
+    return ExternalFile((ExternalImage(file, tuple(objects), shape=shape),), known)
 
 
 def _classes(value: Mapping[str, Any]) -> ProjectClasses:
@@ -150,21 +150,21 @@ def _object(
     shapes: Sequence[tuple[str, Mapping[str, Any]]],
     classes: Mapping[str, ProjectClass],
     problems: Problems,
-) -> FoundObject:
+) -> ExternalObject:
     where, first = shapes[0]
     group = first.get("group_id")
 
     def part(plane: tuple[int, int]) -> MaskPart:
         parts = []
         for place, one in shapes:
-            found, beyond = _PARTS[one.get("shape_type", "polygon")](one, plane)
-            parts.append(found)
+            piece, beyond = _PARTS[one.get("shape_type", "polygon")](one, plane)
+            parts.append(piece)
             if beyond:
                 problems.note(f"{place}: it reaches beyond the image, and is cut there.")
         return united(parts)
 
     known = classes.get(said_text(first.get("label")))
-    return FoundObject(
+    return ExternalObject(
         where, part, said_id(group), None if known is None else known.id, _note(first)
     )
 

@@ -21,7 +21,7 @@ from napari_clickseg.formats.colour_masks import (
     holds_colours,
     ids_by_colour,
 )
-from napari_clickseg.formats.external_objects import FoundFile, FoundImage
+from napari_clickseg.formats.external_objects import ExternalFile, ExternalImage
 from napari_clickseg.formats.texts import read_json
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def masks_in(
 
 def read_masks(
     pairs: Iterable[tuple[Path, Path | None]], choice: MaskChoice, problems: Problems
-) -> FoundFile:
+) -> ExternalFile:
     """Read masks: of ids, of 0 and 255, or of colours that a palette names.
 
     Parameters
@@ -140,16 +140,16 @@ def read_masks(
     if coloured:
         return _coloured(coloured, choice)
     classes: ProjectClasses | None = None
-    found = []
+    images = []
     for mask, image in plain:
         try:
-            one, own = _found(mask, image, choice, problems)
+            one, own = _external_image(mask, image, choice, problems)
         except (ImageError, FormatError) as error:
             problems.add("", str(error))
             continue
-        found.append(one)
+        images.append(one)
         classes = classes or own
-    return FoundFile(tuple(found), classes)
+    return ExternalFile(tuple(images), classes)
 
 
 def holds_objects(path: Path) -> bool:
@@ -162,10 +162,10 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         """Return one of the few functions that make arrays."""
-        found = _MAKERS.get((module_name.replace("._core.", ".core."), global_name))
-        if found is None:
+        maker = _MAKERS.get((module_name.replace("._core.", ".core."), global_name))
+        if maker is None:
             raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}")
-        return found
+        return maker
 
 
 def read_cellpose_results(path: Path) -> npt.NDArray[Any]:
@@ -193,30 +193,30 @@ def read_cellpose_results(path: Path) -> npt.NDArray[Any]:
     return labels.astype(np.uint32)
 
 
-def _coloured(pairs: Sequence[tuple[Path, Path | None]], choice: MaskChoice) -> FoundFile:
+def _coloured(pairs: Sequence[tuple[Path, Path | None]], choice: MaskChoice) -> ExternalFile:
     ids, classes = confirmed(colours_of(mask for mask, _ in pairs), choice.palette)
 
     def reader(mask: Path) -> Callable[[], npt.NDArray[Any]]:
         return lambda: ids_by_colour(mask, ids)
 
-    found = tuple(
-        FoundImage(_stem(mask, choice), mask=reader(mask), images=(image,) if image else ())
+    images = tuple(
+        ExternalImage(_stem(mask, choice), mask=reader(mask), images=(image,) if image else ())
         for mask, image in pairs
     )
-    return FoundFile(found, classes)
+    return ExternalFile(images, classes)
 
 
-def _found(
+def _external_image(
     mask: Path, image: Path | None, choice: MaskChoice, problems: Problems
-) -> tuple[FoundImage, ProjectClasses | None]:
+) -> tuple[ExternalImage, ProjectClasses | None]:
     stem, images = _stem(mask, choice), (image,) if image is not None else ()
     if read_sidecar(mask) is not None:
         known = annotated_mask(mask)
-        return FoundImage(
+        return ExternalImage(
             stem, mask=_reader(mask, problems), notes=known.annotations,
             pixel_size=known.pixel_size, images=images,
         ), known.classes  # fmt: skip
-    return FoundImage(stem, mask=_reader(mask, problems), images=images), None
+    return ExternalImage(stem, mask=_reader(mask, problems), images=images), None
 
 
 def _stem(mask: Path, choice: MaskChoice) -> str:
@@ -241,7 +241,7 @@ def _reader(mask: Path, problems: Problems) -> Callable[[], npt.NDArray[Any]]:
     return read
 
 
-def read_nnunet(folder: Path, problems: Problems) -> FoundFile:
+def read_nnunet(folder: Path, problems: Problems) -> ExternalFile:
     """Read the labels of nnU-Net's version 2: dataset.json, imagesTr/, labelsTr/.
 
     Raises
@@ -268,7 +268,7 @@ def read_nnunet(folder: Path, problems: Problems) -> FoundFile:
     classes = tuple(
         ProjectClass(id=number, name=name) for name, number in labels.items() if number > 0
     )
-    found = []
+    external = []
     for part, split in (("Tr", ""), ("Ts", "test")):
         for mask in sorted((folder / f"labels{part}").glob(f"*{ending}")):
             name = mask.name.removesuffix(ending)
@@ -279,9 +279,11 @@ def read_nnunet(folder: Path, problems: Problems) -> FoundFile:
             if not there:
                 problems.add(mask.name, f"there is no image {images[0].name}")
                 continue
-            found.append(FoundImage(name, mask=_plain_reader(mask), images=there, split=split))
+            external.append(
+                ExternalImage(name, mask=_plain_reader(mask), images=there, split=split)
+            )
     known = ProjectClasses(scheme="classes", classes=classes, ignore=ignore)
-    return FoundFile(tuple(found), known)
+    return ExternalFile(tuple(external), known)
 
 
 def _plain_reader(mask: Path) -> Callable[[], npt.NDArray[Any]]:

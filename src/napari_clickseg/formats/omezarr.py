@@ -14,7 +14,7 @@ import numpy as np
 from napari_clickseg.data.images import open_image
 from napari_clickseg.data.pixel_size import read_pixel_size
 from napari_clickseg.formats.annotated import AnnotatedImage, FormatError, ids_of
-from napari_clickseg.formats.external_objects import FoundFile, FoundImage
+from napari_clickseg.formats.external_objects import ExternalFile, ExternalImage
 from napari_clickseg.formats.texts import rgb_of
 
 if TYPE_CHECKING:
@@ -335,7 +335,7 @@ def _attributes(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def read_omezarr(path: Path, problems: Problems) -> FoundFile:
+def read_omezarr(path: Path, problems: Problems) -> ExternalFile:
     """Read the labels of an OME-Zarr image, versions 0.4 and 0.5; the first where there are more.
 
     Raises
@@ -356,14 +356,14 @@ def read_omezarr(path: Path, problems: Problems) -> FoundFile:
     empty = AnnotatedImage(stem, np.zeros((1, 1), np.uint8))
     saved = attributes.get("clickseg")
     known = empty.with_sidecar(saved) if isinstance(saved, dict) else empty
-    found = FoundImage(
+    image = ExternalImage(
         known.file or stem,
         mask=read,
         notes=known.annotations,
         pixel_size=known.pixel_size or read_pixel_size(group),
         images=(path,) if group != path else (),
     )
-    return FoundFile((found,), known.classes)
+    return ExternalFile((image,), known.classes)
 
 
 def _reader(group: Path) -> Callable[[], npt.NDArray[Any]]:

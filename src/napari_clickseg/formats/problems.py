@@ -27,13 +27,13 @@ class Problems:
 
     def __init__(self, *, skip: bool, note: Callable[[str], object]) -> None:
         self._skip, self._note = skip, note
-        self.found: list[str] = []
+        self.lines: list[str] = []
 
     @classmethod
-    def of(cls, found: Iterable[str]) -> Problems:
+    def of(cls, lines: Iterable[str]) -> Problems:
         """Return what is an error if anything was found."""
         made = cls(skip=False, note=lambda _: None)
-        made.found += found
+        made.lines += lines
         return made
 
     def note(self, line: str) -> None:
@@ -43,20 +43,20 @@ class Problems:
     def add(self, where: str, what: str) -> None:
         """Take note of something that can't be used; `where` says which image and object."""
         line = _short(f"{where}: {what}" if where else what).rstrip(".")
-        self.found.append(line)
+        self.lines.append(line)
         if self._skip:
             self.note(f"left out: {line}")
 
     def check(self) -> None:
         """Raise FormatError if there is something that can't be used, and none may be left out."""
-        if self._skip or not self.found:
+        if self._skip or not self.lines:
             return
-        more = len(self.found) - _SHOWN
-        shown = "; ".join(self.found[:_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
+        more = len(self.lines) - _SHOWN
+        shown = "; ".join(self.lines[:_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
         raise FormatError(
-            f"{counted(len(self.found), 'thing')} can't be used: {shown}. Mend "
-            f"{'it' if len(self.found) == 1 else 'them'}, or leave "
-            f"{'it' if len(self.found) == 1 else 'them'} out with --skip."
+            f"{counted(len(self.lines), 'thing')} can't be used: {shown}. Mend "
+            f"{'it' if len(self.lines) == 1 else 'them'}, or leave "
+            f"{'it' if len(self.lines) == 1 else 'them'} out with --skip."
         )
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.formats.annotated import NAMELESS, FormatError, nameless
 from napari_clickseg.formats.external_objects import (
-    FoundFile,
-    FoundImage,
-    FoundObject,
+    ExternalFile,
+    ExternalImage,
+    ExternalObject,
     checked_rings,
     outlined,
 )
@@ -93,7 +93,7 @@ def is_yolo(folder: Path) -> bool:
     )
 
 
-def read_yolo(source: Path, problems: Problems) -> FoundFile:
+def read_yolo(source: Path, problems: Problems) -> ExternalFile:
     """Read the polygons of a folder, or of the folder of a data.yaml.
 
     Raises
@@ -107,12 +107,12 @@ def read_yolo(source: Path, problems: Problems) -> FoundFile:
     files = sorted(path for path in labels.rglob("*.txt") if path.name != "classes.txt")
     if not files:
         raise FormatError(f"{folder} holds no labels (labels/*.txt).")
-    images = [_found(path, labels, classes, without, problems) for path in files]
+    images = [_external_image(path, labels, classes, without, problems) for path in files]
     numbers = sorted({n for _, used in images for n in used})
     known = {**{n: ProjectClass(id=n + 1, name=str(n)) for n in numbers}, **classes}
     listed = tuple(known[n] for n in sorted(known) if n != without)
-    found = tuple(one for one, _ in images)
-    return FoundFile(found, ProjectClasses(classes=listed) if listed else None)
+    external = tuple(one for one, _ in images)
+    return ExternalFile(external, ProjectClasses(classes=listed) if listed else None)
 
 
 def _classes(path: Path) -> tuple[dict[int, ProjectClass], int | None]:
@@ -138,15 +138,15 @@ def _classes(path: Path) -> tuple[dict[int, ProjectClass], int | None]:
         ) from error
 
 
-def _found(
+def _external_image(
     path: Path,
     labels: Path,
     classes: Mapping[int, ProjectClass],
     without: int | None,
     problems: Problems,
-) -> tuple[FoundImage, set[int]]:
+) -> tuple[ExternalImage, set[int]]:
     """Return what a file says of its image, and the numbers of classes in it."""
-    objects: list[FoundObject] = []
+    objects: list[ExternalObject] = []
     used: set[int] = set()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -167,11 +167,11 @@ def _found(
         used.add(class_number)
         plain = class_number == without
         part = _part(ring, where, problems)
-        objects.append(FoundObject(where, part, None, None if plain else class_number + 1))
+        objects.append(ExternalObject(where, part, None, None if plain else class_number + 1))
     split = next(
         (_FOLDERS[name] for name in path.relative_to(labels).parts[:-1] if name in _FOLDERS), ""
     )
-    return FoundImage(path.stem, tuple(objects), split=split), used
+    return ExternalImage(path.stem, tuple(objects), split=split), used
 
 
 def _line(line: str) -> tuple[int, npt.NDArray[np.float64]]:
@@ -196,9 +196,9 @@ def _part(
         rings: Sequence[npt.NDArray[np.float64]] = checked_rings(
             [ring * (plane[1], plane[0])], plane
         )
-        found, beyond = outlined(rings, plane)
+        pixels, beyond = outlined(rings, plane)
         if beyond:
             problems.note(f"{where}: it reaches beyond the image, and is cut there.")
-        return found
+        return pixels
 
     return part

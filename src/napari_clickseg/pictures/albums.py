@@ -16,7 +16,7 @@ from napari_clickseg.data.review import is_there
 from napari_clickseg.data.review_table import REJECTED, TABLE, read_reviews
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.models.registry import find_model
-from napari_clickseg.pictures.subjects import FoundLabels, PicturedImage
+from napari_clickseg.pictures.subjects import PicturedImage, PredictedLabels
 from napari_clickseg.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_clickseg.data.project import Project, Unannotated
 
     Entry = Record | Unannotated
-    Find = Callable[[PicturedImage], FoundLabels | None]
+    Find = Callable[[PicturedImage], PredictedLabels | None]
 
 
 class PicturesError(ValueError):
@@ -38,12 +38,12 @@ class Album:
 
     Parameters
     ----------
-    found_by : str
-        What found what is drawn, in words.
+    predictor : str
+        What predicted what is drawn, in words.
     entries : tuple of Record or Unannotated
         In the project's order.
     find : callable
-        Takes a `PicturedImage`, returns its `FoundLabels`; None where there is none.
+        Takes a `PicturedImage`, returns its `PredictedLabels`; None where there is none.
     by_class, by_object : bool
         Ids are classes; each object has one of its own.
     ignored : int, optional
@@ -55,7 +55,7 @@ class Album:
     """
 
     title: str
-    found_by: str
+    predictor: str
     entries: tuple[Entry, ...]
     find: Find
     by_class: bool = False
@@ -161,7 +161,7 @@ def _of_run(path: Path, model: str, device: str, clicks: int, stop: Callable[[],
     find = finding_with(str(entry.path), device, clicks, by_class=classes, stop=stop)
     return Album(
         f"{spec.name}: its validation images",
-        _found_by(told, card.automatic, clicks),
+        _predictor(told, card.automatic, clicks),
         records,
         find,
         by_class=classes,
@@ -192,7 +192,7 @@ def _of_model(
     ours = sorted(entries, key=lambda one: one.name)
     return Album(
         project.folder.resolve().name,
-        _found_by(model, card.automatic, clicks),
+        _predictor(model, card.automatic, clicks),
         tuple(ours),
         finding_with(str(entry.path), device, clicks, by_class=classes, stop=stop),
         by_class=classes,
@@ -217,8 +217,8 @@ def _of_predictions(project: Project) -> Album:
             "(clickseg predict PROJECT --rest)."
         )
 
-    def find(subject: PicturedImage) -> FoundLabels:
-        return FoundLabels(read_labels(kept[subject.name]))
+    def find(subject: PicturedImage) -> PredictedLabels:
+        return PredictedLabels(read_labels(kept[subject.name]))
 
     return Album(
         folder.resolve().name,
@@ -231,7 +231,7 @@ def _of_predictions(project: Project) -> Album:
     )
 
 
-def _found_by(model: str, automatic: bool, clicks: int) -> str:
+def _predictor(model: str, automatic: bool, clicks: int) -> str:
     if automatic:
         return f"{model}, without clicks"
     return f"{model}, with up to {clicks} simulated click{'' if clicks == 1 else 's'} an object"

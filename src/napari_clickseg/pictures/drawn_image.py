@@ -83,9 +83,9 @@ def limits_of(planes: Sequence[ImagePlane]) -> Intensity:
     planes : sequence of ImagePlane
         One at least, with equally many channels.
     """
-    found = [measure(ImageSource(plane.data, rgb=plane.rgb)) for plane in planes]
-    low = tuple(min(values) for values in zip(*(one.low for one in found), strict=True))
-    high = tuple(max(values) for values in zip(*(one.high for one in found), strict=True))
+    ranges = [measure(ImageSource(plane.data, rgb=plane.rgb)) for plane in planes]
+    low = tuple(min(values) for values in zip(*(one.low for one in ranges), strict=True))
+    high = tuple(max(values) for values in zip(*(one.high for one in ranges), strict=True))
     return Intensity(low, high)
 
 
@@ -126,10 +126,10 @@ def contoured(
 def _parts(outcomes: npt.NDArray[np.uint8], objects: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Return numbers of what is told apart: outcomes, and objects within what is right."""
     kinds = len(PixelOutcome)
-    found = np.unique(objects, return_inverse=True)[1].reshape(objects.shape)
+    numbers = np.unique(objects, return_inverse=True)[1].reshape(objects.shape)
     own = (outcomes > 0) & (outcomes != PixelOutcome.FALSE_POSITIVE)
     own &= outcomes != PixelOutcome.FALSE_NEGATIVE
-    return np.where(own, kinds + found * kinds + outcomes, outcomes).astype(np.int64)
+    return np.where(own, kinds + numbers * kinds + outcomes, outcomes).astype(np.int64)
 
 
 def _edge(parts: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from napari_clickseg.core.oracle import next_click
 from napari_clickseg.engine.finding import ObjectFinder
 from napari_clickseg.engine.imagewise import ids_of_classes, pieces_of
 from napari_clickseg.engine.segmenter import load_segmenter
-from napari_clickseg.pictures.subjects import FoundLabels
+from napari_clickseg.pictures.subjects import PredictedLabels
 from napari_clickseg.training.clicks.project import connected_parts
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def finding_with(
     *,
     by_class: bool,
     stop: Callable[[], bool],
-) -> Callable[[PicturedImage], FoundLabels | None]:
+) -> Callable[[PicturedImage], PredictedLabels | None]:
     """Load a model, and return what finds objects with it.
 
     Parameters
@@ -48,7 +48,7 @@ def finding_with(
     segmenter = load_segmenter(model, device)
     card = segmenter.card
 
-    def find(subject: PicturedImage) -> FoundLabels | None:
+    def find(subject: PicturedImage) -> PredictedLabels | None:
         plane = subject.plane
         if card.objects is not None:
             finder = ObjectFinder.of(segmenter, plane.data, rgb=plane.rgb)
@@ -58,13 +58,13 @@ def finding_with(
             labels = objects.labels
             if by_class:
                 labels = ids_of_classes(np.append(0, objects.classes)[labels], card)
-            return FoundLabels(labels, objects.probability)
+            return PredictedLabels(labels, objects.probability)
         session = segmenter.start(plane.data, rgb=plane.rgb)
         if card.automatic:
             prediction = session.predict()
             numbers = prediction.labels
             labels = ids_of_classes(numbers, card) if by_class else pieces_of(numbers)
-            return FoundLabels(labels, prediction.probability)
+            return PredictedLabels(labels, prediction.probability)
         return _clicked(session, subject, clicks, by_class, stop)
 
     return find
@@ -72,7 +72,7 @@ def finding_with(
 
 def _clicked(
     session: Session, subject: PicturedImage, clicks: int, by_class: bool, stop: Callable[[], bool]
-) -> FoundLabels | None:
+) -> PredictedLabels | None:
     """Have each object of the truth clicked on; where two meet, the more probable one counts."""
     truth = subject.truth
     if truth is None:
@@ -90,7 +90,7 @@ def _clicked(
         won = mask & (likely > best)
         best[won], labels[won] = likely[won], truth[target][0]
         np.maximum(probability, likely, out=probability)
-    return FoundLabels(labels, probability)
+    return PredictedLabels(labels, probability)
 
 
 def _one(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_clickseg.core.intensity import Intensity
     from napari_clickseg.pictures.albums import Album, Entry
     from napari_clickseg.pictures.animation import AnimationKind
-    from napari_clickseg.pictures.subjects import FoundLabels, PicturedImage
+    from napari_clickseg.pictures.subjects import PicturedImage, PredictedLabels
 
 _MOST, _MOST_MOVING = 1200, 640  # pixels of the long side of a picture, and of a frame
 _FRAMES = 400  # of an animation, which is held in memory
@@ -165,7 +165,11 @@ class _Drawing:
         self._made.rows.append(row)
 
     def _draw(
-        self, entry: Entry, subject: PicturedImage, answer: FoundLabels, figures: dict[str, float]
+        self,
+        entry: Entry,
+        subject: PicturedImage,
+        answer: PredictedLabels,
+        figures: dict[str, float],
     ) -> None:
         stem, title = self._stem(entry.name), _title(entry.name, figures)
         known = outcomes(
@@ -197,7 +201,7 @@ class _Drawing:
         entry: Entry,
         subject: PicturedImage,
         known: npt.NDArray[np.uint8],
-        answer: FoundLabels,
+        answer: PredictedLabels,
         title: str,
         kinds: Sequence[PixelOutcome],
     ) -> None:
@@ -264,7 +268,7 @@ class _Drawing:
         ordered = sorted(made.rows, key=lambda row: float(row[last]) if last in row else 2.0)
         parts = [
             f"# {album.title}",
-            f"{counted(len(made.rows), 'image')}; found by {album.found_by}.",
+            f"{counted(len(made.rows), 'image')}; found by {album.predictor}.",
         ]
         if album.by_object and "F1" in heads:
             parts.append("F1 is of objects, at an IoU of a half; IoU and Dice are of all pixels.")

@@ -34,7 +34,7 @@ class PicturedImage:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class FoundLabels:
+class PredictedLabels:
     """What was found in an image.
 
     Parameters

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari.types import LayerDataTuple
 
     from napari_clickseg.data.classes import ProjectClasses
-    from napari_clickseg.formats.external_objects import FoundImage
+    from napari_clickseg.formats.external_objects import ExternalImage
 
 _FORMS = ("coco", "geojson", "roi", "labelme")
 _FOLDERS = ("yolo", "nnunet", "cellpose", "geojson", "labelme")
@@ -100,8 +100,8 @@ class _Under:
 def _open(path: str) -> list[LayerDataTuple]:
     source, notes = Path(path), list[str]()
     problems = Problems(skip=True, note=notes.append)
-    found = read_annotations(source, ImportChoice(skip=True), problems)
-    images = found.images
+    file = read_annotations(source, ImportChoice(skip=True), problems)
+    images = file.images
     if len(images) > _MOST:
         notes.insert(
             0,
@@ -111,7 +111,7 @@ def _open(path: str) -> list[LayerDataTuple]:
     layers = []
     for one in images[:_MOST]:
         try:
-            layers.append(_labels(one, found.classes, problems, alone=len(images) == 1))
+            layers.append(_labels(one, file.classes, problems, alone=len(images) == 1))
         except (FormatError, ImageError, ProjectError) as error:
             notes.append(str(error))
     if not layers:
@@ -123,21 +123,21 @@ def _open(path: str) -> list[LayerDataTuple]:
 
 
 def _labels(
-    found: FoundImage, classes: ProjectClasses | None, problems: Problems, *, alone: bool
+    image: ExternalImage, classes: ProjectClasses | None, problems: Problems, *, alone: bool
 ) -> LayerDataTuple:
-    under = _under(found, alone=alone)
-    if found.mask is not None:
-        labels, known = found.mask(), found.notes
+    under = _under(image, alone=alone)
+    if image.mask is not None:
+        labels, known = image.mask(), image.notes
     else:
-        shape = found.shape or (under.shape if under is not None else _extent(found))
-        labels, known = drawn(found, shape, classes.ignore if classes else None, problems)
-    name = under.name if under is not None else stem_of(Path(found.file).name)
+        shape = image.shape or (under.shape if under is not None else _extent(image))
+        labels, known = drawn(image, shape, classes.ignore if classes else None, problems)
+    name = under.name if under is not None else stem_of(Path(image.file).name)
     metadata = with_classes(classes, ObjectClasses(known.classes)) | with_notes(known.objects)
     meta: dict[str, Any] = {"name": f"{name} annotation", "metadata": metadata}
     if under is not None and labels.shape == under.shape:
         meta |= under.place
     else:
-        meta |= placed(found.pixel_size, "YX")
+        meta |= placed(image.pixel_size, "YX")
     if known.classes or known.objects:
         meta["features"] = features_of(classes, known.classes, known.objects)
     if colours := colours_of(classes):
@@ -146,12 +146,12 @@ def _labels(
     return small, meta, "labels"
 
 
-def _under(found: FoundImage, *, alone: bool) -> _Under | None:
+def _under(image: ExternalImage, *, alone: bool) -> _Under | None:
     """Return the open image of the name that the file gives, or the only one there is."""
     viewer = current_viewer()
     layers = [unwrapped(layer) for layer in viewer.layers] if viewer is not None else []
     planes = [layer for layer in layers if isinstance(layer, Image) and layer.ndim == 2]
-    stem = stem_of(Path(found.file).name).lower()
+    stem = stem_of(Path(image.file).name).lower()
     named = [layer for layer in planes if stem_of(layer.name).lower() == stem]
     chosen = named or (planes if alone else [])
     if len(chosen) != 1:
@@ -159,17 +159,17 @@ def _under(found: FoundImage, *, alone: bool) -> _Under | None:
     (layer,) = chosen
     data = full_resolution(layer)
     height, width = data.shape[:2]
-    if found.shape is not None and found.shape != (height, width):
+    if image.shape is not None and image.shape != (height, width):
         return None
     place = {name: getattr(layer, name) for name in ("scale", "translate", "rotate", "shear")}
     place |= {"affine": layer.affine.affine_matrix, "units": layer.units}
     return _Under(layer.name, (int(height), int(width)), place)
 
 
-def _extent(found: FoundImage) -> tuple[int, int]:
+def _extent(image: ExternalImage) -> tuple[int, int]:
     """Return how far the objects of an image reach, where nothing says how large it is."""
     height = width = 1
-    for each in found.objects:
+    for each in image.objects:
         try:
             part = each.part((_FAR, _FAR))
         except ValueError:

@@ -14,7 +14,7 @@ from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.reading.dicom import tags_of
 from napari_clickseg.data.reading.header import one_line
 from napari_clickseg.formats.annotated import FormatError, ObjectRow, ids_of
-from napari_clickseg.formats.external_objects import FoundFile, FoundImage, FoundObject
+from napari_clickseg.formats.external_objects import ExternalFile, ExternalImage, ExternalObject
 from napari_clickseg.formats.medical.packages import package
 from napari_clickseg.formats.shapes.filling import MaskPart
 from napari_clickseg.formats.texts import rgb_of, say_colour
@@ -129,7 +129,7 @@ def is_segmentation(path: Path) -> bool:
     return said is not None and str(said.get("SOPClassUID", "")).startswith(_CLASS)
 
 
-def read_dicomseg(path: Path, problems: Problems) -> FoundFile:
+def read_dicomseg(path: Path, problems: Problems) -> ExternalFile:
     """Read a DICOM segmentation: for each image that it refers to, its segments.
 
     A segment of ours is an object, with its class; of other programs' a segment is an object of a
@@ -157,12 +157,12 @@ def read_dicomseg(path: Path, problems: Problems) -> FoundFile:
     if str(seg.get("SegmentationType", "")) == "FRACTIONAL":
         problems.note(f"{path.name}: its segments are probabilities; those from a half on count.")
     frames = _frames_by_image(seg)
-    found = []
+    images = []
     for uid in uids:
         for frame in frames.get(uid, [None]):
             pixels = lru_cache(maxsize=1)(partial(_pixels, seg, uid, frame))
             objects = tuple(
-                FoundObject(
+                ExternalObject(
                     f"segment {number}",
                     partial(_part, pixels, at),
                     one.id,
@@ -172,14 +172,14 @@ def read_dicomseg(path: Path, problems: Problems) -> FoundFile:
                 for at, (number, one) in enumerate(segments.items())
             )
             plane = () if frame is None else (frame - 1,)
-            found.append(FoundImage(path.stem, objects, instance=uid, plane=plane, sparse=True))
+            images.append(ExternalImage(path.stem, objects, instance=uid, plane=plane, sparse=True))
     classes = ProjectClasses(
         classes=tuple(
             ProjectClass(id=at, name=name, **({"colour": colours[name]} if colours[name] else {}))
             for at, name in enumerate(names, 1)
         )
     )
-    return FoundFile(tuple(found), classes if names else None)
+    return ExternalFile(tuple(images), classes if names else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,17 +217,17 @@ def _colour_of(highdicom: Any, value: Any) -> str:
 
 def _frames_by_image(seg: Any) -> dict[str, list[int]]:
     """Return which frames of images with several frames are referred to, by the images."""
-    found: dict[str, set[int]] = {}
+    frames: dict[str, set[int]] = {}
     for group in seg.get("PerFrameFunctionalGroupsSequence") or ():
         for derived in group.get("DerivationImageSequence") or ():
             for source in derived.get("SourceImageSequence") or ():
                 numbers = source.get("ReferencedFrameNumber")
                 if numbers is not None:
                     every = numbers if isinstance(numbers, Sequence) else [numbers]
-                    found.setdefault(str(source.ReferencedSOPInstanceUID), set()).update(
+                    frames.setdefault(str(source.ReferencedSOPInstanceUID), set()).update(
                         int(number) for number in every
                     )
-    return {uid: sorted(numbers) for uid, numbers in found.items()}
+    return {uid: sorted(numbers) for uid, numbers in frames.items()}
 
 
 def _pixels(seg: Any, uid: str, frame: int | None) -> npt.NDArray[Any]:

@@ -12,7 +12,7 @@ from napari_clickseg.data.masks import mask_of
 from napari_clickseg.data.names import image_stem
 from napari_clickseg.data.pixel_size import read_pixel_size
 from napari_clickseg.formats.annotated import FormatError
-from napari_clickseg.formats.external_objects import FoundFile, FoundImage
+from napari_clickseg.formats.external_objects import ExternalFile, ExternalImage
 from napari_clickseg.formats.medical.packages import package
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _affine(nibabel: Any, image: AnnotatedImage) -> npt.NDArray[np.float64]:
     return np.diag([size.x, size.y, size.z or 1.0, 1.0])
 
 
-def read_nifti(path: Path, problems: Problems) -> FoundFile:
+def read_nifti(path: Path, problems: Problems) -> ExternalFile:
     """Read the ids of a NIfTI file: of a volume each plane, as a project has it.
 
     Raises
@@ -71,8 +71,8 @@ def read_nifti(path: Path, problems: Problems) -> FoundFile:
     def reader(index: tuple[int, ...]) -> Callable[[], npt.NDArray[Any]]:
         return lambda: mask_of(stored, path, index).labels
 
-    found = (
-        FoundImage(stem, mask=reader(index), pixel_size=size, plane=index, stack=sizes)
+    images = (
+        ExternalImage(stem, mask=reader(index), pixel_size=size, plane=index, stack=sizes)
         for index in np.ndindex(*sizes)
     )
-    return FoundFile(tuple(found))
+    return ExternalFile(tuple(images))

@@ -93,17 +93,17 @@ def _corners(labels: npt.NDArray[Any]) -> tuple[IntArray, IntArray, IntArray, In
     """Return id, y, x and which pixels around belong to it, for each corner of each object."""
     height, width = (int(n) for n in labels.shape)
     rows = max(1, _STRIP // (width + 1))
-    found: list[tuple[npt.NDArray[Any], ...]] = []
+    corners: list[tuple[npt.NDArray[Any], ...]] = []
     for top in range(0, height + 1, rows):
         bottom = min(height + 1, top + rows)
         block = np.zeros((bottom - top + 1, width + 2), labels.dtype)
         above, below = max(0, top - 1), min(height, bottom)
         block[above - top + 1 : below - top + 1, 1:-1] = labels[above:below]
-        found += _corners_of_strip(block, top)
-    if not found:
+        corners += _corners_of_strip(block, top)
+    if not corners:
         none = np.zeros(0, np.int64)
         return none, none, none, none
-    ids, y, x, bits = (np.concatenate(part) for part in zip(*found, strict=True))
+    ids, y, x, bits = (np.concatenate(part) for part in zip(*corners, strict=True))
     return ids, y, x, bits
 
 
