@@ -63,7 +63,7 @@ def test_figures_are_those_of_an_assignment_by_brute_force(labels: Labels, truth
     found = match(labels, truth)
     for threshold in THRESHOLDS:
         tp, fp, fn, _ = by_assignment(labels, truth, threshold)
-        assert found.found(threshold) == tp
+        assert found.true_positives(threshold) == tp
         assert found.ap(threshold) == share(tp, tp + fp + fn)
         assert found.f1(threshold) == share(2 * tp, 2 * tp + fp + fn)
         assert found.precision(threshold) == share(tp, tp + fp)
@@ -152,7 +152,7 @@ def test_objects_of_another_class_do_not_match() -> None:
 
 def test_ten_thousand_objects_take_no_table_of_all_pairs() -> None:
     labels = np.arange(1, 40_001).reshape(200, 200).repeat(2, 0).repeat(2, 1)
-    assert match(labels, labels).found() == 40_000
+    assert match(labels, labels).true_positives() == 40_000
 
 
 def test_maps_of_other_shapes_are_refused() -> None:

@@ -131,13 +131,13 @@ def _named(tried: list[_Tried]) -> dict[str, str]:
 
 def _try_all(spec: ComparisonSpec, prepared: Prepared) -> list[_Tried]:
     """Build the network and the losses of every combination, each once."""
-    found: dict[str, _Tried] = {}
+    tried: dict[str, _Tried] = {}
     for trial in trials(spec):
         values = {key: value for key, value in trial.values.items() if key in _DECIDES}
         name = ", ".join(f"{key}={shown(value)}" for key, value in values.items())
-        if name not in found:
-            found[name] = _try(spec, prepared, values, name)
-    return list(found.values())
+        if name not in tried:
+            tried[name] = _try(spec, prepared, values, name)
+    return list(tried.values())
 
 
 def _try(spec: ComparisonSpec, prepared: Prepared, values: dict[str, Any], name: str) -> _Tried:

@@ -77,7 +77,7 @@ class Trial:
 
 def trials(spec: ComparisonSpec) -> list[Trial]:
     """List all trainings: all combinations, each with every seed."""
-    found: list[Trial] = []
+    listed: list[Trial] = []
     taken: set[str] = set()
     seeds = spec.seeds or (spec.training.seed,)
     for seed in seeds:  # all combinations once, before any is repeated
@@ -91,8 +91,8 @@ def trials(spec: ComparisonSpec) -> list[Trial]:
                 number += 1
                 name = f"{stem}-{number}"
             taken.add(name.lower())
-            found.append(Trial(name, values, seed))
-    return found
+            listed.append(Trial(name, values, seed))
+    return listed
 
 
 def shown(value: Any) -> str:
@@ -178,14 +178,14 @@ def _values(training: TrainingSpec, key: str, values: tuple[Any, ...]) -> tuple[
         raise ComparisonError(f"vary: {key} can't be varied: {_FIXED[key]}.")
     if not values:
         raise ComparisonError(f"vary: {key} has no value; give two or more.")
-    found: list[Any] = []
+    varied: list[Any] = []
     for value in values:
         given = _losses(value) if key == "losses" else value
         kept = json.loads(training.changed(**{key: given}).model_dump_json(include={key}))[key]
-        if kept in found:
+        if kept in varied:
             raise ComparisonError(f"vary: {key} has {shown(kept)} twice; leave one out.")
-        found.append(kept)
-    return tuple(found)
+        varied.append(kept)
+    return tuple(varied)
 
 
 def _losses(value: Any) -> Any:

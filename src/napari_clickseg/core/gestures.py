@@ -219,18 +219,18 @@ def _turns(points: npt.ArrayLike, shape: tuple[int, int]) -> npt.NDArray[np.int6
 
 def _points(points: npt.ArrayLike, what: str, least: int) -> Points:
     try:
-        found = np.asarray(points, np.float64)
+        array = np.asarray(points, np.float64)
     except (TypeError, ValueError) as error:
         raise PromptError(f"The points of the {what} are not y, x pairs; give numbers.") from error
-    if found.ndim != 2 or found.shape[1] != 2:
+    if array.ndim != 2 or array.shape[1] != 2:
         raise PromptError(
-            f"The points of the {what} are y, x pairs, (n, 2), not {found.shape}; give such."
+            f"The points of the {what} are y, x pairs, (n, 2), not {array.shape}; give such."
         )
-    if not np.isfinite(found).all():
+    if not np.isfinite(array).all():
         raise PromptError(f"The {what} has a point that is not a number; leave it out.")
-    if len(found) < least:
-        raise PromptError(f"The {what} has {len(found)} points; give {least} at the least.")
-    return tuple((float(y), float(x)) for y, x in found)
+    if len(array) < least:
+        raise PromptError(f"The {what} has {len(array)} points; give {least} at the least.")
+    return tuple((float(y), float(x)) for y, x in array)
 
 
 def _reach(points: Points) -> Box:

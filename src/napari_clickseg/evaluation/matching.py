@@ -56,26 +56,26 @@ class Matching:
             self.merges + other.merges,
         )
 
-    def found(self, threshold: float = 0.5) -> int:
+    def true_positives(self, threshold: float = 0.5) -> int:
         """Return how many true objects were found, at an IoU of 0.5 or more."""
         return sum(iou > threshold for iou in self.ious)
 
     def ap(self, threshold: float = 0.5) -> float:
         """Return the average precision as Cellpose and StarDist use it: TP / (TP + FP + FN)."""
-        hits = self.found(threshold)
+        hits = self.true_positives(threshold)
         return _share(hits, self.truths + self.predictions - hits)
 
     def f1(self, threshold: float = 0.5) -> float:
         """Return the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN)."""
-        return _share(2 * self.found(threshold), self.truths + self.predictions)
+        return _share(2 * self.true_positives(threshold), self.truths + self.predictions)
 
     def precision(self, threshold: float = 0.5) -> float:
         """Return the share of what was found that is there."""
-        return _share(self.found(threshold), self.predictions)
+        return _share(self.true_positives(threshold), self.predictions)
 
     def recall(self, threshold: float = 0.5) -> float:
         """Return the share of what is there that was found."""
-        return _share(self.found(threshold), self.truths)
+        return _share(self.true_positives(threshold), self.truths)
 
     @property
     def mean_ap(self) -> float:

@@ -129,9 +129,9 @@ def replay_report(objects: Sequence[ReplayedObject], **about: Any) -> dict[str, 
 
 def _drafts(recording: Recording) -> dict[int, Draft]:
     """Return what each object began with, by its identity."""
-    found: dict[int, Draft] = {}
+    drafts: dict[int, Draft] = {}
     for step in recording.past:
         before = {id(one) for one in step.before.objects}
         new: list[Accepted] = [one for one in step.after.objects if id(one) not in before]
-        found |= {id(one): step.before.draft(one.plane) for one in new}
-    return found
+        drafts |= {id(one): step.before.draft(one.plane) for one in new}
+    return drafts

@@ -22,10 +22,10 @@ class _Stages(nn.Module):
 
     def forward(self, image: Tensor) -> Any:
         """Return what the encoder returns."""
-        found = self.encoder(image)
-        if isinstance(found, tuple):  # with tokens beside the maps
-            return (self._each(found[0]), *found[1:])
-        return self._each(found)
+        features = self.encoder(image)
+        if isinstance(features, tuple):  # with tokens beside the maps
+            return (self._each(features[0]), *features[1:])
+        return self._each(features)
 
     def _each(self, maps: Any) -> list[Any]:
         return [stage(one) for stage, one in zip(self.stages, maps, strict=False)]
@@ -114,26 +114,26 @@ class OpenedNetwork:
         return {name: module for name, module in known.items() if _is_map(outputs.get(name))}
 
     def _candidates(self) -> list[tuple[str, nn.Module]]:
-        found: list[tuple[str, nn.Module]] = []
+        places: list[tuple[str, nn.Module]] = []
         encoder = getattr(self.network, "encoder", None)
         if isinstance(encoder, _Stages):
-            found += [(f"encoder {k}", one) for k, one in enumerate(encoder.stages) if k]
+            places += [(f"encoder {k}", one) for k, one in enumerate(encoder.stages) if k]
         decoder = getattr(self.network, "decoder", None)
         if isinstance(decoder, nn.Module):
-            found += [(f"decoder {name}", module) for name, module in _blocks(decoder)]
-            found.append(("decoder", decoder))
-        return found
+            places += [(f"decoder {name}", module) for name, module in _blocks(decoder)]
+            places.append(("decoder", decoder))
+        return places
 
 
 def _blocks(decoder: nn.Module) -> list[tuple[str, nn.Module]]:
     """List a decoder's own parts; those of lists one by one."""
-    found: list[tuple[str, nn.Module]] = []
+    blocks: list[tuple[str, nn.Module]] = []
     for name, child in decoder.named_children():
         if isinstance(child, nn.ModuleList | nn.ModuleDict):
-            found += [(f"{name}.{part}", one) for part, one in child.named_children()]
+            blocks += [(f"{name}.{part}", one) for part, one in child.named_children()]
         else:
-            found.append((name, child))
-    return found
+            blocks.append((name, child))
+    return blocks
 
 
 def _is_map(output: Any) -> bool:

@@ -114,10 +114,10 @@ def _kept_saved(recording: Recording, steps: Sequence[Step]) -> int | None:
     saved = [id(step) for step in recording.saved]
     if not saved:
         return len(steps) + 1
-    found: list[int] = []
+    seen: list[int] = []
     for number, step in enumerate(steps, 1):
-        found += [id(step)] if step.writes else []
-        if found == saved:
+        seen += [id(step)] if step.writes else []
+        if seen == saved:
             return number
     return None
 

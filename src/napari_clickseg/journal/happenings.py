@@ -185,8 +185,8 @@ def line_of(text: str) -> Line:
     ValueError
         If it makes no sense.
     """
-    found: Line = _ADAPTER.validate_json(f'{{"said":{text}}}').said
-    return found
+    line: Line = _ADAPTER.validate_json(f'{{"said":{text}}}').said
+    return line
 
 
 class Scribe:

@@ -30,12 +30,12 @@ class Runs:
     @classmethod
     def of(cls, at: npt.ArrayLike) -> Runs:
         """Make runs of the positions of pixels, rising, each once."""
-        found = np.asarray(at, np.int64)
-        if not found.size:
-            return cls(found, found)
-        breaks = np.flatnonzero(np.diff(found) != 1) + 1
+        positions = np.asarray(at, np.int64)
+        if not positions.size:
+            return cls(positions, positions)
+        breaks = np.flatnonzero(np.diff(positions) != 1) + 1
         firsts = np.concatenate([[0], breaks])
-        return cls(found[firsts], np.diff(np.append(firsts, found.size)))
+        return cls(positions[firsts], np.diff(np.append(firsts, positions.size)))
 
     @property
     def size(self) -> int:
@@ -118,12 +118,12 @@ class Relabelling:
         within : Runs
             That hold all of its pixels, or others.
         """
-        at, found = self.runs.positions(), _index_in(self.runs.positions(), within)
-        there = found >= 0
+        at, index = self.runs.positions(), _index_in(self.runs.positions(), within)
+        there = index >= 0
         if at.size and there.any():
             mine = there.copy()
-            mine[there] = labels[found[there]] == self.old[there]
-            labels[found[mine]] = self.new[mine]
+            mine[there] = labels[index[there]] == self.old[there]
+            labels[index[mine]] = self.new[mine]
 
 
 def _index_in(positions: Ints, within: Runs) -> Ints:

@@ -106,16 +106,16 @@ class TrainedModels:
         Those that their training made worse are left out.
         """
         offers = {offer.path: offer for offer in self.offers()}
-        found = [
+        suited = [
             offer
             for offer in offers.values()
             if offer.takes_clicks and not offer.worse and learned_from(offer, project)
         ]
-        return tuple(sorted(found, key=lambda one: last_changed(Path(one.path)), reverse=True))
+        return tuple(sorted(suited, key=lambda one: last_changed(Path(one.path)), reverse=True))
 
     def _latest(self, name: str) -> list[Path]:
-        found: Iterable[Path] = self._folder.glob(f"runs/*/{name}")
-        return sorted(found, key=last_changed, reverse=True)[:_MOST]
+        paths: Iterable[Path] = self._folder.glob(f"runs/*/{name}")
+        return sorted(paths, key=last_changed, reverse=True)[:_MOST]
 
 
 def fitting(models: Sequence[ModelOffer], project: str) -> ModelOffer | None:
@@ -193,7 +193,9 @@ def origins_of(run: Path) -> tuple[str, ...]:
     try:
         if path.stat().st_size > _LARGEST_NOTE:
             return ()
-        found = json.loads(path.read_text(encoding="utf-8"))
+        origins = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return ()
-    return tuple(one for one in found if isinstance(one, str)) if isinstance(found, list) else ()
+    return (
+        tuple(one for one in origins if isinstance(one, str)) if isinstance(origins, list) else ()
+    )

@@ -68,21 +68,21 @@ class OnnxNetwork(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (B, outputs, N, N); onnxruntime works on the processor."""
         values = self._ranged(inputs.detach().to("cpu", torch.float32))
-        (found,) = self.session.run([self._output], {self._input: values.contiguous().numpy()})
-        out = torch.from_numpy(found).float()
+        (output,) = self.session.run([self._output], {self._input: values.contiguous().numpy()})
+        out = torch.from_numpy(output).float()
         return self._logits(out).to(inputs.device)
 
     def raw(self, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the network's answer as it is, to an image (1, C, Y, X) as it is kept here."""
         values = self._ranged(torch.from_numpy(image))
         try:
-            (found,) = self.session.run([self._output], {self._input: values.numpy()})
+            (output,) = self.session.run([self._output], {self._input: values.numpy()})
         except Exception as error:  # onnxruntime's are of its own
             raise NetworkError(
                 f"the network takes no image of {' × '.join(map(str, image.shape))} values "
                 f"({one_line(error)[:200]})"
             ) from error
-        answer: npt.NDArray[np.float32] = found
+        answer: npt.NDArray[np.float32] = output
         return answer
 
     def _ranged(self, values: Tensor) -> Tensor:

@@ -107,12 +107,12 @@ def _best(epochs: Sequence[dict[str, str]], *, clicked: bool) -> str:
 
 def _by_clicks(figures: dict[str, str]) -> dict[str, dict[str, str]]:
     """Return figures such as iou_3 by the number of clicks that they are of."""
-    found: dict[str, dict[str, str]] = {}
+    by_count: dict[str, dict[str, str]] = {}
     for key, value in figures.items():
         name, _, clicks = key.rpartition("_")
         if _CLICKS.search(key):
-            found.setdefault(clicks, {})[name] = value
-    return found
+            by_count.setdefault(clicks, {})[name] = value
+    return by_count
 
 
 def _help(event: dict[str, Any]) -> str:

@@ -210,9 +210,9 @@ def _telling_apart(span: int) -> dict[str, Any]:
 def _description(spec: TrainingSpec, classes: ClassMap) -> str:
     if spec.task == "click":
         return "Outlines the object that is clicked on, in images like those it was trained on."
-    found = ", ".join(classes.names)
+    names = ", ".join(classes.names)
     each = "; tells objects that touch apart" if spec.task == "instances" else ""
-    return f"Finds {found} without any click{each}."
+    return f"Finds {names} without any click{each}."
 
 
 def _encoding(spec: TrainingSpec, before: ModelCard) -> Encoding:

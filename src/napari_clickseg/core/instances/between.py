@@ -41,14 +41,14 @@ def overlapping_most(
     pairs, counts = np.unique(
         np.stack([first[both], last[both]], 1).astype(np.int64), axis=0, return_counts=True
     )
-    found = []
+    overlaps = []
     for (a, b), common in zip(pairs.tolist(), counts.tolist(), strict=True):
         iou = common / (areas[0][a] + areas[1][b] - common)
         if iou >= least:
-            found.append((-iou, a, b))
+            overlaps.append((-iou, a, b))
     taken: tuple[set[int], set[int]] = set(), set()
     out = []
-    for _, a, b in sorted(found):
+    for _, a, b in sorted(overlaps):
         if a not in taken[0] and b not in taken[1]:
             taken[0].add(a)
             taken[1].add(b)
@@ -84,8 +84,8 @@ def interpolated(first: Patch, last: Patch, share: float) -> Patch:
 
 def _middle(patch: Patch) -> npt.NDArray[np.float64]:
     inside = np.argwhere(patch.mask).mean(axis=0)
-    found: npt.NDArray[np.float64] = inside + np.array([patch.box.top, patch.box.left])
-    return found
+    middle: npt.NDArray[np.float64] = inside + np.array([patch.box.top, patch.box.left])
+    return middle
 
 
 def _around(patches: Sequence[Patch], moves: Sequence[npt.NDArray[np.float64]]) -> Box:

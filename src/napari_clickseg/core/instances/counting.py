@@ -51,10 +51,10 @@ class ObjectRegions:
         """Return some of the rows: numbers, or a mask."""
         return ObjectRegions(self.keys[rows], self.ids[rows], self.areas[rows], self.boxes[rows])
 
-    def instead(self, ids: Iterable[int], found: ObjectRegions) -> ObjectRegions:
+    def instead(self, ids: Iterable[int], counted: ObjectRegions) -> ObjectRegions:
         """Return what there is when these ids were counted anew; for objects, not for pieces."""
         kept = self.having(~np.isin(self.ids, np.fromiter(ids, np.int64)))
-        return _joined([kept, found])
+        return _joined([kept, counted])
 
 
 def objects_of(

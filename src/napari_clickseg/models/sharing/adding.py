@@ -165,12 +165,12 @@ def _brought(
 ) -> tuple[str, str]:
     """Write the file that is meant to `partial`; return what it is called, and where it is from."""
     if source.startswith(HUB):
-        found = from_hub(source, endpoint=endpoint)
-        _copy(found.path, partial)
+        fetched = from_hub(source, endpoint=endpoint)
+        _copy(fetched.path, partial)
         repo = "/".join(source.removeprefix(HUB).partition("@")[0].split("/")[:2])
-        stem = Path(found.name).stem
+        stem = Path(fetched.name).stem
         called = repo.partition("/")[2] if stem in _OFTEN else stem
-        return called, f"{HUB}{repo}/{found.name}@{found.revision}"
+        return called, f"{HUB}{repo}/{fetched.name}@{fetched.revision}"
     if is_address(source):
         called = Path(download(source, partial, progress)).stem
         return called, source.partition("?")[0]

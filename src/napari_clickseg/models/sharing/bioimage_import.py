@@ -117,9 +117,9 @@ def _check_test(package: BioimagePackage, network: OnnxNetwork, card: ModelCard)
 
 def _tensor(package: BioimagePackage, name: str) -> npt.NDArray[Any]:
     try:
-        found: npt.NDArray[Any] = np.load(
+        tensor: npt.NDArray[Any] = np.load(
             io.BytesIO(bytes_of(package, name, _LONGEST_TENSOR)), allow_pickle=False
         )
     except (ValueError, EOFError) as error:
         raise ModelFileError(f"{package.path.name}: {name} is broken; get it again.") from error
-    return found
+    return tensor

@@ -122,26 +122,26 @@ def _described(path: Path) -> Mapping[str, Any]:
                 )
             if archive.getinfo(there[0]).file_size > _LONGEST:
                 raise ModelFileError(f"{path.name}: {there[0]} is too long to be a description.")
-            found = yaml.safe_load(archive.read(there[0]))
+            description = yaml.safe_load(archive.read(there[0]))
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read ({error.strerror or error}).") from error
     except (zipfile.BadZipFile, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ModelFileError(f"{path.name} is broken or cut short; get it again.") from error
-    if not isinstance(found, dict):
+    if not isinstance(description, dict):
         raise ModelFileError(f"{path.name}: its description says nothing.")
-    return found
+    return description
 
 
 def _list(described: Mapping[str, Any], key: str) -> list[Any]:
-    found = described.get(key)
-    return found if isinstance(found, list) else []
+    value = described.get(key)
+    return value if isinstance(value, list) else []
 
 
 def _only(described: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
-    found = _list(described, key)
-    if len(found) != 1 or not isinstance(found[0], dict):
-        raise ModelFileError(f"{path.name} takes {len(found)} {key}, not one image.")
-    return found[0]
+    entries = _list(described, key)
+    if len(entries) != 1 or not isinstance(entries[0], dict):
+        raise ModelFileError(f"{path.name} takes {len(entries)} {key}, not one image.")
+    return entries[0]
 
 
 def _onnx(described: Mapping[str, Any], path: Path) -> tuple[str, str]:
@@ -168,12 +168,12 @@ def _axes(tensor: Mapping[str, Any]) -> str:
     if isinstance(axes, str):
         return axes
     letters = {"batch": "b", "channel": "c", "time": "t", "index": "i"}
-    found = ""
+    codes = ""
     for axis in axes if isinstance(axes, list) else []:
         if isinstance(axis, dict):
             kind = str(axis.get("type"))
-            found += letters.get(kind) or str(axis.get("id") or "?")[:1]
-    return found
+            codes += letters.get(kind) or str(axis.get("id") or "?")[:1]
+    return codes
 
 
 def _channel_names(tensor: Mapping[str, Any]) -> tuple[str, ...]:
@@ -224,13 +224,13 @@ def _tests(
     described: Mapping[str, Any], given: Mapping[str, Any], gives: Mapping[str, Any]
 ) -> tuple[str, str]:
     """Return the names of the test tensors, of version 0.5 or 0.4."""
-    found = []
+    sources = []
     for tensor, old in ((given, "test_inputs"), (gives, "test_outputs")):
         new = tensor.get("test_tensor")
         source = new.get("source") if isinstance(new, dict) else None
         source = source or next(iter(_list(described, old)), "")
-        found.append(str(source) if isinstance(source, str) else "")
-    return found[0].removeprefix("./"), found[1].removeprefix("./")
+        sources.append(str(source) if isinstance(source, str) else "")
+    return sources[0].removeprefix("./"), sources[1].removeprefix("./")
 
 
 def bytes_of(package: BioimagePackage, name: str, longest: int) -> bytes:

@@ -79,9 +79,9 @@ def output_steps(
 
 
 def _listed(tensor: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
-    found = tensor.get(key)
+    steps = tensor.get(key)
     out: list[tuple[str, Mapping[str, Any]]] = []
-    for one in (found if isinstance(found, list) else [])[:_MOST]:
+    for one in (steps if isinstance(steps, list) else [])[:_MOST]:
         if isinstance(one, dict):
             how = one.get("kwargs")
             out.append(
@@ -156,9 +156,9 @@ def _together(how: Mapping[str, Any], axes: str, name: str) -> int:
 
 def _numbers(value: Any, name: str) -> list[float]:
     try:
-        found = [float(one) for one in (value if isinstance(value, list) else [value])]
+        numbers = [float(one) for one in (value if isinstance(value, list) else [value])]
     except (TypeError, ValueError):
-        found = []
-    if not found or not all(map(math.isfinite, found)) or len(found) > 32:
+        numbers = []
+    if not numbers or not all(map(math.isfinite, numbers)) or len(numbers) > 32:
         raise ModelFileError(f"{name}: a number of its description makes no sense.")
-    return found
+    return numbers

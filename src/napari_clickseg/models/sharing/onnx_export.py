@@ -126,8 +126,8 @@ class _Asked:
             inputs = self.example(*shape)
             with torch.inference_mode():
                 wanted = self.module(inputs)
-            found: list[npt.NDArray[np.float32]] = session.run(None, {INPUTS: inputs.numpy()})
-            for one, other in zip(wanted, found, strict=True):
+            outputs: list[npt.NDArray[np.float32]] = session.run(None, {INPUTS: inputs.numpy()})
+            for one, other in zip(wanted, outputs, strict=True):
                 if tuple(one.shape) != other.shape:
                     return float("inf")
                 off = np.abs(one.numpy() - other).max()
@@ -159,10 +159,10 @@ def probabilities_of(network: nn.Module, card: ModelCard) -> nn.Module:
 
         def _activated(self, logits: Tensor) -> Tensor:
             classes = logits[:, :count]
-            found = torch.sigmoid(classes) if each else torch.softmax(classes, 1)
+            probabilities = torch.sigmoid(classes) if each else torch.softmax(classes, 1)
             if card.objects is None:
-                return found
-            return torch.cat([found, torch.sigmoid(logits[:, count:])], 1)
+                return probabilities
+            return torch.cat([probabilities, torch.sigmoid(logits[:, count:])], 1)
 
     return Probabilities().eval()
 

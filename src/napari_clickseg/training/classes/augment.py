@@ -162,14 +162,14 @@ def cut(
     part /= 255.0 if pixels.dtype == np.uint8 else 1.0
     shown = to_channels(np.ascontiguousarray(part.transpose(1, 2, 0)), channels)
     shown = np.pad(shown, (*pads, (0, 0)))
-    found = indices(labels[..., rows, columns])
-    around = [(0, 0)] * (found.ndim - 2) + pads
-    found = np.pad(found, around, constant_values=IGNORED)
+    indexed = indices(labels[..., rows, columns])
+    around = [(0, 0)] * (indexed.ndim - 2) + pads
+    indexed = np.pad(indexed, around, constant_values=IGNORED)
     image = torch.from_numpy(np.ascontiguousarray(shown.transpose(2, 0, 1)))
-    planes = found if found.ndim == 3 else found[None]
+    planes = indexed if indexed.ndim == 3 else indexed[None]
     mask = torch.from_numpy(np.ascontiguousarray(planes))
     values, target = _warped(image, mask, size, geometry)
-    return values, target if found.ndim == 3 else target[0]
+    return values, target if indexed.ndim == 3 else target[0]
 
 
 def _placed(middle: float, side: int, wanted: float, length: int) -> int:
@@ -196,8 +196,8 @@ def _warped(image: Tensor, mask: Tensor, size: int, geometry: Geometry) -> tuple
         mask = v2.elastic_mask(mask, moves, fill=IGNORED)
     if geometry.mirrored:
         image, mask = v2.horizontal_flip_image(image), v2.horizontal_flip_mask(mask)
-    found, target = (torch.rot90(one, geometry.quarters, (1, 2)) for one in (image, mask))
-    return found.contiguous(), target.long().contiguous()
+    values, target = (torch.rot90(one, geometry.quarters, (1, 2)) for one in (image, mask))
+    return values.contiguous(), target.long().contiguous()
 
 
 def shaded(image: Tensor, preset: Preset, rng: np.random.Generator) -> Tensor:

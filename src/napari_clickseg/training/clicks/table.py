@@ -74,17 +74,17 @@ def corrections(table: str, images: Sequence[Path]) -> list[CorrectedPrediction 
     path = Path(table)
     known = read_click_table(path)
     rows = {(path.parent / row.file).resolve(): row for row in known.images}
-    found: list[CorrectedPrediction | None] = []
+    corrected: list[CorrectedPrediction | None] = []
     for image in images:
         row = rows.get(image.resolve())
         if row is None:
-            found.append(None)
+            corrected.append(None)
             continue
         prediction = _probabilities(path.parent / row.prediction) if row.prediction else None
-        found.append(CorrectedPrediction(known.by_image.get(row.image, ()), prediction))
-    if not any(found):
+        corrected.append(CorrectedPrediction(known.by_image.get(row.image, ()), prediction))
+    if not any(corrected):
         raise TrainingError(f"clicks_from: {path} knows none of the images that are trained on.")
-    return found
+    return corrected
 
 
 def _probabilities(path: Path) -> TrainingImage:
@@ -130,20 +130,22 @@ class TableAnnotations(ProjectAnnotations):
 
     def _corrected(self) -> Annotation:
         """Look anywhere, or at an object, with the clicks that the table has there."""
-        found = None
-        while found is None:
+        annotation = None
+        while annotation is None:
             anywhere = self.rng.random() < _ANYWHERE
-            found = self._without_click() if anywhere else self._on_an_object()
-        found.steps = 1
-        correction = self.corrections.get(found.subject.record.name)
+            annotation = self._without_click() if anywhere else self._on_an_object()
+        annotation.steps = 1
+        correction = self.corrections.get(annotation.subject.record.name)
         if correction is None or self.rng.random() >= self.clicked:
-            return found
-        found.clicks = in_window(found.subject, found.view, self.size, correction.clicks)
+            return annotation
+        annotation.clicks = in_window(
+            annotation.subject, annotation.view, self.size, correction.clicks
+        )
         if correction.prediction is not None and self.rng.random() < _WITH_PREVIOUS:
-            there = dataclasses.replace(found.subject, record=correction.prediction)
-            previous, _ = there.cut(found.view, self.size)
-            found.previous = previous[0].to(self.device)
-        return found
+            there = dataclasses.replace(annotation.subject, record=correction.prediction)
+            previous, _ = there.cut(annotation.view, self.size)
+            annotation.previous = previous[0].to(self.device)
+        return annotation
 
 
 def in_window(
@@ -167,10 +169,10 @@ def in_window(
     list of (float, float, bool)
         y, x in network pixels; True for positive ones.
     """
-    found = []
+    inside = []
     for click in clicks:
         away = np.array([click.x + 0.5 - view.centre[1], click.y + 0.5 - view.centre[0]])
         x, y = (np.linalg.solve(subject.turn, away) / (view.span / 2) + 1) * size / 2 - 0.5
         if -0.5 <= min(x, y) and max(x, y) < size - 0.5:
-            found.append((float(y), float(x), click.positive))
-    return found
+            inside.append((float(y), float(x), click.positive))
+    return inside

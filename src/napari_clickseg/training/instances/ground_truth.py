@@ -140,11 +140,11 @@ def _classes_in(record: Record, findings: Findings, *, by_class: bool) -> dict[i
     if by_class:
         return dict.fromkeys(ids, 1)
     known = noted_classes(record)
-    found: dict[int, int] = {}
+    counts: dict[int, int] = {}
     for one in ids:
         of = known.get(one, 0)
-        found[of] = found.get(of, 0) + 1
-    return found
+        counts[of] = counts.get(of, 0) + 1
+    return counts
 
 
 def _class_map(counts: Mapping[int, int], findings: Findings, spec: TrainingSpec) -> ClassMap:

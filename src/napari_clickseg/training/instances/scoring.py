@@ -68,14 +68,14 @@ def measured_objects(
     for i in range(len(dataset)):
         sample = dataset[i]
         finder = ObjectFinder(estimator(sample, segmenter))
-        found = finder.find(rules, with_probability=True)
-        assert found is not None and found.probability is not None
-        matching = match(found.labels, sample.labels, sample.unknown)
+        objects = finder.find(rules, with_probability=True)
+        assert objects is not None and objects.probability is not None
+        matching = match(objects.labels, sample.labels, sample.unknown)
         images.append(matching)
-        parts = _pieces(found.probability > rules.foreground, rules.smallest)
+        parts = _pieces(objects.probability > rules.foreground, rules.smallest)
         pieces.append(match(parts, sample.labels, sample.unknown))
         if len(card.classes) > 1:
-            _add(by_class, found.labels, found.classes, sample)
+            _add(by_class, objects.labels, objects.classes, sample)
         rows.append(_row(sample.record.name, matching))
     figures = matching_figures(images)
     if images:
@@ -129,7 +129,7 @@ def smallest_candidates(dataset: Dataset[ObjectSample]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(max(1, round(share * small)) for share in _SHARES))
 
 
-def found_objects(
+def predicted_objects(
     segmenter: Segmenter, sample: ObjectSample, rules: SeparationRules
 ) -> npt.NDArray[np.int32]:
     """Return the objects found in an image, int32 (Y, X)."""
@@ -173,9 +173,9 @@ def _add(
 ) -> None:
     """Add what was found of each class; objects whose class nobody knows count neither way."""
     known = {i: int(k) for i, k in enumerate(sample.classes, 1) if k}
-    found = {i: int(k) for i, k in enumerate(classes, 1)}
+    predicted = {i: int(k) for i, k in enumerate(classes, 1)}
     hidden = sample.unknown | ((sample.labels > 0) & ~np.isin(sample.labels, list(known)))
-    for k, matching in class_matchings(labels, found, sample.labels, known, hidden).items():
+    for k, matching in class_matchings(labels, predicted, sample.labels, known, hidden).items():
         by_class[k] = by_class.get(k, Matching()) + matching
 
 

@@ -14,8 +14,8 @@ from napari_clickseg.training.classes.augment import cut
 from napari_clickseg.training.classes.task import SemanticWork
 from napari_clickseg.training.instances.object_samples import CLASSLESS, STEPS, object_dataset
 from napari_clickseg.training.instances.scoring import (
-    found_objects,
     measured_objects,
+    predicted_objects,
     smallest_candidates,
 )
 from napari_clickseg.training.previews import write_preview
@@ -102,15 +102,15 @@ class InstanceWork(SemanticWork):
         segmenter, files = self._segmenter(network), []
         for i in self._shown():
             sample = self.validated_on[i]
-            labels = found_objects(segmenter, sample, self.rules)
+            labels = predicted_objects(segmenter, sample, self.rules)
             files.append(write_preview(folder, sample.record, labels, epoch, self.spec.project))
         return files
 
     def _indices(self, sample: Sample) -> npt.NDArray[np.uint8]:
         planes = cast("ObjectSample", sample).planes
-        found: npt.NDArray[np.uint8] = planes[0].copy()
-        found[found == CLASSLESS] = IGNORED
-        return found
+        indices: npt.NDArray[np.uint8] = planes[0].copy()
+        indices[indices == CLASSLESS] = IGNORED
+        return indices
 
     def _cut(
         self, sample: Sample, centre: tuple[float, float], geometry: Geometry

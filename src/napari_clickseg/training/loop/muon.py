@@ -55,8 +55,8 @@ def orthogonalised(matrix: Tensor) -> Tensor:
         if k + 1 < _ITERATIONS:
             gram = step @ gram @ step
     assert product is not None
-    found: Tensor = product @ wide
-    return found if matrix.shape[0] <= matrix.shape[1] else found.T
+    orthogonal: Tensor = product @ wide
+    return orthogonal if matrix.shape[0] <= matrix.shape[1] else orthogonal.T
 
 
 class _Orthogonal(Uncompiled):
