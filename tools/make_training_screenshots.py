@@ -59,7 +59,7 @@ def check(window: Window) -> None:
     """Have the widget say what it found."""
     window.viewer.reset_view()
     window.press(window.widget.source.check)
-    window.wait(lambda: window.widget.context.state.found is not None, 300)
+    window.wait(lambda: window.widget.context.state.check is not None, 300)
     window.picture("train-check-dark")
 
 

@@ -155,7 +155,7 @@ def test_no_button_of_train_moves_over_a_session(open_train: Open, qtbot: Any) -
         ("busy", "Looking through the images …"),
         ("steps", (3, 9)),
         ("busy", ""),
-        ("found", TRAINED["found"]),
+        ("check", TRAINED["check"]),
         ("message", LONG),
         ("run", BUSY_RUN),
         ("run", replace(BUSY_RUN, waiting=0.15, training=120, validation=30)),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_clickseg._napari.train.fields import Setting
-    from napari_clickseg._napari.train.state import Found, TrainState
+    from napari_clickseg._napari.train.state import Check, TrainState
 
 PATIENCE = 60.0
 
@@ -125,25 +125,25 @@ def test_a_check_says_what_is_there_and_what_would_be_trained(bench: Bench, proj
     bench.controller.choose_project(str(project))
     bench.controller.check()
     assert bench.state.busy
-    bench.wait(lambda: bench.state.found)
-    found = bench.state.found
-    assert found is not None and not found.errors
-    assert "4 annotated images" in found.lines[0]
-    assert "click model from default" in found.plan and "windows" in found.plan
+    bench.wait(lambda: bench.state.check)
+    check = bench.state.check
+    assert check is not None and not check.errors
+    assert "4 annotated images" in check.lines[0]
+    assert "click model from default" in check.plan and "windows" in check.plan
     assert not bench.state.busy
     assert not (bench.home / "runs").exists()
     bench.controller.choose_project(str(project.parent))
-    assert bench.state.found is None, "what was found belongs to what was chosen"
+    assert bench.state.check is None, "what was found belongs to what was chosen"
 
 
 def test_a_check_says_what_is_assumed_of_images_whose_objects_are_to_be_told_apart(
     bench: Bench, project: Path
 ) -> None:
-    def found_of() -> Found:
+    def check_of() -> Check:
         bench.controller.check()
-        bench.wait(lambda: bench.state.found)
-        assert bench.state.found is not None
-        return bench.state.found
+        bench.wait(lambda: bench.state.check)
+        assert bench.state.check is not None
+        return bench.state.check
 
     writer = ProjectWriter(project)
     for number in range(4):
@@ -152,15 +152,15 @@ def test_a_check_says_what_is_assumed_of_images_whose_objects_are_to_be_told_apa
     writer.mark_complete("images/0.png", False)
     bench.controller.choose_project(str(project))
     bench.controller.set_value(task_setting(), "instances")
-    found = found_of()
-    assert "all objects, each its own" in found.plan and not found.errors
-    (said,) = [text for text in found.warnings if "complete" in text]
+    check = check_of()
+    assert "all objects, each its own" in check.plan and not check.errors
+    (said,) = [text for text in check.warnings if "complete" in text]
     assert "3 images came without clicks" in said
     for number in range(1, 4):
         writer.mark_complete(f"images/{number}.png", False)
     bench.controller.choose_project(str(project))
-    found = found_of()
-    assert "No image to train on is complete" in found.errors[0] and not found.plan
+    check = check_of()
+    assert "No image to train on is complete" in check.errors[0] and not check.plan
 
 
 def test_that_layers_are_complete_is_said_in_the_list_and_goes_into_the_project(
@@ -177,7 +177,7 @@ def test_that_layers_are_complete_is_said_in_the_list_and_goes_into_the_project(
     bench.controller.set_complete(1, True)
     assert [offer.complete for offer in bench.state.offers] == [False, True]
     bench.controller.check()
-    bench.wait(lambda: bench.state.found)
+    bench.wait(lambda: bench.state.check)
     (project,) = (bench.home / "projects").iterdir()
     said = {record.name: record.complete for record in read_project(project).records}
     assert said == {
@@ -192,11 +192,11 @@ def test_what_can_not_be_trained_is_refused_with_its_reason(
 ) -> None:
     bench.controller.choose_project(str(make_project(tmp_path / "one", 1)))
     bench.controller.start()
-    bench.wait(lambda: bench.state.found)
-    assert bench.state.found is not None and bench.state.found.errors
+    bench.wait(lambda: bench.state.check)
+    assert bench.state.check is not None and bench.state.check.errors
     assert "One image is annotated" in bench.state.message
     assert bench.state.run.status == "none" and not bench.child.asked
-    assert bench.state.found.plan == ""
+    assert bench.state.check.plan == ""
 
 
 def test_a_folder_that_is_no_project_is_an_error_told_once(bench: Bench, tmp_path: Path) -> None:
@@ -383,16 +383,16 @@ def test_broken_images_are_refused_or_left_out_by_choice(bench: Bench, project: 
     (project / "images" / "2.png").write_bytes(b"no image")
     bench.controller.choose_project(str(project))
     bench.controller.check()
-    bench.wait(lambda: bench.state.found)
-    assert bench.state.found is not None
-    assert any("2.png" in error for error in bench.state.found.errors)
+    bench.wait(lambda: bench.state.check)
+    assert bench.state.check is not None
+    assert any("2.png" in error for error in bench.state.check.errors)
     skip = next(one for one in settings_of("Images") if one.name == "corrupt")
     bench.controller.set_value(skip, "skip")
     bench.controller.check()
-    bench.wait(lambda: bench.state.found)
-    assert bench.state.found is not None and not bench.state.found.errors
-    assert any("2.png" in one and "left out" in one for one in bench.state.found.warnings)
-    assert "3 annotated images" in bench.state.found.lines[0]
+    bench.wait(lambda: bench.state.check)
+    assert bench.state.check is not None and not bench.state.check.errors
+    assert any("2.png" in one and "left out" in one for one in bench.state.check.warnings)
+    assert "3 annotated images" in bench.state.check.lines[0]
 
 
 def test_samples_that_can_not_be_drawn_say_why(
@@ -511,7 +511,7 @@ def test_chosen_layers_become_a_project_that_is_trained_on(bench: Bench) -> None
     bench.controller.choose_pair(1, True)
     bench.controller.choose_pair(0, False)
     bench.controller.check()
-    bench.wait(lambda: bench.state.found)
+    bench.wait(lambda: bench.state.check)
     assert sum(len(list(one.glob("masks/*"))) for one in folder.iterdir()) == 4
 
 
@@ -535,10 +535,10 @@ def test_a_project_with_a_name_grows(bench: Bench) -> None:
         bench.controller.choose_pair(chosen, True)
         bench.controller.choose_pair(1 - chosen, False)
         bench.controller.check()
-        bench.wait(lambda: bench.state.found)
+        bench.wait(lambda: bench.state.check)
     masks = bench.home / "projects" / "mine" / "masks"
     assert sorted(path.stem for path in masks.iterdir()) == ["a", "b"]
-    assert bench.state.found is not None and "2 annotated images" in bench.state.found.lines[0]
+    assert bench.state.check is not None and "2 annotated images" in bench.state.check.lines[0]
 
 
 def test_planes_without_labels_are_left_out_unless_marked_as_empty(bench: Bench) -> None:
@@ -548,9 +548,9 @@ def test_planes_without_labels_are_left_out_unless_marked_as_empty(bench: Bench)
 
     def count() -> str:
         bench.controller.check()
-        bench.wait(lambda: bench.state.found)
-        assert bench.state.found is not None
-        return bench.state.found.lines[0]
+        bench.wait(lambda: bench.state.check)
+        assert bench.state.check is not None
+        return bench.state.check.lines[0]
 
     assert "2 annotated images" in count()
     bench.viewer.dims.set_point(0, 3)
@@ -605,7 +605,7 @@ def test_planes_without_labels_are_kept_where_wanted_predicted_and_reviewed(
     (project,) = (bench.home / "projects").iterdir()
     assert read_project(project).unannotated == ()
     bench.controller.keep_rest(True)
-    assert bench.state.found is None, "it says something else now"
+    assert bench.state.check is None, "it says something else now"
     assert "2 annotated images" in check(bench)
     names = [one.name for one in read_project(project).unannotated]
     assert names == [f"images/stack_{n}.png" for n in (2, 3, 4)]
@@ -632,8 +632,8 @@ def test_a_check_warns_of_a_split_by_image_as_the_run_does(
     bench.controller.choose_project(str(project))
     bench.state.settings = {"split_by": by}
     check(bench)
-    assert bench.state.found is not None
-    warnings = [text for text in bench.state.found.warnings if "one group are both" in text]
+    assert bench.state.check is not None
+    warnings = [text for text in bench.state.check.warnings if "one group are both" in text]
     spec = TrainingSpec(project=str(project), split_by=by)
     assert warnings == [text for text in prepare(spec).warnings if "one group are both" in text]
     assert len(warnings) == (by == "image")
@@ -642,8 +642,8 @@ def test_a_check_warns_of_a_split_by_image_as_the_run_does(
 def test_planes_that_are_split_singly_are_warned_of_before_and_in_the_run(bench: Bench) -> None:
     def said() -> bool:
         check(bench)
-        assert bench.state.found is not None
-        return any("Planes of one image are both" in text for text in bench.state.found.warnings)
+        assert bench.state.check is not None
+        return any("Planes of one image are both" in text for text in bench.state.check.warnings)
 
     annotated(bench, "stack", planes=3)
     annotated(bench, "other", planes=3)
@@ -665,8 +665,8 @@ def check(bench: Bench) -> str:
     """Have the layers gathered and looked through; return what there is."""
     bench.controller.check()
     bench.wait(lambda: not bench.state.busy)
-    assert bench.state.found is not None, bench.state.message
-    return bench.state.found.lines[0]
+    assert bench.state.check is not None, bench.state.message
+    return bench.state.check.lines[0]
 
 
 def test_unlabelled_layers_are_refused_with_what_to_do(bench: Bench) -> None:

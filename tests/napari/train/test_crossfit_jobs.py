@@ -15,10 +15,10 @@ from tests.crossfit.paused import paused
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_clickseg._napari.train.state import Found
+    from napari_clickseg._napari.train.state import Check
 
 
-def checked(project: Path, **settings: Any) -> Found:
+def checked(project: Path, **settings: Any) -> Check:
     order = TrainingOrder(
         str(project), None, project, project, "", NETWORK | settings, crossfit=True, pause=True
     )
@@ -26,9 +26,9 @@ def checked(project: Path, **settings: Any) -> Found:
 
 
 def test_the_plan_says_folds_and_trainings(tmp_path: Path) -> None:
-    found = checked(write_project(tmp_path / "p", 6, per_group=2))
-    assert "6 images into 3 folds" in found.plan and "7 trainings" in found.plan
-    assert any("3 folds instead of 5" in one for one in found.warnings)
+    check = checked(write_project(tmp_path / "p", 6, per_group=2))
+    assert "6 images into 3 folds" in check.plan and "7 trainings" in check.plan
+    assert any("3 folds instead of 5" in one for one in check.warnings)
 
 
 def test_more_folds_than_groups_are_refused_where_they_were_asked_for(tmp_path: Path) -> None:
@@ -44,9 +44,9 @@ def test_several_classes_are_refused_until_one_is_chosen(tmp_path: Path) -> None
         mask = iio.imread(path)
         mask[:6, :6], mask[50:58, 4:9] = 2, 2
         iio.imwrite(path, mask)
-    found = checked(project, scheme="classes")
-    assert found.plan == "" and "choose one under Find" in found.errors[0]
-    assert [number for number, _ in found.classes] == [1, 2]
+    check = checked(project, scheme="classes")
+    assert check.plan == "" and "choose one under Find" in check.errors[0]
+    assert [number for number, _ in check.classes] == [1, 2]
     assert checked(project, scheme="classes", classes=(2,)).errors == ()
     assert checked(project, scheme="classes", whole=True).errors == ()
 

@@ -341,7 +341,7 @@ def test_several_classes_are_refused_and_one_is_chosen(
     widget.crossfit.thing.value = (2,)
     assert state.settings == {"scheme": "classes", "classes": (2,)}
     click(widget.source.check)
-    qtbot.waitUntil(lambda: "4 images into 4 folds" in widget.source.found.value, timeout=30_000)
+    qtbot.waitUntil(lambda: "4 images into 4 folds" in widget.source.report.value, timeout=30_000)
 
 
 def test_open_layers_are_cut_into_folds(open_train: Open, qtbot: Any) -> None:
@@ -354,10 +354,10 @@ def test_open_layers_are_cut_into_folds(open_train: Open, qtbot: Any) -> None:
         viewer.add_labels(labels, name=f"scan {number} labels")
     qtbot.waitUntil(lambda: widget.source.pairs.topLevelItemCount() == 4)
     click(widget.source.check)
-    qtbot.waitUntil(lambda: "4 images into 4 folds" in widget.source.found.value, timeout=30_000)
+    qtbot.waitUntil(lambda: "4 images into 4 folds" in widget.source.report.value, timeout=30_000)
     widget.crossfit.folds.widget.value = 3
     assert (
-        widget.context.state.settings == {"crossfit.folds": 3} and not widget.source.found.visible
+        widget.context.state.settings == {"crossfit.folds": 3} and not widget.source.report.visible
     )
     widget.main.task.widget.value = "click"
     assert widget.context.state.way == "train" and not widget.crossfit.isVisible()

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_clickseg._napari.train.state import Found, RunEntry
+from napari_clickseg._napari.train.state import Check, RunEntry
 from napari_clickseg.training.progress import Curves, HelpRow, Message, RunProgress
 from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.verdict import Verdict
@@ -95,8 +95,10 @@ def test_from_layers_to_a_model_that_answers_clicks(
     annotate(viewer, "a", "b", "c")
     qtbot.waitUntil(lambda: widget.source.pairs.topLevelItemCount() == 3)
     click(widget.source.check)
-    qtbot.waitUntil(lambda: "Will train a click model" in widget.source.found.value, timeout=30_000)
-    assert "3 annotated images" in widget.source.found.value
+    qtbot.waitUntil(
+        lambda: "Will train a click model" in widget.source.report.value, timeout=30_000
+    )
+    assert "3 annotated images" in widget.source.report.value
     click(widget.run.train)
     assert not widget.run.train.enabled
     status(widget, "running", qtbot)
@@ -128,7 +130,7 @@ def test_a_pair_that_is_not_ticked_is_not_learned_from(
     QTest.mouseClick(listed.viewport(), LEFT, pos=QPoint(place.left() + 10, place.center().y()))
     assert [offer.chosen for offer in widget.context.state.offers] == [True, False, True]
     click(widget.source.check)
-    qtbot.waitUntil(lambda: "2 annotated images" in widget.source.found.value, timeout=30_000)
+    qtbot.waitUntil(lambda: "2 annotated images" in widget.source.report.value, timeout=30_000)
 
 
 def test_what_has_no_labels_is_kept_where_that_is_ticked(
@@ -143,7 +145,7 @@ def test_what_has_no_labels_is_kept_where_that_is_ticked(
     click(widget.source.rest)
     assert widget.context.state.rest
     click(widget.source.check)
-    qtbot.waitUntil(lambda: "2 annotated images" in widget.source.found.value, timeout=30_000)
+    qtbot.waitUntil(lambda: "2 annotated images" in widget.source.report.value, timeout=30_000)
     (project,) = (training_home / "projects").iterdir()
     assert sorted(path.stem for path in (project / "images").iterdir()) == ["a", "b", "c"]
     assert sorted(path.stem for path in (project / "masks").iterdir()) == ["a", "b"]
@@ -165,7 +167,7 @@ def test_images_that_belong_together_are_given_the_same_group(
         QTest.keyClick(editor, Qt.Key.Key_Return)
         qtbot.waitUntil(lambda index=index: widget.context.state.offers[index].group == "field 1")
     click(widget.source.check)
-    qtbot.waitUntil(lambda: "in 2 groups" in widget.source.found.value, timeout=30_000)
+    qtbot.waitUntil(lambda: "in 2 groups" in widget.source.report.value, timeout=30_000)
 
 
 def test_stop_and_resume(
@@ -275,7 +277,7 @@ def test_a_project_is_chosen_by_its_path(
     QTest.keyClick(edit, Qt.Key.Key_Return)
     assert widget.context.state.project == str(project)
     click(widget.source.check)
-    qtbot.waitUntil(lambda: "3 annotated images" in widget.source.found.value, timeout=30_000)
+    qtbot.waitUntil(lambda: "3 annotated images" in widget.source.report.value, timeout=30_000)
 
 
 def test_samples_are_shown_in_a_window(
@@ -327,7 +329,7 @@ BUSY_RUN = RunProgress(
 )  # fmt: skip
 CHANGES: dict[str, Any] = {
     "run": BUSY_RUN, "message": "Something happened.", "busy": "Looking through the images …",
-    "steps": (3, 9), "found": Found(("9 images",), ("Note.",), (), "Will train."), "name": "mine",
+    "steps": (3, 9), "check": Check(("9 images",), ("Note.",), (), "Will train."), "name": "mine",
     "source": "project", "project": "/some/where", "settings": {"epochs": 3}, "home": "/else",
     "together": "image", "rest": True, "show_previews": True,
 }  # fmt: skip
@@ -380,7 +382,7 @@ def show_everything(widget: TrainWidget, qtbot: Any) -> None:
     for fold in widget.folds.values():
         fold.expand(animate=False)
     state.message = "This says at length what went wrong and what to do next. " * 3
-    state.found = CHANGES["found"]
+    state.check = CHANGES["check"]
     state.runs = (RunEntry(widget.context.controller.viewer and _path(), "x" * 40, "finished"),)
     state.run = BUSY_RUN
     form = widget.specs["Learning"]
@@ -504,9 +506,9 @@ def test_names_of_networks_are_offered_while_typing(
 def test_hiding_what_was_found_leaves_no_gap(open_train: Open, qtbot: Any) -> None:
     _, widget = open_train()
     state, source = widget.context.state, widget.source
-    state.found = Found(("Many words about what there is. " * 9,), (), (), "A plan. " * 9)
+    state.check = Check(("Many words about what there is. " * 9,), (), (), "A plan. " * 9)
     qtbot.wait(100)
-    state.found = None
+    state.check = None
     qtbot.waitUntil(lambda: source.height() <= source.sizeHint().height() + 2, timeout=10_000)
 
 

@@ -58,13 +58,13 @@ class TrainChoices:
     def choose_source(self, source: Source) -> None:
         """Learn from open layers, or from a project."""
         self.state.source = source
-        self._forget_found()
+        self._forget_check()
 
     def choose_project(self, path: str) -> None:
         """Learn from a project folder or a CSV file."""
         self.state.project = path
         self.state.source = "project"
-        self._forget_found()
+        self._forget_check()
 
     def choose_pair(self, index: int, chosen: bool) -> None:
         """Learn from a pair of layers, or don't; a layer is in one chosen pair at the most."""
@@ -86,7 +86,7 @@ class TrainChoices:
         except CompanionError as error:
             self.state.message = one_line(error)
         self.refresh_offers()
-        self._forget_found()
+        self._forget_check()
 
     def refresh_offers(self) -> None:
         """Offer the pairs of layers that are open now; choices are kept."""
@@ -97,27 +97,27 @@ class TrainChoices:
     def keep_together(self, together: Together) -> None:
         """Split by layers, or by planes."""
         self.state.together = together
-        self._forget_found()
+        self._forget_check()
 
     def keep_rest(self, on: bool) -> None:
         """Keep images and planes without labels in the project, to be predicted, or leave them."""
         self.state.rest = on
-        self._forget_found()
+        self._forget_check()
 
     def toggle_empty(self) -> None:
         """Say of the displayed plane that there is really nothing in it, or take that back."""
         self.refresh_offers()
         pairs = [offer.pair for offer in self.state.offers]
         self.state.message = toggle_empty(self.viewer, pairs)
-        self._forget_found()
+        self._forget_check()
 
     def choose_way(self, way: Way) -> None:
         """Train once, or click-train by cross-fitting."""
         if way != self.state.way:
             self.state.way = way
-            self._forget_found()
+            self._forget_check()
 
-    def choose_found(self, classes: tuple[int, ...], *, whole: bool) -> None:
+    def choose_classes(self, classes: tuple[int, ...], *, whole: bool) -> None:
         """Say which classes are learned; all of them together as one thing, or none: as found."""
         settings = {k: v for k, v in self.state.settings.items() if k not in ("classes", "whole")}
         if classes:
@@ -125,7 +125,7 @@ class TrainChoices:
         if whole:
             settings["whole"] = True
         self.state.settings = settings
-        self._forget_found()
+        self._forget_check()
 
     def set_value(self, setting: Setting, value: Any) -> bool:
         """Choose a value for a field of the spec; return whether it makes sense."""
@@ -140,7 +140,7 @@ class TrainChoices:
         if settings != self.state.settings:
             self.state.settings = settings
             self.state.message = ""
-            self._forget_found()
+            self._forget_check()
         return True
 
     def set_text(self, setting: Setting, text: str) -> bool:
@@ -155,17 +155,17 @@ class TrainChoices:
     def reset_settings(self) -> None:
         """Go back to the defaults."""
         self.state.settings = {}
-        self._forget_found()
+        self._forget_check()
 
     def _change_offer(self, index: int, **fields: Any) -> None:
         offers = list(self.state.offers)
         offers[index] = replace(offers[index], **fields)
         if tuple(offers) != self.state.offers:
             self.state.offers = tuple(offers)
-            self._forget_found()
+            self._forget_check()
 
-    def _forget_found(self) -> None:
-        self.state.found = None
+    def _forget_check(self) -> None:
+        self.state.check = None
 
     def _order(self) -> jobs.TrainingOrder | None:
         state, gather, name = self.state, None, self.state.name

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari.layers.base import Layer
 
     from napari_clickseg._napari.train.previews import Montage
-    from napari_clickseg._napari.train.state import Found, RunEntry
+    from napari_clickseg._napari.train.state import Check, RunEntry
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.runs.process import Launch
     from napari_clickseg.training.progress import Preview
@@ -226,10 +226,10 @@ class TrainController(TrainChoices):
             return
 
         def look(_: Stop) -> tuple[RunReader, RunProgress]:
-            found = reading.look()
-            if wanted and found.status == "running" and found.path is not None:
-                RunFolder(found.path).request_stop()
-            return reading, found
+            progress = reading.look()
+            if wanted and progress.status == "running" and progress.path is not None:
+                RunFolder(progress.path).request_stop()
+            return reading, progress
 
         self.reader.submit("poll", look, self._looked, self._unreadable)
 
@@ -311,26 +311,26 @@ class TrainController(TrainChoices):
         if self.state.busy:
             self.state.steps = done, wanted
 
-    def _checked(self, answer: tuple[Path, Found]) -> None:
+    def _checked(self, answer: tuple[Path, Check]) -> None:
         self._end_work()
-        self.state.found = answer[1]
+        self.state.check = answer[1]
         self.state.classes = answer[1].classes
 
     def _drawn(self, picture: Any) -> None:
         self._end_work()
         self.state.samples = picture
 
-    def _begun(self, answer: tuple[Found, Path, Launch | None]) -> None:
-        found, path, launched = answer
+    def _begun(self, answer: tuple[Check, Path, Launch | None]) -> None:
+        check, path, launched = answer
         self._end_work()
-        self.state.found, self.state.classes = found, found.classes
+        self.state.check, self.state.classes = check, check.classes
         if launched is None:
             self.state.run = RunProgress()
-            self.state.message = found.errors[0]
+            self.state.message = check.errors[0]
             self.list_runs(choose=True)
         else:
             self._stop_wanted = False
-            self.state.found = None  # its warnings are among the run's messages
+            self.state.check = None  # its warnings are among the run's messages
             self.state.run = RunProgress(path, path.name, status="starting")
             self._watch(path, launched)
             self.list_runs()
@@ -343,7 +343,7 @@ class TrainController(TrainChoices):
 
     def _failed(self, error: Exception) -> None:
         self._end_work()
-        self.state.found = None
+        self.state.check = None
         self._tell(one_line(error))
 
     def _unreadable(self, error: Exception) -> None:
@@ -371,16 +371,16 @@ class TrainController(TrainChoices):
         self.poll()
 
     def _looked(self, answer: tuple[RunReader, RunProgress]) -> None:
-        reading, found = answer
+        reading, progress = answer
         if reading is not self._reading:
             return
         before = self.state.run
-        if self._stop_wanted and found.status in ("running", "starting"):
-            found = replace(found, status="stopping")
-        if found != before:
-            self.state.run = found
-        if before.path == found.path and before.alive and not found.alive:
-            self._ended(found)
+        if self._stop_wanted and progress.status in ("running", "starting"):
+            progress = replace(progress, status="stopping")
+        if progress != before:
+            self.state.run = progress
+        if before.path == progress.path and before.alive and not progress.alive:
+            self._ended(progress)
         self._refresh_previews()
 
     def _ended(self, run: RunProgress) -> None:
@@ -411,9 +411,9 @@ class TrainController(TrainChoices):
                 "montage", lambda _: _montage(path, previews), self._show_montage, self._unreadable
             )
 
-    def _show_montage(self, found: Montage) -> None:
-        if self.state.show_previews and not self.previews.show(found):
-            self.reader.post(lambda: self._show_montage(found), "montage")
+    def _show_montage(self, montage: Montage) -> None:
+        if self.state.show_previews and not self.previews.show(montage):
+            self.reader.post(lambda: self._show_montage(montage), "montage")
 
 
 def _montage(run: Path, previews: tuple[Preview, ...]) -> Montage:

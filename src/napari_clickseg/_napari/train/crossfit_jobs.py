@@ -22,7 +22,7 @@ from napari_clickseg.util.text import counted, one_line
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_clickseg._napari.train.state import Found
+    from napari_clickseg._napari.train.state import Check
     from napari_clickseg.crossfit.begin import Plan
     from napari_clickseg.crossfit.editing import ImageRegions
     from napari_clickseg.crossfit.spec import CrossfitSpec
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 _USUAL = 5  # folds, which may be fewer
 
 
-def planned(found: Found, spec: CrossfitSpec, project: Project, findings: Findings) -> Found:
+def planned(check: Check, spec: CrossfitSpec, project: Project, findings: Findings) -> Check:
     """Say what a cross-fitting would do, or why it can't.
 
     Parameters
     ----------
-    found : Found
+    check : Check
         What else there is to say.
     spec : CrossfitSpec
         As the user left it.
@@ -48,17 +48,17 @@ def planned(found: Found, spec: CrossfitSpec, project: Project, findings: Findin
         What was found in it.
     """
     training = completed(spec.training, findings)
-    if len(found.classes) > 1 and not training.whole and len(training.classes) > 1:
-        names = ", ".join(f"{name} ({number})" for number, name in found.classes[:8])
+    if len(check.classes) > 1 and not training.whole and len(training.classes) > 1:
+        names = ", ".join(f"{name} ({number})" for number, name in check.classes[:8])
         text = (
             f"There are several classes, {names}, and one thing is found by cross-fitting; choose "
             "one under Find, or all of them together."
         )
-        return replace(found, errors=(text,))
+        return replace(check, errors=(text,))
     try:
         made = plan(spec, project, findings)
     except ValueError as error:
-        return replace(found, errors=(one_line(error),))
+        return replace(check, errors=(one_line(error),))
     folds, least = len({row.fold for row in made.rows}), spec.folds
     if folds < least != _USUAL:
         unit = "images" if spec.training.split_by == "image" else "groups"
@@ -66,9 +66,9 @@ def planned(found: Found, spec: CrossfitSpec, project: Project, findings: Findin
             f"{least} folds need {least} {unit} or more, and there are {folds}; choose {folds} "
             "folds or fewer, or annotate more."
         )
-        return replace(found, errors=(text,))
-    warnings = dict.fromkeys([*found.warnings, *made.said])
-    return replace(found, warnings=tuple(warnings), plan=_plan_text(made, folds))
+        return replace(check, errors=(text,))
+    warnings = dict.fromkeys([*check.warnings, *made.said])
+    return replace(check, warnings=tuple(warnings), plan=_plan_text(made, folds))
 
 
 def _plan_text(made: Plan, folds: int) -> str:

@@ -262,8 +262,8 @@ def _is_union(kind: Any) -> bool:
 def _losses(text: str) -> list[dict[str, Any]]:
     if text.startswith("["):
         try:
-            found: list[dict[str, Any]] = json.loads(text)
-            return found
+            losses: list[dict[str, Any]] = json.loads(text)
+            return losses
         except ValueError:
             raise SpecError(f"losses: '{text}' is no JSON.") from None
     terms = []

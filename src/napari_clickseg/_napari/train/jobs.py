@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_clickseg._napari.train import crossfit_jobs
 from napari_clickseg._napari.train.fields import checked, crossfit_checked
-from napari_clickseg._napari.train.state import Found
+from napari_clickseg._napari.train.state import Check
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.reader import is_crossfit, resume_arguments
 from napari_clickseg.models.fitting import note_origins
@@ -108,14 +108,14 @@ class TrainingOrder:
         return plain_name(name or "model")
 
 
-def inspect(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Path, Found]:
+def inspect(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Path, Check]:
     """Gather what is to be gathered, and look through it.
 
     Returns
     -------
     source : Path
         The project folder or CSV file.
-    found : Found
+    check : Check
 
     Raises
     ------
@@ -127,7 +127,7 @@ def inspect(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Path, Found
     return _inspected(order, stop, steps)[:2]
 
 
-def _inspected(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Path, Found, Findings]:
+def _inspected(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Path, Check, Findings]:
     from napari_clickseg.data.inspection.findings import inspect_project
     from napari_clickseg.data.project import read_project
     from napari_clickseg.training.prepare import project_for
@@ -145,20 +145,20 @@ def _inspected(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Path, Fo
     spec = order.spec(source)
     project = read_project(source) if order.crossfit else project_for(spec)
     findings = inspect_project(project, step)
-    found = _found(findings, spec, planned=not order.crossfit, layers=order.gather is not None)
-    if order.crossfit and not found.errors:
-        found = crossfit_jobs.planned(found, order.crossfit_spec(source), project, findings)
-    elif spec.task == "instances" and not found.errors:
-        found = _with_ground_truth(found, project, findings, spec)
-    return source, replace(found, warnings=(*order.said, *found.warnings)), findings
+    check = _check_of(findings, spec, planned=not order.crossfit, layers=order.gather is not None)
+    if order.crossfit and not check.errors:
+        check = crossfit_jobs.planned(check, order.crossfit_spec(source), project, findings)
+    elif spec.task == "instances" and not check.errors:
+        check = _with_ground_truth(check, project, findings, spec)
+    return source, replace(check, warnings=(*order.said, *check.warnings)), findings
 
 
-def begin(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Found, Path, Launch | None]:
+def begin(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Check, Path, Launch | None]:
     """Look through the project, and start to train unless something stands in the way.
 
     Returns
     -------
-    found : Found
+    check : Check
     path : Path
         The run's folder.
     launched : Launch or None
@@ -168,9 +168,9 @@ def begin(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Found, Path, 
     ------
     Stopped, ProjectError, SpecError, RunError, OSError
     """
-    source, found, findings = _inspected(order, stop, steps)
-    if found.errors:
-        return found, Path(), None
+    source, check, findings = _inspected(order, stop, steps)
+    if check.errors:
+        return check, Path(), None
     if stop():
         raise Stopped
     spec = order.spec(source)
@@ -180,12 +180,12 @@ def begin(order: TrainingOrder, stop: Stop, steps: Steps) -> tuple[Found, Path, 
         arguments = crossfit_jobs.begin(known, path, findings, pause=order.pause)
         _note(CrossfitFolder(path).log, order)
         note_origins(path, order.origins)
-        return found, path, _wanted(launch(arguments, path), stop)
+        return check, path, _wanted(launch(arguments, path), stop)
     RunFolder(path).create(spec)
     _note(RunFolder(path), order)
     note_origins(path, order.origins)
     arguments = ["train", str(source), "--spec", str(path / "spec.json"), "--out", str(path)]
-    return found, path, _wanted(launch(arguments, path), stop)
+    return check, path, _wanted(launch(arguments, path), stop)
 
 
 def _note(log: EventLog, order: TrainingOrder) -> None:
@@ -232,9 +232,9 @@ def samples(order: TrainingOrder, stop: Stop, steps: Steps) -> npt.NDArray[np.ui
     """
     import imageio.v3 as iio
 
-    source, found = inspect(order, stop, steps)
-    if found.errors:
-        raise OSError(found.errors[0])
+    source, check = inspect(order, stop, steps)
+    if check.errors:
+        raise OSError(check.errors[0])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         spec, picture = folder / "spec.json", folder / "samples.png"
@@ -292,10 +292,10 @@ def list_names(stop: Stop) -> dict[str, tuple[str, ...]]:
         with asked:
             answer = _answer(asked, stop)
         try:
-            found: dict[str, list[str]] = json.loads(answer.splitlines()[-1])
+            by_field: dict[str, list[str]] = json.loads(answer.splitlines()[-1])
         except (ValueError, IndexError) as error:
             raise OSError("The names of networks can't be listed; type them.") from error
-        _NAMES.update({field: tuple(names) for field, names in found.items()})
+        _NAMES.update({field: tuple(names) for field, names in by_field.items()})
     return dict(_NAMES)
 
 
@@ -310,9 +310,9 @@ def _answer(asked: subprocess.Popen[str], stop: Stop) -> str:
                 raise Stopped from None
 
 
-def _found(
+def _check_of(
     findings: Findings, spec: TrainingSpec, *, planned: bool = True, layers: bool = False
-) -> Found:
+) -> Check:
     from napari_clickseg.data.inspection.summary import summarise
     from napari_clickseg.training.prepare import leak, one_class
 
@@ -323,12 +323,12 @@ def _found(
     warnings += [_said_of_layers(one) if layers else one.text for one in findings.warnings]
     warnings += (*leak(findings, spec), *one_class(findings, spec)) if planned else ()
     plan = _plan(spec, findings) if planned and not errors else ""
-    return Found(tuple(lines), tuple(warnings), errors, plan, _classes(findings, spec))
+    return Check(tuple(lines), tuple(warnings), errors, plan, _classes(findings, spec))
 
 
 def _with_ground_truth(
-    found: Found, project: Project, findings: Findings, spec: TrainingSpec
-) -> Found:
+    check: Check, project: Project, findings: Findings, spec: TrainingSpec
+) -> Check:
     """Add what is assumed of objects that are to be told apart, or why they can't be learned."""
     from napari_clickseg.data.sets.splits import SplitError
     from napari_clickseg.training.loop.work import TrainingError
@@ -337,8 +337,8 @@ def _with_ground_truth(
     try:
         said = check_ground_truth(project, findings, spec)
     except (SplitError, TrainingError) as error:
-        return replace(found, errors=(str(error),), plan="")
-    return replace(found, warnings=(*found.warnings, *said))
+        return replace(check, errors=(str(error),), plan="")
+    return replace(check, warnings=(*check.warnings, *said))
 
 
 def _said_of_layers(problem: Problem) -> str:

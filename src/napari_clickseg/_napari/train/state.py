@@ -52,8 +52,8 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What was found in the images and masks, as the user reads it.
+class Check:
+    """What Check found in the images and masks, as the user reads it.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class TrainState:
         What is being done in the background, one line; empty if nothing is.
     steps : (int, int)
         How far that is: done and wanted; (0, 0) if not known.
-    found : Found, optional
+    check : Check, optional
         What the last check found; None if what is chosen was not checked.
     classes : tuple of (int, str)
         Ids and names of the classes that it found; kept while settings are changed.
@@ -180,7 +180,7 @@ class TrainState:
     offers: tuple[Offer, ...] = ()
     busy: str = ""
     steps: tuple[int, int] = (0, 0)
-    found: Found | None = None
+    check: Check | None = None
     classes: tuple[tuple[int, str], ...] = ()
     runs: tuple[RunEntry, ...] = ()
     run: RunProgress = field(default_factory=RunProgress)

@@ -73,7 +73,7 @@ class CrossfitForm(QWidget):
 
     def _chosen(self, value: Any) -> None:
         classes = () if value in (_AS_FOUND, _WHOLE) else value
-        self._context.controller.choose_found(classes, whole=value == _WHOLE)
+        self._context.controller.choose_classes(classes, whole=value == _WHOLE)
 
     def _show(self) -> None:
         self.setVisible(self._state.way == "crossfit")

@@ -98,7 +98,7 @@ class SourceForm(QWidget):
             "objects of an image, its mask goes.",
             self._save,
         )
-        self.found = note("What was found.")
+        self.report = note("What was found.")
         self._browse = row(self.folder, self.table)
         self._lay_out()
         self._connect()
@@ -160,7 +160,7 @@ class SourceForm(QWidget):
         context.ties.show(self._show_rest, "rest")
         context.ties.show(self._show_path, "project")
         context.ties.show(self._show_pairs, "offers")
-        context.ties.show(self._show_found, "found", "busy", "steps")
+        context.ties.show(self._show_report, "check", "busy", "steps")
         context.ties.show(self._show_check, "busy", "run")
 
     def _show_source(self) -> None:
@@ -219,21 +219,21 @@ class SourceForm(QWidget):
         self.fit()
         self._show_list()
 
-    def _show_found(self) -> None:
+    def _show_report(self) -> None:
         state = self._state
         if state.busy:
             done, wanted = state.steps
             text = f"{state.busy} {done} of {wanted}" if wanted else state.busy
-        elif state.found is None:
+        elif state.check is None:
             text = ""
         else:
-            found = state.found
-            errors = [f"✗ {error}" for error in found.errors]
-            warnings = [f"! {warning}" for warning in found.warnings]
-            said = "\n".join([*errors, *found.lines, *warnings])
-            text = f"{said}\n\n{found.plan}".strip()
-        self.found.value = breakable(text)
-        self.found.visible = bool(text)
+            check = state.check
+            errors = [f"✗ {error}" for error in check.errors]
+            warnings = [f"! {warning}" for warning in check.warnings]
+            said = "\n".join([*errors, *check.lines, *warnings])
+            text = f"{said}\n\n{check.plan}".strip()
+        self.report.value = breakable(text)
+        self.report.visible = bool(text)
 
     def _show_check(self) -> None:
         state = self._state

@@ -148,7 +148,7 @@ class TrainWidget(Dock):
             self.runs.widget.native,
             self.folds["Messages"],
             # What comes and goes by itself lies below what is pressed.
-            self.source.found.native,
+            self.source.report.native,
             self.run.warning.native,
             self.figures,
             self.stages,
