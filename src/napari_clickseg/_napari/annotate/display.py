@@ -120,8 +120,8 @@ class Display:
                 self._image, self._channel_axis, np.float32, self._make_probability
             )
             if self.prediction is not None and self.answered is not None:
-                found = self.prediction
-                self.probability.show(self.answered[0], found.extent, found.part)
+                prediction = self.prediction
+                self.probability.show(self.answered[0], prediction.extent, prediction.part)
         return None
 
     def _make_probability(self, data: npt.NDArray[Any], transform: dict[str, Any]) -> Image:

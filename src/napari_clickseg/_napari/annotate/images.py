@@ -107,9 +107,9 @@ class Images:
         if image is None or image in context.pairings:
             self.adopt(image, None, None, None)
             return
-        found = self.belonging(image)
-        if found.possible:
-            named = " or ".join(f"'{one.name}'" for one in found.possible)
+        belonging = self.belonging(image)
+        if belonging.possible:
+            named = " or ".join(f"'{one.name}'" for one in belonging.possible)
             state.message = (
                 f"Which labels belong to '{image.name}': {named}, or new ones? Choose under "
                 "“Labels”, then press “Annotate this image”."
@@ -117,7 +117,7 @@ class Images:
             return
         layers = context.viewer.layers
         positive, negative = (clicks_of(image, layers, positive=p) for p in (True, False))
-        self.adopt(image, found.labels, positive, negative)
+        self.adopt(image, belonging.labels, positive, negative)
 
     def belonging(self, image: Image) -> Belonging:
         """Return the open labels that belong to an image."""

@@ -189,14 +189,16 @@ class ModelChoice:
         def failed(error: Exception) -> None:
             self._state.message = one_line(error)
 
-        self._runner.submit("fitting", work, lambda found: self._found(project, found), failed)
+        self._runner.submit(
+            "fitting", work, lambda models: self._show_fitting(project, models), failed
+        )
 
     def close(self) -> None:
         """Stop looking, and leave the user's own model in the state: it is what is remembered."""
         self._runner.close()
         self._state.model = self._own
 
-    def _found(self, project: str, models: tuple[_Fitting, ...]) -> None:
+    def _show_fitting(self, project: str, models: tuple[_Fitting, ...]) -> None:
         state, before = self._state, self._state.model
         state.fitting = tuple((each.name, each.model) for each in models)
         best = next((each for each in models if each.helped), None)

@@ -51,8 +51,8 @@ class ObjectTable:
     @cached_property
     def by_class(self) -> dict[int, int]:
         """How many objects there are of each class."""
-        found, counts = np.unique(self.classes, return_counts=True)
-        return dict(zip(found.tolist(), counts.tolist(), strict=True))
+        classes, counts = np.unique(self.classes, return_counts=True)
+        return dict(zip(classes.tolist(), counts.tolist(), strict=True))
 
     def order(self, column: Column, *, falling: bool = False) -> npt.NDArray[np.int64]:
         """Return the rows in the order of a column; what is not known comes last, either way."""
@@ -204,11 +204,11 @@ class ObjectFactsCache:
     ) -> ObjectFacts:
         """Return the facts of objects; as in `ObjectFacts`."""
         latest = list(self._latest)
-        found = next((one for one in latest if one.is_of(earlier, notes, made)), None)
-        if found is not None:
-            return found
+        facts = next((one for one in latest if one.is_of(earlier, notes, made)), None)
+        if facts is not None:
+            return facts
         same = (one for one in latest if one.is_of(earlier, notes, one.made))
         grown = (more for one in same if (more := one.continued(made)) is not None)
-        found = next(grown, None) or ObjectFacts(earlier, notes, made)
-        self._latest.appendleft(found)
-        return found
+        facts = next(grown, None) or ObjectFacts(earlier, notes, made)
+        self._latest.appendleft(facts)
+        return facts

@@ -190,8 +190,8 @@ class Pairing:
 
     def layers(self) -> list[Layer]:
         """Return the layers of the pairing that are there."""
-        found = [self.image, self.annotation, self.positive, self.negative]
-        there = [layer for layer in found if layer is not None] + self.display.layers()
+        own = [self.image, self.annotation, self.positive, self.negative]
+        there = [layer for layer in own if layer is not None] + self.display.layers()
         return there + [layer for layer in self._beside if layer in self.viewer.layers]
 
     def forget(self, layer: Layer) -> bool:

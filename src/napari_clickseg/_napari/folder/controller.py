@@ -20,7 +20,7 @@ from napari_clickseg._napari.folder.folder_sheet import FolderSheet
 from napari_clickseg._napari.folder.jobs import FolderOrder, FolderReader, save
 from napari_clickseg._napari.folder.listing import look_at, placed
 from napari_clickseg._napari.folder.state import DONE, UNREADABLE, FolderState
-from napari_clickseg._napari.project.image_rows import found_rows, neighbour
+from napari_clickseg._napari.project.image_rows import matching_rows, neighbour
 from napari_clickseg._napari.project.sheet import SheetError
 from napari_clickseg._napari.viewer import changes
 from napari_clickseg._napari.viewer.actions import Action, shortcuts
@@ -111,7 +111,9 @@ class FolderController:
         """Go through another folder: of images, or of a project."""
         home, folder, state = self._home, Path(path), self.state
         state.busy, state.message = f"Looking through {folder.name} …", ""
-        self.runner.submit("list", lambda _: look_at(home, folder), self._found, self._failed)
+        self.runner.submit(
+            "list", lambda _: look_at(home, folder), self._show_listing, self._failed
+        )
 
     def open(self, image: str) -> None:
         """Open an image of the list; what was made of another one is saved."""
@@ -193,7 +195,7 @@ class FolderController:
 
     # ---- the folder
 
-    def _found(self, listing: FolderListing) -> None:
+    def _show_listing(self, listing: FolderListing) -> None:
         state = self.state
         state.busy = ""
         if listing.project is None:
@@ -214,7 +216,7 @@ class FolderController:
             return
         state.busy = f"Making a project in {where} …"
         work = lambda _: placed(home, listing.folder, listing.images, Path(where))  # noqa: E731
-        self.runner.submit("list", work, self._found, self._failed)
+        self.runner.submit("list", work, self._show_listing, self._failed)
 
     def _failed(self, error: Exception) -> None:
         self.state.busy = ""
@@ -231,7 +233,7 @@ class FolderController:
         rows = state.rows
         if state.listed != "all":
             rows = tuple(row for row in rows if row.state == state.listed)
-        return found_rows(rows, state.search)
+        return matching_rows(rows, state.search)
 
     def _go(self, step: int) -> None:
         state, self._step = self.state, step
@@ -260,10 +262,10 @@ class FolderController:
         def read(_: Stop) -> tuple[FolderImage, tuple[ImageRow, ...]]:
             return self._reader.open(project, image, held)
 
-        def opened(found: tuple[FolderImage, tuple[ImageRow, ...]]) -> None:
+        def opened(result: tuple[FolderImage, tuple[ImageRow, ...]]) -> None:
             state.busy = ""
-            self._set_rows(found[1], image)
-            self._show(found[0])
+            self._set_rows(result[1], image)
+            self._show(result[0])
             self._read_ahead()
 
         def failed(error: Exception) -> None:

@@ -120,10 +120,10 @@ class FolderReader:
         """
         table = read_folder(project)
         rows = tuple(ImageRow(row.image, state_of(row)) for row in table.rows)
-        found = self._read(project, table, image)
+        opened = self._read(project, table, image)
         if held is not None:
-            found = replace(found, shown=held.capture.correction(), base=held.base)
-        return found, rows
+            opened = replace(opened, shown=held.capture.correction(), base=held.base)
+        return opened, rows
 
     def ahead(self, project: Path, image: str) -> None:
         """Read an image that will be opened soon, if it can be read."""
@@ -151,15 +151,15 @@ class FolderReader:
             base = file_digest(entry.mask)
             labels = editable(entry.mask, labels.shape)
             notes = read_clicks(entry.clicks) if entry.clicks is not None else notes
-        found = Correction(labels, notes)
-        classes = self._meanings.of(project, found, found, lambda: read_project(project))
+        correction = Correction(labels, notes)
+        classes = self._meanings.of(project, correction, correction, lambda: read_project(project))
         channels = 0 if rgb or pixels.ndim == 2 else pixels.shape[0]
         return FolderImage(
             image=row.image,
             pixels=pixels,
             rgb=rgb,
             limits=limits_of(pixels),
-            shown=replace(found, classes=classes),
+            shown=replace(correction, classes=classes),
             base=base,
             origin=record_origin(project, entry, () if row.group else (row.image,), channels),
             state=state_of(row),
@@ -225,10 +225,10 @@ def labels_digest(labels: npt.NDArray[Any]) -> int:
 
 
 def _row(project: Path, image: str) -> ImageRow:
-    found = next((row for row in rows_of(project) if row.image == image), None)
-    if found is None:
+    row = next((one for one in rows_of(project) if one.image == image), None)
+    if row is None:
         raise ProjectError(f"{project} has no image {image} any more.")
-    return found
+    return row
 
 
 def _set_classes(writer: ProjectWriter, made: Correction) -> None:
@@ -267,7 +267,7 @@ def _stamps(entry: Record | Unannotated) -> tuple[Any, ...]:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return 0, 0
-    return found.st_mtime_ns, found.st_size
+    return stat.st_mtime_ns, stat.st_size

@@ -134,14 +134,14 @@ def _project(folder: Path) -> Path | None:
 def _images(folder: Path) -> tuple[Path, ...]:
     inner = folder / "images"
     try:
-        found = [path for path in folder.iterdir() if _is_shown(path)]
-        if not found and inner.is_dir():
-            found = [path for path in inner.iterdir() if _is_shown(path)]
+        paths = [path for path in folder.iterdir() if _is_shown(path)]
+        if not paths and inner.is_dir():
+            paths = [path for path in inner.iterdir() if _is_shown(path)]
     except OSError as error:
         raise ProjectError(f"{folder} cannot be read: {error.strerror or error}.") from error
-    if not found:
+    if not paths:
         raise ProjectError(f"{folder} holds no image of a kind that is read ({KINDS}).")
-    return tuple(sorted(found, key=lambda path: _natural(path.name)))
+    return tuple(sorted(paths, key=lambda path: _natural(path.name)))
 
 
 def _is_shown(path: Path) -> bool:

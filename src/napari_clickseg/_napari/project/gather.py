@@ -108,7 +108,7 @@ def propose(
         written to.
     """
     new = not is_project(Path(folder))
-    found: list[tuple[str, PairData, Plane]] = []
+    proposed: list[tuple[str, PairData, Plane]] = []
     annotated = empty = done = 0
     total = sum(pair.count for pair in pairs)
     with ProjectWriter.opened(folder) as writer:
@@ -123,20 +123,20 @@ def propose(
                 elif isinstance(there := work.keep(pair, plane, labels), Record):
                     annotated += 1
                 else:
-                    found.append((there.name, pair, plane))
+                    proposed.append((there.name, pair, plane))
                 done += 1
                 if progress is not None:
                     progress(done, total)
-    if not found:
+    if not proposed:
         raise ProjectError(
             "All these images have a mask already, which stays as it is."
             if annotated
             else "There is nothing in these labels to be reviewed."
         )
     queue = ReviewQueue(folder)
-    for name, pair, plane in found:
+    for name, pair, plane in proposed:
         _put_into(queue, name, pair, plane)
-    return Proposed(Path(folder), tuple(name for name, *_ in found), annotated, empty)
+    return Proposed(Path(folder), tuple(name for name, *_ in proposed), annotated, empty)
 
 
 def _put_into(queue: ReviewQueue, name: str, pair: PairData, plane: Plane) -> None:
@@ -350,8 +350,8 @@ class _Work:
 
 def _accepted(folder: Path) -> frozenset[str]:
     """Return the images of a project whose masks come from a review."""
-    found = read_reviews(folder / TABLE)
-    return frozenset(name for name, review in found.items() if review.state == ACCEPTED)
+    reviews = read_reviews(folder / TABLE)
+    return frozenset(name for name, review in reviews.items() if review.state == ACCEPTED)
 
 
 def _is_whole(pair: PairData) -> bool:
@@ -432,30 +432,30 @@ def _classes(pairs: Sequence[PairData], there: ProjectClasses | None) -> Project
     ProjectError
         If they contradict each other.
     """
-    found, said_by = there, "the project"
+    classes, said_by = there, "the project"
     for pair in pairs:
         new = pair.classes
         if new is None:
             continue
         by = f"the labels layer '{pair.labels_name}'"
-        if found is None:
-            found, said_by = new, by
+        if classes is None:
+            classes, said_by = new, by
             continue
-        if new.scheme != found.scheme:
+        if new.scheme != classes.scheme:
             raise ProjectError(
-                f"In {by} ids are {_meaning(new)}, in {said_by} {_meaning(found)}; gather them "
+                f"In {by} ids are {_meaning(new)}, in {said_by} {_meaning(classes)}; gather them "
                 "into different projects."
             )
-        found = _joined(found, new, by)
-    return found
+        classes = _joined(classes, new, by)
+    return classes
 
 
 def _meaning(classes: ProjectClasses) -> str:
     return "classes" if classes.scheme == "classes" else "objects, each with its own"
 
 
-def _joined(found: ProjectClasses, new: ProjectClasses, by: str) -> ProjectClasses:
-    names = {one.id: one.name for one in found.classes}
+def _joined(classes: ProjectClasses, new: ProjectClasses, by: str) -> ProjectClasses:
+    names = {one.id: one.name for one in classes.classes}
     more: list[ProjectClass] = []
     for one in new.classes:
         if names.get(one.id, one.name) != one.name:
@@ -465,4 +465,4 @@ def _joined(found: ProjectClasses, new: ProjectClasses, by: str) -> ProjectClass
             )
         if one.id not in names:
             more.append(one)
-    return found.model_copy(update={"classes": (*found.classes, *more)})
+    return classes.model_copy(update={"classes": (*classes.classes, *more)})

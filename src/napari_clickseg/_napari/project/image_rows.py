@@ -34,7 +34,7 @@ class ImageRow:
         return PurePosixPath(self.image).stem
 
 
-def found_rows(rows: Iterable[ImageRow], search: str) -> tuple[ImageRow, ...]:
+def matching_rows(rows: Iterable[ImageRow], search: str) -> tuple[ImageRow, ...]:
     """Return the rows whose names have all words of a search in them, whatever their case."""
     words = search.casefold().split()
     if not words:

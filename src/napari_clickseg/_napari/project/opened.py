@@ -155,13 +155,13 @@ class Meanings:
     _schemes: dict[Path, str] = field(default_factory=dict)
 
     def of(
-        self, folder: Path, found: Correction, shown: Correction, read: Callable[[], Project]
+        self, folder: Path, stored: Correction, shown: Correction, read: Callable[[], Project]
     ) -> ProjectClasses:
         """Return what ids mean: as the user said, as the project says, or as it looks.
 
         Parameters
         ----------
-        found, shown : Correction
+        stored, shown : Correction
             The image's mask or prediction, and what the user had made of it.
         read : callable
             Reads the project, where that is needed.
@@ -169,15 +169,15 @@ class Meanings:
         known = shown.classes or read_classes(folder)
         if known is not None and known.classes:
             return known
-        scheme = known.scheme if known is not None else self._scheme(folder, found, read)
-        ids = [int(i) for i in np.unique(found.labels) if i] if scheme == "classes" else []
+        scheme = known.scheme if known is not None else self._scheme(folder, stored, read)
+        ids = [int(i) for i in np.unique(stored.labels) if i] if scheme == "classes" else []
         named = tuple(ProjectClass(id=i, name=str(i), colour=colour_of(i)) for i in ids)
         one = (ProjectClass(id=1, name="object", colour=colour_of(1)),)
         return ProjectClasses.model_validate({"scheme": scheme, "classes": named or one})
 
-    def _scheme(self, folder: Path, found: Correction, read: Callable[[], Project]) -> str:
+    def _scheme(self, folder: Path, stored: Correction, read: Callable[[], Project]) -> str:
         """Guess whether ids are objects or classes, from some masks and what was predicted."""
-        pixels, _, pieces = measure(found.labels)
+        pixels, _, pieces = measure(stored.labels)
         if len(pieces) > len(pixels):  # an object would be in one piece
             return "classes"
         if folder not in self._schemes:

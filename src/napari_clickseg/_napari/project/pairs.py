@@ -211,13 +211,13 @@ def pair_under(viewer: ViewerModel, labels: Labels) -> LayerPair:
 
 def _all_pairs(viewer: ViewerModel) -> list[LayerPair]:
     layers = [unwrapped(layer) for layer in viewer.layers]
-    found, taken = _annotated(layers)
+    annotated, taken = _annotated(layers)
     pairs: list[LayerPair] = []
     for image in layers:
         if not isinstance(image, Image):
             continue
-        if image in found:
-            pairs.append(found[image])
+        if image in annotated:
+            pairs.append(annotated[image])
         elif image not in taken:
             axis = _channel_axis(image)
             known = belonging(image, axis, layers, taken)
@@ -231,7 +231,7 @@ def _all_pairs(viewer: ViewerModel) -> list[LayerPair]:
 def _annotated(layers: Sequence[Layer]) -> tuple[dict[Image, LayerPair], set[Layer]]:
     """Return the images that are annotated here, and layers that can't be in another pair."""
     taken = {layer for layer in layers if is_under_review(layer) or is_explaining(layer)}
-    found: dict[Image, LayerPair] = {}
+    pairs: dict[Image, LayerPair] = {}
     for pairing in list(Pairing.alive):
         image, labels = unwrapped(pairing.image), unwrapped(pairing.annotation)
         if image not in layers:
@@ -241,9 +241,9 @@ def _annotated(layers: Sequence[Layer]) -> tuple[dict[Image, LayerPair], set[Lay
             taken.add(image)
         elif labels in layers:
             objects = pairing.scene.objects
-            found[image] = LayerPair(image, labels, pairing.channel_axis, objects)
+            pairs[image] = LayerPair(image, labels, pairing.channel_axis, objects)
             taken |= {image, labels}
-    return found, taken
+    return pairs, taken
 
 
 def _channel_axis(image: Image) -> int | None:

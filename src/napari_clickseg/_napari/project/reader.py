@@ -61,8 +61,8 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerDataTuple]] |
     """Return what opens a project folder, its `index.csv`, or a folder of images; else None."""
     if not isinstance(path, str):
         return None
-    found = _project_folder(Path(path)) is not None or _pictures(Path(path))
-    return _open if found else None
+    readable = _project_folder(Path(path)) is not None or _pictures(Path(path))
+    return _open if readable else None
 
 
 def _project_folder(path: Path) -> Path | None:

@@ -173,12 +173,12 @@ def unsaved(viewer: ViewerModel) -> int:
 def unsaved_by_layer(viewer: ViewerModel) -> dict[str, int]:
     """Count the same for each labels layer, by its name; those that are saved are left out."""
     every = [unwrapped(layer) for layer in viewer.layers]
-    found = {
+    counts = {
         layer.name: len(changes_of(layer)) + unsaved_complete(layer)
         for layer in every
         if isinstance(layer, Labels) and not (is_under_review(layer) or is_in_folder(layer))
     }
-    return {name: n for name, n in found.items() if n}
+    return {name: n for name, n in counts.items() if n}
 
 
 def _pairing(labels: Labels) -> Pairing | None:

@@ -151,13 +151,13 @@ def _of_project(labels: Labels, images: Sequence[Image]) -> list[Image]:
 def _named_after(labels: Labels, images: Sequence[Image]) -> list[Image]:
     """Return the images whose name a labels layer begins with: those with the longest."""
     name = labels.name.lower()
-    found = [
+    named = [
         one
         for one in images
         if name.startswith(one.name.lower()) and _AFTER.match(name[len(one.name) :])
     ]
-    longest = max((len(one.name) for one in found), default=0)
-    return [one for one in found if len(one.name) == longest]
+    longest = max((len(one.name) for one in named), default=0)
+    return [one for one in named if len(one.name) == longest]
 
 
 def _could_go(image: Image, labels: Sequence[Labels]) -> bool:

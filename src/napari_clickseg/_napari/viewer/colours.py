@@ -125,11 +125,11 @@ def object_colours(
 
 def _shades_of(colour: str, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     blocks, inside = np.divmod(numbers, _BLOCK)
-    found = np.empty((len(numbers), 4))
+    shades = np.empty((len(numbers), 4))
     for block in np.unique(blocks).tolist():
         mine = blocks == block
-        found[mine] = _shades(colour, block * _BLOCK)[inside[mine]]
-    return found
+        shades[mine] = _shades(colour, block * _BLOCK)[inside[mine]]
+    return shades
 
 
 def score_colours(scores: Mapping[int, float]) -> CyclicLabelColormap:

@@ -95,16 +95,16 @@ def noted_in(features: Any) -> dict[int, ObjectNote]:
 
     if not isinstance(features, pd.DataFrame) or "index" not in features.columns:
         return {}
-    found = {}
+    notes = {}
     for row in features.to_dict("records"):
         said = {key: row[key] for key in OWN[1:] if key in row and not pd.isna(row[key])}
         try:
             note = ObjectNote.model_validate(said)
             if note and int(row["index"]) > 0:
-                found[int(row["index"])] = note
+                notes[int(row["index"])] = note
         except (TypeError, ValueError):
             continue
-    return found
+    return notes
 
 
 def show_features(

@@ -86,11 +86,11 @@ class ObjectClasses:
     @cached_property
     def of_ids(self) -> dict[int, int]:
         """The class of each id that has the same one on all planes."""
-        found: dict[int, set[int]] = {value: {one} for value, one in self.everywhere.items()}
+        classes: dict[int, set[int]] = {value: {one} for value, one in self.everywhere.items()}
         for said in self.by_plane.values():
             for value, one in said.items():
-                found.setdefault(value, set()).add(one)
-        return {value: next(iter(ones)) for value, ones in found.items() if len(ones) == 1}
+                classes.setdefault(value, set()).add(one)
+        return {value: next(iter(ones)) for value, ones in classes.items() if len(ones) == 1}
 
     def with_objects(self, made: Iterable[tuple[tuple[int, ...], int, int]]) -> ObjectClasses:
         """Return what is known when more objects are: plane, id and class of each."""

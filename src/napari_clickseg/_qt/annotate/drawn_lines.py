@@ -79,8 +79,8 @@ class _LinesOver:
 
     def _move(self) -> None:
         """Go to the layer of the clicks, if that became another one."""
-        found = self._state.positive or self._state.negative
-        layer = None if found is None else unwrapped(found)
+        clicks = self._state.positive or self._state.negative
+        layer = None if clicks is None else unwrapped(clicks)
         if layer is not self._layer:
             self._take_away()
             self._layer = layer

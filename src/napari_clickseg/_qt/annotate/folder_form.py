@@ -56,9 +56,9 @@ class FolderForm(QWidget):
 
     def _choose(self) -> None:
         title = "Open a folder of images, or a project"
-        found = QFileDialog.getExistingDirectory(self, title, self._state.folder)
-        if found:
-            self._folder.open_folder(found)
+        folder = QFileDialog.getExistingDirectory(self, title, self._state.folder)
+        if folder:
+            self._folder.open_folder(folder)
 
     def _show_rows(self) -> None:
         state = self._state

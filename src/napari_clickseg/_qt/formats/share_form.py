@@ -155,16 +155,16 @@ class ShareForm:
     def _package(self, model: str, out: str) -> None:
         """Write a package of bioimage.io, with the image that is annotated as its example."""
         controller = in_use(self._viewer)
-        found = None if controller is None else controller.clicked_on()
+        clicked = None if controller is None else controller.clicked_on()
         try:
             card = self._sharing.card_of(model)
         except ModelFileError as error:
             self._sharing.say(str(error))
             return
-        if found is None or not (card.automatic or found[2]):
-            self._sharing.say(_NO_IMAGE if found is None else _NO_CLICK)
+        if clicked is None or not (card.automatic or clicked[2]):
+            self._sharing.say(_NO_IMAGE if clicked is None else _NO_CLICK)
             return
-        levels, rgb, clicks = found
+        levels, rgb, clicks = clicked
         author = self._ask("Who made the model?", "Their name, as it is to be cited:")
         licence = card.licence
         if author and not is_licence(licence):

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_clickseg._napari.project.image_rows import found_rows
+from napari_clickseg._napari.project.image_rows import matching_rows
 from napari_clickseg._qt.parts.controls import choice, form
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class ImageList(QWidget):
 
     def show_rows(self, rows: Sequence[ImageRow], search: str) -> None:
         """List rows, those with what is searched for in their names."""
-        self.model.show_rows(found_rows(rows, search))
+        self.model.show_rows(matching_rows(rows, search))
         self.mark(self._current)
 
     def mark(self, current: str) -> None:

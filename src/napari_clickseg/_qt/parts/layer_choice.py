@@ -77,9 +77,9 @@ class LayerChoice:
             event.disconnect(self.refresh_soon)
 
     def _choices(self, _: object) -> list[tuple[str, Any]]:
-        found = [
+        choices = [
             (layer.name, layer)
             for layer in self._viewer.layers
             if isinstance(layer, self._kind) and self._wanted(layer)
         ]
-        return [*self._first(), *found]
+        return [*self._first(), *choices]

@@ -246,15 +246,15 @@ class Autosave:
         return out
 
     def _restore_classes(self, recording: Recording) -> None:
-        found, state = recording.classes, self._state
-        if found is None or not found.classes:
+        classes, state = recording.classes, self._state
+        if classes is None or not classes.classes:
             return
-        specs = tuple(ClassSpec(one.id, one.name, one.colour) for one in found.classes)
-        if (specs, found.scheme) != (state.classes, state.scheme):
+        specs = tuple(ClassSpec(one.id, one.name, one.colour) for one in classes.classes)
+        if (specs, classes.scheme) != (state.classes, state.scheme):
             state.class_index = 0
-            state.classes, state.scheme = specs, found.scheme
+            state.classes, state.scheme = specs, classes.scheme
 
-    def _found(self, recorder: Recorder, offer: _Offer) -> None:
+    def _offered(self, recorder: Recorder, offer: _Offer) -> None:
         pairing = recorder.pairing
         if self._closed or self._recorders.get(pairing) is not recorder:
             self.thread.do(offer.left.place.let_go)
@@ -285,7 +285,7 @@ class Autosave:
             left.place.let_go()
             return
         offer = _prepared(left, recorder)
-        self._post(lambda: self._found(recorder, offer))
+        self._post(lambda: self._offered(recorder, offer))
 
     def _look_at_model(self, model: str) -> None:
         from napari_clickseg.models.checkpoint import sha256  # torch is there by now
@@ -319,8 +319,8 @@ def _prepared(left: LeftJournal, recorder: Recorder) -> _Offer:
     """Work out what taking it up will do; on the thread."""
     recording, shape = left.recording, recorder.shape
     axes = (len(shape) - 2, len(shape) - 1)
-    found = changed_between(recording.walk, lambda runs: _read(recorder.labels, runs, shape))
-    writes = tuple(write for one in found for write in writes_of(one, shape, axes))
+    changes = changed_between(recording.walk, lambda runs: _read(recorder.labels, runs, shape))
+    writes = tuple(write for one in changes for write in writes_of(one, shape, axes))
     kept: list[Entry] = []
     pixels = 0
     for step in reversed(recording.past):
@@ -342,8 +342,8 @@ def _read(labels: Any, runs: Runs, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """Return the ids at runs, of any array, by the boxes that they lie in."""
     at = np.unravel_index(runs.positions(), shape)
     if isinstance(labels, np.ndarray):
-        found: npt.NDArray[Any] = labels[at]
-        return found
+        ids: npt.NDArray[Any] = labels[at]
+        return ids
     out = np.zeros(runs.size, np.int64)
     planes = np.ravel_multi_index(at[:-2], shape[:-2]) if len(shape) > 2 else np.zeros(runs.size)
     for plane in np.unique(planes):

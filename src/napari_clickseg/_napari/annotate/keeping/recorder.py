@@ -240,12 +240,12 @@ class Recorder:
         rows = slice(y * _TILE, min(shape[0], (y + 1) * _TILE))
         columns = slice(x * _TILE, min(shape[1], (x + 1) * _TILE))
         part = np.asarray(self._before[(*at, rows, columns)])
-        found = np.nonzero(part)
-        if found[0].size:
-            outer = [np.full(found[0].shape, n) for n in at]
-            where = (*outer, found[0] + rows.start, found[1] + columns.start)
+        labelled = np.nonzero(part)
+        if labelled[0].size:
+            outer = [np.full(labelled[0].shape, n) for n in at]
+            where = (*outer, labelled[0] + rows.start, labelled[1] + columns.start)
             flat = np.ravel_multi_index(where, self.shape)
-            yield Relabelling.of(flat, np.zeros(flat.size, np.int64), part[found])
+            yield Relabelling.of(flat, np.zeros(flat.size, np.int64), part[labelled])
 
     def let_go(self, *, saved: bool = False) -> None:
         """Let others take the journal, without what nobody can take up any more; on the thread.

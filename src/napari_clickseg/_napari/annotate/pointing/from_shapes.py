@@ -134,7 +134,7 @@ class ObjectsFromShapes:
         self._context.runner.submit(
             "shapes",
             work,
-            lambda found: self._answered(batch, plane, shape, found),
+            lambda prediction: self._answered(batch, plane, shape, prediction),
             lambda error: self._failed(batch, error),
         )
 
@@ -163,7 +163,7 @@ class ObjectsFromShapes:
         plane = _plane_of(points, batch.plane, batch.pairing.channel_axis, image)
         return plane, _shape_of(batch.kinds[batch.at], points[:, list(plane.axes)], plane)
 
-    def _answered(self, batch: _Making, plane: Plane, shape: Shape, found: Prediction) -> None:
+    def _answered(self, batch: _Making, plane: Plane, shape: Shape, prediction: Prediction) -> None:
         if batch is not self._batch:
             return
         if not self._there(batch):
@@ -171,13 +171,15 @@ class ObjectsFromShapes:
             return
         pairing = batch.pairing
         try:
-            if not found.mask_part.any():
+            if not prediction.mask_part.any():
                 raise PromptError("gives an empty mask")
             # What the user is making on the plane stays as it is.
             scene, mark = pairing.scene, pairing.mark_of(plane, shape)
             alone = scene.with_draft(plane, None, [mark])
             value = alone.value(plane, batch.choice.class_id)
-            after, write = self._objects.plan(pairing, plane, found, alone, value, batch.choice)
+            after, write = self._objects.plan(
+                pairing, plane, prediction, alone, value, batch.choice
+            )
             pairing.write(write)
         except ValueError as error:
             self._note(batch, str(error))
@@ -226,8 +228,8 @@ def shapes_layer(viewer: ViewerModel) -> Shapes | None:
     active = viewer.layers.selection.active
     if isinstance(active, Shapes):
         return unwrapped(active)
-    found = [layer for layer in viewer.layers if isinstance(layer, Shapes) and layer.visible]
-    return unwrapped(found[0]) if len(found) == 1 else None
+    shapes = [layer for layer in viewer.layers if isinstance(layer, Shapes) and layer.visible]
+    return unwrapped(shapes[0]) if len(shapes) == 1 else None
 
 
 def _plane_of(points: FloatArray, displayed: Plane, channel_axis: int | None, image: Any) -> Plane:

@@ -157,9 +157,9 @@ def _gaps_by_id(stack: Stack, middle: int, here: Labels, step: int) -> list[_Gap
     own = _ids(here)
     left, gaps = set(own), []
     for index, there in _beyond(stack, middle, step):
-        found = left & _ids(there)
-        gaps += [_gap(n, (middle, here == n), (index, there == n)) for n in sorted(found)]
-        left -= found
+        common = left & _ids(there)
+        gaps += [_gap(n, (middle, here == n), (index, there == n)) for n in sorted(common)]
+        left -= common
         if not left:
             return gaps
     taken = set(own)
@@ -274,8 +274,8 @@ def _renamed(stack: Stack, scene: Scene, renamings: Sequence[_Renaming]) -> Scen
         along = plane.index[stack.axis]
         if plane != stack.at(along):
             return value
-        found = [one.new for one in renamings if one.old == value and along >= one.start]
-        return found[0] if found else value
+        new = [one.new for one in renamings if one.old == value and along >= one.start]
+        return new[0] if new else value
 
     def with_name(one: Accepted) -> Accepted:
         value = name(one.plane, one.value)

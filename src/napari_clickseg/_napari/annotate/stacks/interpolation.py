@@ -51,26 +51,26 @@ class Interpolation:
         ready = self._changes.working_out(pairing)
 
         def work(stop: Stop) -> tuple[Filled, SceneChange]:
-            found = filled(Stack(labels, plane, axis, by_class, stop), scene, classes)
-            return found, ready(SceneChange(found.after, found.writes))
+            filling = filled(Stack(labels, plane, axis, by_class, stop), scene, classes)
+            return filling, ready(SceneChange(filling.after, filling.writes))
 
         def done(made: tuple[Filled, SceneChange]) -> None:
-            found, change = made
-            if found.writes:
-                self._changes.carry_out(pairing, plane, change, _said(found))
+            filling, change = made
+            if filling.writes:
+                self._changes.carry_out(pairing, plane, change, _said(filling))
             else:
                 state.message = _NOTHING
 
         self._changes.submit(pairing, work, done, lambda: self._fill(pairing, plane))
 
 
-def _said(found: Filled) -> str:
+def _said(filling: Filled) -> str:
     parts = []
-    if found.planes:
-        planes = sorted(found.planes)
+    if filling.planes:
+        planes = sorted(filling.planes)
         between = f"{planes[0]} to {planes[-1]}" if len(planes) > 1 else str(planes[0])
         where = "planes" if len(planes) > 1 else "plane"
-        parts.append(f"{counted(len(found.ids), 'object')} filled in on {where} {between}")
-    if found.renamed:
-        parts.append(f"{counted(found.renamed, 'object')} got the id of the plane before")
+        parts.append(f"{counted(len(filling.ids), 'object')} filled in on {where} {between}")
+    if filling.renamed:
+        parts.append(f"{counted(filling.renamed, 'object')} got the id of the plane before")
     return f"{'; '.join(parts)}. Undo takes it back."
