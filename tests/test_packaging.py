@@ -278,10 +278,10 @@ def test_no_committed_file_names_a_registry() -> None:
         r"pypi\.org|pythonhosted\.org|pytorch\.org/whl|anaconda\.(?:org|com)|npmjs\.(?:org|com)",
         re.IGNORECASE,
     )
-    found = [
+    files = [
         (name, hit.group()) for name, text in committed_texts() for hit in hosts.finditer(text)
     ]
-    assert found == []
+    assert files == []
 
 
 def test_no_lock_file_is_committed() -> None:
@@ -295,10 +295,10 @@ def test_no_committed_file_names_a_path_of_this_machine() -> None:
         re.escape(str(path)) for path in (ROOT, Path.home()) if len(path.resolve().parts) > 1
     )
     paths = re.compile(rf"(?<![\w./-])(?:{here}|/(?:root|home/\w+|Users/\w+))(?=[/\s\"'`)]|$)")
-    found = [
+    files = [
         (name, hit.group()) for name, text in committed_texts() for hit in paths.finditer(text)
     ]
-    assert found == []
+    assert files == []
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,10 @@ QT = {"pyqt5", "pyqt6", "pyside2", "pyside6"}
 
 @pytest.fixture
 def project() -> dict[str, Any]:
-    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return found
+    metadata: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[
+        "project"
+    ]
+    return metadata
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def turned_alike(turns: int, flip: bool, cases: list[Case]) -> float:
     def turned(array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(np.rot90(array[:, ::-1] if flip else array, turns))
 
-    found = []
+    masks = []
     for image, mask, clicks in cases:
         moved = []
         for y, x, positive in clicks:
@@ -118,8 +118,8 @@ def turned_alike(turns: int, flip: bool, cases: list[Case]) -> float:
             there[round(y), round(x)] = True
             ((row, column),) = np.argwhere(turned(there))
             moved.append((float(row), float(column), positive))
-        found.append(iou(segmented(turned(image), tuple(moved)), turned(mask)))
-    return float(np.mean(found))
+        masks.append(iou(segmented(turned(image), tuple(moved)), turned(mask)))
+    return float(np.mean(masks))
 
 
 @pytest.mark.parametrize(("turns", "flip"), [(1, False), (0, True)])

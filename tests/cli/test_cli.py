@@ -57,10 +57,10 @@ def run(*argv, capsys):
 
 
 def session(image, clicks=CLICKS, **options):
-    found = clickseg.load_segmenter("default", "cpu").start(image, **options)
+    session = clickseg.load_segmenter("default", "cpu").start(image, **options)
     for click in clicks:
-        found.click(*click)
-    return found
+        session.click(*click)
+    return session
 
 
 def test_mask_and_probability_are_the_same_as_through_the_api(coins, capsys):
@@ -111,15 +111,15 @@ def test_clicks_count_in_the_order_in_which_they_are_given(coins, capsys):
         capsys=capsys,
     )
     assert status == 0
-    found = json.loads(out)
-    assert [tuple(click) for click in found["clicks"]] == [
+    output = json.loads(out)
+    assert [tuple(click) for click in output["clicks"]] == [
         (9, 9, True),
         (8, 8, True),
         (50, 60, False),
         (7, 7, True),
     ]
-    assert found["shape"] == [303, 384]
-    assert found["pixels"] == int(tifffile.imread("m.tif").sum())
+    assert output["shape"] == [303, 384]
+    assert output["pixels"] == int(tifffile.imread("m.tif").sum())
 
 
 def test_a_plane_and_channel_of_a_stack(coins, capsys):
@@ -220,10 +220,10 @@ def test_models_are_listed_and_broken_ones_do_not_hide_the_others(folder, capsys
     assert str(folder / "models") in out
 
     status, out, _ = run("models", "--json", capsys=capsys)
-    found = {one["name"]: one for one in json.loads(out)}
-    assert found["default"]["bundled"] and not found["mine"]["bundled"]
-    assert found["default"]["card"]["encoder"] == found["mine"]["card"]["encoder"]
-    assert "error" in found["broken"]
+    models = {one["name"]: one for one in json.loads(out)}
+    assert models["default"]["bundled"] and not models["mine"]["bundled"]
+    assert models["default"]["card"]["encoder"] == models["mine"]["card"]["encoder"]
+    assert "error" in models["broken"]
 
 
 def test_evaluate_gives_the_same_when_it_is_resumed(project, folder, capsys):

@@ -112,8 +112,8 @@ def test_other_probabilities_are_cut_at_a_threshold() -> None:
         Path(f"found/{name}.png").unlink()
         iio.imwrite(f"found/{name}.tif", (PROBABILITY / 255).astype(np.float32))
     assert clicks("--threshold", "0.5", "--class", "1") == 0
-    found = [row for row in rows() if row[0] == "images/bad.png"]
-    assert found == expected(PREDICTION > 0, TRUTH == 1)
+    bad = [row for row in rows() if row[0] == "images/bad.png"]
+    assert bad == expected(PREDICTION > 0, TRUTH == 1)
 
 
 def test_nothing_is_replaced_unless_asked(capsys: pytest.CaptureFixture[str]) -> None:

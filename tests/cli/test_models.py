@@ -76,8 +76,8 @@ def test_a_network_of_another_program_predicts_the_rest_of_a_project(model, tmp_
     command = ["predict", str(writer.folder), "--rest", "--model", "bright", "--device", "cpu"]
     assert main(command) == 0
     (review,) = ReviewQueue(writer.folder).waiting()
-    found = read_labels(writer.folder / review.prediction)
-    np.testing.assert_array_equal(found > 0, image[::-1, ::-1] > 0)
+    labels = read_labels(writer.folder / review.prediction)
+    np.testing.assert_array_equal(labels > 0, image[::-1, ::-1] > 0)
 
 
 def test_errors_are_one_line_with_status_2(model, capsys):

@@ -60,9 +60,14 @@ def test_the_rest_is_predicted_by_the_model_of_the_file(
     )
     status, out, err = run(*words, "--json", capsys=capsys)
     assert (status, err) == (0, "")
-    found: dict[str, Any] = json.loads(out)
-    assert found["predicted"] == ["images/2.png"]
-    assert (found["kept"], found["left"], found["waiting"], found["stopped"]) == (1, 0, 2, False)
+    output: dict[str, Any] = json.loads(out)
+    assert output["predicted"] == ["images/2.png"]
+    assert (output["kept"], output["left"], output["waiting"], output["stopped"]) == (
+        1,
+        0,
+        2,
+        False,
+    )
     queue = ReviewQueue(folder / "project")
     segmenter = load_segmenter(folder / "tiny.safetensors", "cpu")
     for review in queue.waiting():
@@ -75,8 +80,8 @@ def test_shares_are_predicted_by_commands_of_their_own(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = (*WORDS, "--model", "tiny.safetensors")
-    found = [run(*words, "--shard", f"{n}/3", capsys=capsys) for n in (1, 2, 3)]
-    assert found == [
+    shares = [run(*words, "--shard", f"{n}/3", capsys=capsys) for n in (1, 2, 3)]
+    assert shares == [
         (0, "project: 0 predicted, 0 to review\n", ""),
         (0, "project: 1 predicted, 1 to review\n", ""),
         (0, "project: 1 predicted, 2 to review\n", ""),

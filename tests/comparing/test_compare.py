@@ -138,13 +138,13 @@ def test_test_images_are_measured_and_choose_nothing(finished: ComparisonFolder)
     name = finished.trials[0].name
     records = [r for r in read_project(finished.split_folder).records if r.split == "test"]
     segmenter = load_segmenter(finished.run(name).model, "cpu")
-    found = []
+    overlaps = []
     for record in records:
         image, truth = (read_plane(path).read_all() for path in (record.image, record.mask))
-        found.append(overlap(segmenter.start(image).predict().mask, truth > 0))
+        overlaps.append(overlap(segmenter.start(image).predict().mask, truth > 0))
     measured = finished.measured(name)["test"]
     # Training keeps images in 8 bits, so a pixel may differ.
-    assert measured["iou_imagewise"] == pytest.approx(summary(found)["iou_imagewise"], abs=0.02)
+    assert measured["iou_imagewise"] == pytest.approx(summary(overlaps)["iou_imagewise"], abs=0.02)
     best = [r for r in read_table(finished.run(name).path / "metrics.csv") if r["best"] == "True"]
     dice = [float(r["dice_macro"]) for r in read_table(finished.run(name).path / "metrics.csv")]
     assert float(best[-1]["dice_macro"]) == max(dice)
@@ -216,11 +216,11 @@ def test_what_failed_is_in_the_table_and_the_rest_goes_on(
     folder = ComparisonFolder(out)
     text = folder.report.read_text()
     assert "| failed | **0." in text and "## What failed" in text and "Model depth is 3" in text
-    found = figures.grouped(figures.collect(folder))
-    assert [len(group.done) for group in found] == [0, 2]
-    seeds = [folder.run(one.trial.name).spec.seed for one in found[1].done]
+    groups = figures.grouped(figures.collect(folder))
+    assert [len(group.done) for group in groups] == [0, 2]
+    seeds = [folder.run(one.trial.name).spec.seed for one in groups[1].done]
     assert seeds == [0, 1]
-    mean, deviation = figures.spread(found[1].values_of("iou_imagewise")) or (0, 0)
+    mean, deviation = figures.spread(groups[1].values_of("iou_imagewise")) or (0, 0)
     assert f"{mean:.3f} ± {deviation:.3f}" in text
     assert "2 of 4 are done" in text
 

@@ -23,12 +23,12 @@ def spec(**vary: Any) -> ComparisonSpec:
 
 
 def test_all_combinations_are_named_by_what_varies() -> None:
-    found = trials(spec(architecture=["unet", "fpn"], encoder_rate=[1, 0.1]))
-    assert [trial.name for trial in found] == [
+    listed = trials(spec(architecture=["unet", "fpn"], encoder_rate=[1, 0.1]))
+    assert [trial.name for trial in listed] == [
         "architecture=unet,encoder_rate=1", "architecture=unet,encoder_rate=0.1",
         "architecture=fpn,encoder_rate=1", "architecture=fpn,encoder_rate=0.1",
     ]  # fmt: skip
-    assert found[1].values == {"architecture": "unet", "encoder_rate": 0.1}
+    assert listed[1].values == {"architecture": "unet", "encoder_rate": 0.1}
 
 
 def test_each_seed_is_a_training_of_its_own_and_one_seed_is_not_named() -> None:
@@ -41,9 +41,9 @@ def test_each_seed_is_a_training_of_its_own_and_one_seed_is_not_named() -> None:
 
 def test_names_of_folders_are_such_as_any_file_system_takes() -> None:
     long = {f"key_{n}": "x" * 30 for n in range(9)}
-    found = trials(spec(start=["C:/models\\a.safetensors", "c:/models/a safetensors"],
+    listed = trials(spec(start=["C:/models\\a.safetensors", "c:/models/a safetensors"],
                         options=[long, long | {"more": 1}]))  # fmt: skip
-    names = [trial.name for trial in found]
+    names = [trial.name for trial in listed]
     assert len({name.lower() for name in names}) == 4
     assert all(len(name) < 220 and not set(name) & set('\\/:*?"<>| ') for name in names)
 

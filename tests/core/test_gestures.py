@@ -62,15 +62,15 @@ def test_a_box_is_cut_to_the_image_or_refused(
 ) -> None:
     bottom, right = top + height, left + width
     try:
-        found = DrawnBox(top, left, bottom, right).cut(SHAPE)
+        cut = DrawnBox(top, left, bottom, right).cut(SHAPE)
     except PromptError as error:
         assert "outside the image" in str(error)
         assert bottom <= -0.5 or right <= -0.5 or top >= 39.5 or left >= 59.5
         return
-    assert isinstance(found, DrawnBox)
-    assert found.top >= max(top, -0.5)
-    assert found.bottom <= min(bottom, 39.5)
-    assert found.cut(SHAPE) == found
+    assert isinstance(cut, DrawnBox)
+    assert cut.top >= max(top, -0.5)
+    assert cut.bottom <= min(bottom, 39.5)
+    assert cut.cut(SHAPE) == cut
 
 
 @given(POINTS)
@@ -80,11 +80,11 @@ def test_a_scribble_is_cut_to_the_image_or_refused(points: tuple[tuple[float, fl
         with pytest.raises(PromptError, match="outside the image"):
             Scribble(points).cut(SHAPE)
         return
-    found = Scribble(points, False).cut(SHAPE)
-    assert isinstance(found, Scribble)
-    assert list(found.points) == inside
-    assert not found.positive
-    assert Box(0, 0, *SHAPE).contains(found.reach)
+    cut = Scribble(points, False).cut(SHAPE)
+    assert isinstance(cut, Scribble)
+    assert list(cut.points) == inside
+    assert not cut.positive
+    assert Box(0, 0, *SHAPE).contains(cut.reach)
 
 
 def test_what_lies_outside_is_refused() -> None:
@@ -105,20 +105,20 @@ def test_what_a_simple_line_goes_around_is_its_polygon(points: list[tuple[int, i
         corners = np.array(points)[ConvexHull(points).vertices] + (0.25, 2**0.5 - 1)
     except QhullError:
         assume(False)
-    found = enclosed(corners, SHAPE)
-    np.testing.assert_array_equal(found, polygon2mask(SHAPE, corners))
-    np.testing.assert_array_equal(enclosed(corners[::-1], SHAPE), found)
+    polygon = enclosed(corners, SHAPE)
+    np.testing.assert_array_equal(polygon, polygon2mask(SHAPE, corners))
+    np.testing.assert_array_equal(enclosed(corners[::-1], SHAPE), polygon)
 
 
 def test_a_line_that_crosses_itself_goes_around_both_of_its_loops() -> None:
     eight = np.array([(5, 5), (25, 45), (5, 45), (25, 5)]) + 0.25
-    found = enclosed(eight, SHAPE)
-    assert found[15, 8]
-    assert found[15, 42]
-    assert not found[7, 25]
+    polygon = enclosed(eight, SHAPE)
+    assert polygon[15, 8]
+    assert polygon[15, 42]
+    assert not polygon[7, 25]
     twice = np.concatenate([square := np.array([(5, 5), (5, 20), (20, 20), (20, 5)]), square])
     assert enclosed(twice + 0.25, SHAPE).sum() == 15 * 15
-    assert ndimage.label(found)[1] >= 1
+    assert ndimage.label(polygon)[1] >= 1
 
 
 def test_a_line_may_lie_outside() -> None:

@@ -114,11 +114,11 @@ def test_likeness_tells_the_clicked_colours_from_others() -> None:
     image = np.full((3, 40, 60), 0.2, np.float32)
     image[0, :, 20:40], image[1, :, 40:] = 0.8, 0.9
     one, two = likeness(image, [(20, 30)]), likeness(image, [(20, 30), (3, 55)])
-    for found in (one, two):
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found[:, :, 26:34], 1, atol=1e-6)
-        assert found[:, :, :14].max() < 0.2
-        assert ((found >= 0) & (found <= 1)).all()
+    for drawn in (one, two):
+        assert drawn.dtype == np.float32
+        np.testing.assert_allclose(drawn[:, :, 26:34], 1, atol=1e-6)
+        assert drawn[:, :, :14].max() < 0.2
+        assert ((drawn >= 0) & (drawn <= 1)).all()
     assert one[:, :, 46:].max() < 0.2
     np.testing.assert_allclose(two[:, :, 46:54], 1, atol=1e-6)
 

@@ -10,11 +10,11 @@ from napari_clickseg.core.mosaic import LARGEST, predict_mosaic, starts, whole_w
 
 @given(length=st.integers(1, 5000), size=st.sampled_from([64, 96, 256]))
 def test_windows_cover_a_side_and_overlap(length: int, size: int) -> None:
-    found = starts(length, size)
-    assert found[0] == 0
-    assert found[-1] + size >= length
-    assert length <= size or found[-1] + size == length
-    gaps = np.diff(found)
+    tops = starts(length, size)
+    assert tops[0] == 0
+    assert tops[-1] + size >= length
+    assert length <= size or tops[-1] + size == length
+    gaps = np.diff(tops)
     assert (gaps <= size * 0.75 + 1).all()
     assert (gaps > 0).all()
 
@@ -46,8 +46,8 @@ def test_what_is_answered_pixel_by_pixel_comes_back_without_seams(side: int, out
     def forward(part: np.ndarray) -> np.ndarray:
         return np.repeat(part[:1], outputs, 0)
 
-    found = predict_mosaic(forward, image, 64, np.ones((side, side), bool))
-    np.testing.assert_allclose(found, np.repeat(image[:1], outputs, 0), atol=1e-5)
+    answer = predict_mosaic(forward, image, 64, np.ones((side, side), bool))
+    np.testing.assert_allclose(answer, np.repeat(image[:1], outputs, 0), atol=1e-5)
 
 
 def test_windows_without_image_are_left_out() -> None:
@@ -59,9 +59,9 @@ def test_windows_without_image_are_left_out() -> None:
         seen.append(1)
         return np.full((3, 64, 64), 1 / 3, np.float32)
 
-    found = predict_mosaic(forward, np.zeros((1, 256, 256), np.float32), 64, inside)
+    answer = predict_mosaic(forward, np.zeros((1, 256, 256), np.float32), 64, inside)
     assert len(seen) == len(starts(256, 64))
-    assert (found[0, 200:] == 1).all(), "there it is background"
-    assert (found[1:, 200:] == 0).all()
+    assert (answer[0, 200:] == 1).all(), "there it is background"
+    assert (answer[1:, 200:] == 0).all()
     with pytest.raises(ValueError, match="nothing"):
         predict_mosaic(forward, np.zeros((1, 256, 256), np.float32), 64, ~inside & inside)

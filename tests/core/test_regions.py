@@ -53,8 +53,8 @@ def test_every_pixel_that_counts_is_in_one_region_of_its_kind(
 def test_regions_touch_at_corners_and_come_largest_first() -> None:
     truth = block((0, 2, 0, 2), (2, 4, 2, 4), (20, 30, 20, 30), (50, 51, 50, 51))
     prediction = block((50, 51, 50, 51))
-    found = find_regions(prediction, truth)
-    assert [(region.kind, region.area) for region in found] == [("tp", 1), ("fn", 100), ("fn", 8)]
+    regions = find_regions(prediction, truth)
+    assert [(region.kind, region.area) for region in regions] == [("tp", 1), ("fn", 100), ("fn", 8)]
 
 
 @given(MASKS, MASKS, st.one_of(st.none(), MASKS), st.integers(0, 2))

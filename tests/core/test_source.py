@@ -323,5 +323,7 @@ def test_too_much_is_not_read_at_once():
 def test_what_is_masked_in_chunks_of_a_dask_array_is_missing(dtype: type) -> None:
     values = np.ma.masked_greater(np.arange(64).reshape(8, 8).astype(dtype), 50)
     source = ImageSource(da.from_array(values, chunks=4))
-    found = source.read_all()[:, :, 0]
-    np.testing.assert_array_equal(found, np.where(np.arange(64).reshape(8, 8) > 50, np.nan, values))
+    pixels = source.read_all()[:, :, 0]
+    np.testing.assert_array_equal(
+        pixels, np.where(np.arange(64).reshape(8, 8) > 50, np.nan, values)
+    )

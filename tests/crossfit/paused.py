@@ -29,8 +29,8 @@ def paused(path: Path, project: Path, count: int = 4) -> CrossfitFolder:
     training = folder.spec.training
     for row in folder.rows:
         truth = read_truth(folder.records()[row.image], training, ignored_id(training))
-        found = np.roll(truth.mask, 6, axis=1)
-        write_mask(folder.predictions / row.prediction, np.where(found, 230, 20).astype(np.uint8))
+        moved = np.roll(truth.mask, 6, axis=1)
+        write_mask(folder.predictions / row.prediction, np.where(moved, 230, 20).astype(np.uint8))
     stages = [{"stage": s, "fold": f, "done": False} for s, f, _ in graph(folder, "clicks")]
     folder.log.add("started", pid=0, folds=2, images=count, resumed=False, stages=stages)
     for stage in stages:

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 @pytest.fixture
 def folder(tmp_path: Path, project: Path, make_spec: Callable[..., CrossfitSpec]) -> CrossfitFolder:
     """With predictions: the first is right, the second empty, the third too large."""
-    found = CrossfitFolder(tmp_path / "out")
-    begin(make_spec(project), found)
-    found.predictions.mkdir()
-    for n, row in enumerate(found.rows[:3]):
+    crossfit = CrossfitFolder(tmp_path / "out")
+    begin(make_spec(project), crossfit)
+    crossfit.predictions.mkdir()
+    for n, row in enumerate(crossfit.rows[:3]):
         truth = read_labels(project / "masks" / f"{n}.png").astype(bool)
         values = np.where(truth, 255, 0)
         if n == 1:
             values[:] = 51
         if n == 2:
             values[:20, :20] = 204
-        write_mask(found.predictions / row.prediction, values.astype(np.uint8))
-    return found
+        write_mask(crossfit.predictions / row.prediction, values.astype(np.uint8))
+    return crossfit
 
 
 def test_clicks_are_put_where_predictions_are_wrong(folder: CrossfitFolder) -> None:

@@ -26,10 +26,10 @@ def image(both: int, curve: list[float], *regions: tuple[Any, ...]) -> dict[str,
 def test_image_wise_and_pooled_figures_differ() -> None:
     some = [image(10, [1.0]), image(0, [1.0])]
     some[1]["overlaps"]["baseline"] = [0, 80, 0]
-    found = figures.summed_up(some)["baseline"]
-    assert found["iou_imagewise"] == 0.5 and found["iou_pooled"] == pytest.approx(10 / 90)
-    assert found["dice_imagewise"] == 0.5 and found["dice_pooled"] == pytest.approx(20 / 100)
-    assert (found["good"], found["bad"]) == (0.5, 0.5)
+    baseline = figures.summed_up(some)["baseline"]
+    assert baseline["iou_imagewise"] == 0.5 and baseline["iou_pooled"] == pytest.approx(10 / 90)
+    assert baseline["dice_imagewise"] == 0.5 and baseline["dice_pooled"] == pytest.approx(20 / 100)
+    assert (baseline["good"], baseline["bad"]) == (0.5, 0.5)
     assert figures.summed_up(some)["clicks"]["iou_imagewise"] == 1.0  # rightly empty
 
 

@@ -40,9 +40,9 @@ def after(*events: dict[str, Any]) -> CrossfitRun:
 
 
 def crossfit_of(run: RunProgress) -> CrossfitProgress:
-    found = parts_of(run)
-    assert found is not None
-    return found
+    parts = parts_of(run)
+    assert parts is not None
+    return parts
 
 
 def test_the_share_of_a_training_counts_batches() -> None:
@@ -51,11 +51,11 @@ def test_the_share_of_a_training_counts_batches() -> None:
         stage("baseline", 1, "started"),
         progress("baseline", 1, 110.0, 2, batch=5, batches=10),
     )
-    found = crossfit_of(run)
-    assert found.current == ("baseline", 1)
-    assert found.parts["baseline", 1].share == pytest.approx(1.5 / 4)
-    assert found.done == pytest.approx(1.5 / 4 / 5), "of two baselines, two others, a final one"
-    assert part_text(found.parts["baseline", 1]) == "38%"
+    parts = crossfit_of(run)
+    assert parts.current == ("baseline", 1)
+    assert parts.parts["baseline", 1].share == pytest.approx(1.5 / 4)
+    assert parts.done == pytest.approx(1.5 / 4 / 5), "of two baselines, two others, a final one"
+    assert part_text(parts.parts["baseline", 1]) == "38%"
     assert status_text(run) == "Fold 1 of 2: training the baseline, epoch 2 of 4"
 
 
@@ -96,9 +96,9 @@ def test_failures_and_what_they_hinder_are_told_apart() -> None:
         stage("clicked", 2, "failed", message="The loss is NaN."),
         stage("measure", 2, "skipped", message="since clicked of fold 2 failed"),
     )
-    found = crossfit_of(run)
-    assert found.parts["clicked", 2].message == "The loss is NaN."
-    assert [part_text(found.parts[one, 2]) for one in ("clicked", "measure")] == ["✗", "-"]
+    parts = crossfit_of(run)
+    assert parts.parts["clicked", 2].message == "The loss is NaN."
+    assert [part_text(parts.parts[one, 2]) for one in ("clicked", "measure")] == ["✗", "-"]
 
 
 def test_a_killed_one_has_nothing_going_on() -> None:
@@ -111,10 +111,10 @@ def test_a_paused_one_is_listed_read_and_gone_on_with(tmp_path: Path) -> None:
     (entry,) = list_runs(tmp_path)
     assert (entry.path, entry.status) == (folder.path, "paused")
     run = reader_of(folder.path).look()
-    found = crossfit_of(run)
-    assert run.status == "paused" and found.placed and found.editable and found.figures is None
-    assert found.parts["clicks", None].state == "done"
-    assert found.parts["report", None].state == "waiting"
+    parts = crossfit_of(run)
+    assert run.status == "paused" and parts.placed and parts.editable and parts.figures is None
+    assert parts.parts["clicks", None].state == "done"
+    assert parts.parts["report", None].state == "waiting"
     assert resume_arguments(folder) == ["crossfit", "--resume", "--out", str(folder.path)]
     folder.clicks.unlink()
     assert resume_arguments(folder)[-2:] == ["--until", "clicks"], "it is to pause there again"

@@ -66,14 +66,14 @@ def test_predictions_are_made_by_the_model_that_never_saw_the_image(
     row = finished.rows[0]
     stored = read_plane(finished.predictions / row.prediction).read_all()
     image = read_plane(finished.records()[row.image].image).read_all()
-    found = {}
+    predicted = {}
     for fold in finished.folds:
         segmenter = load_segmenter(finished.run(fold, "baseline").model, "cpu")
         probability = segmenter.start(image).predict().probability
-        found[fold] = np.rint(probability * 255).astype(np.uint8)
+        predicted[fold] = np.rint(probability * 255).astype(np.uint8)
     other = next(fold for fold in finished.folds if fold != row.fold)
-    assert (found[row.fold] == stored).all()
-    assert not (found[other] == stored).all()
+    assert (predicted[row.fold] == stored).all()
+    assert not (predicted[other] == stored).all()
 
 
 def test_baselines_never_see_a_click_and_the_others_do(finished: CrossfitFolder) -> None:
@@ -253,9 +253,9 @@ def test_where_all_is_foreground_clicks_are_positive_and_all_is_measured(
     assert "fp" not in {row.kind for row in folder.region_rows()}
     table = read_click_table(folder.clicks)
     assert len(table.by_image) == 4 and all(click.positive for click in table.clicks)
-    found = overview(folder)
-    assert found is not None and found["images"] == 4
-    assert {row["count"] for row in found["obedience"] if row["clicks"] == "negative"} == {0}
+    summary = overview(folder)
+    assert summary is not None and summary["images"] == 4
+    assert {row["count"] for row in summary["obedience"] if row["clicks"] == "negative"} == {0}
     assert "| negative | any | 0 | - | - | 0 | - |" in folder.report.read_text()
 
 

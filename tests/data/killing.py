@@ -82,16 +82,16 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
 
 def content(folder: Path) -> dict[str, bytes]:
     """Return every file but the empty ones that are held; of reviews, what became of each."""
-    found = {
+    files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file() and path.name != ".lock"
     }
     reviews = read_reviews(folder / TABLE)
-    found[TABLE] = repr(
+    files[TABLE] = repr(
         {name: (one.prediction, one.state) for name, one in reviews.items()}
     ).encode()
-    return found
+    return files
 
 
 def killed_at(point: int, change: Callable[[Path], Any], folder: Path) -> bool:
@@ -126,10 +126,10 @@ def opened(folder: Path, by: str) -> dict[str, bytes]:
 
 def state_of(place: Path, by: str, before: dict[str, bytes], after: dict[str, bytes]) -> str:
     """Say what a project is at the next opening; a mixture is told by what differs."""
-    found = opened(place, by)
-    if found in (before, after):
-        return "before" if found == before else "after"
-    names = {name for name in {*found, *before} if found.get(name) != before.get(name)}
+    state = opened(place, by)
+    if state in (before, after):
+        return "before" if state == before else "after"
+    names = {name for name in {*state, *before} if state.get(name) != before.get(name)}
     return "mixture: " + ", ".join(sorted(names))
 
 

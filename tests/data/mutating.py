@@ -191,8 +191,8 @@ def texts(rng: random.Random, count: int, folder: Path) -> Iterator[tuple[str, C
             elif name == "predictions/review.csv":
                 ReviewQueue(project).waiting()
             else:
-                found = inspect_project(read_project(project))
-                assert all("\n" not in problem.text for problem in found.problems)
+                findings = inspect_project(read_project(project))
+                assert all("\n" not in problem.text for problem in findings.problems)
 
         yield name, read
 
@@ -265,27 +265,27 @@ def journals(
 
 def _another_number(text: str, rng: random.Random) -> str:
     """Return JSON with another number in it."""
-    found = list(re.finditer(r"(?<=[\[:, ])-?\d+", text))
-    if not found:
+    numbers = list(re.finditer(r"(?<=[\[:, ])-?\d+", text))
+    if not numbers:
         return text
-    one = rng.choice(found)
+    one = rng.choice(numbers)
     other = rng.choice((*map(str, (*STRANGE, *LARGE)), "-1", "0.5", "9" * 19, "9" * 400, "null"))
     return text[: one.start()] + other + text[one.end() :]
 
 
 def read_as_it_was(path: Path, moments: dict[int, Any]) -> None:
     """Read a journal, and see that it gives what there was after a line."""
-    found = read_journal(path)
-    moment = moments[found.whole]
-    assert np.array_equal(found.labels(), moment.labels)
-    assert found.scene == moment.scene
+    recording = read_journal(path)
+    moment = moments[recording.whole]
+    assert np.array_equal(recording.labels(), moment.labels)
+    assert recording.scene == moment.scene
 
 
 def read_whole(path: Path) -> None:
     """Read all that a journal says."""
-    found = read_journal(path)
-    assert found.labels().shape == found.began.labels
-    _ = found.unsaved
+    recording = read_journal(path)
+    assert recording.labels().shape == recording.began.labels
+    _ = recording.unsaved
 
 
 def runs(rng: random.Random, count: int, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:

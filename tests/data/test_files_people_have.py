@@ -170,9 +170,9 @@ def test_where_0_is_white_it_is_read_as_white(
     values = (GREY > 100).astype(dtype)
     stored = ~values
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="miniswhite")
-    found = read_mask(tmp_path / "a.tif")
-    assert np.array_equal(found.labels, values)
-    assert any("0 is white" in text for text in found.notices)
+    mask = read_mask(tmp_path / "a.tif")
+    assert np.array_equal(mask.labels, values)
+    assert any("0 is white" in text for text in mask.notices)
     assert np.array_equal(agree(tmp_path / "a.tif"), values)
 
 

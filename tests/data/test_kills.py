@@ -31,15 +31,15 @@ def outcomes(project: Path, place: Path, change: str, every: int) -> list[str]:
     done = subprocess.run(
         [*command, str(every)], capture_output=True, text=True, check=True, timeout=600
     )
-    found = done.stdout.splitlines()
-    assert "ended after" in found
-    return found
+    lines = done.stdout.splitlines()
+    assert "ended after" in lines
+    return lines
 
 
-def assert_whole(found: list[str]) -> None:
+def assert_whole(lines: list[str]) -> None:
     allowed = {f"killed {state}" for state in ("before", "after", "twice before", "twice after")}
-    assert set(found) - {"ended after"} <= allowed
-    assert found.count("killed before") > 2
+    assert set(lines) - {"ended after"} <= allowed
+    assert lines.count("killed before") > 2
 
 
 def test_a_kill_within_a_step_of_several_files_leaves_no_mixture(
@@ -53,10 +53,10 @@ def test_a_kill_within_a_step_of_several_files_leaves_no_mixture(
 def test_a_kill_at_any_moment_leaves_no_mixture_nor_does_one_while_that_is_mended(
     project: Path, tmp_path: Path, change: str
 ) -> None:
-    found = outcomes(project, tmp_path / "p", change, 1)
-    assert_whole(found)
-    assert "killed after" in found
-    assert ("killed twice before" in found) == (change != "classes")  # which is one file
+    lines = outcomes(project, tmp_path / "p", change, 1)
+    assert_whole(lines)
+    assert "killed after" in lines
+    assert ("killed twice before" in lines) == (change != "classes")  # which is one file
 
 
 def test_a_note_that_names_files_elsewhere_moves_and_removes_nothing(

@@ -25,9 +25,9 @@ def test_of_an_indexed_png_the_indices_are_read(tmp_path):
 def test_labels_of_any_dtype_keep_their_ids(tmp_path, dtype):
     labels = LABELS.astype(dtype)
     tifffile.imwrite(tmp_path / "a.tif", labels, photometric="minisblack")
-    found = read_labels(tmp_path / "a.tif")
-    assert found.dtype.kind in "bui"
-    assert np.array_equal(found, labels)
+    ids = read_labels(tmp_path / "a.tif")
+    assert ids.dtype.kind in "bui"
+    assert np.array_equal(ids, labels)
 
 
 def test_16_bit_ids_of_a_png_survive(tmp_path):
@@ -61,9 +61,9 @@ def test_a_broken_png_is_said_in_one_line(tmp_path):
 def test_what_was_written_is_read_back(tmp_path, name, dtype):
     mask = (LABELS > 3).astype(dtype)
     write_mask(tmp_path / name, mask)
-    found = read_labels(tmp_path / name)
-    assert found.dtype == np.uint8
-    assert np.array_equal(found, mask)
+    labels = read_labels(tmp_path / name)
+    assert labels.dtype == np.uint8
+    assert np.array_equal(labels, mask)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

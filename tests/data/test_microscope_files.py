@@ -50,10 +50,10 @@ def test_planes_and_channels_are_chosen_as_of_any_image(path: Path) -> None:
 
 
 def test_the_size_of_pixels_is_read(path: Path) -> None:
-    found = read_pixel_size(path)
-    assert found is not None
-    assert (found.y, found.x, found.z) == pytest.approx((0.25, 0.5, 2.0))
-    assert found.unit == "µm"
+    size = read_pixel_size(path)
+    assert size is not None
+    assert (size.y, size.x, size.z) == pytest.approx((0.25, 0.5, 2.0))
+    assert size.unit == "µm"
 
 
 def test_what_is_in_the_file_decides_and_not_its_name(path: Path) -> None:
@@ -164,5 +164,5 @@ def test_a_microscope_s_file_is_segmented_on_the_command_line(tmp_path: Path) ->
         "--positive", "45,60", "--out", tmp_path / "m.tif", "--device", "cpu",
     ]  # fmt: skip
     assert main([str(each) for each in arguments]) == 0
-    found = tifffile.imread(tmp_path / "m.tif") > 0
-    assert (found & (data[1, 1] > 0)).sum() / (found | (data[1, 1] > 0)).sum() > 0.8
+    mask = tifffile.imread(tmp_path / "m.tif") > 0
+    assert (mask & (data[1, 1] > 0)).sum() / (mask | (data[1, 1] > 0)).sum() > 0.8

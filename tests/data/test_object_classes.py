@@ -87,8 +87,8 @@ def test_clicks_are_learned_on_objects_whatever_their_class(project: Path) -> No
 def test_objects_without_a_class_are_neither_a_class_nor_background(project: Path) -> None:
     clicks = next((project / "clicks").glob("*0.json"))
     clicks.write_text('{"classes": {"1": 1, "2": 2}}')
-    found = inspect_project(by_classes(read_project(project)))
-    (told,) = [problem for problem in found.problems if problem.kind == "classless"]
+    findings = inspect_project(by_classes(read_project(project)))
+    (told,) = [problem for problem in findings.problems if problem.kind == "classless"]
     assert told.text.startswith("1 object has no class") and not told.fatal
     prepared = prepare(spec(project, "multiclass"))
     samples = [*prepared.training.records, *prepared.validation.records]

@@ -35,19 +35,19 @@ def record(folder: Path, complete: str = "", notes: dict[str, Any] | None = None
     (folder / "index.csv").write_text(f"image,mask,complete\nimages/a.png,masks/a.png,{complete}\n")
     if notes is not None:
         (folder / "clicks/a.json").write_text(json.dumps(notes))
-    (found,) = read_project(folder).records
-    return found
+    (only,) = read_project(folder).records
+    return only
 
 
 def test_objects_are_ids_or_pieces_of_classes(project: Path) -> None:
     one = record(project)
-    found = read_object_mask(one, by_class=False, ignore=255)
-    assert found.objects.tolist() == [[0, 1, 1, 0], [0, 0, 2, 2], [1, 0, 0, 2]]
-    assert found.classes.tolist() == [0, 0]
-    found = read_object_mask(one, by_class=True, ignore=255)
-    assert found.objects.tolist() == [[0, 1, 1, 0], [0, 0, 2, 2], [3, 0, 0, 2]]
-    assert found.classes.tolist() == [7, 3, 7]
-    assert np.array_equal(found.unknown, MASK == 255)
+    mask = read_object_mask(one, by_class=False, ignore=255)
+    assert mask.objects.tolist() == [[0, 1, 1, 0], [0, 0, 2, 2], [1, 0, 0, 2]]
+    assert mask.classes.tolist() == [0, 0]
+    mask = read_object_mask(one, by_class=True, ignore=255)
+    assert mask.objects.tolist() == [[0, 1, 1, 0], [0, 0, 2, 2], [3, 0, 0, 2]]
+    assert mask.classes.tolist() == [7, 3, 7]
+    assert np.array_equal(mask.unknown, MASK == 255)
 
 
 def test_ids_beyond_sixteen_bits_are_objects_like_others(project: Path) -> None:
@@ -58,8 +58,8 @@ def test_ids_beyond_sixteen_bits_are_objects_like_others(project: Path) -> None:
 
 
 def test_the_class_of_an_object_comes_from_the_project(project: Path) -> None:
-    found = read_object_mask(record(project, notes={"classes": {"3": 2}}), by_class=False)
-    assert found.classes.tolist() == [0, 0, 2]
+    mask = read_object_mask(record(project, notes={"classes": {"3": 2}}), by_class=False)
+    assert mask.classes.tolist() == [0, 0, 2]
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_what_is_not_labelled_is_background_where_the_project_says_so_or_nobody_
 ) -> None:
     one = record(project, said, notes)
     assert counts_as_complete(one) is complete
-    found = read_object_mask(one, by_class=False, ignore=255)
-    assert np.array_equal(found.unknown, (MASK == 255) | ((MASK == 0) & (not complete)))
+    mask = read_object_mask(one, by_class=False, ignore=255)
+    assert np.array_equal(mask.unknown, (MASK == 255) | ((MASK == 0) & (not complete)))
 
 
 def test_a_word_that_is_neither_yes_nor_no_is_named_and_counts_as_not_said(project: Path) -> None:

@@ -25,9 +25,9 @@ NIFTI = Path(nibabel.__file__).parent / "tests" / "data"
 
 
 def dicom(name: str) -> Path:
-    found = get_testdata_file(name)
-    assert isinstance(found, str)
-    return Path(found)
+    file = get_testdata_file(name)
+    assert isinstance(file, str)
+    return Path(file)
 
 
 def changed(folder: Path, name: str, **tags: Any) -> Path:

@@ -82,9 +82,9 @@ def test_no_record_is_lost_where_two_threads_write(tmp_path: Path, shared: bool)
     with ThreadPoolExecutor(2) as threads:
         for one in (threads.submit(annotate), threads.submit(add)):
             one.result()
-    found = read_project(tmp_path)
-    assert len(found.records) == 2 * COUNT
-    assert not found.unannotated
+    project = read_project(tmp_path)
+    assert len(project.records) == 2 * COUNT
+    assert not project.unannotated
     assert not list(tmp_path.glob(".*")), "nothing is left behind"
 
 

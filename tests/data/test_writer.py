@@ -133,9 +133,9 @@ def test_what_is_not_annotated_has_no_mask_unless_it_is_really_empty(tmp_path: P
     assert isinstance(project.add("b", GREY), Unannotated)
     assert isinstance(project.add("c", GREY, really_empty=True), Record)
     assert isinstance(project.add("d", GREY, LABELS * 0, really_empty=True), Record)
-    found = read_project(tmp_path)
-    assert [entry.name for entry in found.unannotated] == ["images/a.png", "images/b.png"]
-    assert not any(read_labels(record.mask).any() for record in found.records)
+    written = read_project(tmp_path)
+    assert [entry.name for entry in written.unannotated] == ["images/a.png", "images/b.png"]
+    assert not any(read_labels(record.mask).any() for record in written.records)
 
 
 def test_a_name_again_replaces_that_record_and_nothing_else(tmp_path: Path) -> None:
@@ -196,9 +196,9 @@ def test_a_pair_of_folders_gets_an_index_with_all_that_it_held(tmp_path: Path) -
         (tmp_path / name).parent.mkdir(exist_ok=True)
         iio.imwrite(tmp_path / name, GREY)
     ProjectWriter(tmp_path).add("2", GREY, LABELS)
-    found = read_project(tmp_path)
-    assert [entry.name for entry in found.records] == ["images/0.png", "images/2.png"]
-    assert [entry.name for entry in found.unannotated] == ["images/1.png"]
+    project = read_project(tmp_path)
+    assert [entry.name for entry in project.records] == ["images/0.png", "images/2.png"]
+    assert [entry.name for entry in project.unannotated] == ["images/1.png"]
 
 
 def test_files_outside_the_folder_are_left_alone(tmp_path: Path) -> None:

@@ -95,14 +95,14 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def iou_after_one_click(path: Path) -> float:
     network, card = load_network(path / "model.safetensors")
     segmenter = Segmenter(network, card, device="cpu")
-    found = []
+    ious = []
     for seed in range(100, 106):
         image, truth = disk(seed=seed)
         session = segmenter.start(image)
         session.click(*np.argwhere(truth).mean(0))
         mask = session.predict().mask
-        found.append((mask & truth).sum() / (mask | truth).sum())
-    return float(np.mean(found))
+        ious.append((mask & truth).sum() / (mask | truth).sum())
+    return float(np.mean(ious))
 
 
 def test_a_run_learns_and_leaves_a_model_that_segments(tmp_path: Path) -> None:

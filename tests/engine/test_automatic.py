@@ -162,12 +162,12 @@ def test_it_is_what_a_session_predicts(use: Callable[..., Path]) -> None:
 
 
 def test_a_less_certain_model_says_so(use: Callable[..., Path]) -> None:
-    found = []
+    unsure = []
     for sure in (60, 10, 3):
         use(sure=sure)
-        found.append(predict_unclicked(automatic.load_segmenter(), picture(1))[1])
-    assert found == sorted(found)
-    assert found[-1] > 2 * found[0]
+        unsure.append(predict_unclicked(automatic.load_segmenter(), picture(1))[1])
+    assert unsure == sorted(unsure)
+    assert unsure[-1] > 2 * unsure[0]
 
 
 def test_objects_get_ids_of_their_own_where_the_project_has_objects(

@@ -37,18 +37,18 @@ def test_a_large_mask_is_pointed_at_without_looking_at_each_pixel() -> None:
 def test_what_moved_is_followed(bright_segmenter: Any) -> None:
     image = np.zeros((80, 80))
     image[30:50, 34:54] = 1
-    found = carry(bright_segmenter().start(image), square(30, 30))
-    assert found.sure
-    np.testing.assert_array_equal(found.prediction.mask, image > 0)
+    carried = carry(bright_segmenter().start(image), square(30, 30))
+    assert carried.sure
+    np.testing.assert_array_equal(carried.prediction.mask, image > 0)
 
 
 def test_the_answer_is_what_its_prompt_gives(bright_segmenter: Any) -> None:
     image = np.zeros((80, 80))
     image[30:50, 34:54] = 1
     session = bright_segmenter().start(image)
-    found = carry(session, square(30, 30))
-    again = session.evaluate(found.prompt)
-    np.testing.assert_array_equal(again.mask, found.prediction.mask)
+    carried = carry(session, square(30, 30))
+    again = session.evaluate(carried.prompt)
+    np.testing.assert_array_equal(again.mask, carried.prediction.mask)
 
 
 def test_what_is_gone_is_not_sure(bright_segmenter: Any) -> None:
@@ -72,12 +72,12 @@ def over_time(cell: int, *, carried: bool) -> list[float]:
         if carried and patch is not None:
             again = carry(session, patch)
             assert again.sure
-            found = again.prediction
+            prediction = again.prediction
         else:
             session.click(*innermost(Patch.of(truth)))
-            found = session.predict()
-        patch = found.patch
-        ious.append((found.mask & truth).sum() / (found.mask | truth).sum())
+            prediction = session.predict()
+        patch = prediction.patch
+        ious.append((prediction.mask & truth).sum() / (prediction.mask | truth).sum())
     return ious[1:]
 
 

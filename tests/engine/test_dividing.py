@@ -66,8 +66,8 @@ def test_a_model_that_takes_no_clicks_divides_nothing(
 
 def test_merged_objects_have_the_lowest_id_and_the_others_stay() -> None:
     labels = np.array([[5, 5, 0], [9, 2, 7]], np.uint8)
-    found = merged(labels, [9, 5])
-    assert found.tolist() == [[5, 5, 0], [5, 2, 7]] and found.dtype == np.uint8
+    change = merged(labels, [9, 5])
+    assert change.tolist() == [[5, 5, 0], [5, 2, 7]] and change.dtype == np.uint8
     assert labels[1, 0] == 9
     for ids in ([5], [5, 5], [5, 4], [0, 5]):
         with pytest.raises(ValueError, match="choose two or more"):

@@ -65,10 +65,10 @@ def test_objects_that_the_network_tells_apart_are_found_at_any_zoom(
     finder: Callable[..., ObjectFinder], zoom: float
 ) -> None:
     labels = crowd(3, 230, 300)
-    found = finder(labels, zoom=zoom).find()
-    assert found is not None
-    assert match(found.labels, labels).pq > 0.88
-    assert len(found.scores) == len(found.classes) == found.labels.max()
+    objects = finder(labels, zoom=zoom).find()
+    assert objects is not None
+    assert match(objects.labels, labels).pq > 0.88
+    assert len(objects.scores) == len(objects.classes) == objects.labels.max()
 
 
 @pytest.mark.parametrize("block", [70, 111])
@@ -98,8 +98,8 @@ def test_each_object_gets_the_class_of_its_pixels(finder: Callable[..., ObjectFi
     labels = np.zeros((90, 90), int)
     labels[10:30, 10:30], labels[10:30, 30:50], labels[60:80, 60:80] = 1, 2, 3
     bright = np.choose(labels, [0.0, 0.5, 1.0, 1.0])
-    found = finder(labels, bright=bright).find()
-    assert found is not None and found.classes.tolist() == [1, 2, 2]
+    objects = finder(labels, bright=bright).find()
+    assert objects is not None and objects.classes.tolist() == [1, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -147,19 +147,19 @@ def test_the_least_certain_object_comes_first(finder: Callable[..., ObjectFinder
     maps = made.maps(Box(0, 0, 90, 90))
     maps.probabilities[0][10:30, 10:30] *= 0.7
     made.maps = lambda box: maps  # type: ignore[method-assign]
-    found = made.find()
-    assert found is not None and found.least_certain == (1, 2)
-    assert found.scores[0] < found.scores[1] <= 1
-    assert found.doubt == pytest.approx(1 - found.scores.mean())
+    objects = made.find()
+    assert objects is not None and objects.least_certain == (1, 2)
+    assert objects.scores[0] < objects.scores[1] <= 1
+    assert objects.doubt == pytest.approx(1 - objects.scores.mean())
 
 
 def test_where_nothing_is_nothing_is_found_and_work_that_is_stopped_gives_nothing(
     finder: Callable[..., ObjectFinder],
 ) -> None:
     empty = finder(np.zeros((40, 300), int))
-    found = empty.find()
-    assert found is not None and found.labels.max() == 0 and found.least_certain == ()
-    assert found.doubt < 0.01
+    objects = empty.find()
+    assert objects is not None and objects.labels.max() == 0 and objects.least_certain == ()
+    assert objects.doubt < 0.01
     assert empty.find(stop=lambda: True) is None
 
 
@@ -175,5 +175,5 @@ def test_small_objects_are_left_out_after_blocks_are_joined(
 ) -> None:
     labels = np.zeros((60, 140), int)
     labels[20:30, 60:80] = 1
-    found = finder(labels).find(SeparationRules(0.1, 150), block=70)
-    assert found is not None and found.labels.max() == 1
+    objects = finder(labels).find(SeparationRules(0.1, 150), block=70)
+    assert objects is not None and objects.labels.max() == 1

@@ -66,12 +66,12 @@ def test_by_a_foreground_alone_objects_are_parted_where_it_is_narrow_whatever_th
     for x in (2, 3.6, 8):  # two that touch, and one alone
         inside |= disc(shape, 2 * radius, x * radius, radius)
     inside[2 * radius - radius // 2 : 2 * radius + radius // 2, 8 * radius : 11 * radius] = True
-    found = finder(foreign(make_card), [inside.astype(float)]).find()
-    assert found is not None
-    assert found.labels.max() == 3 and np.array_equal(found.labels > 0, inside)
-    left, right = (found.labels[2 * radius, round(x * radius)] for x in (1.5, 4.1))
+    objects = finder(foreign(make_card), [inside.astype(float)]).find()
+    assert objects is not None
+    assert objects.labels.max() == 3 and np.array_equal(objects.labels > 0, inside)
+    left, right = (objects.labels[2 * radius, round(x * radius)] for x in (1.5, 4.1))
     assert left != right
-    assert (found.classes == 1).all() and ((found.scores > 0) & (found.scores <= 1)).all()
+    assert (objects.classes == 1).all() and ((objects.scores > 0) & (objects.scores <= 1)).all()
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_by_a_boundary_objects_are_parted_where_it_is_likely_and_it_belongs_to_t
     if not overlapping:
         channels = [1 - inside, inside - edge, edge]
     made = finder(foreign(make_card, classes=classes, overlapping=overlapping), channels)
-    found = made.find()
-    assert found is not None
-    assert found.labels.max() == 2 and np.array_equal(found.labels > 0, inside > 0)
-    assert found.labels[30, 20] != found.labels[30, 70]
-    assert (found.classes == number).all()
+    objects = made.find()
+    assert objects is not None
+    assert objects.labels.max() == 2 and np.array_equal(objects.labels > 0, inside > 0)
+    assert objects.labels[30, 20] != objects.labels[30, 70]
+    assert (objects.classes == number).all()
 
 
 def test_a_large_image_gives_the_same_as_a_single_look(
@@ -171,10 +171,10 @@ def test_a_network_that_came_as_onnx_tells_apart_what_touches(
     labels = crowd(1, 256, 60, (9, 14))
     image = rendered(labels, np.random.default_rng(0))
     made = ObjectFinder.of(load_segmenter("unet", "cpu"), image)
-    found = made.find(with_probability=True)
-    assert found is not None and found.probability is not None
-    pieces, _ = ndimage.label(found.probability > 0.5, np.ones((3, 3)))
+    objects = made.find(with_probability=True)
+    assert objects is not None and objects.probability is not None
+    pieces, _ = ndimage.label(objects.probability > 0.5, np.ones((3, 3)))
     apart, together = (
-        matching_figures([match(one, labels)])["ap_50"] for one in (found.labels, pieces)
+        matching_figures([match(one, labels)])["ap_50"] for one in (objects.labels, pieces)
     )
     assert apart > max(0.4, together + 0.15), f"{apart:.3f}, of pieces {together:.3f}"

@@ -89,10 +89,10 @@ def test_it_does_not_matter_when_the_prediction_is_asked_for(
             eager.predict()
             eager.redo()
     replayed = segmenter.start(texture())
-    found = at_once.predict()
+    prediction = at_once.predict()
     for other in (eager.predict(), replayed.evaluate(at_once.history.present)):
-        np.testing.assert_array_equal(found.probability, other.probability)
-        np.testing.assert_array_equal(found.mask, other.mask)
+        np.testing.assert_array_equal(prediction.probability, other.probability)
+        np.testing.assert_array_equal(prediction.mask, other.mask)
 
 
 def test_undo_takes_each_gesture_back(random_segmenter: Make) -> None:
@@ -194,7 +194,7 @@ def test_what_is_drawn_is_looked_at_until_the_answer_has_settled(
 
 
 def test_networks_that_learned_prompts_are_shown_them_as_they_are() -> None:
-    found = shown(
+    guidance = shown(
         [
             DrawnBox(9.5, 9.5, 29.5, 39.5),
             Scribble(((20, 20), (20, 30))),
@@ -204,13 +204,13 @@ def test_networks_that_learned_prompts_are_shown_them_as_they_are() -> None:
         None,
         "prompts",
     )
-    assert found.region is not None
-    assert (found.region > 0).sum() == 20 * 30 - 25
-    assert (found.region < 0).sum() == 25
-    (stroke,) = found.strokes
+    assert guidance.region is not None
+    assert (guidance.region > 0).sum() == 20 * 30 - 25
+    assert (guidance.region < 0).sum() == 25
+    (stroke,) = guidance.strokes
     np.testing.assert_allclose(stroke.points, [(20, 20), (20, 30)])
-    assert found.previous is None
-    assert not found.positive
+    assert guidance.previous is None
+    assert not guidance.positive
 
 
 def test_other_networks_are_shown_clicks_and_a_mask_to_go_on_from() -> None:
@@ -327,8 +327,8 @@ def test_a_glimpse_that_is_given_up_changes_no_answer_and_no_look_is_made_twice(
     assert needed >= 4
     session, stop = nested.start(cell()), lambda: len(made) >= needed + looks
     if looks >= needed:
-        found = session.glimpse(prompt, Refinement(), stop)
-        np.testing.assert_array_equal(found.probability, expected)
+        glimpse = session.glimpse(prompt, Refinement(), stop)
+        np.testing.assert_array_equal(glimpse.probability, expected)
     else:
         with pytest.raises(Superseded):
             session.glimpse(prompt, Refinement(), stop)

@@ -69,13 +69,13 @@ def test_looks_are_described_by_what_they_found_and_how_they_agree() -> None:
     np.testing.assert_allclose(named["distance"], [0, -1])
     assert named["agrees with the next nearer"][0] == named["agrees with the next farther"][1] > 0.9
     assert list(named["is the farthest"]) == [1, 0] and list(named["is the nearest"]) == [0, 1]
-    found = describe([look(far, one), look(near, other, True), look(near, None)], (128, 128))
-    named = dict(zip(FEATURES, found.T, strict=True))
+    described = describe([look(far, one), look(near, other, True), look(near, None)], (128, 128))
+    named = dict(zip(FEATURES, described.T, strict=True))
     assert named["agrees with the next nearer"][0] < 0.1
     assert list(named["touches the border"]) == [0, 1, 0]
     assert list(named["is empty"]) == [0, 0, 1]
     assert list(named["centrality of the click"][1:]) == [0, 0]
-    assert np.isfinite(found).all()
+    assert np.isfinite(described).all()
 
 
 @pytest.mark.parametrize("span", [96, 128])
@@ -182,9 +182,9 @@ def test_fitted_weights_find_objects_that_the_first_look_misses(card: ModelCard)
     image, labels = disks(77, 19)
     truth = labels == 2
     y, x = np.argwhere(truth).mean(0)
-    found = first_answer(fitted, image, Click(y, x))
+    answer = first_answer(fitted, image, Click(y, x))
     without = first_answer(card, image, Click(y, x))
-    assert (found & truth).sum() / (found | truth).sum() > 0.8
+    assert (answer & truth).sum() / (answer | truth).sum() > 0.8
     assert (without & truth).sum() / (without | truth).sum() < 0.5
 
 

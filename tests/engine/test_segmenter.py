@@ -159,17 +159,17 @@ def test_any_thread_gets_the_same_answer(random_segmenter: Make) -> None:
     prompts = [Prompt((Click(10.0 * n, 12.0 * n), Click(5, 5, n % 2 > 0))) for n in range(1, 9)]
     expected = [session.evaluate(prompt) for prompt in prompts]
     fresh = random_segmenter().start(texture())
-    found: dict[int, Prediction] = {}
+    predictions: dict[int, Prediction] = {}
 
     def work(index: int) -> None:
-        found[index] = fresh.evaluate(prompts[index])
+        predictions[index] = fresh.evaluate(prompts[index])
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(same(found[index], expected[index]) for index in range(8))
+    assert all(same(predictions[index], expected[index]) for index in range(8))
 
 
 @pytest.mark.parametrize("channels", [(), (3,), (5,)])

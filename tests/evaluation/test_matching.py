@@ -30,16 +30,16 @@ def ids(labels: Labels) -> list[int]:
 
 def by_assignment(labels: Labels, truth: Labels, threshold: float) -> tuple[int, int, int, float]:
     """Return TP, FP, FN and the sum of the IoUs, by assigning objects to each other."""
-    found, there = ids(labels), ids(truth)
-    ious = np.zeros((len(found), len(there)))
-    for i, one in enumerate(found):
+    predicted, there = ids(labels), ids(truth)
+    ious = np.zeros((len(predicted), len(there)))
+    for i, one in enumerate(predicted):
         for j, other in enumerate(there):
             a, b = labels == one, truth == other
             ious[i, j] = (a & b).sum() / (a | b).sum()
     good = np.where(ious > threshold, ious, 0)
     rows, columns = linear_sum_assignment(-good)
     hits = [good[i, j] for i, j in zip(rows, columns, strict=True) if good[i, j]]
-    return len(hits), len(found) - len(hits), len(there) - len(hits), float(sum(hits))
+    return len(hits), len(predicted) - len(hits), len(there) - len(hits), float(sum(hits))
 
 
 def share(part: float, whole: float) -> float:
@@ -60,17 +60,17 @@ def pieces(labels: Labels, truth: Labels) -> int:
 
 @given(maps, maps)
 def test_figures_are_those_of_an_assignment_by_brute_force(labels: Labels, truth: Labels) -> None:
-    found = match(labels, truth)
+    matching = match(labels, truth)
     for threshold in THRESHOLDS:
         tp, fp, fn, _ = by_assignment(labels, truth, threshold)
-        assert found.true_positives(threshold) == tp
-        assert found.ap(threshold) == share(tp, tp + fp + fn)
-        assert found.f1(threshold) == share(2 * tp, 2 * tp + fp + fn)
-        assert found.precision(threshold) == share(tp, tp + fp)
-        assert found.recall(threshold) == share(tp, tp + fn)
+        assert matching.true_positives(threshold) == tp
+        assert matching.ap(threshold) == share(tp, tp + fp + fn)
+        assert matching.f1(threshold) == share(2 * tp, 2 * tp + fp + fn)
+        assert matching.precision(threshold) == share(tp, tp + fp)
+        assert matching.recall(threshold) == share(tp, tp + fn)
     tp, fp, fn, total = by_assignment(labels, truth, 0.5)
-    assert found.pq == pytest.approx(share(total, tp + fp / 2 + fn / 2))
-    assert found.splits == pieces(labels, truth) and found.merges == pieces(truth, labels)
+    assert matching.pq == pytest.approx(share(total, tp + fp / 2 + fn / 2))
+    assert matching.splits == pieces(labels, truth) and matching.merges == pieces(truth, labels)
 
 
 @given(maps, maps)
@@ -88,21 +88,21 @@ def test_ids_are_names_alone(labels: Labels, truth: Labels, far: int) -> None:
 
 @given(maps)
 def test_the_truth_itself_is_perfect(truth: Labels) -> None:
-    found = match(truth, truth)
-    assert set(found.figures().values()) == {1.0} and found.splits == found.merges == 0
+    matching = match(truth, truth)
+    assert set(matching.figures().values()) == {1.0} and matching.splits == matching.merges == 0
 
 
 @given(maps, maps, maps)
 def test_unknown_pixels_count_neither_way(labels: Labels, truth: Labels, hidden: Labels) -> None:
     unknown = hidden > 3
-    found = match(labels, truth, unknown)
+    matching = match(labels, truth, unknown)
     others = np.random.default_rng(0).integers(6, 9, truth.shape)
-    assert match(labels, np.where(unknown, others, truth), unknown) == found
+    assert match(labels, np.where(unknown, others, truth), unknown) == matching
     mostly = [
         one for one in ids(labels) if 2 * unknown[labels == one].sum() > (labels == one).sum()
     ]
     seen = np.where(unknown | np.isin(labels, mostly), 0, labels)
-    assert found == match(seen, np.where(unknown, 0, truth))
+    assert matching == match(seen, np.where(unknown, 0, truth))
 
 
 @given(st.lists(st.tuples(maps, maps), max_size=4))
@@ -119,10 +119,10 @@ def test_pooled_figures_are_those_of_one_image_with_all_in_it(pairs: list[Any]) 
         return np.hstack(maps)
 
     apart = beside(0), beside(1)
-    whole, found = match(*apart), matching_figures(images)
-    assert {name: found[name] for name in whole.figures()} == pytest.approx(whole.figures())
-    assert found["pq_imagewise"] == pytest.approx(np.mean([one.pq for one in images]))
-    assert found["splits"] == whole.splits / max(1, whole.truths)
+    whole, figures = match(*apart), matching_figures(images)
+    assert {name: figures[name] for name in whole.figures()} == pytest.approx(whole.figures())
+    assert figures["pq_imagewise"] == pytest.approx(np.mean([one.pq for one in images]))
+    assert figures["splits"] == whole.splits / max(1, whole.truths)
 
 
 def test_an_empty_image_that_is_found_empty_is_right_and_one_object_in_it_is_wrong() -> None:
@@ -146,8 +146,8 @@ def test_a_speck_in_an_object_splits_nothing() -> None:
 
 def test_objects_of_another_class_do_not_match() -> None:
     labels = np.repeat([[1, 2]], 4, axis=1)
-    found = class_matchings(labels, {1: 1, 2: 1}, labels, {1: 1, 2: 2})
-    assert (found[1].pq, found[2].pq) == (pytest.approx(2 / 3), 0)
+    matchings = class_matchings(labels, {1: 1, 2: 1}, labels, {1: 1, 2: 2})
+    assert (matchings[1].pq, matchings[2].pq) == (pytest.approx(2 / 3), 0)
 
 
 def test_ten_thousand_objects_take_no_table_of_all_pairs() -> None:

@@ -46,11 +46,11 @@ def test_shapes_must_agree():
 
 def test_imagewise_counts_images_and_pooled_counts_pixels():
     small, large = Overlap(0, 1, 1), Overlap(98, 98, 98)
-    found = summary([small, large])
-    assert found["iou_imagewise"] == pytest.approx(0.5)
-    assert found["iou_pooled"] == pytest.approx(98 / 100)
-    assert found["dice_imagewise"] == pytest.approx(0.5)
-    assert found["dice_pooled"] == pytest.approx(2 * 98 / 198)
+    figures = summary([small, large])
+    assert figures["iou_imagewise"] == pytest.approx(0.5)
+    assert figures["iou_pooled"] == pytest.approx(98 / 100)
+    assert figures["dice_imagewise"] == pytest.approx(0.5)
+    assert figures["dice_pooled"] == pytest.approx(2 * 98 / 198)
 
 
 def test_no_image_has_no_figure():

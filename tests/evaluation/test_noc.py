@@ -258,8 +258,8 @@ def test_each_step_to_another_reading_counts_as_a_click(truth, right, ious):
             return SimpleNamespace(mask=(truth == 1) & (self.at == right))
 
     spec = NocSpec(clicks=4, readings=3)
-    found = click_object(Session(), truth == 1, spec, spec.rng("a"))[1]
-    assert found == ious
+    course = click_object(Session(), truth == 1, spec, spec.rng("a"))[1]
+    assert course == ious
 
 
 def test_a_method_of_clicks_alone_is_refused_a_first_box(known, truth):

@@ -59,19 +59,19 @@ def test_the_clicks_of_each_object_are_made_again_one_by_one(
     journal: Path, image: np.ndarray, bright_segmenter: Callable[..., Segmenter]
 ) -> None:
     segmenter = bright_segmenter()
-    found = replay(read_journal(journal), lambda _: segmenter.start(image))
-    assert [(one.value, len(one.ious)) for one in found] == [(1, 1), (2, 2)]
+    recording = replay(read_journal(journal), lambda _: segmenter.start(image))
+    assert [(one.value, len(one.ious)) for one in recording] == [(1, 1), (2, 2)]
     session = segmenter.start(image)
     session.click(70, 95)
     first = session.predict().mask
     truth = np.zeros(SHAPE, bool)
     truth[60:80, 84:108] = True
-    assert found[1].ious[0] == pytest.approx((first & truth).sum() / (first | truth).sum())
+    assert recording[1].ious[0] == pytest.approx((first & truth).sum() / (first | truth).sum())
 
 
 def test_what_never_reaches_an_iou_counts_all_of_its_clicks() -> None:
-    found = (ReplayedObject(1, (0, 0), (0.5, 0.86, 0.7)), ReplayedObject(2, (0, 0), (0.2, 0.3)))
-    figures = replay_report(found, model="m")
+    objects = (ReplayedObject(1, (0, 0), (0.5, 0.86, 0.7)), ReplayedObject(2, (0, 0), (0.2, 0.3)))
+    figures = replay_report(objects, model="m")
     assert figures["noc"]["0.85"] == 2.0
     assert figures["reached"] == {"0.80": 1, "0.85": 1, "0.90": 0}
     assert figures["noc"]["0.90"] == 2.5

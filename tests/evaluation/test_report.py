@@ -60,10 +60,10 @@ def test_setbacks_count_sets_alike_and_none_are_said_without_clicks():
     lines = setbacks([image("a", (0.9, 0.5), clicks=2), image("b", *[(0.5, 0.9)] * 9, clicks=2)])
     assert lines.startswith("25.0% of the clicks") and "50.0% of the objects" in lines
     assert setbacks([image("none")]) == setbacks([SINGLE]) == ""
-    found = report([CROWD, image("a", (0.9, 0.5), clicks=2)], NocSpec())
-    assert found["sets"]["crowd"]["worse_clicks"] is None
-    assert (found["sets"]["a"]["worse_clicks"], found["sets"]["a"]["worse_ends"]) == (0.5, 1.0)
-    assert (found["mean"]["worse_clicks"], found["mean"]["worse_ends"]) == (0.5, 0.5)
+    summary = report([CROWD, image("a", (0.9, 0.5), clicks=2)], NocSpec())
+    assert summary["sets"]["crowd"]["worse_clicks"] is None
+    assert (summary["sets"]["a"]["worse_clicks"], summary["sets"]["a"]["worse_ends"]) == (0.5, 1.0)
+    assert (summary["mean"]["worse_clicks"], summary["mean"]["worse_ends"]) == (0.5, 0.5)
 
 
 def test_repeats_of_an_object_count_as_one_object():
@@ -90,8 +90,8 @@ def test_sets_without_objects_are_left_out():
 
 
 def test_report_is_strict_json_and_says_how_it_was_made():
-    found = report([image("a", (0.9, 0.9), seconds=())], NocSpec(seed=7), model="default")
-    again = json.loads(json.dumps(found, allow_nan=False))
+    summary = report([image("a", (0.9, 0.9), seconds=())], NocSpec(seed=7), model="default")
+    again = json.loads(json.dumps(summary, allow_nan=False))
     assert again["model"] == "default"
     assert again["spec"]["seed"] == 7
     assert again["sets"]["a"]["noc90"] == 1

@@ -43,10 +43,10 @@ class Broken(Exception):
 @pytest.mark.parametrize("scheduler", ["sync", "threads", "processes"])
 def test_every_scheduler_gives_the_same_in_the_order_of_the_tasks(known, project, scheduler):
     tasks = list_tasks([project])
-    found = sweep(known, tasks, SPEC, scheduler=scheduler, workers=2)
-    assert [result.key for result in found] == [task.key for task in tasks]
-    assert found == sweep(known, tasks, SPEC, scheduler="sync")
-    assert all(o.noc(0.9) == 1 for result in found for o in result.objects)
+    results = sweep(known, tasks, SPEC, scheduler=scheduler, workers=2)
+    assert [result.key for result in results] == [task.key for task in tasks]
+    assert results == sweep(known, tasks, SPEC, scheduler="sync")
+    assert all(o.noc(0.9) == 1 for result in results for o in result.objects)
 
 
 def test_a_stopped_sweep_goes_on_to_the_same_result(known, blind, project, tmp_path):
@@ -70,11 +70,11 @@ def test_a_stopped_sweep_goes_on_to_the_same_result(known, blind, project, tmp_p
         return known()
 
     seen = []
-    found = sweep(counting, tasks, SPEC, resume=file, on_result=seen.append)
-    assert found == sweep(known, tasks, SPEC)
+    results = sweep(counting, tasks, SPEC, resume=file, on_result=seen.append)
+    assert results == sweep(known, tasks, SPEC)
     assert len(started) == 2
     assert len(seen) == 5
-    assert found == sweep(blind, tasks, SPEC, resume=file)  # nothing is left to do
+    assert results == sweep(blind, tasks, SPEC, resume=file)  # nothing is left to do
 
 
 def test_a_file_of_other_settings_is_not_gone_on_with(known, project, tmp_path):
@@ -103,10 +103,10 @@ def test_results_of_other_images_are_kept_but_not_returned(known, project, tmp_p
 
 def test_lines_of_the_file_are_json(known, project, tmp_path):
     file = tmp_path / "results.jsonl"
-    found = sweep(known, list_tasks([project]), SPEC, resume=file)
+    results = sweep(known, list_tasks([project]), SPEC, resume=file)
     header, *lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert header["spec"]["jitter"] == 3.0
-    assert sorted(ImageResult.from_json(line).key for line in lines) == [r.key for r in found]
+    assert sorted(ImageResult.from_json(line).key for line in lines) == [r.key for r in results]
 
 
 def test_sets_need_names_of_their_own(project):
@@ -186,9 +186,9 @@ def test_the_very_session_is_driven_and_its_figures_do_not_depend_on_the_workers
     tasks = list_tasks([project], limit=2)
     factory = SegmenterFactory(device="cpu", threads=1)
     spec = NocSpec(clicks=2, objects=1)
-    found = sweep(factory, tasks, spec, workers=2)
-    assert found == sweep(factory, tasks, spec, scheduler="sync")
-    for result in found:
+    results = sweep(factory, tasks, spec, workers=2)
+    assert results == sweep(factory, tasks, spec, scheduler="sync")
+    for result in results:
         for one in result.objects:
             assert len(one.ious) == 2 and all(0 <= value <= 1 for value in one.ious)
             assert all(second > 0 for second in one.seconds)
@@ -213,7 +213,7 @@ def test_figures_say_on_which_device_and_in_which_precision_they_were_made(
         words = ["evaluate", str(project), "--limit", "1", "--objects", "1", "--clicks", "1"]
         _loaded.cache_clear()
         assert main([*words, "--workers", "1", "--json", str(file)]) == 0
-        found = json.loads(file.read_text())
-        assert (found["device"], found["precision"]) == ("cpu", expected)
+        output = json.loads(file.read_text())
+        assert (output["device"], output["precision"]) == ("cpu", expected)
     _loaded.cache_clear()
     assert "of the clicks lower the IoU by more than 0.01" in capsys.readouterr().out

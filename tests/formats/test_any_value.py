@@ -104,8 +104,8 @@ def _lines(path: Path, form: str) -> list[str]:
     lines: list[str] = []
     problems = Problems(skip=True, note=lines.append)
     try:
-        found = read_annotations(path, ImportChoice(form), problems)
-        for image in found.images:
+        file = read_annotations(path, ImportChoice(form), problems)
+        for image in file.images:
             drawn(image, (20, 30), 255, problems)
     except (FormatError, ProjectError) as error:
         lines.append(str(error))

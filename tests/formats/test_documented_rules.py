@@ -38,7 +38,7 @@ def _by_labelme(path: Path) -> dict[int, tuple[str, np.ndarray]]:
     """Return the kind and the mask of each shape, by group, as labelme draws them."""
     said = json.loads(path.read_text(encoding="utf-8"))
     shape = (said["imageHeight"], said["imageWidth"])
-    found = {}
+    masks = {}
     for one in said["shapes"]:
         assert isinstance(one["label"], str)
         assert isinstance(one["flags"], dict)
@@ -54,9 +54,9 @@ def _by_labelme(path: Path) -> dict[int, tuple[str, np.ndarray]]:
             drawn = Image.fromarray(np.zeros(shape, np.uint8))
             ImageDraw.Draw(drawn).polygon(xy=corners, outline=1, fill=1)
             mask = np.array(drawn, dtype=bool)
-        assert one["group_id"] not in found, "an object is one shape"
-        found[one["group_id"]] = one["shape_type"], mask
-    return found
+        assert one["group_id"] not in masks, "an object is one shape"
+        masks[one["group_id"]] = one["shape_type"], mask
+    return masks
 
 
 def _agrees_up_to_the_edge(mask: np.ndarray, truth: np.ndarray) -> bool:
@@ -70,9 +70,9 @@ def _agrees_up_to_the_edge(mask: np.ndarray, truth: np.ndarray) -> bool:
 def test_labelme_draws_masks_exactly_and_polygons_up_to_their_edge(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("labelme") / "a.json"
     write_labelme(_image(labels), path, print)
-    found = _by_labelme(path)
-    assert found.keys() == {int(one) for one in np.unique(labels) if one}
-    for number, (kind, mask) in found.items():
+    masks = _by_labelme(path)
+    assert masks.keys() == {int(one) for one in np.unique(labels) if one}
+    for number, (kind, mask) in masks.items():
         truth = labels == number
         assert (mask == truth).all() if kind == "mask" else _agrees_up_to_the_edge(mask, truth)
 
@@ -101,13 +101,13 @@ def _by_ultralytics(path: Path, names: int, shape: tuple[int, int]) -> list[tupl
     assert rows[:, 1:].max() <= 1, "coordinates are shares of the image"
     assert rows.min() >= 0
     assert numbers.max() < names, "of a class that data.yaml does not name"
-    found = []
+    masks = []
     for row, points in zip(rows, segments, strict=True):
         mask = np.zeros(shape, np.uint8)
         corners = np.asarray(points * (shape[1], shape[0]) + 1e-3, np.int32)  # floats fall short
         cv2.fillPoly(mask, [corners], color=1)
-        found.append((row[1:], mask.astype(bool)))
-    return found
+        masks.append((row[1:], mask.astype(bool)))
+    return masks
 
 
 def test_ultralytics_finds_every_object_whole_with_its_box(tmp_path):
@@ -115,11 +115,11 @@ def test_ultralytics_finds_every_object_whole_with_its_box(tmp_path):
     write_yolo(iter([_image(labels)]), tmp_path, lambda _: None)
     data = yaml.safe_load((tmp_path / "data.yaml").read_text(encoding="utf-8"))
     assert sorted(data["names"]) == list(range(len(data["names"])))
-    found = _by_ultralytics(tmp_path / "labels/train/a.txt", len(data["names"]), labels.shape)
+    masks = _by_ultralytics(tmp_path / "labels/train/a.txt", len(data["names"]), labels.shape)
     ids = [int(one) for one in np.unique(labels) if one]
-    assert len(found) == len(ids)
+    assert len(masks) == len(ids)
     height, width = labels.shape
-    for number, (box, mask) in zip(ids, found, strict=True):
+    for number, (box, mask) in zip(ids, masks, strict=True):
         truth = labels == number
         rows, columns = np.nonzero(truth)
         left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
@@ -132,7 +132,7 @@ def test_ultralytics_finds_every_object_whole_with_its_box(tmp_path):
         if number in (7, 12, 41):
             assert _agrees_up_to_the_edge(mask, truth)
     hole = labels[8:12, 8:12]
-    assert not found[0][1][9:11, 9:11].any(), "a hole stays one"
+    assert not masks[0][1][9:11, 9:11].any(), "a hole stays one"
     assert hole[1, 1] == 7
 
 
@@ -146,7 +146,7 @@ def test_ultralytics_loses_no_pixel_of_any_object(tmp_path_factory, labels):
     if not ids:
         assert path.read_text() == ""
         return
-    found = _by_ultralytics(path, 2, labels.shape)
-    assert len(found) == len(ids)
-    for number, (_, mask) in zip(ids, found, strict=True):
+    masks = _by_ultralytics(path, 2, labels.shape)
+    assert len(masks) == len(ids)
+    for number, (_, mask) in zip(ids, masks, strict=True):
         assert (mask >= (labels == number)).all()

@@ -57,6 +57,6 @@ def test_a_hundred_thousand_objects_go_out_and_come_in_whole(tmp_path: Path, to:
     back = read_project(tmp_path / "p")
     (record,) = back.records
     assert (read_labels(record.mask) == labels).all()
-    found = annotated_record(record, back).annotations
-    assert found.classes == notes.classes
-    assert found.objects == notes.objects
+    annotated = annotated_record(record, back).annotations
+    assert annotated.classes == notes.classes
+    assert annotated.objects == notes.objects

@@ -161,8 +161,8 @@ def test_any_label_map_comes_back_pixel_by_pixel(tmp_path_factory, to, labels):
         "yolo": yolo.read_yolo,
     }
     problems = Problems(skip=False, note=print)
-    (found,) = readers[to](folder if to == "yolo" else path, problems).images
-    back, _ = drawn(found, labels.shape, None, problems)
+    (image,) = readers[to](folder if to == "yolo" else path, problems).images
+    back, _ = drawn(image, labels.shape, None, problems)
     problems.check()
     if to == "yolo":
         assert _partition(back) == _partition(labels)
@@ -191,15 +191,15 @@ def test_any_name_of_a_class_comes_back_and_no_class_stays_none(tmp_path, to):
     out = tmp_path / f"a{FORMATS[to].suffix}"
     export([ExportSource("a", lambda: image)], to, out)
     problems = Problems(skip=False, note=print)
-    found = read_annotations(out, ImportChoice(to), problems)
-    (one,) = found.images
+    file = read_annotations(out, ImportChoice(to), problems)
+    (one,) = file.images
     if one.mask is not None:
         back, known = one.mask(), one.notes
     else:
         back, known = drawn(one, labels.shape, None, problems)
     problems.check()
-    assert found.classes is not None
-    names = {each.id: each.name for each in found.classes.classes}
+    assert file.classes is not None
+    names = {each.id: each.name for each in file.classes.classes}
     called = [
         names.get(known.classes.get(int(back[3, 2 * i + 1]), 0)) for i in range(len(NAMES) + 1)
     ]
@@ -282,8 +282,8 @@ def test_coordinates_beyond_two_bytes_are_kept_in_regions(tmp_path):
     labels[1, 35_100:35_200] = 0
     write_rois(_image(labels), tmp_path / "a.zip", print)
     problems = Problems(skip=False, note=print)
-    (found,) = read_rois(tmp_path / "a.zip", problems).images
-    assert (drawn(found, labels.shape, None, problems)[0] == labels).all()
+    (image,) = read_rois(tmp_path / "a.zip", problems).images
+    assert (drawn(image, labels.shape, None, problems)[0] == labels).all()
 
 
 def _ome(group: Path) -> Any:

@@ -98,8 +98,8 @@ def test_clicks_that_make_no_sense_are_named_and_refused_or_left_out(
     import_into(path, folder, ImportChoice(skip=True), note=notes.append)
     assert any(said in note for note in notes)
     (record,) = read_project(folder).records
-    found = annotated_record(record, read_project(folder)).annotations.clicks
-    assert found == (ProjectClick(y=9, x=9, object=3),)
+    clicks = annotated_record(record, read_project(folder)).annotations.clicks
+    assert clicks == (ProjectClick(y=9, x=9, object=3),)
 
 
 def test_clicks_of_a_project_are_kept_unless_the_user_says_so(tmp_path: Path) -> None:
@@ -175,14 +175,14 @@ def test_a_dicom_segmentation_comes_back_onto_the_image_that_it_names(tmp_path: 
     import_into(tmp_path / "seg.dcm", tmp_path / "p", ImportChoice(images=folder))
     back = read_project(tmp_path / "p")
     (record,) = back.records
-    found = annotated_record(record, back)
-    assert found.name == "slice"
-    assert (found.labels == labels).all()
-    assert found.group.startswith("patient-")
-    assert found.pixel_size == PixelSize(0.661468, 0.661468, "mm")
-    rows = found.rows()
+    annotated = annotated_record(record, back)
+    assert annotated.name == "slice"
+    assert (annotated.labels == labels).all()
+    assert annotated.group.startswith("patient-")
+    assert annotated.pixel_size == PixelSize(0.661468, 0.661468, "mm")
+    rows = annotated.rows()
     assert (rows[5].class_name, rows[5].model) == ("Zelle, groß", "default")
-    assert found.annotations.classes.keys() == {5}
+    assert annotated.annotations.classes.keys() == {5}
     assert back.classes is not None
     (known,) = back.classes.classes
     colour = [int(known.colour[at : at + 2], 16) for at in (1, 3, 5)]
@@ -192,10 +192,10 @@ def test_a_dicom_segmentation_comes_back_onto_the_image_that_it_names(tmp_path: 
 def test_segments_of_other_programs_are_objects_of_a_class_of_their_name(tmp_path: Path) -> None:
     problems = Problems(skip=False, note=print)
     path = Path(str(get_testdata_file("liver_1frame.dcm")))  # written by 3D Slicer
-    found = read_dicomseg(path, problems)
-    assert found.classes is not None
-    assert [(one.name, one.colour) for one in found.classes.classes] == [("Liver", "#dd8265")]
-    labels = [drawn(one, (512, 512), None, problems)[0] for one in found.images]
+    file = read_dicomseg(path, problems)
+    assert file.classes is not None
+    assert [(one.name, one.colour) for one in file.classes.classes] == [("Liver", "#dd8265")]
+    labels = [drawn(one, (512, 512), None, problems)[0] for one in file.images]
     there = pydicom.dcmread(path).pixel_array.sum()
     assert sorted(int(one.sum()) for one in labels) == [0, 0, there]
     with pytest.raises(FormatError, match=r"its DICOM image 1\.2\.392.* is not in"):

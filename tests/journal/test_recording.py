@@ -23,30 +23,30 @@ def annotated(seed: int, n: int = 25) -> Session:
     return session
 
 
-def agrees(found: Recording, moment: Moment) -> None:
-    assert np.array_equal(found.labels(), moment.labels)
-    assert found.scene == moment.scene
-    assert len(found.past) == moment.undoable
+def agrees(recording: Recording, moment: Moment) -> None:
+    assert np.array_equal(recording.labels(), moment.labels)
+    assert recording.scene == moment.scene
+    assert len(recording.past) == moment.undoable
     if moment.redoable >= 0:
-        assert len(found.future) == moment.redoable
+        assert len(recording.future) == moment.redoable
 
 
 @settings(max_examples=15, deadline=None)
 @given(SEEDS)
 def test_whatever_was_done_the_journal_gives_the_same_labels_clicks_and_objects(seed: int) -> None:
     session = annotated(seed)
-    found = read_lines(session.content)
-    agrees(found, session.moments[-1][1])
-    assert found.whole == len(session.content)
+    recording = read_lines(session.content)
+    agrees(recording, session.moments[-1][1])
+    assert recording.whole == len(session.content)
 
 
 @settings(max_examples=10, deadline=None)
 @given(SEEDS)
 def test_labels_that_were_there_at_any_moment_become_those_at_the_end(seed: int) -> None:
     session = annotated(seed, 12)
-    found = read_lines(session.content)
+    recording = read_lines(session.content)
     for _, moment in session.moments:
-        assert np.array_equal(found.labels(moment.labels), session.labels)
+        assert np.array_equal(recording.labels(moment.labels), session.labels)
 
 
 @settings(max_examples=10, deadline=None)
@@ -57,10 +57,10 @@ def test_cut_anywhere_it_gives_what_was_there_at_the_last_whole_line(
     session = annotated(seed, 10)
     first = session.moments[0][0]
     for cut in data.draw(st.lists(st.integers(first, len(session.content)), max_size=8)):
-        found = read_lines(session.content[:cut])
+        recording = read_lines(session.content[:cut])
         end, moment = [one for one in session.moments if one[0] <= cut][-1]
-        agrees(found, moment)
-        assert found.whole == end
+        agrees(recording, moment)
+        assert recording.whole == end
 
 
 @settings(max_examples=30, deadline=None)
@@ -73,9 +73,9 @@ def test_a_damaged_byte_costs_what_comes_after_it_and_nothing_before(
     damaged = bytearray(session.content)
     damaged[at] ^= 1 << data.draw(st.integers(0, 7))
     end, moment = [one for one in session.moments if one[0] <= at][-1]
-    found = read_lines(bytes(damaged))
-    assert found.whole == end
-    agrees(found, moment)
+    recording = read_lines(bytes(damaged))
+    assert recording.whole == end
+    agrees(recording, moment)
 
 
 @settings(max_examples=15, deadline=None)
@@ -117,8 +117,10 @@ def test_a_whole_line_that_makes_no_sense_ends_it_as_a_damaged_one_does() -> Non
     session = Session(3)
     session.accept()
     for bad in ('{"what":"redo"}', '{"what":"dance"}', "[]", '{"what":"began","version":1}'):
-        found = read_lines(session.content + checked_line(bad) + checked_line('{"what":"undo"}'))
-        agrees(found, session.moments[-1][1])
+        recording = read_lines(
+            session.content + checked_line(bad) + checked_line('{"what":"undo"}')
+        )
+        agrees(recording, session.moments[-1][1])
 
 
 def test_runs_beyond_the_image_are_not_believed() -> None:
@@ -131,8 +133,8 @@ def test_runs_beyond_the_image_are_not_believed() -> None:
     smaller = Session(4, None)
     smaller.content = b""
     smaller.note(began(labels=(1, 2, 2)))
-    found = read_lines(smaller.content + session.content[whole:])
-    assert found.lines == 1 or not found.walk
+    recording = read_lines(smaller.content + session.content[whole:])
+    assert recording.lines == 1 or not recording.walk
 
 
 @pytest.mark.parametrize(
@@ -163,11 +165,11 @@ def test_what_ids_mean_and_who_answered_is_read_too() -> None:
     session = Session(5)
     for one in (Classed(classes=CLASSES), Modelled(name="m"), Viewing(contrast=(3, 9), smooth=2)):
         session.note(one)
-    found = read_lines(session.content)
-    assert found.classes == CLASSES
-    assert [one.name for one in found.models] == ["m"]
-    assert (found.seen.contrast, found.seen.smooth) == ((3, 9), 2)
-    assert not found.unsaved
+    recording = read_lines(session.content)
+    assert recording.classes == CLASSES
+    assert [one.name for one in recording.models] == ["m"]
+    assert (recording.seen.contrast, recording.seen.smooth) == ((3, 9), 2)
+    assert not recording.unsaved
 
 
 def test_more_undone_than_was_done_ends_it() -> None:

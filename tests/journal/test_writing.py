@@ -87,14 +87,14 @@ def test_who_goes_on_with_a_journal_writes_after_its_last_whole_line(tmp_path: P
     session.undo()
     path = tmp_path / "x.jsonl"
     path.write_bytes(session.content + b'{"crc":"00000000","said":{"what"')
-    found = read_journal(path)
-    past = tuple((step.before, step.after) for step in found.past)
-    future = tuple((step.before, step.after) for step in found.future)
-    file = JournalFile(path, Scribe(found.scene, past, future), found.whole)
+    recording = read_journal(path)
+    past = tuple((step.before, step.after) for step in recording.past)
+    future = tuple((step.before, step.after) for step in recording.future)
+    file = JournalFile(path, Scribe(recording.scene, past, future), recording.whole)
     file.write([Modelled(name="m"), Redone()])
     session.redo()
     again = read_journal(path)
-    assert again.lines == found.lines + 2
+    assert again.lines == recording.lines + 2
     assert np.array_equal(again.labels(), session.labels)
     assert again.scene == session.scene
     step = Stepped(again.scene, Scene(object_id=7, next_id=7))
@@ -137,9 +137,9 @@ def test_what_somebody_left_is_found_by_what_the_image_looks_like(tmp_path: Path
     shelf, session = Shelf(tmp_path), accepted()
     left_behind(shelf, "0" * 32, session)
     assert shelf.left("1" * 32) is None
-    found = shelf.left("0" * 32)
-    assert found is not None
-    assert np.array_equal(found.recording.labels(), session.labels)
+    left = shelf.left("0" * 32)
+    assert left is not None
+    assert np.array_equal(left.recording.labels(), session.labels)
 
 
 def test_the_latest_comes_first_and_what_is_worked_on_is_nobody_elses(tmp_path: Path) -> None:
@@ -160,9 +160,9 @@ def test_what_is_forgotten_is_not_offered_again_and_can_be_fetched_for_a_month(
 ) -> None:
     shelf = Shelf(tmp_path)
     left_behind(shelf, "0" * 32, accepted())
-    found = shelf.left("0" * 32)
-    assert found is not None
-    found.place.forget()
+    left = shelf.left("0" * 32)
+    assert left is not None
+    left.place.forget()
     assert shelf.left("0" * 32) is None
     (kept,) = shelf.folder.glob("*.forgotten")
     os.utime(kept, (1e9, 1e9))

@@ -46,6 +46,6 @@ def test_touching_objects_that_it_never_saw_are_told_apart(grey: bool) -> None:
     labels = crowd(77, 160, 60)
     image = rendered(labels, np.random.default_rng(4))
     picture = image if grey else np.stack([image, image // 2, 255 - image], axis=2)
-    found = ObjectFinder.of(load_segmenter("nuclei"), picture, rgb=not grey).find()
-    assert found is not None
-    assert match(found.labels, labels).pq > 0.6
+    objects = ObjectFinder.of(load_segmenter("nuclei"), picture, rgb=not grey).find()
+    assert objects is not None
+    assert match(objects.labels, labels).pq > 0.6

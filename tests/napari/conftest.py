@@ -107,8 +107,8 @@ class Bench:
     @property
     def mask(self) -> np.ndarray | None:
         """The mask of the answer that is shown."""
-        found = self.pairing.display.prediction
-        return None if found is None else found.mask
+        prediction = self.pairing.display.prediction
+        return None if prediction is None else prediction.mask
 
     def open(self, data: Any, **options: Any) -> Image:
         """Add an image and set it up; wait for the model."""

@@ -25,8 +25,8 @@ def test_without_a_truth_nothing_is_right_or_wrong() -> None:
 
 
 def test_figures_leave_out_what_is_ignored() -> None:
-    found = figures_of(FOUND, np.where(IGNORE, 0, TRUTH), IGNORE)
-    assert found == {"IoU": pytest.approx(3 / 5), "Dice": pytest.approx(6 / 8)}
+    figures = figures_of(FOUND, np.where(IGNORE, 0, TRUTH), IGNORE)
+    assert figures == {"IoU": pytest.approx(3 / 5), "Dice": pytest.approx(6 / 8)}
 
 
 def test_touching_objects_are_told_apart_and_what_is_right_is_no_more_than_a_contour() -> None:

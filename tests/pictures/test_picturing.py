@@ -49,9 +49,9 @@ def test_predictions_are_drawn_beside_what_they_were_corrected_to(project, tmp_p
     seen = []
     made = write_pictures(album_of(project), out, progress=lambda *at: seen.append(at))
     assert seen[-1] == (4, 4)
-    found = rows_of(out)
-    assert [float(row["IoU"]) for row in found.values()][:3] == [1] * 3
-    assert 0.5 < float(found["images/a $z$ 3.png"]["IoU"]) < 0.8
+    rows = rows_of(out)
+    assert [float(row["IoU"]) for row in rows.values()][:3] == [1] * 3
+    assert 0.5 < float(rows["images/a $z$ 3.png"]["IoU"]) < 0.8
     picture = iio.imread(out / "overlays/a $z$ 3.png")
     for one in (
         PixelOutcome.TRUE_POSITIVE,

@@ -31,16 +31,16 @@ def docks(annotating: Open, training_home: Any, qtbot: Any) -> dict[str, Any]:
     """All five widgets in one window, each fold open."""
     viewer, annotate = annotating()
     annotate.context.controller.add_class("bud")
-    found = {"Annotate": annotate}
+    docks = {"Annotate": annotate}
     for name in DOCKS[1:]:
-        found[name] = open_widget(getattr(viewer, "__wrapped__", viewer), name)
-    for widget in found.values():
+        docks[name] = open_widget(getattr(viewer, "__wrapped__", viewer), name)
+    for widget in docks.values():
         for fold in getattr(widget, "folds", {}).values():
             fold.expand(animate=False)
         for form in getattr(widget, "specs", {}).values():
             form.make()
             qtbot.waitUntil(lambda form=form: not form._waiting, timeout=60_000)
-    return found
+    return docks
 
 
 def reached(root: QWidget) -> list[QWidget]:
@@ -85,13 +85,13 @@ def test_all_controls_are_named_and_tab_goes_through_them_as_one_reads(
 def in_tab_order(root: QWidget) -> list[QWidget]:
     """What Qt goes through from the first control on, as long as it stays within."""
     first = next(one for one in controls_of(root) if one.focusPolicy() & Qt.FocusPolicy.TabFocus)
-    found, one = [first], first.nextInFocusChain()
+    order, one = [first], first.nextInFocusChain()
     while one is not first:
         tab = one.focusPolicy() & Qt.FocusPolicy.TabFocus
         if root.isAncestorOf(one) and tab and one.focusProxy() is None:
-            found.append(one)
+            order.append(one)
         one = one.nextInFocusChain()
-    return found
+    return order
 
 
 def test_tab_reaches_every_control_that_is_offered_and_escape_leads_back_to_the_image(

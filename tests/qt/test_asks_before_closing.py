@@ -71,8 +71,8 @@ class User:
 
     @property
     def question(self) -> QMessageBox | None:
-        found = [box for box in self.window.findChildren(QMessageBox) if box.isVisible()]
-        return found[0] if found else None
+        boxes = [box for box in self.window.findChildren(QMessageBox) if box.isVisible()]
+        return boxes[0] if boxes else None
 
     def answer(self, text: str) -> None:
         assert self.question is not None

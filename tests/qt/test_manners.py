@@ -51,9 +51,9 @@ class Keyboard:
 
     @property
     def holder(self) -> QWidget:
-        found = self.window.focusWidget()
-        assert found is not None
-        return found
+        holder = self.window.focusWidget()
+        assert holder is not None
+        return holder
 
     def is_with_the_image(self) -> bool:
         return not (self.holder is self.widget or self.widget.isAncestorOf(self.holder))

@@ -212,6 +212,6 @@ def test_the_widgets_are_tabs_of_one_another_and_the_last_one_is_in_front(
 def _dock(widget: QWidget) -> QDockWidget:
     from napari_clickseg._qt.parts.dock import dock_of
 
-    found = dock_of(widget)
-    assert found is not None
-    return found
+    dock = dock_of(widget)
+    assert dock is not None
+    return dock

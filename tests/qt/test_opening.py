@@ -30,14 +30,14 @@ viewer.close()
 
 
 def test_opening_a_widget_imports_little_and_is_quick() -> None:
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", TOLD_ON_OPENING],
         capture_output=True,
         text=True,
         check=True,
         timeout=120,
     ).stdout
-    train, annotate, status = json.loads(found.splitlines()[-1])
+    train, annotate, status = json.loads(done.splitlines()[-1])
     for seconds, imported in (train, annotate):
         assert imported == []
         assert seconds < 2, "0.3 s on an idle machine; benchmarks/ measures it"

@@ -95,14 +95,14 @@ def test_figures_after_clicks_come_with_the_numbers_of_clicks(
     prepared: Prepared, clicked: list[tuple[NocSpec, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = asked(prepared, monkeypatch, before=None, after=Model(automatic=False))
-    found = {name: row["after"] for name, row in table.items() if "jittered" not in name}
+    after = {name: row["after"] for name, row in table.items() if "jittered" not in name}
     wanted = {
         "NoC@85": 4, "NoC@90": 5,
         "IoU after a click": 0.5, "IoU after 3 clicks": 0.8, "IoU after 5 clicks": 0.9,
         "Dice after a click": 1 / 1.5, "Dice after 3 clicks": 1.6 / 1.8,
         "Dice after 5 clicks": 1.8 / 1.9,
     }  # fmt: skip
-    assert found == pytest.approx(wanted)
+    assert after == pytest.approx(wanted)
     assert all(row["before"] is None for row in table.values())
 
 

@@ -374,8 +374,8 @@ def test_what_is_annotated_meanwhile_changes_no_run(tmp_path: Path) -> None:
     began = run.sets
     assert began is not None
     annotate_more(growing, range(20, 24))
-    found = prepare(asked)
-    assert {r.name for r in found.validation.records} != set(began.validation)
+    prepared = prepare(asked)
+    assert {r.name for r in prepared.validation.records} != set(began.validation)
     again = prepare(run.spec, began=began)
     assert again.sets == began
     assert not set(began.training) & set(began.validation)

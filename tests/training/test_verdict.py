@@ -21,54 +21,54 @@ def clicks(pairs: list[tuple[float | None, float]], images: int, **more: Any) ->
 
 
 def test_fewer_clicks_in_all_images_are_said_with_their_number_and_how_sure_it_is() -> None:
-    found = judged(clicks([(7, 4), (8, 6), (6, 4), (9, 5)] * 6, 8))
-    assert found.kind == "better"
-    assert found.text == (
+    verdict = judged(clicks([(7, 4), (8, 6), (6, 4), (9, 5)] * 6, 8))
+    assert verdict.kind == "better"
+    assert verdict.text == (
         "It helped: an object takes 4.8 clicks to an IoU of 0.85 instead of 7.5, 2.8 fewer "
         "(24 objects in 8 images; 95 % interval: 2.2 to 3.4 fewer)."
     )
 
 
 def test_more_clicks_are_no_help_and_the_model_from_before_is_named() -> None:
-    found = judged(clicks([(4, 7), (6, 8)] * 8, 8, start="default"))
-    assert found.kind == "worse"
-    assert found.text.startswith("It did not help: an object takes 7.5 clicks")
-    assert "2.5 more (16 objects in 8 images; 95 % interval: 2.1 to 2.9 more)" in found.text
-    assert found.advice[0] == "Go on with the model from before (default)."
+    verdict = judged(clicks([(4, 7), (6, 8)] * 8, 8, start="default"))
+    assert verdict.kind == "worse"
+    assert verdict.text.startswith("It did not help: an object takes 7.5 clicks")
+    assert "2.5 more (16 objects in 8 images; 95 % interval: 2.1 to 2.9 more)" in verdict.text
+    assert verdict.advice[0] == "Go on with the model from before (default)."
 
 
 def test_a_difference_that_goes_both_ways_is_not_sure() -> None:
-    found = judged(clicks([(4, 7), (8, 4)] * 8, 8))
-    assert found.kind == "unsure"
-    assert "Whether it helped is not sure" in found.text and "which may be chance" in found.text
-    assert " more to " in found.text and " fewer)" in found.text
+    verdict = judged(clicks([(4, 7), (8, 4)] * 8, 8))
+    assert verdict.kind == "unsure"
+    assert "Whether it helped is not sure" in verdict.text and "which may be chance" in verdict.text
+    assert " more to " in verdict.text and " fewer)" in verdict.text
 
 
 @pytest.mark.parametrize("images", [1, 2, 5])
 def test_few_images_are_never_sure_however_alike_they_are(images: int) -> None:
-    found = judged(clicks([(9, 2)] * 30, images))
-    assert found.kind == "unsure"
-    assert "are too few to tell that from chance" in found.text
-    assert "at least 6" in found.advice[-1]
+    verdict = judged(clicks([(9, 2)] * 30, images))
+    assert verdict.kind == "unsure"
+    assert "are too few to tell that from chance" in verdict.text
+    assert "at least 6" in verdict.advice[-1]
 
 
 def test_images_of_one_group_count_once() -> None:
-    found = clicks([(9, 2)] * 30, 10)
-    planes = tuple(replace(one, group=str(int(one.image[0]) % 2)) for one in found.each)
-    verdict = judged(replace(found, each=planes))
+    measurement = clicks([(9, 2)] * 30, 10)
+    planes = tuple(replace(one, group=str(int(one.image[0]) % 2)) for one in measurement.each)
+    verdict = judged(replace(measurement, each=planes))
     assert verdict.kind == "unsure" and "30 objects in 10 images of 2 groups" in verdict.text
 
 
 def test_no_difference_is_said_to_be_none() -> None:
-    found = judged(clicks([(4, 4)] * 16, 8))
-    assert found.kind == "same" and found.text.startswith("It changed hardly anything")
-    assert "kind that the project has not got yet" in found.advice[0]
+    verdict = judged(clicks([(4, 4)] * 16, 8))
+    assert verdict.kind == "same" and verdict.text.startswith("It changed hardly anything")
+    assert "kind that the project has not got yet" in verdict.advice[0]
 
 
 def test_without_a_model_before_there_is_nothing_to_compare_with() -> None:
-    found = judged(clicks([(None, 4)], 1, why_alone="it started from scratch"))
-    assert found.kind == "alone"
-    assert found.text == (
+    verdict = judged(clicks([(None, 4)], 1, why_alone="it started from scratch"))
+    assert verdict.kind == "alone"
+    assert verdict.text == (
         "There is nothing to compare with, as it started from scratch: an object takes 4.0 clicks "
         "to an IoU of 0.85 (1 object in 1 image)."
     )
@@ -90,8 +90,8 @@ def test_dice_is_better_where_it_is_larger() -> None:
 def test_what_to_do_next_comes_from_the_figures() -> None:
     each = [Measured(f"{k}.png", 3.0, 6.0, kind="cell") for k in range(10)]
     each += [Measured("9.png", 20.0, 20.0, kind="bud")] * 2
-    found = judged(Measurement("clicks", tuple(each), findings=("a.png has holes.", "b", "c")))
-    assert found.advice == (
+    verdict = judged(Measurement("clicks", tuple(each), findings=("a.png has holes.", "b", "c")))
+    assert verdict.advice == (
         "Mend what Check found: a.png has holes. (and 2 more)",
         "2 objects of 12 took 20 clicks: open images like 9.png in Annotate, click where the model "
         "misses, accept, train again.",
@@ -119,14 +119,14 @@ PAIRS = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=30)
 def test_no_improvement_is_claimed_where_the_interval_includes_none(
     pairs: list[tuple[float, float]], images: int
 ) -> None:
-    found = judged(clicks(list(pairs), images))
+    verdict = judged(clicks(list(pairs), images))
     groups = [pairs[k::images] for k in range(min(images, len(pairs)))]
     totals = np.array([sum(b - a for b, a in some) for some in groups])
     low, high = gain_interval(totals, np.array([float(len(some)) for some in groups]))
-    assert found.text.startswith("It helped") == (found.kind == "better")
-    assert found.text.startswith("It did not help") == (found.kind == "worse")
+    assert verdict.text.startswith("It helped") == (verdict.kind == "better")
+    assert verdict.text.startswith("It did not help") == (verdict.kind == "worse")
     if low <= 0:
-        assert found.kind != "better"
+        assert verdict.kind != "better"
     if high >= 0:
-        assert found.kind != "worse"
-    assert found.advice, "it always ends with what to do next"
+        assert verdict.kind != "worse"
+    assert verdict.advice, "it always ends with what to do next"

@@ -33,10 +33,10 @@ def test_at_its_ends_it_is_what_is_there(first: Patch, last: Patch) -> None:
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.8])
 def test_between_disks_lies_a_disk_whose_middle_and_radius_are_on_the_way(share: float) -> None:
     first, last = disk(30, 40, 8), disk(80, 70, 20)  # which do not even touch
-    found = interpolated(first, last, share)
+    between = interpolated(first, last, share)
     expected = disk(30 + share * 50, 40 + share * 30, 8 + share * 12)
-    common = (whole(found) & whole(expected)).sum()
-    assert common / (whole(found) | whole(expected)).sum() > 0.9
+    common = (whole(between) & whole(expected)).sum()
+    assert common / (whole(between) | whole(expected)).sum() > 0.9
 
 
 def test_between_a_shape_and_itself_it_stays() -> None:

@@ -10,18 +10,18 @@ from napari_clickseg.core.instances.counting import ObjectRegions, objects_of, p
 
 
 def slowly(labels: np.ndarray, ids: list[int]) -> list[tuple[int, ...]]:
-    found = []
+    regions = []
     for one in ids:
         rows, columns = np.nonzero(labels == one)
         box = rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
-        found.append((one, len(rows), *map(int, box)))
-    return found
+        regions.append((one, len(rows), *map(int, box)))
+    return regions
 
 
-def rows(found: ObjectRegions) -> list[tuple[int, ...]]:
+def rows(regions: ObjectRegions) -> list[tuple[int, ...]]:
     return [
         (int(i), int(a), *map(int, b))
-        for i, a, b in zip(found.ids, found.areas, found.boxes, strict=True)
+        for i, a, b in zip(regions.ids, regions.areas, regions.boxes, strict=True)
     ]
 
 
@@ -29,9 +29,9 @@ def rows(found: ObjectRegions) -> list[tuple[int, ...]]:
 def test_every_id_is_an_object_with_its_pixels_and_its_box(largest: int) -> None:
     rng = np.random.default_rng(largest)
     labels = rng.choice([0, 0, 1, 5, largest], (40, 30)).astype(np.int64)
-    found = objects_of(labels)
-    assert rows(found) == slowly(labels, [1, 5, largest])
-    assert np.array_equal(found.keys, found.ids)
+    objects = objects_of(labels)
+    assert rows(objects) == slowly(labels, [1, 5, largest])
+    assert np.array_equal(objects.keys, objects.ids)
     some = objects_of(labels[10:], corner=(10, 0), ids=[5, 77])
     assert rows(some) == slowly(np.where(np.arange(40)[:, None] < 10, 0, labels), [5])
 
@@ -45,10 +45,10 @@ def test_where_nothing_is_there_is_no_object(labels: np.ndarray) -> None:
 def test_pieces_are_neighbours_of_one_id_known_by_their_first_pixel() -> None:
     rng = np.random.default_rng(0)
     labels = (rng.random((30, 30)) < 0.4) * rng.choice([1, 2], (30, 30))
-    found = pieces_of(labels)
+    pieces = pieces_of(labels)
     n = sum(ndimage.label(labels == one, np.ones((3, 3)))[1] for one in (1, 2))
-    assert len(found) == n and found.areas.sum() == (labels > 0).sum()
-    assert np.array_equal(labels.ravel()[found.keys], found.ids)
+    assert len(pieces) == n and pieces.areas.sum() == (labels > 0).sum()
+    assert np.array_equal(labels.ravel()[pieces.keys], pieces.ids)
     full = pieces_of(np.full((3, 4), 70_001))
     assert rows(full) == [(70_001, 12, 0, 0, 3, 4)] and full.keys.tolist() == [0]
 

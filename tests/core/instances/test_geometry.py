@@ -37,11 +37,11 @@ def in_one_look(labels: Labels, rules: SeparationRules) -> Labels:
 def test_distances_are_shares_that_each_piece_reaches_and_the_background_has_none(
     labels: Labels,
 ) -> None:
-    found, parts = object_distances(labels), object_parts(labels)
-    assert found.dtype == np.float32 and (found[:, labels == 0] == 0).all()
-    assert (found >= 0).all() and (found <= 1).all()
+    distances, parts = object_distances(labels), object_parts(labels)
+    assert distances.dtype == np.float32 and (distances[:, labels == 0] == 0).all()
+    assert (distances >= 0).all() and (distances <= 1).all()
     for number in range(1, parts.max() + 1):
-        assert found[0][parts == number].max() == found[1][parts == number].max() == 1
+        assert distances[0][parts == number].max() == distances[1][parts == number].max() == 1
 
 
 @given(maps, st.integers(1, 200))
@@ -75,8 +75,8 @@ def test_an_image_that_one_object_fills_has_its_middle_in_the_middle() -> None:
 def test_touching_objects_come_back_from_their_distances(seed: int) -> None:
     labels = crowd(seed, count=200)
     assert pieces(labels > 0, EIGHT)[1] < 0.6 * len(np.unique(labels))
-    found = in_one_look(labels, SeparationRules(0.1))
-    assert match(found, labels).pq > 0.95
+    separated = in_one_look(labels, SeparationRules(0.1))
+    assert match(separated, labels).pq > 0.95
 
 
 @given(arrays(np.uint8, (2, 8, 9)), arrays(np.uint8, (8, 9)), st.floats(0, 1))
@@ -104,10 +104,10 @@ def test_the_lower_seeds_may_be_the_more_objects_there_are(
 
 @given(maps, st.integers(1, 12))
 def test_small_objects_go_and_the_others_stay_in_reading_order(labels: Labels, least: int) -> None:
-    found = without_small(labels, least)
+    large = without_small(labels, least)
     kept = [one for one in np.unique(labels) if one and (labels == one).sum() >= least]
-    assert np.array_equal(found > 0, np.isin(labels, kept))
-    first = [int(np.flatnonzero(found == n)[0]) for n in range(1, found.max() + 1)]
+    assert np.array_equal(large > 0, np.isin(labels, kept))
+    first = [int(np.flatnonzero(large == n)[0]) for n in range(1, large.max() + 1)]
     assert first == sorted(first) and len(first) == len(kept)
 
 

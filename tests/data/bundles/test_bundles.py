@@ -101,17 +101,17 @@ def written(row: tuple[Any, ...], value: int, root: Path) -> str:
 
 def seen(folder: Path) -> list[tuple[Any, ...]]:
     """Return all that a program makes of a project, wherever its files lie."""
-    found = read_project(folder)
-    assert not found.left_out
+    project = read_project(folder)
+    assert not project.left_out
     return [
         (
             read_single_plane(one.image).read_all().tolist(),
             read_single_plane(one.mask).read_all().tolist() if isinstance(one, Record) else None,
-            one.group if one.name not in found.ungrouped else "",
+            one.group if one.name not in project.ungrouped else "",
             one.split,
             read_clicks(one.clicks).clicks if isinstance(one, Record) and one.clicks else None,
         )
-        for one in (*found.records, *found.unannotated)
+        for one in (*project.records, *project.unannotated)
     ]
 
 

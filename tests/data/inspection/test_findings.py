@@ -62,11 +62,11 @@ def project(folder: Path, *rows: tuple[Any, Any, str] | tuple[Any, Any, str, str
 
 
 def inspect(folder: Path) -> Findings:
-    found = inspect_project(read_project(folder))
-    assert all("\n" not in problem.text for problem in found.problems)
-    assert list(found.problems) == [*found.fatal, *found.warnings]
-    assert all(problem.text in summarise(found) for problem in found.problems)
-    return found
+    findings = inspect_project(read_project(folder))
+    assert all("\n" not in problem.text for problem in findings.problems)
+    assert list(findings.problems) == [*findings.fatal, *findings.warnings]
+    assert all(problem.text in summarise(findings) for problem in findings.problems)
+    return findings
 
 
 def test_what_is_there_is_told_in_words(tmp_path: Path) -> None:
@@ -79,19 +79,19 @@ def test_what_is_there_is_told_in_words(tmp_path: Path) -> None:
         (image(4), None, "d"),
     )
     calls: list[tuple[int, int]] = []
-    found = inspect_project(read_project(tmp_path), lambda *at: calls.append(at))
+    findings = inspect_project(read_project(tmp_path), lambda *at: calls.append(at))
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert found.problems == ()
-    assert found.shapes == {(H, W): 4}
-    assert found.dtypes == {"uint8": 4}
-    assert found.channels == {1: 4}
-    assert found.groups == {"a": 1, "b": 1, "c": 2}
-    assert found.pixels == {1: 48, 2: 72}
-    assert found.scheme == "classes"
-    assert found.spans == (6,) * 5
-    assert found.empties == ("images/3.png",)
-    assert found.share == pytest.approx(120 / (4 * H * W))
-    assert summarise(found).splitlines() == [
+    assert findings.problems == ()
+    assert findings.shapes == {(H, W): 4}
+    assert findings.dtypes == {"uint8": 4}
+    assert findings.channels == {1: 4}
+    assert findings.groups == {"a": 1, "b": 1, "c": 2}
+    assert findings.pixels == {1: 48, 2: 72}
+    assert findings.scheme == "classes"
+    assert findings.spans == (6,) * 5
+    assert findings.empties == ("images/3.png",)
+    assert findings.share == pytest.approx(120 / (4 * H * W))
+    assert summarise(findings).splitlines() == [
         "4 annotated images in 3 groups, 1 not annotated yet.",
         "Images: 24 × 32 pixels (height × width), grey, uint8.",
         "Masks: ids are classes, as it seems: 1 1.6% of the pixels, in 2 images; 2 2.3% of the "
@@ -103,10 +103,10 @@ def test_what_is_there_is_told_in_words(tmp_path: Path) -> None:
 
 def test_ids_that_differ_from_image_to_image_are_objects(tmp_path: Path) -> None:
     project(tmp_path, (image(0), labels(1, 2, 3), "a"), (image(1), labels(1, 2, 3, 4, 5, 6), "b"))
-    found = inspect(tmp_path)
-    assert found.scheme == "instances"
-    assert found.objects == 9
-    assert "each object has an id of its own, as it seems" in summarise(found)
+    findings = inspect(tmp_path)
+    assert findings.scheme == "instances"
+    assert findings.objects == 9
+    assert "each object has an id of its own, as it seems" in summarise(findings)
 
 
 def test_classes_json_says_what_ids_mean(tmp_path: Path) -> None:
@@ -116,11 +116,11 @@ def test_classes_json_says_what_ids_mean(tmp_path: Path) -> None:
     classes = [{"id": i, "name": name} for i, name in ((1, "cell"), (2, "bud"), (3, "scar"))]
     text = {"scheme": "classes", "classes": classes, "ignore": 255}
     (tmp_path / "classes.json").write_text(json.dumps(text))
-    found = inspect(tmp_path)
-    assert found.pixels == {1: 48, 2: 24, 9: 24}
-    assert found.images[0].ignored == 2 * W
-    assert "cell 3.3% of the pixels" in summarise(found)
-    texts = [problem.text for problem in found.problems if problem.kind == "ids"]
+    findings = inspect(tmp_path)
+    assert findings.pixels == {1: 48, 2: 24, 9: 24}
+    assert findings.images[0].ignored == 2 * W
+    assert "cell 3.3% of the pixels" in summarise(findings)
+    texts = [problem.text for problem in findings.problems if problem.kind == "ids"]
     assert texts == [
         "The id 9 in the masks are not in classes.json; they count as classes without a name.",
         "Of scar nothing is annotated, so it can't be learnt.",
@@ -226,19 +226,19 @@ FINE = [(image(0), labels(1, 2), "a"), (image(1), labels(1, 2), "b")]
 def test_what_will_not_work_is_said_before(
     tmp_path: Path, rows: list[Any], kind: str, fatal: bool, text: str
 ) -> None:
-    found = inspect(project(tmp_path, *rows))
-    (problem,) = [problem for problem in found.problems if problem.kind == kind]
+    findings = inspect(project(tmp_path, *rows))
+    (problem,) = [problem for problem in findings.problems if problem.kind == kind]
     assert problem.fatal == fatal
     assert text in problem.text
-    assert [p.kind for p in found.problems if p.fatal] == ([kind] if fatal else [])
+    assert [p.kind for p in findings.problems if p.fatal] == ([kind] if fatal else [])
 
 
 def test_a_class_in_one_group_stops_only_where_classes_are_told_apart(tmp_path: Path) -> None:
-    found = inspect(project(tmp_path, *FINE, (image(2), labels(1, 3, 3), "b")))
-    assert [problem.names for problem in found.stopping("multiclass")] == [("3",)]
-    assert found.stopping("click") == found.stopping("binary") == ()
-    assert found.stopping("multiclass", (1, 3)) == found.stopping("multiclass")
-    assert found.stopping("multiclass", (1, 2)) == (), "it is left out"
+    findings = inspect(project(tmp_path, *FINE, (image(2), labels(1, 3, 3), "b")))
+    assert [problem.names for problem in findings.stopping("multiclass")] == [("3",)]
+    assert findings.stopping("click") == findings.stopping("binary") == ()
+    assert findings.stopping("multiclass", (1, 3)) == findings.stopping("multiclass")
+    assert findings.stopping("multiclass", (1, 2)) == (), "it is left out"
 
 
 @pytest.mark.parametrize(
@@ -264,11 +264,11 @@ def test_what_cannot_be_read_is_named(
         (tmp_path / path).write_bytes(whole[: len(whole) // 2])
     else:
         (tmp_path / path).write_bytes(content)
-    found = inspect(tmp_path)
-    assert found.unreadable == ("images/1.png",)
-    assert path in found.fatal[0].text
-    assert str(tmp_path) not in found.fatal[0].text
-    assert len(found.images) == 3
+    findings = inspect(tmp_path)
+    assert findings.unreadable == ("images/1.png",)
+    assert path in findings.fatal[0].text
+    assert str(tmp_path) not in findings.fatal[0].text
+    assert len(findings.images) == 3
 
 
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.9])

@@ -29,13 +29,13 @@ def test_no_group_is_on_both_sides_and_no_side_is_empty(
 
 @given(groups=GROUPS, k=st.integers(2, 9), seed=st.integers(0, 99))
 def test_every_image_is_validated_on_in_one_fold(groups: list[str], k: int, seed: int) -> None:
-    found = folds(groups, k, seed=seed)
-    for split in found:
+    by_fold = folds(groups, k, seed=seed)
+    for split in by_fold:
         check(split, groups)
-    assert sorted(i for split in found for i in split.validation) == list(range(len(groups)))
+    assert sorted(i for split in by_fold for i in split.validation) == list(range(len(groups)))
     units = len(set(groups)) if len(set(groups)) > 1 else len(groups)
-    assert len(found) == min(k, units)
-    assert found == folds(groups, k, seed=seed)
+    assert len(by_fold) == min(k, units)
+    assert by_fold == folds(groups, k, seed=seed)
 
 
 CLASSES = st.lists(st.sets(st.integers(1, 3)), min_size=2, max_size=40)
@@ -94,18 +94,18 @@ def test_folds_that_know_the_classes_are_some(
 ) -> None:
     n = len(classes)
     groups = data.draw(st.lists(st.sampled_from("abcdefgh"), min_size=n, max_size=n))
-    found = folds(groups, k, seed=seed, classes=classes)
-    for split in found:
+    by_fold = folds(groups, k, seed=seed, classes=classes)
+    for split in by_fold:
         check(split, groups)
-    assert sorted(i for split in found for i in split.validation) == list(range(n))
-    assert found == folds(groups, k, seed=seed, classes=classes)
+    assert sorted(i for split in by_fold for i in split.validation) == list(range(n))
+    assert by_fold == folds(groups, k, seed=seed, classes=classes)
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_every_fold_has_a_class_that_is_in_as_many_groups(seed: int) -> None:
     classes = [{1, 2} if i % 20 == 1 else {1} if i % 4 == 1 else set() for i in range(100)]
-    found = folds([str(i) for i in range(100)], 5, seed=seed, classes=classes)
-    for split in found:
+    by_fold = folds([str(i) for i in range(100)], 5, seed=seed, classes=classes)
+    for split in by_fold:
         assert not lacking(split.training, classes) | lacking(split.validation, classes)
         assert len(split.validation) == 20
 

@@ -24,8 +24,8 @@ class Surroundings(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.runs += 1
-        found = self.look(x)
-        return 40 * (found - found.mean(dim=(2, 3), keepdim=True))
+        likely = self.look(x)
+        return 40 * (likely - likely.mean(dim=(2, 3), keepdim=True))
 
 
 def picture(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

@@ -55,13 +55,13 @@ def test_tiles_in_any_order_are_the_image_predicted_in_one_go(
     whole, unsure = predict_unclicked(segmenter, image)
     assert len(np.unique(whole)) > 1, "there is something to be found"
     asked = tiles(segmenter, image, kept=0)
-    found = np.full(image.shape, 255, np.uint8)
+    joined = np.full(image.shape, 255, np.uint8)
     sums = []
     for box in reversed(boxes(image.shape, [7, 100, 101], [128, 200])):
         tile = asked.look(box)
-        found[box.slices] = tile.labels
+        joined[box.slices] = tile.labels
         sums.append((tile.unsure, tile.pixels, tile.highest))
-    np.testing.assert_array_equal(found, whole)
+    np.testing.assert_array_equal(joined, whole)
     total = np.array(sums)
     in_tiles = doubt_of(total[:, 0].sum(), int(total[:, 1].sum()), total[:, 2].max())
     assert in_tiles == pytest.approx(unsure, rel=1e-5)

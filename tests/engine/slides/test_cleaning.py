@@ -44,10 +44,10 @@ def test_what_is_cleaned_part_by_part_is_the_whole_cleaned_and_can_be_taken_back
     folder: Path, labels: np.ndarray
 ) -> None:
     before = saved_in(folder)
-    found = clean_up(folder, RULES)
+    changes = clean_up(folder, RULES)
     wanted = cleaned(labels, RULES)
-    assert found is not None
-    assert found.changed == (wanted != labels).sum() > 0
+    assert changes is not None
+    assert changes.changed == (wanted != labels).sum() > 0
     np.testing.assert_array_equal(read_labels(folder), wanted)
     assert rules_kept(folder) == RULES
     said = saved_in(folder)

@@ -14,9 +14,9 @@ from tests.formats.label_maps import full, hard_labels, label_maps
 
 @given(label_maps)
 def test_outlines_enclose_exactly_the_pixels_of_their_object(labels):
-    found = dict(outlines(labels))
-    assert list(found) == [int(one) for one in np.unique(labels) if one]
-    for identifier, pieces in found.items():
+    by_id = dict(outlines(labels))
+    assert list(by_id) == [int(one) for one in np.unique(labels) if one]
+    for identifier, pieces in by_id.items():
         rings = [ring for piece in pieces for ring in piece.rings]
         mask = labels == identifier
         assert (full(filled(rings, labels.shape), labels.shape) == mask).all()

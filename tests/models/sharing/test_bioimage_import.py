@@ -128,8 +128,8 @@ def test_what_is_done_to_an_image_before_is_done_here_too(tmp_path, what, how, s
     assert mine() == ["spots"]
     assert (added.card.licence, added.card.description) == ("MIT", "Finds spots.")
     assert added.card.window.size == 256
-    found = load_segmenter("spots", "cpu").forward(RAW[0] / 255)
-    np.testing.assert_allclose(found, sigmoid(seen)[0], atol=1e-3)
+    answer = load_segmenter("spots", "cpu").forward(RAW[0] / 255)
+    np.testing.assert_allclose(answer, sigmoid(seen)[0], atol=1e-3)
 
 
 def test_a_network_that_does_not_answer_its_own_test_is_refused(tmp_path, folder) -> None:
@@ -171,8 +171,8 @@ def test_a_sigmoid_afterwards_is_done_here_too_and_a_threshold_is_the_users(
         after.append({"id": "binarize", "kwargs": {"threshold": 0.7}})
     told = answer > 0.7 if masked else answer
     import_bioimage(package(tmp_path / "p.zip", before, told, last="Identity", after=after))
-    found = load_segmenter("spots", "cpu").forward(RAW[0] / 255)
-    np.testing.assert_allclose(found, answer[0], atol=1e-3)
+    probability = load_segmenter("spots", "cpu").forward(RAW[0] / 255)
+    np.testing.assert_allclose(probability, answer[0], atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -87,10 +87,10 @@ def test_what_a_network_answers_with_becomes_the_probabilities_of_its_classes(
     assert mine() == ["a"]
     assert (added.card.automatic, added.card.encoding) == (True, "image")
     image = torch.rand(3, 32, 32)
-    found = probabilities("a", image)
+    answer = probabilities("a", image)
     with torch.inference_mode():
         expected = wanted(network(image[None]))[0].numpy()
-    np.testing.assert_allclose(found[-len(expected) :], expected, atol=1e-4)
+    np.testing.assert_allclose(answer[-len(expected) :], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_a_click_model_that_was_written_here_comes_in_as_what_it_was(
     with pytest.raises(ModelFileError, match="came as ONNX already"):
         export_onnx("back", tmp_path / "again.onnx")
     image = np.random.default_rng(0).random((50, 70))
-    found = []
+    masks = []
     for model in (tmp_path / "m.safetensors", "back"):
         session = load_segmenter(model, "cpu", half=False).start(image)
         session.click(20, 30, positive=True)
-        found.append(session.predict().probability)
-    np.testing.assert_allclose(*found, atol=1e-3)
+        masks.append(session.predict().probability)
+    np.testing.assert_allclose(*masks, atol=1e-3)
     with pytest.raises(NetworkError, match="nothing can be trained from it"):
         build_network(added.card)
 
@@ -221,8 +221,8 @@ def test_weights_of_a_known_network_answer_as_they_did_and_can_be_trained_on(
     with torch.inference_mode():
         logits = network(image[None])
     wanted = logits.sigmoid() if outputs == 1 else logits.softmax(1)
-    found = probabilities("cells", image)
-    np.testing.assert_allclose(found[-1], wanted[0, -1].numpy(), atol=5e-3)
+    answer = probabilities("cells", image)
+    np.testing.assert_allclose(answer[-1], wanted[0, -1].numpy(), atol=5e-3)
     known, card = load_network(added.entry.path)
     assert card.architecture == "unet"  # so that it is a `start` like any other
     assert known.state_dict().keys() == build_network(card).state_dict().keys()

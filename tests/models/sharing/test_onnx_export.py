@@ -82,10 +82,10 @@ def test_onnxruntime_answers_as_torch_does(
         shown = torch.rand(count, len(inputs), height, width)
         with torch.inference_mode():
             wanted = probabilities_of(network, card)(shown)
-        found = answers(out, shown)
-        assert found[0].shape == (count, len(outputs), height, width)
-        assert len(found) == len(wanted) == 1 + (card.fusion == "beside")
-        for one, other in zip(wanted, found, strict=True):
+        answer = answers(out, shown)
+        assert answer[0].shape == (count, len(outputs), height, width)
+        assert len(answer) == len(wanted) == 1 + (card.fusion == "beside")
+        for one, other in zip(wanted, answer, strict=True):
             np.testing.assert_allclose(one.numpy(), other, atol=1e-3)
 
 

@@ -68,21 +68,21 @@ def test_all_objects_are_found_beside_what_is_annotated_and_undone_in_one_step(
     bench.labels[truth == mine] = 7
     before = np.array(bench.labels)
     find(bench)
-    found = np.array(bench.labels)
-    assert (found[before == 7] == 7).all(), "what is annotated stays"
-    assert match(found, truth).pq > 0.85
-    ids = np.unique(found[found > 0])
+    labels = np.array(bench.labels)
+    assert (labels[before == 7] == 7).all(), "what is annotated stays"
+    assert match(labels, truth).pq > 0.85
+    ids = np.unique(labels[labels > 0])
     assert bench.state.n_objects == len(ids) - 1
     assert f"{len(ids) - 1} objects of 'teller' kept, beside 1 object" in bench.state.message
     one = bench.pairing.scene.objects[0]
     assert one.note.model == "teller" and 0 < one.note.score <= 1 and one.note.clicks == 0
     find(bench)
     assert "finds nothing new here" in bench.state.message
-    assert np.array_equal(bench.labels, found)
+    assert np.array_equal(bench.labels, labels)
     bench.do("undo")
     assert np.array_equal(bench.labels, before)
     bench.do("redo")
-    assert np.array_equal(bench.labels, found)
+    assert np.array_equal(bench.labels, labels)
 
 
 def test_what_is_found_is_shown_and_changes_nothing_until_it_is_kept(
@@ -150,15 +150,15 @@ def test_objects_are_looked_for_in_the_selected_rectangle_alone(
     assert "lies beside the image" in bench.state.message
     shapes.selected_data = {0}
     find(bench)
-    found, within = np.array(bench.labels), np.s_[20:81, 30:91]
+    labels, within = np.array(bench.labels), np.s_[20:81, 30:91]
     areas, inside = np.bincount(truth.ravel()), np.bincount(truth[within].ravel())
     inside = np.pad(inside, (0, len(areas) - len(inside)))
     wanted = [n for n in range(1, len(areas)) if inside[n] > 0.6 * areas[n]]
     others = [n for n in range(1, len(areas)) if inside[n] < 0.4 * areas[n]]
     assert len(wanted) > 2 and len(others) > 9
     for n in wanted:
-        assert (found[truth == n] > 0).mean() > 0.8, "also what reaches out of it, as a whole"
-    assert (found[np.isin(truth, others)] > 0).mean() < 0.2
+        assert (labels[truth == n] > 0).mean() > 0.8, "also what reaches out of it, as a whole"
+    assert (labels[np.isin(truth, others)] > 0).mean() < 0.2
 
 
 def test_a_key_goes_from_the_least_certain_object_on_and_back(

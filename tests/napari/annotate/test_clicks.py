@@ -22,9 +22,9 @@ def shown(bench: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
     seen: list[tuple[Any, Any]] = []
     real = Display.show
 
-    def show(self: Any, state: Any, plane: Any, prompt: Any, found: Prediction) -> None:
-        seen.append((prompt, found))
-        real(self, state, plane, prompt, found)
+    def show(self: Any, state: Any, plane: Any, prompt: Any, prediction: Prediction) -> None:
+        seen.append((prompt, prediction))
+        real(self, state, plane, prompt, prediction)
 
     monkeypatch.setattr(Display, "show", show)
     return seen
@@ -127,10 +127,10 @@ def test_quick_clicks_on_a_slow_model_show_one_result_and_it_is_the_right_one(
     fake_model.gate.set()
     bench.settle()
     assert 1 <= len(shown) <= 3, "The clicks were made quicker than any answer."
-    prompt, found = shown[-1]
+    prompt, prediction = shown[-1]
     assert prompt == bench.controller.prompt() and len(prompt.clicks) == 30
-    np.testing.assert_array_equal(found.mask, one_by_one(fake_model, grey, clicks))
-    np.testing.assert_array_equal(bench.state.prediction.data, found.mask)
+    np.testing.assert_array_equal(prediction.mask, one_by_one(fake_model, grey, clicks))
+    np.testing.assert_array_equal(bench.state.prediction.data, prediction.mask)
 
 
 def test_an_old_answer_is_never_shown(
@@ -142,9 +142,9 @@ def test_an_old_answer_is_never_shown(
     bench.open(grey)
     real, prompts = Display.show, []
 
-    def show(self: Any, state: Any, plane: Any, prompt: Any, found: Any) -> None:
+    def show(self: Any, state: Any, plane: Any, prompt: Any, prediction: Any) -> None:
         prompts.append((prompt, bench.controller.prompt()))
-        real(self, state, plane, prompt, found)
+        real(self, state, plane, prompt, prediction)
 
     Display.show = show  # type: ignore[method-assign]  # the fixture puts it back
     fake_model.delay = 0.003

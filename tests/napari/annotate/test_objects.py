@@ -639,19 +639,19 @@ def test_a_brushed_shape_can_be_the_start(bench: Any, grey: Any) -> None:
 def test_a_region_of_another_layer_can_be_the_start(bench: Any, flat: bool) -> None:
     """As Cellpose makes it, with fewer axes too; it becomes a new object, the source stays."""
     bench.open(np.random.default_rng(0).random((2, 60, 70)), scale=(9, 2, 2), translate=(0, 5, 5))
-    found = np.zeros((60, 70) if flat else (2, 60, 70), int)
-    found[..., 10:20, 10:30] = 12
+    other = np.zeros((60, 70) if flat else (2, 60, 70), int)
+    other[..., 10:20, 10:30] = 12
     place: dict[str, Any] = {"scale": (9, 2, 2), "translate": (0, 5, 5)}
     if flat:
         place = {name: value[1:] for name, value in place.items()}
-    source = bench.viewer.add_labels(found.copy(), **place)
+    source = bench.viewer.add_labels(other.copy(), **place)
     bench.state.region_source = source
     bench.viewer.dims.set_point(0, 9)
     bench.take_up(15, 15)
     assert not bench.state.editing and bench.mask.sum() == 200
     bench.do("accept")
     assert ids(bench.labels[1]) == {1} and not bench.labels[0].any()
-    np.testing.assert_array_equal(source.data, found)
+    np.testing.assert_array_equal(source.data, other)
     bench.viewer.layers.remove(source)
     assert bench.state.region_source is None
 

@@ -146,9 +146,9 @@ def entry(project: Path, name: str) -> Record | None:
 
 
 def mask(project: Path, name: str) -> np.ndarray:
-    found = entry(project, name)
-    assert found is not None, name
-    return np.asarray(read_labels(found.mask))
+    row = entry(project, name)
+    assert row is not None, name
+    return np.asarray(read_labels(row.mask))
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -223,8 +223,8 @@ def test_done_says_that_all_objects_are_labelled_and_goes_on(
     assert walker.current == "img2"
     walker.do(Action.ACCEPT_IMAGE)  # there is really nothing in it
     project = tmp_path / "masks of raw"
-    found = entry(project, "img1")
-    assert found is not None and found.complete and mask(project, "img1").any()
+    row = entry(project, "img1")
+    assert row is not None and row.complete and mask(project, "img1").any()
     assert not mask(project, "img2").any()
     assert walker.states["img1"] == walker.states["img2"] == "done"
     walker.back()

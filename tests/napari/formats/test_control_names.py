@@ -16,7 +16,7 @@ _OPTION = re.compile(r"--[a-z]")
 
 def _messages() -> list[str]:
     """Return the texts with options in what exports and imports, but for what documents it."""
-    found = []
+    messages = []
     for path in Path(napari_clickseg.formats.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         documented = {
@@ -36,8 +36,8 @@ def _messages() -> list[str]:
                 str(one.value) if isinstance(one, ast.Constant) else "X" for one in parts
             )
             if isinstance(node, ast.JoinedStr | ast.Constant) and _OPTION.search(text):
-                found.append(text)
-    return found
+                messages.append(text)
+    return messages
 
 
 def test_no_message_of_the_window_speaks_of_an_option_of_the_command_line():

@@ -184,8 +184,8 @@ def test_an_id_may_have_another_class_on_each_plane(bench: Bench, tmp_path: Path
     for folder in (tmp_path / "open", tmp_path / "closed"):
         gather(snapshot(pairs_of(bench.viewer)), folder)
         records = read_project(folder).records
-        found = [read_clicks(r.clicks).classes for r in records if r.clicks is not None]
-        assert found == [{1: 1}, {1: 2}]
+        classes = [read_clicks(r.clicks).classes for r in records if r.clicks is not None]
+        assert classes == [{1: 1}, {1: 2}]
         bench.controller.close()
 
 

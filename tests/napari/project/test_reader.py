@@ -256,9 +256,9 @@ def test_what_is_learned_from_has_the_classes_of_each_image(
         bench.do("accept")
         bench.controller.close()  # what was said stays with the layers
     gather(snapshot(pairs_of(bench.viewer)), tmp_path / "copy", only=True)
-    found = [read_clicks(r.clicks).classes for r in read_project(tmp_path / "copy").records
+    classes = [read_clicks(r.clicks).classes for r in read_project(tmp_path / "copy").records
              if r.clicks is not None]  # fmt: skip
-    assert found == [{1: 1, 2: 2, 3: 1}, {1: 1, 2: 1} | ({3: 2} if annotate else {})]
+    assert classes == [{1: 1, 2: 2, 3: 1}, {1: 1, 2: 1} | ({3: 2} if annotate else {})]
 
 
 def test_an_object_is_taken_up_with_the_class_that_it_has_in_its_image(

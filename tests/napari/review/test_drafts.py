@@ -32,8 +32,8 @@ points = st.lists(st.tuples(st.floats(-1, 20), st.floats(-1, 20)), min_size=1, m
 objects = st.none() | st.integers(1, 2**32 - 1)
 edges = st.tuples(*[st.floats(-1, 9)] * 2, *[st.floats(10, 20)] * 2)
 drawn = st.one_of(
-    st.builds(lambda found, positive: Scribble(tuple(found), positive), points, st.booleans()),
-    edges.map(lambda found: DrawnBox(*found)),
+    st.builds(lambda corners, positive: Scribble(tuple(corners), positive), points, st.booleans()),
+    edges.map(lambda corners: DrawnBox(*corners)),
     edges.map(lambda e: Lasso(((e[0], e[1]), (e[0], e[3]), (e[2], e[1])), False)),
 )
 clicks = st.lists(
@@ -104,11 +104,11 @@ def test_what_is_kept_comes_back(
     first.let_go()
     second = DraftFile(home, home / "project", "images/a.png")
     second.claim()
-    found = second.load(SHAPE)
+    draft = second.load(SHAPE)
     second.let_go()
     assert kept == bool(correction.labels.any() or correction.pending)
-    assert found is not None if kept else found is None
-    assert found is None or same(found, correction)
+    assert draft is not None if kept else draft is None
+    assert draft is None or same(draft, correction)
     assert second.load((5, 5)) is None, "never that of another shape"
 
 
@@ -155,24 +155,24 @@ def believed(path: Path) -> Any:
     """Read a draft as the program does: a sound one, or None where it is refused."""
     began = time.process_time()
     try:
-        found = read_draft(path, SHAPE)
+        draft = read_draft(path, SHAPE)
     except ValueError as error:
         assert "\n" not in str(error)
         return None
     finally:
         assert time.process_time() - began < SECONDS
-    assert found.labels.shape == SHAPE
-    assert found.labels.min() >= 0
-    assert found.pending.settled <= len(found.pending.clicks)
-    start = found.pending.start
+    assert draft.labels.shape == SHAPE
+    assert draft.labels.min() >= 0
+    assert draft.pending.settled <= len(draft.pending.clicks)
+    start = draft.pending.start
     assert start is None or (start.box.bottom <= SHAPE[0] and start.box.right <= SHAPE[1])
-    return found
+    return draft
 
 
 def test_what_is_broken_is_refused_or_makes_sense(tmp_path: Path) -> None:
-    found = [believed(path) for path in broken_drafts(tmp_path, 0, 300)]
-    assert any(each is None for each in found)
-    assert any(each is not None for each in found)
+    verdicts = [believed(path) for path in broken_drafts(tmp_path, 0, 300)]
+    assert any(each is None for each in verdicts)
+    assert any(each is not None for each in verdicts)
 
 
 @pytest.mark.slow

@@ -162,9 +162,9 @@ def record(project: Path, name: str) -> Record | None:
 
 
 def mask(project: Path, name: str) -> np.ndarray:
-    found = record(project, name)
-    assert found is not None
-    return np.asarray(read_labels(found.mask))
+    row = record(project, name)
+    assert row is not None
+    return np.asarray(read_labels(row.mask))
 
 
 def drafts(project: Path, home: Path) -> list[str]:
@@ -307,9 +307,9 @@ def test_a_click_on_an_object_takes_it_up_and_one_elsewhere_begins_another(
     assert made[OFF] == 3
     reviewer.do("accept")
     assert (mask(project, "c") == made).all()
-    found = record(project, "c")
-    assert found is not None and found.clicks is not None
-    assert [click.object for click in read_clicks(found.clicks).clicks] == [1, 3]
+    row = record(project, "c")
+    assert row is not None and row.clicks is not None
+    assert [click.object for click in read_clicks(row.clicks).clicks] == [1, 3]
 
 
 def test_a_right_click_on_an_object_says_where_it_is_wrong(reviewer: Reviewer) -> None:
@@ -418,8 +418,8 @@ def test_a_class_that_is_new_is_added_to_the_project(reviewer: Reviewer, project
     reviewer.do("next")
     reviewer.bench.controller.add_class("new", "#123456")
     reviewer.do("accept")
-    found = read_project(project).classes
-    assert found is not None and [one.name for one in found.classes] == ["kind 1", "new"]
+    classes = read_project(project).classes
+    assert classes is not None and [one.name for one in classes.classes] == ["kind 1", "new"]
 
 
 def test_a_prediction_under_review_is_not_learned_from(reviewer: Reviewer) -> None:

@@ -317,8 +317,8 @@ def test_another_run_can_be_looked_at(bench: Bench, project: Path) -> None:
 def test_predictions_are_shown_refreshed_and_taken_away(bench: Bench, project: Path) -> None:
     layer = bench.viewer.add_image(np.zeros((100, 100)), name="mine")
     bench.train(project)
-    found = np.zeros((64, 64), np.uint8)
-    iio.imwrite(bench.run.path / "previews" / "0.png", found)
+    preview = np.zeros((64, 64), np.uint8)
+    iio.imwrite(bench.run.path / "previews" / "0.png", preview)
     bench.epochs(1)
     assert len(bench.viewer.layers) == 1, "nothing is added without being asked for"
     bench.controller.show_previews(True)
@@ -327,13 +327,13 @@ def test_predictions_are_shown_refreshed_and_taken_away(bench: Bench, project: P
     image, truth, prediction = list(bench.viewer.layers)[1:]
     assert image.rgb and truth.data.max() == 2 and not prediction.data.any()
     assert float(image.extent.world[0, -1]) > 99, "beside what is open"
-    found[10:20] = 1
-    iio.imwrite(bench.run.path / "previews" / "0.png", found)
+    preview[10:20] = 1
+    iio.imwrite(bench.run.path / "previews" / "0.png", preview)
     bench.epochs(2)
     bench.wait(lambda: prediction.data.any())
     assert len(bench.viewer.layers) == 4
     bench.viewer.layers.remove(truth)
-    iio.imwrite(bench.run.path / "previews" / "0.png", found)
+    iio.imwrite(bench.run.path / "previews" / "0.png", preview)
     bench.epochs(3)
     bench.wait(lambda: len(bench.viewer.layers) == 4)
     bench.controller.show_previews(False)

@@ -59,8 +59,8 @@ def test_what_a_run_writes_is_read_as_it_was(tmp_path: Path) -> None:
     for event in EVENTS:
         kind, values = event["event"], {k: v for k, v in event.items() if k != "event"}
         run.add(kind, **values)
-    found = run.events()[0]
-    assert [{k: v for k, v in e.items() if k != "time"} for e in json.loads(json.dumps(found))] == (
+    read = run.events()[0]
+    assert [{k: v for k, v in e.items() if k != "time"} for e in json.loads(json.dumps(read))] == (
         EVENTS
     )
 
@@ -102,9 +102,9 @@ def test_one_odd_run_hides_no_other_one(tmp_path: Path, name: str, content: byte
     for folder in ("sound", "odd"):
         begin(tmp_path / "runs" / folder, line(EVENTS[0]), line(EVENTS[-1]))
     (tmp_path / "runs/odd" / name).write_bytes(content)
-    found = {entry.name: entry.status for entry in list_runs(tmp_path)}
-    assert set(found) == {"sound", "odd"}
-    assert found["sound"] == "finished"
+    statuses = {entry.name: entry.status for entry in list_runs(tmp_path)}
+    assert set(statuses) == {"sound", "odd"}
+    assert statuses["sound"] == "finished"
 
 
 @pytest.mark.parametrize(

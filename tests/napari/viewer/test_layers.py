@@ -329,10 +329,10 @@ def is_found_where_napari_draws_it(
     drawn = image._transforms.simplified.set_slice(shown)(pixel)
     world = np.array(viewer.dims.point)
     world[shown] = drawn
-    found = data_under(image, viewer.dims, world)
-    np.testing.assert_allclose(found[shown], pixel, atol=1e-6)
+    position = data_under(image, viewer.dims, world)
+    np.testing.assert_allclose(position[shown], pixel, atol=1e-6)
     hidden = order[0]
-    assert found[hidden] == pytest.approx(image._data_slice.point[hidden])
+    assert position[hidden] == pytest.approx(image._data_slice.point[hidden])
 
 
 DRAWN = {

@@ -174,10 +174,10 @@ def test_a_plane_reads_like_numpy(kind: str, case: Any, cut: Any, step: int) -> 
         order.append(channel)
     kept = sorted(order)
     expected = data[tuple(key)].transpose([kept.index(axis) for axis in order])
-    found = PlaneData(lazy, plane, plane.index, channel)
-    assert found.shape == expected.shape and found.dtype == data.dtype
-    np.testing.assert_array_equal(found[rows, columns], expected[rows, columns])
-    np.testing.assert_array_equal(found[rows], expected[rows])
+    shown = PlaneData(lazy, plane, plane.index, channel)
+    assert shown.shape == expected.shape and shown.dtype == data.dtype
+    np.testing.assert_array_equal(shown[rows, columns], expected[rows, columns])
+    np.testing.assert_array_equal(shown[rows], expected[rows])
 
 
 def test_colours_come_as_channels() -> None:

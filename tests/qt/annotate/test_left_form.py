@@ -63,12 +63,12 @@ def offered(open_annotate: Callable[..., Any], spots: np.ndarray, qtbot: Any) ->
 
 def places(widget: Any) -> dict[str, tuple[int, int]]:
     """Where the buttons above the foot are, of those that are seen."""
-    found = {}
+    places = {}
     for button in widget.findChildren(QPushButton):
         if button.isVisible() and not widget.left.isAncestorOf(button):
             at = button.mapToGlobal(QPoint(0, 0))
-            found[button.text()] = at.x(), at.y()
-    return found
+            places[button.text()] = at.x(), at.y()
+    return places
 
 
 def press(button: Any) -> None:

@@ -25,8 +25,8 @@ def test_the_demo_segments_a_coin_and_shows_it(tmp_path: Path) -> None:
         check=False,
         timeout=600,
     )
-    found = re.search(r"IoU (\d\.\d+) after \d clicks?", done.stdout)
-    assert found, done.stderr
-    assert float(found[1]) >= 0.8
+    match = re.search(r"IoU (\d\.\d+) after \d clicks?", done.stdout)
+    assert match, done.stderr
+    assert float(match[1]) >= 0.8
     assert done.returncode == 0
     assert (tmp_path / "out" / "demo.png").stat().st_size > 10_000

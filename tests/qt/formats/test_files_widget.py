@@ -238,8 +238,10 @@ def test_the_plugin_has_a_menu_of_its_own(make_napari_viewer: Callable[..., Any]
 
     make_napari_viewer()
     menus = get_app_model().menus
-    found = [getattr(item, "submenu", None) for item in menus.get_menu("napari/file/io_utilities")]
-    assert "napari-clickseg/menu" in found
+    submenus = [
+        getattr(item, "submenu", None) for item in menus.get_menu("napari/file/io_utilities")
+    ]
+    assert "napari-clickseg/menu" in submenus
     listed = {item.command.id for item in menus.get_menu("napari-clickseg/menu")}
     names = (
         "annotate", "train", "review", "ask_project", "open_sample_project", "gather", "export",

@@ -17,12 +17,12 @@ pytestmark = pytest.mark.gui
 
 
 def _files(viewer: Any) -> FilesWidget:
-    (found,) = (
+    (form,) = (
         dock.inner_widget()
         for dock in viewer.window._wrapped_dock_widgets.values()
         if isinstance(dock.inner_widget(), FilesWidget)
     )
-    return found
+    return form
 
 
 def test_a_file_with_several_images_lists_them_and_opens_those_that_are_chosen(

@@ -47,7 +47,7 @@ viewer.close()
 
 def test_removing_points_that_were_just_changed_crashes_nothing(tmp_path: Path) -> None:
     """With Mesa's software renderer napari alone does crash there."""
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", REMOVED_IN_THE_SAME_TURN],
         capture_output=True,
         text=True,
@@ -55,8 +55,8 @@ def test_removing_points_that_were_just_changed_crashes_nothing(tmp_path: Path) 
         timeout=240,
         env={**os.environ, "NAPARI_CONFIG": str(tmp_path / "settings.yaml")},
     )
-    assert "still there" in found.stdout, found.stderr
-    assert found.returncode == 0
+    assert "still there" in done.stdout, done.stderr
+    assert done.returncode == 0
 
 
 def test_layers_are_taken_down_in_the_context_that_draws_them(

@@ -36,10 +36,10 @@ def plot(qtbot: Any) -> CurvePlot:
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(2, 8))
 def test_ticks_are_round_rise_and_are_within_the_range(low: float, width: float, most: int) -> None:
-    found = ticks(low, low + width, most)
-    assert 1 <= len(found) <= 2 * most + 1
-    assert found == sorted(set(found))
-    assert all(low - 1e-6 * width <= one <= low + width * (1 + 1e-6) for one in found[1:])
+    at = ticks(low, low + width, most)
+    assert 1 <= len(at) <= 2 * most + 1
+    assert at == sorted(set(at))
+    assert all(low - 1e-6 * width <= one <= low + width * (1 + 1e-6) for one in at[1:])
 
 
 @pytest.mark.parametrize(

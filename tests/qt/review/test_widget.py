@@ -110,8 +110,8 @@ def click(button: Any) -> None:
 
 def mask(project: Path, name: str) -> np.ndarray | None:
     records = read_project(project).records
-    found = next((one for one in records if one.name == f"images/{name}.png"), None)
-    return None if found is None else np.asarray(read_labels(found.mask))
+    record = next((one for one in records if one.name == f"images/{name}.png"), None)
+    return None if record is None else np.asarray(read_labels(record.mask))
 
 
 def test_a_queue_is_reviewed_by_mouse_and_keys(
@@ -350,9 +350,9 @@ def test_the_rest_is_predicted_killed_and_gone_on_with(
     qtbot.waitUntil(lambda: state.counts.waiting == count, timeout=30_000)
     unsure = [row.uncertainty for row in state.queue]
     assert unsure == sorted(unsure, reverse=True)
-    found = hand.labels
-    assert found[ON] and found[OTHER] and found[MISSED] and not found[5, 5]
-    assert len(np.unique(found)) >= 4, "objects of their own"
+    labels = hand.labels
+    assert labels[ON] and labels[OTHER] and labels[MISSED] and not labels[5, 5]
+    assert len(np.unique(labels)) >= 4, "objects of their own"
     assert np.array_equal(mask(tmp_path / "many", "known"), before)
 
 

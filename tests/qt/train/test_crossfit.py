@@ -111,15 +111,15 @@ def look(widget: TrainWidget, qtbot: Any, index: int = 0) -> None:
     click(widget.clicks.show_them if looked is None else widget.clicks.on)
 
     def there() -> None:
-        found = widget.context.state.looked
-        assert found is not None and found.index == index and not found.loading
+        shown = widget.context.state.looked
+        assert shown is not None and shown.index == index and not shown.loading
 
     qtbot.waitUntil(there, timeout=30_000)
 
 
 def saved(folder: CrossfitFolder, image: str) -> list[tuple[float, float, bool]]:
-    found = read_click_table(folder.clicks).by_image.get(image, ())
-    return sorted((one.y, one.x, one.positive) for one in found)
+    clicks = read_click_table(folder.clicks).by_image.get(image, ())
+    return sorted((one.y, one.x, one.positive) for one in clicks)
 
 
 def clicks_on(viewer: Any) -> list[tuple[float, float, bool]]:

@@ -499,8 +499,8 @@ def test_names_of_networks_are_offered_while_typing(
     assert bold == [True, False], "those are bold whose ImageNet weights are installed"
     completer = form.fields["architecture"].widget.native.completer()
     completer.setCompletionPrefix("UNET")
-    found = [completer.setCurrentRow(i) and completer.currentCompletion() for i in range(2)]
-    assert found == ["unet", "unetplusplus"]
+    completions = [completer.setCurrentRow(i) and completer.currentCompletion() for i in range(2)]
+    assert completions == ["unet", "unetplusplus"]
 
 
 def test_hiding_what_was_found_leaves_no_gap(open_train: Open, qtbot: Any) -> None:

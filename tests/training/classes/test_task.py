@@ -85,9 +85,9 @@ def test_what_is_not_labelled_in_an_image_that_is_not_complete_is_neither_learne
         def forward(self, x: Tensor) -> Tensor:
             return torch.ones_like(x[:, :1]) * self.scale
 
-    found = made.validate(Everything())
+    validation = made.validate(Everything())
     right = 1.0 if complete is False else 400 / 6400
-    assert found.metrics["iou_micro"] == pytest.approx(right)
+    assert validation.metrics["iou_micro"] == pytest.approx(right)
 
 
 def blank(side: int = 80) -> Labels:
@@ -106,15 +106,15 @@ def count(made: SemanticWork, wanted: Callable[[Tensor], bool], n: int = 400) ->
 def test_as_many_windows_look_at_a_class_however_many_images_are_empty(empty: int) -> None:
     made = work([full() for _ in range(100 - empty)] + [blank() for _ in range(empty)])
     anywhere = (100 - empty) / 100
-    found = count(made, lambda target: bool((target == 1).any()))
-    assert found == pytest.approx(0.6 + 0.4 * anywhere, abs=0.06)
+    windows = count(made, lambda target: bool((target == 1).any()))
+    assert windows == pytest.approx(0.6 + 0.4 * anywhere, abs=0.06)
 
 
 def test_a_class_that_few_images_hold_is_looked_at_as_often_as_the_others() -> None:
     classes = ClassMap(((1,), (2,)), ("common", "rare"))
     made = work([full(1)] * 19 + [full(2)], classes=classes, task="multiclass")
-    found = count(made, lambda target: bool((target == 2).any()))
-    assert found == pytest.approx(0.3 + 0.4 / 20, abs=0.06)
+    windows = count(made, lambda target: bool((target == 2).any()))
+    assert windows == pytest.approx(0.3 + 0.4 / 20, abs=0.06)
 
 
 def test_without_anything_labelled_windows_lie_anywhere() -> None:
@@ -141,11 +141,11 @@ def test_ids_become_classes_in_the_window_alone_and_the_result_is_the_same(
 
     with monkeypatch.context() as patched:
         patched.setattr(ClassMap, "indices", watched)
-        found = [made.window(1, i) for i in range(12)]
+        windows = [made.window(1, i) for i in range(12)]
     assert len(asked) == 12
     assert max(height * width for height, width in asked) < labels.size / 2
     monkeypatch.setattr(task, "cut", before)
-    for i, (image, target) in enumerate(found):
+    for i, (image, target) in enumerate(windows):
         wanted = made.window(1, i)
         assert torch.equal(image, wanted[0]) and torch.equal(target, wanted[1])
 
@@ -169,7 +169,10 @@ def test_where_too_few_images_hold_something_empty_ones_are_shown_as_well(tmp_pa
 def test_a_model_that_finds_all_is_measured_as_perfect() -> None:
     masks = [full(), blank()]
     masks[0][40:] = 0
-    found = work([full()], masks).validate(Bright().eval())
-    assert found.metrics["iou_micro"] == found.metrics["iou_imagewise"] == 1
-    assert [row["image"] for row in found.images] == ["0", "1"]
-    assert found.confusion is not None and found.confusion[0][1] == found.confusion[1][0] == 0
+    validation = work([full()], masks).validate(Bright().eval())
+    assert validation.metrics["iou_micro"] == validation.metrics["iou_imagewise"] == 1
+    assert [row["image"] for row in validation.images] == ["0", "1"]
+    assert (
+        validation.confusion is not None
+        and validation.confusion[0][1] == validation.confusion[1][0] == 0
+    )

@@ -75,9 +75,9 @@ def test_some_begin_with_the_object_around_the_object_and_a_negative_click_on_it
     mistaken = negative & positive
     assert 0.03 < mistaken.float().mean() < 0.25
     for i in torch.nonzero(mistaken).flatten().tolist():
-        found, target = lesson.previous[i] > 0.5, lesson.target[i] > 0.5
-        assert (found | ~target).float().mean() > 0.97
-        assert (found & ~target & (lesson.maps.negative[i] > 0)).any()
+        previous, target = lesson.previous[i] > 0.5, lesson.target[i] > 0.5
+        assert (previous | ~target).float().mean() > 0.97
+        assert (previous & ~target & (lesson.maps.negative[i] > 0)).any()
 
 
 def test_every_new_click_lies_in_what_was_wrong_and_has_its_sign() -> None:
@@ -96,10 +96,10 @@ def test_every_new_click_lies_in_what_was_wrong_and_has_its_sign() -> None:
             if annotations.going_on[i] is not one or one.view is not views[i]:
                 continue  # over, or seen through another window now
             for y, x, positive in one.clicks[count:]:
-                found = answer[row, 0, round(y), round(x)] > 0.5
+                predicted = answer[row, 0, round(y), round(x)] > 0.5
                 truth = lesson.target[row, 0, round(y), round(x)] > 0.5
                 assert bool(truth) == positive
-                assert bool(found) != positive or not (found ^ truth)
+                assert bool(predicted) != positive or not (predicted ^ truth)
                 checked += 1
     assert checked > 60
 
@@ -138,9 +138,9 @@ def test_windows_follow_the_object_and_clicks_and_mask_move_with_it() -> None:
                 continue
             moved += 1
             closer += one.view.span < span
-            found = (one.previous > 0.5).float()
-            if found.sum() > 30:  # all of it is the object; of which the old window saw a part
-                assert (found * one.target).sum() / found.sum() > 0.7
+            previous = (one.previous > 0.5).float()
+            if previous.sum() > 30:  # all of it is the object; of which the old window saw a part
+                assert (previous * one.target).sum() / previous.sum() > 0.7
             for y, x, positive in one.clicks:
                 inside = 0 <= y < SIZE - 1 and 0 <= x < SIZE - 1
                 if positive and inside:

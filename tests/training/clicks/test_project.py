@@ -54,19 +54,19 @@ def test_images_are_kept_as_far_as_there_is_room(mib: int) -> None:
 
     files = [Record(Path(name), Path("b.png"), "g", name) for name in "abcdef"]
     data = Dataset(files, mib, read=noted)
-    found = as_records(data, ClassMap(((1,),), ("object",), 9), 3, by_class=True, whole=False)
-    pool = ProjectPool(found)
+    records = as_records(data, ClassMap(((1,),), ("object",), 9), 3, by_class=True, whole=False)
+    pool = ProjectPool(records)
     assert sorted(read) == list("abcdef"), "each is looked at once"
     rng = np.random.default_rng(0)
     assert {pool.draw(rng, 1)[0].name for _ in range(60)} == set("abcdef")
-    one = found[0]
+    one = records[0]
     assert one.labels.dtype == np.uint8
-    assert found.nbytes == one.nbytes * (6 if mib else 2)
+    assert records.nbytes == one.nbytes * (6 if mib else 2)
     assert (len(read) > 30) == (mib == 0)
     assert data.nbytes == 0, "not twice"
     for i in range(1, 6):
-        found[i]
-    assert found[0] is one, "what is in use is there once"
+        records[i]
+    assert records[0] is one, "what is in use is there once"
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_a_mask_may_be_anything_where_nothing_is_known(work: ClickWork) -> None:
             return inputs[:, :1] * 0 + 9
 
     labels = half_known(work.validation.records[0]).labels
-    found = work.validate(Everything())
-    assert found.metrics["iou_0"] == pytest.approx((labels == 1).sum() / (labels != 9).sum())
+    validation = work.validate(Everything())
+    assert validation.metrics["iou_0"] == pytest.approx((labels == 1).sum() / (labels != 9).sum())
 
 
 class Nothing(torch.nn.Module):
@@ -186,14 +186,16 @@ def test_what_is_validated_on_holds_objects_but_for_a_few_where_no_click_is_need
     automatic: bool,
 ) -> None:
     holding = {3, 17, 18, 29}
-    found = some_empty(holding, 40, automatic=automatic).validate(Nothing())
-    objects = {int(row["image"]) for row in found.images if "iou_5" in row}
-    empties = {int(row["image"]) for row in found.images} - objects
+    validation = some_empty(holding, 40, automatic=automatic).validate(Nothing())
+    objects = {int(row["image"]) for row in validation.images if "iou_5" in row}
+    empties = {int(row["image"]) for row in validation.images} - objects
     assert objects == holding
     assert len(empties) == (2 if automatic else 0)
-    assert max(found.metrics["iou_5"], found.metrics["recall_5"]) < 0.01, "the clicked pixels"
+    assert max(validation.metrics["iou_5"], validation.metrics["recall_5"]) < 0.01, (
+        "the clicked pixels"
+    )
     if automatic:
-        assert found.metrics["iou_0"] == pytest.approx(2 / 6), "nothing is right in two of six"
+        assert validation.metrics["iou_0"] == pytest.approx(2 / 6), "nothing is right in two of six"
 
 
 def test_a_validation_asks_the_network_as_often_as_eight_images_take() -> None:

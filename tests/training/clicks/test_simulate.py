@@ -124,8 +124,8 @@ def test_a_perturbed_mask_is_wrong_but_plausible() -> None:
     wrong = perturbed(target, generator(3))
     assert wrong.shape == target.shape
     assert ((wrong >= 0) & (wrong <= 1)).all()
-    found = wrong > 0.5
-    overlap = (found & (target > 0)).sum((1, 2, 3)) / (found | (target > 0)).sum((1, 2, 3))
+    mask = wrong > 0.5
+    overlap = (mask & (target > 0)).sum((1, 2, 3)) / (mask | (target > 0)).sum((1, 2, 3))
     assert 0.5 < overlap.mean() < 0.99
     assert overlap.std() > 0.01
     assert torch.equal(wrong, perturbed(target, generator(3)))
@@ -138,10 +138,10 @@ def test_surroundings_hold_the_object_and_what_looks_like_its_own_surroundings(s
     mistaken = surroundings(image, object_[None], generator(seed))
     assert mistaken.shape == (1, 96, 96)
     assert 0 < float(mistaken.min()) < 0.05 < 0.9 < float(mistaken.max()) < 1
-    found = mistaken[0] > 0.5
-    assert found[object_ > 0].all()
-    assert found.sum() > 1.5 * object_.sum()
-    assert not found[host == 0][:200].any()  # far away, and of another colour
+    mask = mistaken[0] > 0.5
+    assert mask[object_ > 0].all()
+    assert mask.sum() > 1.5 * object_.sum()
+    assert not mask[host == 0][:200].any()  # far away, and of another colour
 
 
 place = st.floats(-3, 34, allow_nan=False)

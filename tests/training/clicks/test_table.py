@@ -49,10 +49,10 @@ def test_a_click_lands_where_its_pixel_does(
     subject = Subject(TrainingImage(pixels, labels, (1,)), labels > 0, np.zeros(2), 9.0, turn)
     view = View(np.array([row + 2.3, column - 3.1]), span)
     seen, _ = subject.cut(view, SIZE)
-    found = in_window(subject, view, SIZE, [click(row, column)])
+    inside = in_window(subject, view, SIZE, [click(row, column)])
     peak = np.unravel_index(int(seen[0, 0].argmax()), (SIZE, SIZE))
-    assert len(found) == 1
-    y, x, positive = found[0]
+    assert len(inside) == 1
+    y, x, positive = inside[0]
     assert positive
     assert math.hypot(y - peak[0], x - peak[1]) <= 1.5
 
@@ -135,12 +135,12 @@ def test_a_table_is_found_by_the_images_paths(tmp_path: Path) -> None:
     path = tmp_path / "clicks.json"
     path.write_text(ClickTable(images=images, clicks=(click(1, 2, "fp"),)).to_json())
     some = [tmp_path / "data" / name for name in ("b.png", "c.png", "a.png")]
-    without, unknown, found = corrections(str(path), some)
+    without, unknown, known = corrections(str(path), some)
     assert without is not None and without.clicks == () and without.prediction is None
     assert unknown is None
-    assert found is not None and found.prediction is not None
-    assert found.clicks == (click(1, 2, "fp"),)
-    assert found.prediction.image.shape == (1, 4, 4)
+    assert known is not None and known.prediction is not None
+    assert known.clicks == (click(1, 2, "fp"),)
+    assert known.prediction.image.shape == (1, 4, 4)
     with pytest.raises(TrainingError, match="knows none of the images"):
         corrections(str(path), some[1:2])
     write_mask(tmp_path / "p.tif", np.zeros((4, 4), np.float32), overwrite=True)

@@ -109,13 +109,13 @@ def test_all_objects_of_an_image_are_written_with_classes_and_scores(
     words = ["predict", str(image), "--model", model, "--device", "cpu", "--out", str(out)]
     assert main([*words, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)["objects"]
-    found = annotated_mask(out)
+    annotated = annotated_mask(out)
     wanted = ObjectFinder.of(load_segmenter(model, "cpu"), picture(5)[0]).find()
-    assert wanted is not None and np.array_equal(found.labels, wanted.labels)
+    assert wanted is not None and np.array_equal(annotated.labels, wanted.labels)
     assert [one["id"] for one in said] == list(wanted.least_certain)
     scores = [one["score"] for one in said]
     assert scores == sorted(scores)
-    rows = found.rows()
+    rows = annotated.rows()
     assert {one["id"]: (one["class"], one["score"]) for one in said} == {
         n: (row.class_name, row.score) for n, row in rows.items()
     }
@@ -185,8 +185,8 @@ def test_images_of_any_number_of_channels_are_learned_and_searched_with_all_of_t
     for last in (image[..., -1], image[::-1, :, -1]):
         image[..., -1] = last.copy()
         finder = ObjectFinder.of(segmenter, image, rgb=False)
-        found = finder.find()
-        assert found is not None and found.labels.shape == (96, 96)
+        objects = finder.find()
+        assert objects is not None and objects.labels.shape == (96, 96)
         maps.append(finder.maps(Box(0, 0, 96, 96)).foreground)
     assert np.abs(maps[0] - maps[1]).max() > 1e-4, "the last channel is looked at"
 

@@ -151,16 +151,16 @@ def test_a_network_that_answers_the_truth_is_measured_as_nearly_perfect_and_choo
     crowds: Path,
 ) -> None:
     work = work_of(crowds)
-    found = work.validate(Told().eval())
-    assert found.metrics["pq"] > 0.9 > 0.5 > found.metrics["pq_pieces"]
-    assert list(found.images[0])[-1] == "pq" and found.loss < 1
-    kept = found.chosen["objects"]
+    validation = work.validate(Told().eval())
+    assert validation.metrics["pq"] > 0.9 > 0.5 > validation.metrics["pq_pieces"]
+    assert list(validation.images[0])[-1] == "pq" and validation.loss < 1
+    kept = validation.chosen["objects"]
     assert kept.smallest in smallest_candidates(work.learned_from)
-    card = work.card.model_copy(update=found.chosen)
+    card = work.card.model_copy(update=validation.chosen)
     again = measured_objects(
         Segmenter(Told().eval(), card, device="cpu", half=False), work.validated_on
     )
-    assert again.metrics["pq"] == pytest.approx(found.metrics["pq"], abs=0.02)
+    assert again.metrics["pq"] == pytest.approx(validation.metrics["pq"], abs=0.02)
     assert again.chosen == {}
 
 
@@ -173,8 +173,8 @@ def test_specks_that_are_found_are_told_from_objects_by_their_size(tmp_path: Pat
         free = np.argwhere(image[..., 0] == 0)[::97]
         image[free[:, 0], free[:, 1]] = 255 // 2
         iio.imwrite(one.image, image)
-    found = work_of(folder).validate(Told().eval())
-    assert found.chosen["objects"].smallest > 1 and found.metrics["pq"] > 0.85
+    validation = work_of(folder).validate(Told().eval())
+    assert validation.chosen["objects"].smallest > 1 and validation.metrics["pq"] > 0.85
 
 
 def test_previews_are_label_maps_of_objects(crowds: Path, tmp_path: Path) -> None:

@@ -75,8 +75,8 @@ class Threshold:
         batch = next(self.batches(0))
         with torch.no_grad():
             logits = network(batch.inputs)
-        found = float(((logits > 0) == (batch.target > 0.5)).float().mean())
-        value = self.figures(self.epochs) if self.figures else found
+        accuracy = float(((logits > 0) == (batch.target > 0.5)).float().mean())
+        value = self.figures(self.epochs) if self.figures else accuracy
         return Validation(1 - value, {"dice_macro": value}, ({"image": "a", "dice": value},))
 
     def preview(self, network: nn.Module, folder: Path, epoch: int) -> list[dict[str, str]]:
@@ -227,8 +227,8 @@ class Steep(Threshold):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         self.count += 1
-        found = super().loss(logits, batch)
-        return found if self.good(self.count) else found + (logits * 0).abs().sqrt().sum()
+        loss = super().loss(logits, batch)
+        return loss if self.good(self.count) else loss + (logits * 0).abs().sqrt().sum()
 
 
 def test_gradients_that_stay_no_numbers_end_it(tmp_path: Path) -> None:
@@ -322,15 +322,17 @@ def test_a_training_goes_on_without_previews_that_find_no_room(
 def test_gradients_of_parts_are_those_of_the_whole_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
+    gradients = []
     for micro in (4, 2):
         training = loop(tmp_path / str(micro), spec(dropout=0.0, clip=0.0, amp=False), Threshold())
         training.micro = micro
         training.network.get_submodule("encoder.1").eval()  # its figures depend on the part
         monkeypatch.setattr(training.network, "train", lambda mode=True: None)
         training._gradients(next(training.work.batches(1)))
-        found.append([p.grad.clone() for p in training.network.parameters() if p.grad is not None])
-    for a, b in zip(*found, strict=True):
+        gradients.append(
+            [p.grad.clone() for p in training.network.parameters() if p.grad is not None]
+        )
+    for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b)
 
 

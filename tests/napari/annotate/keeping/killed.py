@@ -62,9 +62,9 @@ def annotate(seed: int, home: Path, out: int) -> None:
             bench.click(rng.randrange(SHAPE[0]), rng.randrange(SHAPE[1]))
             bench.do(act)
         elif act == "delete":
-            found = np.argwhere(bench.labels)
-            if len(found):
-                bench.take_up(*map(int, rng.choice(found.tolist())))
+            labelled = np.argwhere(bench.labels)
+            if len(labelled):
+                bench.take_up(*map(int, rng.choice(labelled.tolist())))
                 bench.do(act)
         else:
             bench.do(act)
@@ -112,13 +112,13 @@ def compared(said: str, moment: float, used: float, home: Path) -> str:
     lines = [line.split() for line in said.splitlines(keepends=True) if line.endswith("\n")]
     shown = [(float(at), float(cpu), int(crc)) for _, at, cpu, crc in lines]
     journals = list((home / "journals").glob("*.jsonl"))
-    found = checksum(np.zeros(SHAPE, np.int64))
+    sums = checksum(np.zeros(SHAPE, np.int64))
     if journals:
-        found = checksum(read_journal(journals[0]).labels())
+        sums = checksum(read_journal(journals[0]).labels())
     old = [at for at, cpu, _ in shown if at < moment - SECOND and cpu < used - WORKING]
     # A step may be on the disk before it is said, so one more than was said is right, too.
     known = [checksum(np.zeros(SHAPE, np.int64)), *(crc for *_, crc in shown)]
-    places = [i for i, crc in enumerate(known) if crc == found]
+    places = [i for i, crc in enumerate(known) if crc == sums]
     if places and places[-1] >= len(old):
         return f"kept {len(shown) - places[-1]} lost"
     return (

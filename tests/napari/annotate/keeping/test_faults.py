@@ -87,10 +87,10 @@ def test_where_nothing_can_be_kept_work_goes_on_and_is_kept_when_it_can_be(
     end = time.monotonic() + 60
     while not bench.controller.autosave.flush():
         assert time.monotonic() < end
-    found = read_journal(path)
-    assert np.array_equal(found.labels(), bench.labels)
-    assert not np.array_equal(found.labels(), before)
-    assert len(found.scene.objects) == 3
+    recording = read_journal(path)
+    assert np.array_equal(recording.labels(), bench.labels)
+    assert not np.array_equal(recording.labels(), before)
+    assert len(recording.scene.objects) == 3
 
 
 @pytest.mark.parametrize(

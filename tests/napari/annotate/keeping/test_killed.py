@@ -27,9 +27,9 @@ def outcomes(kills: int, seed: int, folder: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def all_kept(found: list[str], kills: int) -> None:
-    assert len(found) == kills
-    assert all(line.startswith("kept ") for line in found), found
+def all_kept(lines: list[str], kills: int) -> None:
+    assert len(lines) == kills
+    assert all(line.startswith("kept ") for line in lines), lines
 
 
 def test_who_is_killed_while_annotating_loses_the_last_second_at_most(tmp_path: Path) -> None:

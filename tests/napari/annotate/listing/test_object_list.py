@@ -57,9 +57,9 @@ def ids(bench: Any) -> list[int]:
 def test_the_list_is_what_the_labels_hold_whatever_changes_them(listing: Any) -> None:
     bench, layer = listing, listing.state.annotation
     painted, first, second = 70_000, *[one.value for one in bench.pairing.scene.objects]
-    found = listed(bench)
-    assert {i: a for i, (a, *_) in found.items()} == counted(bench)
-    assert found[painted][1:] == (0, -1) and found[first][1:] == (1, 1)
+    rows = listed(bench)
+    assert {i: a for i, (a, *_) in rows.items()} == counted(bench)
+    assert rows[painted][1:] == (0, -1) and rows[first][1:] == (1, 1)
     bench.click(90, 90)
     bench.do("accept")
     layer.mode, layer.selected_label, layer.brush_size = "paint", second, 9

@@ -265,8 +265,8 @@ def test_dragging_draws_and_nothing_moves(drawn_by_hand: Any) -> None:
     window.drag((50, 60), (60, 90), right=True)
     window.drag(*LASSO, held="Control+Shift")
     box, scribble, negative, lasso = window.controller.prompt().gestures
-    found = (box.top, box.left, box.bottom, box.right)
-    np.testing.assert_allclose(found, (10, 20, 40, 60), atol=PIXEL)
+    edges = (box.top, box.left, box.bottom, box.right)
+    np.testing.assert_allclose(edges, (10, 20, 40, 60), atol=PIXEL)
     assert scribble.positive and not negative.positive
     np.testing.assert_allclose(scribble.points[-1], (70, 90), atol=PIXEL)
     assert isinstance(lasso, Lasso)
@@ -285,8 +285,8 @@ def test_a_flick_that_no_move_was_told_of_draws_up_to_where_it_ends(drawn_by_han
     QTest.mouseRelease(window.canvas, button, none, window.at(40, 60))
     window.settle()
     (box,) = window.controller.prompt().gestures
-    found = (box.top, box.left, box.bottom, box.right)
-    np.testing.assert_allclose(found, (10, 20, 40, 60), atol=PIXEL)
+    edges = (box.top, box.left, box.bottom, box.right)
+    np.testing.assert_allclose(edges, (10, 20, 40, 60), atol=PIXEL)
 
 
 @pytest.mark.gui

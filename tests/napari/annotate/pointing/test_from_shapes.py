@@ -45,8 +45,8 @@ def test_each_shape_becomes_an_object_and_undo_takes_all_back_at_once(
     make(bench)
     assert bench.state.n_objects == 4 and bench.state.shapes == (0, 0)
     assert "4 objects" in bench.state.message
-    found = {value_at(bench, 25, 25), value_at(bench, 85, 25), value_at(bench, 25, 85)}
-    assert len(found) == 3 and 0 not in found
+    ids = {value_at(bench, 25, 25), value_at(bench, 85, 25), value_at(bench, 25, 85)}
+    assert len(ids) == 3 and 0 not in ids
     assert bench.state.n_positive == 1, "what was begun stays begun"
     bench.do("undo")
     assert not np.asarray(bench.labels).any() and bench.state.n_objects == 0

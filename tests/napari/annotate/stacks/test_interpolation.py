@@ -106,9 +106,9 @@ def test_pieces_of_a_class_are_filled_in_one_by_one(stack: Any) -> None:
     for plane in (0, 5):
         accept(stack, plane, (25, 25 + plane), (60, 70))
     stack.do("fill_in")
-    found = np.asarray(stack.labels)
-    assert set(np.unique(found)) == {0, 2}
-    assert all(found[k, 25, 25 + k] == found[k, 60, 70] == 2 for k in range(6))
+    labels = np.asarray(stack.labels)
+    assert set(np.unique(labels)) == {0, 2}
+    assert all(labels[k, 25, 25 + k] == labels[k, 60, 70] == 2 for k in range(6))
 
 
 def test_a_flat_image_has_nothing_to_fill_in(bench: Any, grey: np.ndarray) -> None:
