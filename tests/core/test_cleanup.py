@@ -23,9 +23,9 @@ def test_pieces_are_dropped_by_their_size_where_corners_touch() -> None:
     labels = np.zeros((9, 9), np.uint8)
     labels[0, 0] = labels[1, 1] = labels[2, 2] = 3  # one piece of three pixels
     labels[5:7, 5] = 3
-    found = cleaned(labels, CleanUp(smallest=3))
-    assert (found > 0).sum() == 3
-    assert not found[5:7, 5].any()
+    after = cleaned(labels, CleanUp(smallest=3))
+    assert (after > 0).sum() == 3
+    assert not after[5:7, 5].any()
 
 
 def test_holes_are_filled_with_what_encloses_them_where_that_is_one_label_alone() -> None:
@@ -35,12 +35,12 @@ def test_holes_are_filled_with_what_encloses_them_where_that_is_one_label_alone(
     labels[5, 8:10] = 0  # between 4 and 5
     labels[12:20, 2:9] = 6
     labels[19, 4] = 0  # at the border of the image
-    found = cleaned(labels, CleanUp(fill_holes=5))
-    assert (found[4:6, 4:6] == 4).all()
-    assert not found[5, 8:10].any()
-    assert found[19, 4] == 0
+    after = cleaned(labels, CleanUp(fill_holes=5))
+    assert (after[4:6, 4:6] == 4).all()
+    assert not after[5, 8:10].any()
+    assert after[19, 4] == 0
     assert (cleaned(labels, CleanUp(fill_holes=4))[4:6, 4:6] == 0).all(), "fewer pixels than that"
-    assert ((found != labels).sum()) == 4
+    assert ((after != labels).sum()) == 4
 
 
 def test_smoothing_takes_spikes_off_and_leaves_straight_edges() -> None:
@@ -49,10 +49,10 @@ def test_smoothing_takes_spikes_off_and_leaves_straight_edges() -> None:
     straight = labels.copy()
     labels[15:20, 10] = 7
     labels[14, 20] = 0
-    found = cleaned(labels, CleanUp(smooth=2))
-    assert found[15, 10] == 7, "seven of the thirteen pixels around its foot"
-    found[15, 10] = 0
-    np.testing.assert_array_equal(found, straight)
+    after = cleaned(labels, CleanUp(smooth=2))
+    assert after[15, 10] == 7, "seven of the thirteen pixels around its foot"
+    after[15, 10] = 0
+    np.testing.assert_array_equal(after, straight)
 
 
 @settings(deadline=None, max_examples=12)
@@ -63,12 +63,12 @@ def test_smoothing_takes_spikes_off_and_leaves_straight_edges() -> None:
 def test_parts_with_their_margin_come_out_as_the_whole_does(seed: int, rules: CleanUp) -> None:
     labels = speckled(seed)
     whole = cleaned(labels, rules)
-    found = np.full_like(whole, 99)
+    joined = np.full_like(whole, 99)
     for part in blocks(labels.shape, 25, rules.margin):
         within = part.core.shift(-part.outer.top, -part.outer.left).slices
         here = cleaned(labels[part.outer.slices], rules, part.outer, labels.shape)
-        found[part.core.slices] = here[within]
-    np.testing.assert_array_equal(found, whole)
+        joined[part.core.slices] = here[within]
+    np.testing.assert_array_equal(joined, whole)
 
 
 def test_numbers_that_make_no_sense_are_refused_with_what_is_possible() -> None:

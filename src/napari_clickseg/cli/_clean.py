@@ -52,15 +52,15 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise CleanUpError(str(error)) from error
     with conducted(None) as stop, progress(0, "part") as bar:
-        found = clean_up(args.labels, rules, stop=stop, on_part=shown_on(bar))
-    if found is None:
+        cleaned = clean_up(args.labels, rules, stop=stop, on_part=shown_on(bar))
+    if cleaned is None:
         note("stopped; nothing was changed")
         return STOPPED
     if args.json:
-        say_json({"labels": str(args.labels), "changed": found.changed, "ids": found.ids})
+        say_json({"labels": str(args.labels), "changed": cleaned.changed, "ids": cleaned.ids})
     elif rules:
-        ids = f"{found.ids:,} id{'' if found.ids == 1 else 's'}"
-        say(f"{args.labels}: {found.changed:,} pixels cleaned up, {ids} left")
+        ids = f"{cleaned.ids:,} id{'' if cleaned.ids == 1 else 's'}"
+        say(f"{args.labels}: {cleaned.changed:,} pixels cleaned up, {ids} left")
     else:
         say(f"{args.labels}: as it was found")
     return 0

@@ -36,16 +36,16 @@ class _Add(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         _, negative, kind = self.dest.rpartition("negative_")
-        found = []
+        given = []
         for value in values:
             match kind:
                 case "positive" | "negative":
-                    found.append(Given("click", (value,), kind == "positive"))
+                    given.append(Given("click", (value,), kind == "positive"))
                 case "box":
-                    found.append(Given("box", (value[:2], value[2:]), True))
+                    given.append(Given("box", (value[:2], value[2:]), True))
                 case _:
-                    found += [Given(kind, points, not negative) for points in value]
-        namespace.gestures = [*namespace.gestures, *found]
+                    given += [Given(kind, points, not negative) for points in value]
+        namespace.gestures = [*namespace.gestures, *given]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -134,11 +134,11 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     from napari_clickseg.models.registry import list_models, user_folder
 
-    found = [_about(entry) for entry in list_models()]
+    models = [_about(entry) for entry in list_models()]
     if args.json:
-        say_json(found)
+        say_json(models)
         return 0
-    for one in found:
+    for one in models:
         say(f"{one['name']}: {_line(one)}")
     say(f"Your own models go into {user_folder()}")
     return 0

@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             write_mask(args.probability, prediction.probability, overwrite=args.overwrite)
     for notice in session.notices:
         note(notice)
-    _say_found(args, session, prediction)
+    _report(args, session, prediction)
     return 0
 
 
@@ -179,7 +179,7 @@ def _start(args: argparse.Namespace) -> npt.NDArray[Any]:
     return mask.labels
 
 
-def _say_found(args: argparse.Namespace, session: Session, prediction: Prediction) -> None:
+def _report(args: argparse.Namespace, session: Session, prediction: Prediction) -> None:
     patch = prediction.patch
     pixels, box = int(patch.mask.sum()), patch.box
     if not args.json:

@@ -121,10 +121,10 @@ def _models(names: list[str]) -> dict[str, Path]:
     from napari_clickseg.models.fitting import model_name
     from napari_clickseg.models.registry import find_model
 
-    found: dict[str, Path] = {}
+    models: dict[str, Path] = {}
     for name in names:
         path = find_model(name).path
         read_card(path)
-        if found.setdefault(called := model_name(path), path) != path:
+        if models.setdefault(called := model_name(path), path) != path:
             raise UsageError(f"Two models are called '{called}'; rename one of the files.")
-    return found
+    return models

@@ -75,13 +75,13 @@ def mean_entropy(
     return float(pixel_entropy(values, overlapping=overlapping)[counts].mean(dtype=float))
 
 
-def near(found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def near(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return the pixels (Y, X) of what was found, and those around it, up to `SURROUNDINGS`."""
     from scipy import ndimage
 
-    if not found.any():
-        return np.zeros(found.shape, bool)
-    return np.asarray(ndimage.distance_transform_edt(~found) <= SURROUNDINGS)
+    if not mask.any():
+        return np.zeros(mask.shape, bool)
+    return np.asarray(ndimage.distance_transform_edt(~mask) <= SURROUNDINGS)
 
 
 def _surprise(values: FloatArray) -> FloatArray:

@@ -61,10 +61,10 @@ class ClickTable(BaseModel):
     @cached_property
     def by_image(self) -> dict[str, tuple[TableClick, ...]]:
         """The clicks on each image that has any, by its name."""
-        found: dict[str, list[TableClick]] = {}
+        by_name: dict[str, list[TableClick]] = {}
         for click in self.clicks:
-            found.setdefault(click.image, []).append(click)
-        return {name: tuple(clicks) for name, clicks in found.items()}
+            by_name.setdefault(click.image, []).append(click)
+        return {name: tuple(clicks) for name, clicks in by_name.items()}
 
     def to_json(self) -> str:
         """Return the text of the file, a line for each image and click."""

@@ -208,8 +208,8 @@ def _of_tiff(path: Path) -> PixelSize | None:
             unit = str(about.get("unit", ""))
             return _sized(about.get("spacing"), down, across, unit) if down and across else None
         description = page.description[:_DESCRIBED]
-        if found := _MPP.search(description):
-            return _sized(None, found[1], found[1], "µm")
+        if match := _MPP.search(description):
+            return _sized(None, match[1], match[1], "µm")
         unit_tag = tags.get("ResolutionUnit")
         if not (down and across) or unit_tag is None or int(unit_tag.value) != _CENTIMETRE:
             return None

@@ -268,8 +268,8 @@ def _from_pair(folder: Path) -> Table:
 def _without_row(folder: Path, named: Collection[str]) -> tuple[str, ...]:
     """Return what is said of the images in images/ that an index does not name."""
     composed = {unicodedata.normalize("NFC", name) for name in named}
-    found, _, twice = _by_stem(folder / "images")
-    names = [*(path.name for path in found.values()), *(name for name, _ in twice)]
+    by_stem, _, twice = _by_stem(folder / "images")
+    names = [*(path.name for path in by_stem.values()), *(name for name, _ in twice)]
     new = [name for name in names if unicodedata.normalize("NFC", name) not in composed]
     if not new:
         return ()

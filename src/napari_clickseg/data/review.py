@@ -99,12 +99,12 @@ class ReviewQueue:
         waiting any more.
         """
         bare = {row.image for row in read_folder(self.folder).rows if not row.mask}
-        found = [
+        reviews = [
             review
             for review in self.reviews().values()
             if review.state == TO_REVIEW and review.image in bare and is_there(self.folder, review)
         ]
-        return tuple(sorted(found, key=lambda review: (-review.uncertainty, review.image)))
+        return tuple(sorted(reviews, key=lambda review: (-review.uncertainty, review.image)))
 
     def path(self, review: Review) -> Path:
         """Return the file of a prediction's labels."""
@@ -227,19 +227,17 @@ class ReviewQueue:
             If the image or the prediction can't be read.
         """
         review = self._find(image, again=labels is not None)
-        found = labels
+        mask = labels
         if labels is None:
-            found, said = read_labels(self.path(review)), self.notes(review)
+            mask, said = read_labels(self.path(review)), self.notes(review)
             made = ObjectNote(model=review.model)
-            objects = {
-                int(one): said.objects.get(int(one), made) for one in np.unique(found) if one
-            }
+            objects = {int(one): said.objects.get(int(one), made) for one in np.unique(mask) if one}
             object_classes = said.classes if object_classes is None else object_classes
         accepted = _dated(replace(review, state=ACCEPTED))
         with ProjectWriter.opened(self.folder) as project, self._table_held():
             return project.annotate(  # the prediction stays: it may be taken back
                 image,
-                found,
+                mask,
                 clicks=clicks,
                 object_classes=object_classes,
                 objects=objects,

@@ -89,10 +89,10 @@ def read_review_table(path: Path) -> tuple[dict[str, Review], tuple[str, ...]]:
                     f"{path} lacks the columns {', '.join(_COLUMNS)}; mend it or delete it."
                 )
             continue
-        found = "" if row is None else _review(row, path)
-        if isinstance(found, Review):
-            reviews[found.image] = found
-        elif found is not None:
+        parsed = "" if row is None else _review(row, path)
+        if isinstance(parsed, Review):
+            reviews[parsed.image] = parsed
+        elif parsed is not None:
             wrong.append(f"{path}, line {number}: the row makes no sense, and is left out.")
     return reviews, tuple(wrong)
 

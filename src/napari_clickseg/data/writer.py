@@ -465,20 +465,20 @@ class ProjectWriter:
         return Table(())
 
     def _find(self, table: Table, name: str) -> Row | None:
-        found = None
+        match = None
         name_lower = name.lower()
         for row in table.rows:
             in_images, stem, whole, lower = _names(row.image)
             if not in_images:
                 continue
             if name in (stem, whole):
-                found = row
+                match = row
             elif lower == name_lower:
                 raise ProjectError(
                     f"'{name}' and '{stem}', which is in {self.folder}, differ in upper and lower "
                     "case only; choose another name."
                 )
-        return found
+        return match
 
     def _mask(
         self, name: str, labels: Any, shape: tuple[int, ...], really_empty: bool

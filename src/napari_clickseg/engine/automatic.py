@@ -211,10 +211,10 @@ def _compute_there(
 ) -> None:
     """Run the jobs on a cluster, and have note taken of each in this thread as it ends."""
 
-    def done(name: str, found: ImageOutcome | ClusterError) -> None:
-        if isinstance(found, ClusterError):
-            found = ImageOutcome(name, problem=f"{name}: {found}")
-        note(found)
+    def done(name: str, outcome: ImageOutcome | ClusterError) -> None:
+        if isinstance(outcome, ClusterError):
+            outcome = ImageOutcome(name, problem=f"{name}: {outcome}")
+        note(outcome)
 
     each_on_cluster(
         partial(predict_named, spec), [one.name for one in todo], scheduler, done=done, stop=stop

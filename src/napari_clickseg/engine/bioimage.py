@@ -121,8 +121,8 @@ def _shown(watched: _Watched, packaging: Packaging) -> npt.NDArray[np.float32]:
         session = watched.start(plane.data, mask, rgb=plane.rgb)
         for y, x in clicks:
             session.click(y, x, positive=True)
-        found = session.predict().mask
-        mask = found if found.any() else None
+        predicted = session.predict().mask
+        mask = predicted if predicted.any() else None
     return watched.shown[-1]
 
 

@@ -127,8 +127,8 @@ def divided_in(
     likely = []
     for k in range(len(clicks)):
         others = (Click(*at, positive=False) for n, at in enumerate(clicks) if n != k)
-        found = session.evaluate(Prompt((Click(*clicks[k]), *others)), stop=stop)
-        likely.append(_within(found, patch.box))
+        prediction = session.evaluate(Prompt((Click(*clicks[k]), *others)), stop=stop)
+        likely.append(_within(prediction, patch.box))
     box = patch.box
     numbers = _parts(np.stack(likely), patch.mask, pixels)
     return tuple(

@@ -354,10 +354,10 @@ class ObjectFinder:
             distances = ndimage.gaussian_filter(estimate.distances, (0, _SMOOTH, _SMOOTH))
             every = np.concatenate([every, distances])
         self._answers[window] = np.ascontiguousarray(every.transpose(1, 2, 0))
-        found = self._answers[window]
-        if len(self._answers) > min(_KEPT, _KEPT_BYTES // found.nbytes):
+        answer = self._answers[window]
+        if len(self._answers) > min(_KEPT, _KEPT_BYTES // answer.nbytes):
             self._answers.popitem(last=False)
-        return found
+        return answer
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -106,9 +106,9 @@ def predict_named(spec: BatchSpec, name: str) -> ImageOutcome:
         work, images = _ready(spec)
     if name not in images:
         return ImageOutcome(name, problem=f"{name} is annotated by now, or gone.")
-    found = work(images[name])
-    assert found is not None  # nobody stops it
-    return found
+    outcome = work(images[name])
+    assert outcome is not None  # nobody stops it
+    return outcome
 
 
 @lru_cache(maxsize=1)
@@ -171,10 +171,10 @@ def predict_unclicked(
     estimate = estimator.step(Prompt(), None)
     if estimate is None:
         raise BatchError(f"The model '{card.name}' needs clicks.")
-    found = predict(Prompt(), estimate, shape, Refinement())
+    prediction = predict(Prompt(), estimate, shape, Refinement())
     inside = estimate.window.covers(shape)
     unsure = mean_entropy(estimate.probabilities, inside, overlapping=card.overlapping)
-    return found.labels, unsure
+    return prediction.labels, unsure
 
 
 def _scheme(project: Project, card: ModelCard) -> str:
@@ -205,15 +205,19 @@ def _predict_one(
                 image.name, model=model, uncertainty=slide.uncertainty, notes=slide.notes
             )
             return ImageOutcome(image.name, notice=" ".join(plane.notices))
-        found = predict(plane)
+        predicted = predict(plane)
     except (ImageError, SlideError, UnfinishedError) as error:
         return ImageOutcome(image.name, problem=str(error))
     except MemoryError:
         return ImageOutcome(image.name, problem=f"{image.name} does not fit into memory.")
-    if found is None:
+    if predicted is None:
         return None
     queue.propose(
-        image.name, found.labels, model=model, uncertainty=found.uncertainty, notes=found.notes
+        image.name,
+        predicted.labels,
+        model=model,
+        uncertainty=predicted.uncertainty,
+        notes=predicted.notes,
     )
     return ImageOutcome(image.name, notice=" ".join(plane.notices))
 
@@ -235,15 +239,15 @@ def _finding(
         )
 
     def objects(plane: ImagePlane) -> Predicted | None:
-        found = ObjectFinder.of(segmenter, plane.data, rgb=plane.rgb).find(stop=stop)
-        if found is None:
+        instances = ObjectFinder.of(segmenter, plane.data, rgb=plane.rgb).find(stop=stop)
+        if instances is None:
             return None
         if not as_objects:
-            numbers = np.append(0, found.classes)[found.labels]
-            return Predicted(ids_of_classes(numbers, card), found.doubt)
+            numbers = np.append(0, instances.classes)[instances.labels]
+            return Predicted(ids_of_classes(numbers, card), instances.doubt)
         known = project.classes.classes if project.classes is not None else ()
-        notes = found.notes(model, class_ids(card, {one.name: one.id for one in known}))
-        return Predicted(found.labels, found.doubt, notes)
+        notes = instances.notes(model, class_ids(card, {one.name: one.id for one in known}))
+        return Predicted(instances.labels, instances.doubt, notes)
 
     return objects if tells_apart(card, as_objects=as_objects) else classes
 

@@ -131,8 +131,8 @@ class Estimator:
         window = whole_window(self.source.shape, self.own_zoom, self.card.window.size)
         inputs = self.unprompted(window)
         inside = window.covers(self.source.shape)
-        found = predict_mosaic(self.unclicked, inputs, self.card.window.size, inside)
-        return Estimate(window, found)
+        probabilities = predict_mosaic(self.unclicked, inputs, self.card.window.size, inside)
+        return Estimate(window, probabilities)
 
     @property
     def own_zoom(self) -> float:
@@ -217,7 +217,7 @@ class Estimator:
             Scouted(
                 e.window,
                 e.foreground,
-                *self._found(e, gestures),
+                *self._extent_of(e, gestures),
                 self._sight(e.window).pixels,
                 e.overlap,
             )
@@ -344,7 +344,7 @@ class Estimator:
     ) -> Window:
         """Choose the window for what was found and the gestures; another one only if need be."""
         window, shape = estimate.window, self.source.shape
-        extent, touches = self._found(estimate, gestures)
+        extent, touches = self._extent_of(estimate, gestures)
         wider = extent.union(beyond)
         fits = max(wider.shape) <= self.card.window.largest_span
         box = self._in_reach(wider if fits else extent, gestures)
@@ -367,7 +367,7 @@ class Estimator:
             good = near and window.box.contains(box)
         return window if good else wanted
 
-    def _found(self, estimate: Estimate, gestures: tuple[Gesture, ...]) -> tuple[Box, bool]:
+    def _extent_of(self, estimate: Estimate, gestures: tuple[Gesture, ...]) -> tuple[Box, bool]:
         """Return the object's box in the image, and whether it runs out of the window."""
         from scipy import ndimage
 

@@ -173,11 +173,11 @@ def readings(
 
 
 def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -> list[float]:
-    window, p, found, touches, pixels, overlap = looks[i]
+    window, p, box, touches, pixels, overlap = looks[i]
     mask, last = p > 0.5, len(looks) - 1
     inside = float(p[mask].sum())
     expected = inside / (float(mask.sum()) + float(p[~mask].sum()) + 1.0)
-    extent = math.log2(max(*found.shape, 1) / window.span) if found else -6.0
+    extent = math.log2(max(*box.shape, 1) / window.span) if box else -6.0
     y, x = (min(max(round(v), 0), window.size - 1) for v in window.to_network(*position))
     central = _centrality(mask, (y, x))
 
@@ -197,7 +197,7 @@ def _features(looks: Sequence[Scouted], i: int, position: tuple[float, float]) -
         agreement(i, i + 2),
         float(p[y, x]),
         float(mask.mean()),
-        float(not found),
+        float(not box),
         float(i),
         float(np.abs(p - 0.5).mean() * 2),
         math.log2(window.span / looks[0].window.span),

@@ -52,7 +52,7 @@ _SEARCHED = 4096  # side of the part of a huge plane in which a region is looked
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Region:
     """A region: its id, its pixels, the accepted object that it is, if it is one, and its layer."""
 
     value: int
@@ -82,21 +82,21 @@ class _Source:
 
     def region_at(
         self, pixel: tuple[int, int], scene: Scene, plane: Plane, *, by_class: bool
-    ) -> _Found:
+    ) -> _Region:
         """Read the region that holds a pixel; runs on the worker thread."""
         value, connected = int(self._read(*pixel)), self.own and by_class
         if value == 0:
-            return _Found(0, None, None, self)
+            return _Region(0, None, None, self)
         known = scene.object_at(plane, value, pixel) if self.own else None
         if known is not None and connected:
             mask = (self._read(*known.patch.box.slices) == value) & known.patch.mask
             corner = known.patch.box.top, known.patch.box.left
-            return _Found(value, Patch.of(mask, offset=corner), known, self)
+            return _Region(value, Patch.of(mask, offset=corner), known, self)
         box = _around(pixel, self.plane.shape)
         inside = (pixel[0] - box.top, pixel[1] - box.left)
         patch = region_of(self._read(*box.slices), inside, connected=connected)
         moved = patch and Patch(patch.box.shift(box.top, box.left), patch.mask)
-        return _Found(value, moved, known, self)
+        return _Region(value, moved, known, self)
 
     def _read(self, rows: Any, columns: Any) -> npt.NDArray[Any]:
         return np.asarray(self.data[self.plane.key(rows, columns)])
@@ -153,14 +153,14 @@ class Objects:
         self, pairing: Pairing, plane: Plane, choice: Choice
     ) -> tuple[Scene, LabelWrite] | None:
         """Write the shown mask, and return the scene after it; None where that can't be done."""
-        found, state = pairing.display.prediction, self._state
-        if found is None or not found.mask_part.any():
+        prediction, state = pairing.display.prediction, self._state
+        if prediction is None or not prediction.mask_part.any():
             state.message = "There is no mask to accept yet; click on an object first."
             return None
         try:
             choice = self.of_taken_up(pairing, plane) or choice
             value = pairing.scene.value(plane, choice.class_id)
-            scene, write = self.plan(pairing, plane, found, pairing.scene, value, choice)
+            scene, write = self.plan(pairing, plane, prediction, pairing.scene, value, choice)
             pairing.write(write)
         except ValueError as error:
             state.message = str(error)
@@ -186,7 +186,7 @@ class Objects:
         self,
         pairing: Pairing,
         plane: Plane,
-        found: Prediction,
+        prediction: Prediction,
         scene: Scene,
         value: int,
         choice: Choice,
@@ -205,7 +205,7 @@ class Objects:
             )
         check_companion(layer, pairing.image, pairing.channel_axis)
         check_writable(layer, value)
-        draft, patch = scene.draft(plane), found.patch
+        draft, patch = scene.draft(plane), prediction.patch
         earlier = draft.editing.patch if draft.editing is not None else None
         box = patch.box.union(earlier.box) if earlier is not None else patch.box
         labels = read_labels(layer, plane, box)
@@ -223,17 +223,17 @@ class Objects:
             )
         kept = Patch.of((values == value) & patch.cut(box), offset=(box.top, box.left))
         class_id = choice.spec.identifier
-        note = self._note(found, len(scene.on(plane)))
+        note = self._note(prediction, len(scene.on(plane)))
         new = Accepted(plane, value, scene.on(plane), kept, class_id, note)
         after = scene.with_draft(plane, None).with_object(new, draft.editing)
         if draft.editing is None:
             after = after.used(value)
         return after, LabelWrite.of(plane, box, labels, changed, values)
 
-    def _note(self, found: Prediction, clicks: int) -> ObjectNote:
+    def _note(self, prediction: Prediction, clicks: int) -> ObjectNote:
         """Return how an object came about: the mask's mean probability, clicks, and the model."""
         segmenter = self._context.segmenter
-        inside = found.part[found.mask_part]
+        inside = prediction.part[prediction.mask_part]
         score = round(float(inside.mean()), 4) if inside.size else None
         name = segmenter.card.name if segmenter is not None else ""
         return ObjectNote(score=score, clicks=clicks, model=name)
@@ -352,16 +352,16 @@ class Objects:
         context = self._context
         by_class, scene = self._state.scheme == "classes", pairing.scene
 
-        def work(_: Stop) -> _Found:
+        def work(_: Stop) -> _Region:
             for source in sources:
-                found = source.region_at(pixel, scene, plane, by_class=by_class)
-                if found.patch:
-                    return found
-            return _Found(0, None, None, None)
+                region = source.region_at(pixel, scene, plane, by_class=by_class)
+                if region.patch:
+                    return region
+            return _Region(0, None, None, None)
 
-        def done(found: _Found) -> None:
+        def done(region: _Region) -> None:
             if pairing is context.pairing and plane == context.plane:
-                self._taken(pairing, plane, found)
+                self._taken(pairing, plane, region)
             self._answers.go_on()
 
         def failed(error: Exception) -> None:
@@ -415,29 +415,29 @@ class Objects:
             return None
         return there if drawn_alike(pairing.image, source, dims) else None
 
-    def _taken(self, pairing: Pairing, plane: Plane, found: _Found) -> None:
-        value = found.value
-        if not found.patch or found.source is None:
+    def _taken(self, pairing: Pairing, plane: Plane, region: _Region) -> None:
+        value = region.value
+        if not region.patch or region.source is None:
             self._state.message = (
                 self._elsewhere(pairing, plane)
                 or "There is no region under the pointer; point at a labelled one."
             )
             return
-        own = found.source.own
+        own = region.source.own
         scene = pairing.scene
-        marks = found.known.marks if found.known is not None else ()
+        marks = region.known.marks if region.known is not None else ()
         # What was painted since is as the user wants it: clicks that say otherwise are of no use.
-        marks = tuple(mark for mark in marks if _holds(mark, plane, found.patch))
-        draft = Draft(found.patch)
+        marks = tuple(mark for mark in marks if _holds(mark, plane, region.patch))
+        draft = Draft(region.patch)
         if own:
-            self._choose_class_of(pairing, plane, found)
+            self._choose_class_of(pairing, plane, region)
             class_id = self._state.current_class.identifier
-            editing = found.known or Accepted(plane, value, (), found.patch, class_id)
-            if editing.patch != found.patch:  # painted on since
-                editing = replace(editing, patch=found.patch)
-                objects = tuple(editing if o is found.known else o for o in scene.objects)
+            editing = region.known or Accepted(plane, value, (), region.patch, class_id)
+            if editing.patch != region.patch:  # painted on since
+                editing = replace(editing, patch=region.patch)
+                objects = tuple(editing if o is region.known else o for o in scene.objects)
                 scene = replace(scene, objects=objects)
-            draft = Draft(found.patch, marks, editing)
+            draft = Draft(region.patch, marks, editing)
         pairing.step(scene.with_draft(plane, draft, marks), plane)
         before = pairing.taken_before(plane)
         self._state.message = (
@@ -446,19 +446,19 @@ class Objects:
             if before is not None
             else f"Correct object {value} with clicks, then accept it again."
             if own
-            else f"Begun from region {value} of '{found.source.layer.name}'; correct it with "
+            else f"Begun from region {value} of '{region.source.layer.name}'; correct it with "
             "clicks, then accept it."
         )
         self._answers.request()
 
-    def _choose_class_of(self, pairing: Pairing, plane: Plane, found: _Found) -> None:
+    def _choose_class_of(self, pairing: Pairing, plane: Plane, region: _Region) -> None:
         identity, earlier = self._identity, pairing.earlier_classes
         if self._state.scheme == "classes":
-            identity.choose_class(found.value)
-        elif found.known is not None:
-            identity.choose_class(found.known.class_id)
-        elif earlier is not None and found.value in (classes := earlier.on(plane.index)):
-            identity.choose_class(classes[found.value])
+            identity.choose_class(region.value)
+        elif region.known is not None:
+            identity.choose_class(region.known.class_id)
+        elif earlier is not None and region.value in (classes := earlier.on(plane.index)):
+            identity.choose_class(classes[region.value])
 
     # ---- what the model sees
 

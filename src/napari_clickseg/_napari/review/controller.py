@@ -128,23 +128,23 @@ class ReviewController:
         """Predict with another model; one that needs clicks is refused."""
         offers = self._offers
 
-        def found(offer: Any) -> None:
+        def use(offer: Any) -> None:
             state = self.state
             if path not in [each.path for each in state.models]:
                 state.models = (*state.models, offer)
             state.model, state.message, self._model_chosen = path, offer.refusal, True
 
-        self.looker.submit("model", lambda _: offers.offer(Path(path)), found, self._failed)
+        self.looker.submit("model", lambda _: offers.offer(Path(path)), use, self._failed)
 
     def refresh_offers(self) -> None:
         """Look which projects and models there are; to be called now and then."""
         origins = [origin_of(layer) for layer in self.viewer.layers]
         opened = [origin.folder for origin in origins if origin is not None]
 
-        def found(offers: Offers) -> None:
+        def show(offers: Offers) -> None:
             self._offered(tuple(dict.fromkeys((*opened, *offers.projects))), offers)
 
-        self.looker.submit("offers", lambda _: self._offers.look(), found, self._failed)
+        self.looker.submit("offers", lambda _: self._offers.look(), show, self._failed)
 
     def predict(self) -> None:
         """Start the process that predicts the rest."""
@@ -237,9 +237,9 @@ class ReviewController:
         def look(_: Stop) -> tuple[Predicting, Queue | None]:
             return predicting.look(), queue.look()
 
-        def looked(found: tuple[Predicting, Queue | None]) -> None:
+        def looked(progress: tuple[Predicting, Queue | None]) -> None:
             if queue is self._queue:
-                self._looked(*found)
+                self._looked(*progress)
 
         self.looker.submit("look", look, looked, self._failed)
 

@@ -120,15 +120,15 @@ class DraftFile:
         self._seen = _stamp(self.path)
         source = self.path if self._seen is not None else self._main
         try:
-            found = read_draft(source, shape)
+            draft = read_draft(source, shape)
         except FileNotFoundError:
             return None
         except ValueError:
             if source == self.path:  # else it is somebody else's
                 self._put_aside()
             return None
-        self._written = _sum(found.labels), found.pending
-        return found
+        self._written = _sum(draft.labels), draft.pending
+        return draft
 
     def beside(self, shape: tuple[int, ...]) -> Correction | None:
         """Return the latest of the drafts that others kept beside this one, if there is one."""
@@ -207,9 +207,9 @@ def read_draft(path: Path, shape: tuple[int, ...]) -> Correction:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            text = str(_array(archive, "head", lambda found: found == ()))
-            labels = _array(archive, "labels", lambda found: found == tuple(shape))
-            mask = _array(archive, "start", lambda found: _fits(found, tuple(shape)))
+            text = str(_array(archive, "head", lambda stored: stored == ()))
+            labels = _array(archive, "labels", lambda stored: stored == tuple(shape))
+            mask = _array(archive, "start", lambda stored: _fits(stored, tuple(shape)))
         head = _Head.model_validate_json(text)
     except FileNotFoundError:
         raise
@@ -286,14 +286,14 @@ def _array(
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _fits(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    return len(found) == 2 and all(n <= most for n, most in zip(found, shape, strict=True))
+def _fits(stored: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    return len(stored) == 2 and all(n <= most for n, most in zip(stored, shape, strict=True))
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     """Return what tells a file from another one under its name; None where there is none."""
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -60,14 +60,14 @@ class OffersReader:
     def _projects(self) -> tuple[str, ...]:
         """Return projects: one that was trained on since another was used comes first."""
         used, when = _remembered(self._home)
-        found: list[str] = []
+        newer: list[str] = []
         later: list[str] = []
         specs = sorted(self._runs.glob("runs/*/spec.json"), key=last_changed, reverse=True)
         for spec in specs[:_MOST]:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
                 project = str(json.loads(spec.read_text(encoding="utf-8"))["project"])
-                (found if last_changed(spec) > when else later).append(project)
-        every = dict.fromkeys(str(Path(p).expanduser()) for p in (*found, *used, *later))
+                (newer if last_changed(spec) > when else later).append(project)
+        every = dict.fromkeys(str(Path(p).expanduser()) for p in (*newer, *used, *later))
         return tuple(p for p in every if Path(p).is_dir() and is_project(Path(p)))[:_MOST]
 
     def _models(self) -> tuple[ModelOffer, ...]:

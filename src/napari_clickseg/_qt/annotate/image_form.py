@@ -94,8 +94,8 @@ class ImageForm:
         before = self._state.channel_axis
         self._set_axis(self.channels.value)
         for positive in (True, False):
-            found = clicks_of(image, self._context.viewer.layers, positive=positive)
-            layers.setdefault("positive" if positive else "negative", found)
+            points = clicks_of(image, self._context.viewer.layers, positive=positive)
+            layers.setdefault("positive" if positive else "negative", points)
         self._context.controller.adopt(image, annotation=chosen, afresh=chosen is None, **layers)
         if self._state.image != image:  # it could not be used, and the message says why
             self._set_axis(before)
@@ -128,9 +128,9 @@ class ImageForm:
         if image is not None and image == self._state.image:
             wanted, self._picked = self._state.annotation, None
         elif image is not None:
-            found = self._context.controller.images.belonging(image)
-            self._asked = bool(found.possible)
-            wanted = _ASK if self._asked else found.labels
+            belonging = self._context.controller.images.belonging(image)
+            self._asked = bool(belonging.possible)
+            wanted = _ASK if self._asked else belonging.labels
             if self._picked is not None and self._picked[0] == image:
                 wanted = self._picked[1]
         with self.labels.box.changed.blocked():

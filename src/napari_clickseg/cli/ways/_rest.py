@@ -171,7 +171,7 @@ def _say(args: argparse.Namespace, result: BatchResult, waiting: int) -> None:
         again = "; stopped, the same command goes on" if result.stopped else ""
         say(f"{args.image}: {len(result.predicted)} predicted, {waiting} to review{again}")
         return
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "project": str(args.image),
         "model": args.model,
         "sha256": result.model,
@@ -183,4 +183,4 @@ def _say(args: argparse.Namespace, result: BatchResult, waiting: int) -> None:
         "waiting": waiting,
         "stopped": result.stopped,
     }
-    say_json(found)
+    say_json(report)

@@ -142,9 +142,9 @@ class _Gathering:
 
     def packed(self, size: int) -> Packed:
         """Say what was found."""
-        found = self._counts
+        counts = self._counts
         return Packed(
-            found["images"], found["masks"], found[MODELS], found[RUNS], size,
+            counts["images"], counts["masks"], counts[MODELS], counts[RUNS], size,
             tuple(self._left_out),
         )  # fmt: skip
 
@@ -306,14 +306,14 @@ def _files_below(folder: Path) -> list[Path]:
     BundleError
         If a folder in it is a link, whose files would be lost.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     for here, folders, files in os.walk(folder):
         for name in folders:
             if (linked := Path(here, name)).is_symlink():
                 raise BundleError(f"{linked} is a link to a folder; put the folder itself there.")
         folders.sort()
-        found += [Path(here, name) for name in sorted(files)]
-    return found
+        paths += [Path(here, name) for name in sorted(files)]
+    return paths
 
 
 def _write(

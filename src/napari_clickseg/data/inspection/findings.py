@@ -47,11 +47,11 @@ def inspect_project(
     images: list[ImageFacts] = []
     problems = [Problem("left_out", text, False) for text in project.left_out]
     for done, record in enumerate(project.records, 1):
-        found = _inspect(project, record, ignore)
-        if isinstance(found, Problem):
-            problems.append(found)
+        inspected = _inspect(project, record, ignore)
+        if isinstance(inspected, Problem):
+            problems.append(inspected)
         else:
-            images.append(found)
+            images.append(inspected)
         if progress is not None:
             progress(done, len(project.records))
     findings = Findings(

@@ -139,13 +139,13 @@ def _of_frame(about: Any, at: int) -> Any:
     shared = about.get("SharedFunctionalGroupsSequence") or [None]
     each = about.get("PerFrameFunctionalGroupsSequence") or []
     groups = [shared[0], each[at] if at < len(each) else None]
-    found = [
+    items = [
         group[name][0]
         for group in groups
         for name in _OF_FRAMES
         if group is not None and group.get(name)
     ]
-    if not found:
+    if not items:
         return about
     from pydicom import Dataset
 
@@ -156,7 +156,7 @@ def _of_frame(about: Any, at: int) -> Any:
     ):  # fmt: skip
         if name in about:
             merged[name] = about[name]
-    for item in found:
+    for item in items:
         merged.update(item)
     return merged
 

@@ -116,10 +116,10 @@ class ClassTiles:
         """Return the sum of the entropy that counts, of how many pixels, and the highest."""
         entropy = pixel_entropy(probabilities, overlapping=self.estimator.card.overlapping)
         one = len(probabilities) == 1
-        found = (probabilities[0] if one else 1 - probabilities[0]) > 0.5
+        foreground = (probabilities[0] if one else 1 - probabilities[0]) > 0.5
         inside = self.window.covers(self.shape, part)
         within = own.shift(-part.top, -part.left).slices
-        inside, counts = inside[within], near(found & inside)[within]
+        inside, counts = inside[within], near(foreground & inside)[within]
         entropy = entropy[within]
         counts &= inside
         highest = float(entropy[inside].max(initial=0.0))
@@ -130,11 +130,11 @@ class ClassTiles:
         if at in self._answers:
             self._answers.move_to_end(at)
             return self._answers[at]
-        found = self.estimator.unclicked(self.estimator.unprompted(self.window, at))
-        self._answers[at] = found
-        if len(self._answers) * found.nbytes > self._room:
+        answer = self.estimator.unclicked(self.estimator.unprompted(self.window, at))
+        self._answers[at] = answer
+        if len(self._answers) * answer.nbytes > self._room:
             self._answers.popitem(last=False)
-        return found
+        return answer
 
 
 def doubt_of(unsure: float, pixels: int, highest: float) -> float:

@@ -48,12 +48,12 @@ class SceneChanges:
         """
         context, scene, layer = self._context, pairing.scene, pairing.annotation
 
-        def finished(found: Any) -> None:
+        def finished(result: Any) -> None:
             if context.pairings.get(pairing.image) is pairing and pairing.annotation is not None:
                 if pairing.scene is not scene or pairing.annotation is not layer:
                     again()
                     return
-                done(found)
+                done(result)
             self._answers.go_on()
 
         def failed(error: Exception) -> None:
