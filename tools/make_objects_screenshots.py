@@ -59,10 +59,10 @@ def finding(project: Path, theme: str) -> None:
     widget.folds["All objects"].expand(animate=False)
     window.scroll_to(widget.all_objects.widget.native)
     window.press(widget.all_objects.find)
-    window.wait(lambda: state.found is not None and not state.finding, 300)
-    first = state.found.new
+    window.wait(lambda: state.new_objects is not None and not state.finding, 300)
+    first = state.new_objects.new
     widget.all_objects.height.value = LOWER  # as the slider's handle does
-    window.wait(lambda: not state.found.dividing and state.found.new > first)
+    window.wait(lambda: not state.new_objects.dividing and state.new_objects.new > first)
     window.viewer.reset_view()
     window.rest(1500)
     window.picture(f"find-all-{theme}")

@@ -46,13 +46,13 @@ def look(bench: Any) -> None:
 
 def keep(bench: Any) -> None:
     bench.do("accept")
-    bench.wait(lambda: bench.state.found is None)
+    bench.wait(lambda: bench.state.new_objects is None)
 
 
 def find(bench: Any) -> None:
     """Have all objects found, and keep them if there are some."""
     look(bench)
-    if bench.state.found is not None:
+    if bench.state.new_objects is not None:
         keep(bench)
 
 
@@ -93,15 +93,15 @@ def test_what_is_found_is_shown_and_changes_nothing_until_it_is_kept(
     assert not bench.labels.any() and not bench.state.can_undo
     shown = np.asarray(preview_of(bench).data)
     assert match(shown.astype(np.int32), truth).pq > 0.85
-    found = bench.state.found
-    assert found.new == len(np.unique(shown[shown > 0])) and found.known == 0
+    new = bench.state.new_objects
+    assert new.new == len(np.unique(shown[shown > 0])) and new.known == 0
     assert not [pair for pair in pairs_of(bench.viewer) if pair.labels is preview_of(bench)]
     bench.do("clear")
-    assert bench.state.found is None and preview_of(bench) is None
+    assert bench.state.new_objects is None and preview_of(bench) is None
     assert not bench.labels.any() and not bench.state.can_undo
     look(bench)
     bench.viewer.layers.remove(preview_of(bench))
-    assert bench.state.found is None, "who takes the layer away gives it up"
+    assert bench.state.new_objects is None, "who takes the layer away gives it up"
 
 
 def test_other_rules_divide_what_was_found_without_the_network(
@@ -111,7 +111,7 @@ def test_other_rules_divide_what_was_found_without_the_network(
 
     bench, truth = told
     look(bench)
-    first, rules = bench.state.found.new, teller.card.objects
+    first, rules = bench.state.new_objects.new, teller.card.objects
     assert (bench.state.seed_height, bench.state.smallest) == (rules.seed_height, rules.smallest)
 
     def no_network(*_: Any) -> Any:
@@ -119,15 +119,15 @@ def test_other_rules_divide_what_was_found_without_the_network(
 
     monkeypatch.setattr(Segmenter, "look", no_network)
     bench.state.seed_height = 0.6
-    assert bench.state.found.dividing
-    bench.controller.keep_found()
+    assert bench.state.new_objects.dividing
+    bench.controller.keep_new_objects()
     assert "being divided" in bench.state.message and not bench.labels.any()
-    bench.wait(lambda: not bench.state.found.dividing)
-    assert bench.state.found.new < first, "the higher, the less is told apart"
+    bench.wait(lambda: not bench.state.new_objects.dividing)
+    assert bench.state.new_objects.new < first, "the higher, the less is told apart"
     bench.state.seed_height = rules.seed_height
     bench.state.smallest = smallest = int(np.median(np.bincount(truth.ravel())[1:]))
-    bench.wait(lambda: not bench.state.found.dividing)
-    assert 0 < bench.state.found.new < first
+    bench.wait(lambda: not bench.state.new_objects.dividing)
+    assert 0 < bench.state.new_objects.new < first
     keep(bench)
     areas = np.bincount(bench.labels.ravel())[1:]
     assert areas[areas > 0].min() >= smallest and bench.state.n_objects == (areas > 0).sum()
@@ -258,7 +258,7 @@ def test_a_network_of_others_stands_in_its_place_or_says_why_it_does_not(
     made.card = made.card.model_copy(update={"classes": ("cell", "bud")})
     look(bench)
     assert "answers with 2 classes (cell, bud)" in bench.state.message
-    assert bench.state.found is None and np.array_equal(bench.labels, kept)
+    assert bench.state.new_objects is None and np.array_equal(bench.labels, kept)
 
 
 def test_a_trained_model_is_found_and_loaded(

@@ -50,14 +50,17 @@ def test_found_objects_are_shown_divided_kept_and_said_to_be_all(
 
     press(form.find)
     qtbot.waitUntil(lambda: not state.finding, timeout=240_000)
-    assert state.found is not None, state.message
-    first = state.found.new
-    assert f"{first} new objects" in form.found.value and "Not kept yet" in form.found.value
+    assert state.new_objects is not None, state.message
+    first = state.new_objects.new
+    assert (
+        f"{first} new objects" in form.new_objects.value
+        and "Not kept yet" in form.new_objects.value
+    )
     qtbot.wait(100)
     assert form.keep.native.pos() == place, "the button's other text moves nothing"
     form.height.value = 0.6  # as the slider's handle does
-    qtbot.waitUntil(lambda: state.found.new < first, timeout=240_000)
-    assert f"{state.found.new} new objects" in form.found.value
+    qtbot.waitUntil(lambda: state.new_objects.new < first, timeout=240_000)
+    assert f"{state.new_objects.new} new objects" in form.new_objects.value
     assert form.keep.native.pos() == place, "nothing moves under the pointer"
     form.by_score.value = True
     shown = viewer.layers[-1]
@@ -65,7 +68,7 @@ def test_found_objects_are_shown_divided_kept_and_said_to_be_all(
 
     canvas = viewer.window._qt_viewer.canvas.native
     QTest.keyClick(canvas, "G")
-    qtbot.waitUntil(lambda: state.found is None, timeout=240_000)
+    qtbot.waitUntil(lambda: state.new_objects is None, timeout=240_000)
     assert state.n_objects > 0 and state.annotation.colormap.name == BY_SCORE
     form.by_score.value = False
     assert state.annotation.colormap.name != BY_SCORE

@@ -253,11 +253,11 @@ class AnnotateController:
             return
         self._all_objects.start(pairing, plane)
 
-    def keep_found(self) -> None:
+    def keep_new_objects(self) -> None:
         """Make the objects that were found, and are shown, objects of the annotation."""
         self._all_objects.keep()
 
-    def give_up_found(self) -> None:
+    def give_up_new_objects(self) -> None:
         """Show the objects that were found no longer."""
         self._all_objects.give_up()
 

@@ -71,7 +71,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundCount:
+class NewObjectCount:
     """Objects that were found, and are shown until they are kept or given up.
 
     Parameters
@@ -188,7 +188,7 @@ class AnnotateState:
         Choice of the user, likewise.
     by_score : bool
         Choice of the user: objects are coloured by how sure the model is of them.
-    found : FoundCount, optional
+    new_objects : NewObjectCount, optional
         Objects that were found and wait to be kept.
     finding : bool
         Whether all objects of a plane are being looked for.
@@ -265,7 +265,7 @@ class AnnotateState:
     seed_height: float = 0.1
     smallest: int = 1
     by_score: bool = False
-    found: FoundCount | None = None
+    new_objects: NewObjectCount | None = None
     finding: bool = False
     listing: bool = False
     objects: ObjectTable = NO_OBJECTS

@@ -203,10 +203,10 @@ class Reader:
         except ImageError as error:
             raise _said_of_slide(folder, entry, review) or error from error
         size = plane_shape(pixels, rgb)
-        found, base, state = self._found(project, entry, review, size)
-        file, shape = self._draft(folder, image, base), found.labels.shape
-        file.begin(found.labels)
-        shown, other = file.load(shape) or found, None
+        stored, base, state = self._stored(project, entry, review, size)
+        file, shape = self._draft(folder, image, base), stored.labels.shape
+        file.begin(stored.labels)
+        shown, other = file.load(shape) or stored, None
         if held is not None and held_base == base:
             shown = held
         elif held is not None:
@@ -216,7 +216,7 @@ class Reader:
         if other is None and base:
             other = DraftFile(self.home, folder, image).load(shape)
         channels = 0 if rgb or pixels.ndim == 2 else pixels.shape[0]
-        classes = self._meanings.of(folder, found, shown, lambda: project)
+        classes = self._meanings.of(folder, stored, shown, lambda: project)
         return Opened(
             image=image,
             pixels=pixels,
@@ -241,7 +241,7 @@ class Reader:
         file.claim()
         return file
 
-    def _found(
+    def _stored(
         self,
         project: Project,
         entry: Record | Unannotated,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def drawn_once(layer: Layer) -> AbstractContextManager[None]:
     """Have several changes of a layer drawn once, at the end."""
-    found: AbstractContextManager[None] = layer._block_refresh()
-    return found
+    blocked: AbstractContextManager[None] = layer._block_refresh()
+    return blocked
 
 
 @contextmanager
@@ -77,11 +77,11 @@ def stroke_touches(item: list[Any], at: Sequence[tuple[int, int]]) -> bool:
         Axes, each with a position along it.
     """
     for where, *_ in item:
-        found: Any = True
+        touched: Any = True
         for axis, n in at:
             part = where[axis]
-            found &= part.start <= n < part.stop if isinstance(part, slice) else np.equal(part, n)
-        if np.any(found):
+            touched &= part.start <= n < part.stop if isinstance(part, slice) else np.equal(part, n)
+        if np.any(touched):
             return True
     return False
 
@@ -103,7 +103,7 @@ def stroke_pixels(item: list[Any], shape: Sequence[int]) -> list[tuple[Any, Any,
     list of (int64 (n,), int (n,), int (n,))
         Positions in the array as it lies in memory, ids before and after.
     """
-    found = []
+    parts = []
     for where, *masks, old, new in item:
         if isinstance(where[0], slice):
             ranges = [np.arange(*part.indices(n)) for part, n in zip(where, shape, strict=True)]
@@ -112,8 +112,8 @@ def stroke_pixels(item: list[Any], shape: Sequence[int]) -> list[tuple[Any, Any,
         else:
             at = np.ravel_multi_index(np.broadcast_arrays(*where), tuple(shape)).reshape(-1)
         before, after = np.asarray(old).reshape(-1), np.broadcast_to(new, at.shape)
-        found.append((at, np.broadcast_to(before, at.shape), after))
-    return found
+        parts.append((at, np.broadcast_to(before, at.shape), after))
+    return parts
 
 
 def ask_before_closing(window: Any, puts_off: Callable[[Callable[[], object], bool], bool]) -> None:

@@ -44,16 +44,18 @@ class AllObjectsForm:
             [("the whole plane", "plane"), ("a rectangle", "box")],
         )
         self._make_rules()
-        self.found = note("What was found, and is shown until you keep it or give it up.", lines=2)
+        self.new_objects = note(
+            "What was found, and is shown until you keep it or give it up.", lines=2
+        )
         self.keep = button(
             f"Keep ({key_text(Action.ACCEPT)})",
             "Makes what is shown objects of the annotation. Undo takes them back as one step.",
-            context.controller.keep_found,
+            context.controller.keep_new_objects,
         )
         self.give_up = button(
             f"Give up ({key_text(Action.CLEAR)})",
             "Shows them no longer; nothing is changed.",
-            context.controller.give_up_found,
+            context.controller.give_up_new_objects,
         )
         do = context.controller.do
         self.next = action_button(Action.LEAST_CERTAIN, do)
@@ -69,7 +71,7 @@ class AllObjectsForm:
             form(self.search_in),
             self.find,
             form(self.height, self.smallest),
-            self.found,
+            self.new_objects,
             row(self.keep, self.give_up),
             row(self.next, self.back),
             self.by_score,
@@ -102,21 +104,21 @@ class AllObjectsForm:
         ties.tie(self.smallest, "smallest")
         ties.tie(self.by_score, "by_score")
         ties.show(self._show_finding, "finding")
-        ties.show(self._show_found, "found")
+        ties.show(self._show_new_objects, "new_objects")
 
     def _show_finding(self) -> None:
         self.find.text = "Cancel: looking for all objects" if self._state.finding else _FIND
 
-    def _show_found(self) -> None:
-        found = self._state.found
+    def _show_new_objects(self) -> None:
+        new = self._state.new_objects
         for each in (self.height, self.smallest, self.keep, self.give_up):
-            each.enabled = found is not None
-        if found is None:
-            self.found.value = ""
-        elif found.dividing:
-            self.found.value = "Dividing them anew …"
+            each.enabled = new is not None
+        if new is None:
+            self.new_objects.value = ""
+        elif new.dividing:
+            self.new_objects.value = "Dividing them anew …"
         else:
-            beside = f", beside {counted(found.known, 'object')} that you have"
-            self.found.value = (
-                f"{counted(found.new, 'new object')}{beside if found.known else ''}. Not kept yet."
+            beside = f", beside {counted(new.known, 'object')} that you have"
+            self.new_objects.value = (
+                f"{counted(new.new, 'new object')}{beside if new.known else ''}. Not kept yet."
             )

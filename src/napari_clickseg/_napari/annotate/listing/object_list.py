@@ -122,10 +122,10 @@ class ObjectList:
             regions = _counted(labels, plane, before, written, by_class=by_class)
             return regions, table_of(regions, known)
 
-        def done(found: tuple[ObjectRegions, ObjectTable]) -> None:
-            self._counted, self._regions = of, found[0]
+        def done(listed: tuple[ObjectRegions, ObjectTable]) -> None:
+            self._counted, self._regions = of, listed[0]
             del self._written[: len(written)]
-            self._show(found[1])
+            self._show(listed[1])
 
         self._runner.submit(_COUNT, work, done, self._status.report)
 
@@ -284,23 +284,23 @@ class ObjectList:
         ready = self._changes.working_out(pairing)
 
         def work(_: Stop) -> tuple[Chosen, SceneChange] | None:
-            regions = _found(labels, plane, by_class=by_class)
+            regions = _regions_of(labels, plane, by_class=by_class)
             regions = regions.having(regions.rows_of(picked))
             if not len(regions):
                 return None
             chosen = Chosen(plane, labels, regions, scene, by_class, notes)
             return chosen, ready(change(chosen))
 
-        def done(found: tuple[Chosen, SceneChange] | None) -> None:
-            if found is not None:
-                self._changes.carry_out(pairing, plane, found[1], said(found[0]))
+        def done(planned: tuple[Chosen, SceneChange] | None) -> None:
+            if planned is not None:
+                self._changes.carry_out(pairing, plane, planned[1], said(planned[0]))
 
         self._changes.submit(
             pairing, work, done, lambda: self._begin(pairing, plane, picked, change, said)
         )
 
 
-def _found(labels: Any, plane: Plane, *, by_class: bool) -> ObjectRegions:
+def _regions_of(labels: Any, plane: Plane, *, by_class: bool) -> ObjectRegions:
     """Find everything on a plane."""
     values = np.asarray(labels[plane.key(slice(None), slice(None))])
     return pieces_of(values) if by_class else objects_of(values)
@@ -316,7 +316,7 @@ def _counted(
 ) -> ObjectRegions:
     """Count what was written since, or everything. Runs on a worker thread."""
     if before is None:
-        return _found(labels, plane, by_class=by_class)
+        return _regions_of(labels, plane, by_class=by_class)
     parts = [part for one in written for part in _on_plane(one, labels.shape, plane)]
     parts = [part for part in parts if len(part.rows)]
     if not parts:
@@ -341,8 +341,8 @@ def _on_plane(write: Write, shape: tuple[int, ...], plane: Plane) -> list[LabelW
     if isinstance(write, LabelWrite):
         return [write]
     every = write.relabellings(shape)
-    found = (one for part in every for one in writes_of(part, shape, plane.axes))
-    return [one for one in found if one.plane == plane]
+    writes = (one for part in every for one in writes_of(part, shape, plane.axes))
+    return [one for one in writes if one.plane == plane]
 
 
 def _edges(labels: Any, plane: Plane, regions: ObjectRegions, by_class: bool, stop: Stop) -> Edges:

@@ -210,13 +210,13 @@ def _object_under(labels: Any, plane: Plane, clicks: Sequence[Click]) -> tuple[i
         If there is none.
     """
     values = np.asarray(labels[plane.key(slice(None), slice(None))])
-    found = {int(values[click.pixel]) for click in clicks}
-    if len(found) != 1 or 0 in found:
+    ids = {int(values[click.pixel]) for click in clicks}
+    if len(ids) != 1 or 0 in ids:
         raise ValueError(
             "The clicks to split by have to lie on one object of the annotation; Shift + click on "
             "it first, then click on each of its parts."
         )
-    (value,) = found
+    (value,) = ids
     return value, Patch.of(values == value)
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg._napari.annotate.searching.found import candidates, step_of
-from napari_clickseg._napari.annotate.searching.preview import FoundPreview
+from napari_clickseg._napari.annotate.searching.new_objects import new_objects_of, step_of
+from napari_clickseg._napari.annotate.searching.preview import NewObjectsPreview
 from napari_clickseg._napari.annotate.searching.region import selected_box
-from napari_clickseg._napari.annotate.state import ClassSpec, FoundCount
+from napari_clickseg._napari.annotate.state import ClassSpec, NewObjectCount
 from napari_clickseg._napari.viewer.colours import colour_of
 from napari_clickseg._napari.viewer.layers import check_companion, full_resolution
 from napari_clickseg._napari.viewer.metadata import origin_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.classes import Identity
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
-    from napari_clickseg._napari.annotate.searching.found import Candidates, Step
+    from napari_clickseg._napari.annotate.searching.new_objects import NewObjects, Step
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.core.plane import Plane
@@ -62,7 +62,7 @@ class _Search:
         What the model is called.
     ids : dict of int to int
         The id of each of its classes.
-    found : FoundObjects
+    objects : FoundObjects
         By the rules that were asked for last.
     """
 
@@ -73,8 +73,8 @@ class _Search:
     finder: ObjectFinder
     model: str
     ids: dict[int, int]
-    found: FoundObjects
-    new: Candidates
+    objects: FoundObjects
+    new: NewObjects
 
 
 class AllObjects:
@@ -107,7 +107,7 @@ class AllObjects:
         # A worker of its own, as it may take a minute: clicks are answered meanwhile.
         self._runner = Runner(notify, Superseded)
         self._loaded: tuple[str, Segmenter] | None = None
-        self._preview = FoundPreview()
+        self._preview = NewObjectsPreview()
         self._search: _Search | None = None
 
     def deliver(self) -> None:
@@ -159,18 +159,20 @@ class AllObjects:
     def divide(self) -> None:
         """Divide what was found anew, by the rules that the user chose."""
         search, state = self._search, self._state
-        if search is None or state.found is None:
+        if search is None or state.new_objects is None:
             return
         rules = SeparationRules(state.seed_height, state.smallest)
         read = self._reader(search.pairing, search.plane)
-        state.found = replace(state.found, dividing=True)
+        state.new_objects = replace(state.new_objects, dividing=True)
 
         def work(stop: Stop) -> _Search:
-            found = search.finder.find(rules, search.box, stop=stop)
-            if found is None or stop():
+            objects = search.finder.find(rules, search.box, stop=stop)
+            if objects is None or stop():
                 raise Superseded
-            new = candidates(found, search.box, search.within, read(), search.model, search.ids)
-            return replace(search, found=found, new=new)
+            new = new_objects_of(
+                objects, search.box, search.within, read(), search.model, search.ids
+            )
+            return replace(search, objects=objects, new=new)
 
         self._runner.submit(_WORK, work, self._show, self._failed)
 
@@ -180,7 +182,7 @@ class AllObjects:
         if search is None:
             state.message = "Nothing waits to be kept; press “Find all objects” first."
             return
-        if state.found is not None and state.found.dividing:
+        if state.new_objects is not None and state.new_objects.dividing:
             state.message = "The objects are being divided; keep them when they are shown."
             return
         read, plane = self._reader(search.pairing, search.plane), search.plane
@@ -189,8 +191,8 @@ class AllObjects:
 
         def work(_: Stop) -> tuple[_Search, Step | None]:
             # What is labelled by now is left alone.
-            new = candidates(
-                search.found, search.box, search.within, read(), search.model, search.ids
+            new = new_objects_of(
+                search.objects, search.box, search.within, read(), search.model, search.ids
             )
             step = step_of(new, scene, plane, chosen, by_class=by_class) if new.objects else None
             if step is not None:
@@ -262,12 +264,12 @@ class AllObjects:
             finder = ObjectFinder.of(model, levels, rgb=rgb, memory=_MEMORY)
             # Objects at the edge of what is wanted are seen whole.
             box = _around(within, model.card, plane)
-            found = finder.find(None, box, stop=stop)
-            if found is None:
+            objects = finder.find(None, box, stop=stop)
+            if objects is None:
                 raise Superseded
             ids = class_ids(model.card, named)
-            new = candidates(found, box, within, read(), name, ids)
-            return _Search(pairing, plane, box, within, finder, name, ids, found, new)
+            new = new_objects_of(objects, box, within, read(), name, ids)
+            return _Search(pairing, plane, box, within, finder, name, ids, objects, new)
 
         return work
 
@@ -315,7 +317,9 @@ class AllObjects:
         )
         self._preview.show(search.pairing, search.plane, search.new)
         self.show_colours()
-        self._state.found = FoundCount(len(search.new.objects), search.new.known, search.model)
+        self._state.new_objects = NewObjectCount(
+            len(search.new.objects), search.new.known, search.model
+        )
 
     def _keep(self, search: _Search, step: Step | None) -> None:
         """Write what was found into the annotation layer, as one step."""
@@ -365,12 +369,12 @@ class AllObjects:
     def _let_go(self) -> None:
         self._search = None
         self._preview.take_away()
-        self._state.found = None
+        self._state.new_objects = None
 
     def _failed(self, error: Exception) -> None:
         self._state.finding = False
-        if self._state.found is not None:
-            self._state.found = replace(self._state.found, dividing=False)
+        if self._state.new_objects is not None:
+            self._state.new_objects = replace(self._state.new_objects, dividing=False)
         if isinstance(error, NoFinderError):
             self._state.message = str(error)
         else:

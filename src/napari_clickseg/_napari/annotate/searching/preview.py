@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from napari.layers.base import Layer
 
     from napari_clickseg._napari.annotate.pairing import Pairing
-    from napari_clickseg._napari.annotate.searching.found import Candidates
+    from napari_clickseg._napari.annotate.searching.new_objects import NewObjects
     from napari_clickseg.core.plane import Plane
 
 _OPACITY = 0.6
 
 
-class FoundPreview:
+class NewObjectsPreview:
     """A layer with the objects that were found; there is none while nothing is shown."""
 
     def __init__(self) -> None:
         self._overlay: Overlay | None = None
         self._pairing: Pairing | None = None
 
-    def show(self, pairing: Pairing, plane: Plane, candidates: Candidates) -> None:
+    def show(self, pairing: Pairing, plane: Plane, new: NewObjects) -> None:
         """Show what was found on a plane of an image, and nothing else."""
         if self._overlay is None or self._pairing is not pairing:
             self.take_away()
             self._pairing = pairing
             self._overlay = Overlay(pairing.image, pairing.channel_axis, np.uint16, self._make)
-        self._overlay.show(plane, candidates.box, candidates.shown)
+        self._overlay.show(plane, new.box, new.shown)
 
-    def colour(self, candidates: Candidates, *, by_score: bool) -> None:
+    def colour(self, new: NewObjects, *, by_score: bool) -> None:
         """Colour the objects by how sure the model is of them, or each in its own."""
         if self._overlay is not None:
-            colours = score_colours(candidates.scores) if by_score else label_colormap()
+            colours = score_colours(new.scores) if by_score else label_colormap()
             if not same_colours(self._overlay.layer.colormap, colours):
                 self._overlay.layer.colormap = colours
 

@@ -36,7 +36,7 @@ class NewObject(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Candidates:
+class NewObjects:
     """What a model found beside what is annotated.
 
     Parameters
@@ -61,19 +61,19 @@ class Candidates:
     scores: Mapping[int, float]
 
 
-def candidates(
-    found: FoundObjects,
+def new_objects_of(
+    objects: FoundObjects,
     box: Box,
     within: Box,
     labels: npt.NDArray[Any],
     model: str,
     ids: dict[int, int],
-) -> Candidates:
+) -> NewObjects:
     """Part what is new from what is annotated already. Runs on a worker thread.
 
     Parameters
     ----------
-    found : FoundObjects
+    objects : FoundObjects
         In the box.
     box : Box
         Of the plane.
@@ -87,30 +87,30 @@ def candidates(
         The id of each of its classes, see `engine.finding.class_ids`.
     """
     known, new = 0, []
-    notes, there = found.notes(model, ids), labels[box.slices]
-    shown, scores = np.zeros(found.labels.shape, np.uint16), {}
+    notes, there = objects.notes(model, ids), labels[box.slices]
+    shown, scores = np.zeros(objects.labels.shape, np.uint16), {}
     wanted = within.shift(-box.top, -box.left)
-    for n, part in _boxes(found.labels):
-        mask, inside = found.labels[part.slices] == n, wanted.intersection(part)
-        if (found.labels[inside.slices] == n).sum() <= mask.sum() / 2:
+    for n, part in _boxes(objects.labels):
+        mask, inside = objects.labels[part.slices] == n, wanted.intersection(part)
+        if (objects.labels[inside.slices] == n).sum() <= mask.sum() / 2:
             continue
         free = mask & (there[part.slices] == 0)
         if free.sum() <= (1 - _KNOWN) * mask.sum():
             known += 1
             continue
         shown[part.slices][free] = seen_as = (n - 1) % _SHOWN + 1
-        scores[seen_as] = float(found.scores[n - 1])
+        scores[seen_as] = float(objects.scores[n - 1])
         patch = Patch.of(free, offset=(part.top + box.top, part.left + box.left))
         new.append(NewObject(patch, notes.classes.get(n), notes.objects[n]))
-    return Candidates(tuple(new), known, int(labels.max(initial=0)), box, shown, scores)
+    return NewObjects(tuple(new), known, int(labels.max(initial=0)), box, shown, scores)
 
 
-def step_of(found: Candidates, scene: Scene, plane: Plane, chosen: int, *, by_class: bool) -> Step:
+def step_of(kept: NewObjects, scene: Scene, plane: Plane, chosen: int, *, by_class: bool) -> Step:
     """Return the scene with all new objects, and the write of them into what is background.
 
     Parameters
     ----------
-    found : Candidates
+    kept : NewObjects
         At least one object is new.
     scene : Scene
         As it is.
@@ -121,9 +121,9 @@ def step_of(found: Candidates, scene: Scene, plane: Plane, chosen: int, *, by_cl
     by_class : bool
         Ids are classes.
     """
-    first = max(scene.next_id, found.largest + 1)
+    first = max(scene.next_id, kept.largest + 1)
     new = []
-    for n, one in enumerate(found.objects):
+    for n, one in enumerate(kept.objects):
         class_id = chosen if one.class_id is None else one.class_id
         value = class_id if by_class else first + n
         new.append(Accepted(plane, value, (), one.patch, class_id, one.note))
