@@ -4,8 +4,8 @@
 
 The slide is an OME-Zarr-like array of colours on disk, crowded with cells everywhere, so no window
 is spared. With --tiles it ends after so many tiles, row by row, and only what they show is drawn.
-The network has one layer: what is measured is all that is around a network. The peak is the process's,
-torch and the network included. Started again with --folder, it goes on.
+The network has one layer: what is measured is all that is around a network. The peak is the
+process's, torch and the network included. Started again with --folder, it goes on.
 """
 
 from __future__ import annotations
