@@ -70,12 +70,14 @@ def test_a_slide_has_the_classes_of_the_image_predicted_in_one_go(tmp_path: Path
     image, segmenter, out = picture((230, 1100)), model(), tmp_path / "a.zarr"
     whole, unsure = predict_unclicked(segmenter, image)
     told: list[tuple[int, int]] = []
-    found = predict_slide(segmenter, image, out, ORDER, ABOUT, on_tile=lambda *at: told.append(at))
-    assert found is not None
+    prediction = predict_slide(
+        segmenter, image, out, ORDER, ABOUT, on_tile=lambda *at: told.append(at)
+    )
+    assert prediction is not None
     np.testing.assert_array_equal(stored(out), np.array((0, *IDS))[whole])
     np.testing.assert_array_equal(stored(out, 1), stored(out)[::2, ::2])
-    assert found.uncertainty == pytest.approx(unsure, rel=1e-5)
-    assert found.pixels == {1: (whole == 1).sum(), 2: (whole == 2).sum()}
+    assert prediction.uncertainty == pytest.approx(unsure, rel=1e-5)
+    assert prediction.pixels == {1: (whole == 1).sum(), 2: (whole == 2).sum()}
     assert told == [(n, 33) for n in range(1, 34)]
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"], "nothing is left beside it"
 
@@ -143,16 +145,16 @@ def test_outlines_leave_out_what_lies_in_none_of_them(
     box = Box.from_edges(*box_around(outlines))
     order = SlideOrder("sha", IDS[:1] if objects else IDS, box, outlines, rules=rules)
     out, told = tmp_path / "a.zarr", []
-    found = predict_slide(
+    prediction = predict_slide(
         segmenter, image, out, order, ABOUT, rgb=False if objects else None,
         on_tile=lambda *at: told.append(at),
     )  # fmt: skip
-    assert found is not None
+    assert prediction is not None
     assert told[-1] == (1, 1), "tiles without anything of it are not looked at"
     beside = ~inside & ~((y - 40) ** 2 + (x - 70) ** 2 < 20.1**2)
     assert not stored(out)[beside].any()
     if objects:
-        assert found.objects == len(np.unique(stored(out))) - 1 > 3, "each of them is seen"
+        assert prediction.objects == len(np.unique(stored(out))) - 1 > 3, "each of them is seen"
     else:
         whole = np.array((0, *IDS))[predict_unclicked(segmenter, image)[0]]
         np.testing.assert_array_equal(stored(out)[inside], whole[inside])
@@ -180,11 +182,11 @@ def test_objects_are_joined_across_tiles_as_in_memory(
     assert known is not None
     out = tmp_path / "a.zarr"
     order = SlideOrder("sha", (7,), rules=rules, as_objects=as_objects)
-    found = predict_slide(segmenter, image, out, order, ABOUT, rgb=False)
-    assert found is not None
-    assert found.objects == len(known.scores) > 20
-    assert found.uncertainty == pytest.approx(known.doubt)
+    prediction = predict_slide(segmenter, image, out, order, ABOUT, rgb=False)
+    assert prediction is not None
+    assert prediction.objects == len(known.scores) > 20
+    assert prediction.uncertainty == pytest.approx(known.doubt)
     wanted = known.labels if as_objects else (known.labels > 0) * 7
     np.testing.assert_array_equal(stored(out), wanted)
     if as_objects:
-        assert found.notes == known.notes("sha", {1: 7})
+        assert prediction.notes == known.notes("sha", {1: 7})

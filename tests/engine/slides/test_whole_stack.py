@@ -41,17 +41,17 @@ def test_planes_have_the_classes_that_each_has_alone_and_finished_ones_stay(
     predict_unclicked(segmenter, planes[0])
     each, network.runs = network.runs, 0
     told: list[tuple[int, int]] = []
-    found = predict_stack(
+    prediction = predict_stack(
         segmenter, stored, out, order, ABOUT, on_plane=lambda *at: told.append(at)
     )
-    assert found is not None
+    assert prediction is not None
     assert network.runs <= 2 * each
     assert told[-1] == (3, 3)
     wanted = np.stack([np.array([0, 4, 9])[predict_unclicked(segmenter, p)[0]] for p in planes])
     written = open_image(out, ids=True)
     assert written.axes == "ZYX"
     np.testing.assert_array_equal(np.asarray(written.levels[0][:, :, :]), wanted)
-    assert found.pixels == {1: (wanted == 4).sum(), 2: (wanted == 9).sum()}
+    assert prediction.pixels == {1: (wanted == 4).sum(), 2: (wanted == 9).sum()}
     assert not (tmp_path / "a.zarr.unfinished").exists()
 
 
@@ -64,13 +64,13 @@ def test_an_id_of_an_object_is_in_one_plane_alone(
     stored = open_image(tmp_path / "a.npy")
     assert [name for name, _ in stored.stack_axes] != []
     order = SlideOrder("sha", (7,), rules=SeparationRules(smallest=5))
-    found = predict_stack(segmenter, stored, tmp_path / "a.zarr", order, ABOUT)
-    assert found is not None
-    assert found.objects is not None
+    prediction = predict_stack(segmenter, stored, tmp_path / "a.zarr", order, ABOUT)
+    assert prediction is not None
+    assert prediction.objects is not None
     labels = np.asarray(open_image(tmp_path / "a.zarr", ids=True).levels[0][:, :, :])
     ids = [set(np.unique(plane)) - {0} for plane in labels]
     assert not ids[0] & ids[1]
-    assert ids[0] | ids[1] == set(range(1, found.objects + 1)) == set(found.notes.objects)
+    assert ids[0] | ids[1] == set(range(1, prediction.objects + 1)) == set(prediction.notes.objects)
     with pytest.raises(ValueError, match="delete it, or give --overwrite"):
         stopped = SlideOrder("other", (7,), rules=SeparationRules(smallest=5))
         predict_stack(segmenter, stored, tmp_path / "b.zarr", order, ABOUT, stop=lambda: True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg.data.images import StoredImage
     from napari_clickseg.engine.segmenter import Segmenter
-    from napari_clickseg.engine.slides.whole_slide import SlideFound, SlideOrder
+    from napari_clickseg.engine.slides.whole_slide import SlideOrder, SlidePrediction
     from napari_clickseg.formats.annotated import AnnotatedImage
     from napari_clickseg.formats.shapes.drawn_regions import Outline
     from napari_clickseg.models.card import ModelCard
@@ -98,14 +98,14 @@ def run(args: argparse.Namespace) -> int:
     with conducted(None) as stop, progress(0, "plane" if whole_stack else "tile") as bar:
         how = {"anew": args.overwrite, "stop": stop}
         if whole_stack:
-            found = _stack(args, stored, segmenter, order, about, how, bar)
+            prediction = _stack(args, stored, segmenter, order, about, how, bar)
         else:
-            found = _plane(args, stored, segmenter, order, about, how, bar)
-    if found is None:
+            prediction = _plane(args, stored, segmenter, order, about, how, bar)
+    if prediction is None:
         note("stopped; the same command goes on where it was")
         return STOPPED
     planes = math.prod(n for _, n in stored.stack_axes) if whole_stack else 1
-    _say(args, segmenter, found, planes)
+    _say(args, segmenter, prediction, planes)
     return 0
 
 
@@ -117,7 +117,7 @@ def _plane(
     about: AnnotatedImage,
     how: dict[str, Any],
     bar: tqdm[Any],
-) -> SlideFound | None:
+) -> SlidePrediction | None:
     from napari_clickseg.engine.slides.whole_slide import predict_slide
 
     plane = stored.plane(args.plane, args.channel)
@@ -134,7 +134,7 @@ def _stack(
     about: AnnotatedImage,
     how: dict[str, Any],
     bar: tqdm[Any],
-) -> SlideFound | None:
+) -> SlidePrediction | None:
     from napari_clickseg.engine.slides.whole_stack import predict_stack
 
     return predict_stack(
@@ -211,28 +211,32 @@ def _about(image: Path, order: SlideOrder, card: ModelCard) -> AnnotatedImage:
     )
 
 
-def _say(args: argparse.Namespace, segmenter: Segmenter, found: SlideFound, planes: int) -> None:
-    height, width = found.shape
+def _say(
+    args: argparse.Namespace, segmenter: Segmenter, prediction: SlidePrediction, planes: int
+) -> None:
+    height, width = prediction.shape
     names = dict(enumerate(segmenter.card.classes, 1))
     if args.json:
         said: dict[str, Any] = {
             "image": str(args.image),
-            "shape": list(found.shape),
+            "shape": list(prediction.shape),
             "planes": planes,
             "model": args.model,
-            "uncertainty": round(found.uncertainty, 6),
+            "uncertainty": round(prediction.uncertainty, 6),
             "out": str(args.out),
         }
-        if found.objects is None:
-            said["pixels"] = {names[k]: n for k, n in found.pixels.items()}
+        if prediction.objects is None:
+            said["pixels"] = {names[k]: n for k, n in prediction.pixels.items()}
         else:
-            said["objects"] = found.objects
+            said["objects"] = prediction.objects
         say_json(said)
         return
-    if found.objects is None:
-        parts = [f"{names[k]} {n / height / width / planes:.1%}" for k, n in found.pixels.items()]
+    if prediction.objects is None:
+        parts = [
+            f"{names[k]} {n / height / width / planes:.1%}" for k, n in prediction.pixels.items()
+        ]
         what = ", ".join(parts)
     else:
-        what = f"{found.objects} object{'' if found.objects == 1 else 's'}"
+        what = f"{prediction.objects} object{'' if prediction.objects == 1 else 's'}"
     size = f"{height} x {width} pixels" if planes == 1 else f"{planes} x {height} x {width} pixels"
     say(f"{args.out}: {size}; {what}")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_clickseg.data.images import ImagePlane
     from napari_clickseg.data.project import Project, Unannotated
     from napari_clickseg.engine.segmenter import Segmenter
-    from napari_clickseg.engine.slides.whole_slide import SlideFound
+    from napari_clickseg.engine.slides.whole_slide import SlidePrediction
     from napari_clickseg.models.card import ModelCard
 
 
@@ -65,7 +65,7 @@ class SlidesOfProject:
 
     def predict(
         self, image: Unannotated, plane: ImagePlane, out: Path, stop: Callable[[], bool]
-    ) -> SlideFound | None:
+    ) -> SlidePrediction | None:
         """Predict a slide; see `predict_slide`.
 
         Raises

@@ -89,8 +89,8 @@ class SlideOrder:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class SlideFound:
-    """What was found on a slide.
+class SlidePrediction:
+    """What was predicted on a slide.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def predict_slide(
     anew: bool = False,
     stop: Callable[[], bool] = lambda: False,
     on_tile: Callable[[int, int], object] = lambda *_: None,
-) -> SlideFound | None:
+) -> SlidePrediction | None:
     """Predict a slide, and write OME-Zarr with a pyramid.
 
     Started again after it was stopped, or killed, it goes on with the tiles that are not finished.
@@ -202,13 +202,15 @@ def predict_slide(
                 files.put(number, tile)
             way.take(part, tile)
             on_tile(number + 1, len(way.parts))
-        found = way.found()
+        prediction = way.prediction()
         if not _put_together(files, way, region, session.shape, stop):
             return None
-        known = replace(about, labels=way.present(), axes="YX", annotations=found.notes)
-        finish_labels(files.group, known, more={"model": order.model, "summary": found.summary()})
+        known = replace(about, labels=way.present(), axes="YX", annotations=prediction.notes)
+        finish_labels(
+            files.group, known, more={"model": order.model, "summary": prediction.summary()}
+        )
         files.finish()
-    return found
+    return prediction
 
 
 def _region(order: SlideOrder, shape: tuple[int, int]) -> Box:
@@ -271,7 +273,7 @@ class _SlideWay(Protocol):
     def take(self, part: Block, tile: Arrays) -> None:
         """Take note of the next tile, in their order."""
 
-    def found(self) -> SlideFound:
+    def prediction(self) -> SlidePrediction:
         """Return what all tiles came to."""
 
     def dtype(self) -> np.dtype[Any]:
@@ -322,10 +324,10 @@ class _ClassesOfSlide:
         self._pixels += int(tile["pixels"])
         self._highest = max(self._highest, float(tile["highest"]))
 
-    def found(self) -> SlideFound:
+    def prediction(self) -> SlidePrediction:
         doubt = doubt_of(self._unsure, self._pixels, self._highest)
         pixels = {k: int(self._counts[k]) for k in range(1, len(self._ids))}
-        return SlideFound(self._shape, doubt, Annotations(), pixels)
+        return SlidePrediction(self._shape, doubt, Annotations(), pixels)
 
     def dtype(self) -> np.dtype[Any]:
         return np.min_scalar_type(int(self._ids.max()))
@@ -378,13 +380,13 @@ class _ObjectsOfSlide:
             self._known = self._sums.summed(self._joining.ids(), self._rules.smallest)
         return self._known
 
-    def found(self) -> SlideFound:
+    def prediction(self) -> SlidePrediction:
         known = self._objects
         ids = {k: each for k, each in enumerate(self._order.ids, 1) if each}
         notes = Annotations()
         if self._order.as_objects and len(known.scores) <= _MOST_NOTES:
             notes = object_notes(known.scores, known.classes, self._order.model, ids)
-        return SlideFound(self._finder.shape, known.doubt, notes, {}, len(known.scores))
+        return SlidePrediction(self._finder.shape, known.doubt, notes, {}, len(known.scores))
 
     def _written(self) -> npt.NDArray[np.int64]:
         """Return the id that each object is written with, by its number; 0 for the background."""

@@ -11,7 +11,7 @@ from napari_clickseg.core.instances.joining import blocks
 from napari_clickseg.data.annotations import Annotations
 from napari_clickseg.data.images import open_image
 from napari_clickseg.engine.slides.tile_files import TileFiles
-from napari_clickseg.engine.slides.whole_slide import SlideError, SlideFound, predict_slide
+from napari_clickseg.engine.slides.whole_slide import SlideError, SlidePrediction, predict_slide
 from napari_clickseg.formats.annotated import AnnotatedImage
 from napari_clickseg.formats.omezarr import begin_labels, finish_labels, saved_in
 
@@ -38,7 +38,7 @@ def predict_stack(
     anew: bool = False,
     stop: Callable[[], bool] = lambda: False,
     on_plane: Callable[[int, int], object] = lambda *_: None,
-) -> SlideFound | None:
+) -> SlidePrediction | None:
     """Predict all planes of a stack; see `predict_slide`.
 
     Planes know nothing of each other: an object on two of them has an id on each.
@@ -62,7 +62,7 @@ def predict_stack(
     _check_axes(stored)
     sizes = [n for _, n in stored.stack_axes]
     axes = "".join(name for name, _ in stored.stack_axes) + "YX"
-    every, found = list(np.ndindex(*sizes)), []
+    every, predictions = list(np.ndindex(*sizes)), []
     files, image = TileFiles(out), stored.levels[0]
     asked = {
         "image": [stored.name, list(image.shape), str(image.dtype), list(channels)],
@@ -78,10 +78,10 @@ def predict_stack(
                 )
                 if one is None:
                     return None
-            found.append(_kept(place))
+            predictions.append(_kept(place))
             on_plane(number + 1, len(every))
-        whole, numbered = _summed(found), order.rules is not None and order.as_objects
-        starts = np.cumsum([0, *(one.objects or 0 for one in found)]) * numbered
+        whole, numbered = _summed(predictions), order.rules is not None and order.as_objects
+        starts = np.cumsum([0, *(one.objects or 0 for one in predictions)]) * numbered
         ids = _put_together(files.group, places, sizes, starts, axes)
         known = replace(about, labels=ids, axes=axes, annotations=whole.notes)
         finish_labels(files.group, known, more={"model": order.model})
@@ -99,32 +99,36 @@ def _check_axes(stored: StoredImage) -> None:
         )
 
 
-def _kept(place: Path) -> SlideFound:
+def _kept(place: Path) -> SlidePrediction:
     """Return what was found on a finished plane."""
     said = saved_in(place) or {}
     of = said["summary"]
     pixels = {int(k): int(n) for k, n in of["pixels"].items()}
     notes = AnnotatedImage("", np.zeros((1, 1), int)).with_sidecar(said).annotations
     height, width = of["shape"]
-    return SlideFound((height, width), of["uncertainty"], notes, pixels, of["objects"])
+    return SlidePrediction((height, width), of["uncertainty"], notes, pixels, of["objects"])
 
 
-def _summed(found: Sequence[SlideFound]) -> SlideFound:
+def _summed(predictions: Sequence[SlidePrediction]) -> SlidePrediction:
     """Return what all planes came to; ids go on from plane to plane."""
     pixels: dict[int, int] = {}
     start = 0
     classes: dict[int, int] = {}
     objects: dict[int, Any] = {}
-    for one in found:
+    for one in predictions:
         for k, n in one.pixels.items():
             pixels[k] = pixels.get(k, 0) + n
         classes |= {start + i: k for i, k in one.notes.classes.items()}
         objects |= {start + i: note for i, note in one.notes.objects.items()}
         start += one.objects or 0
     notes = Annotations(classes=classes, objects=objects)
-    doubt = float(np.mean([one.uncertainty for one in found]))
-    return SlideFound(
-        found[0].shape, doubt, notes, pixels, None if found[0].objects is None else start
+    doubt = float(np.mean([one.uncertainty for one in predictions]))
+    return SlidePrediction(
+        predictions[0].shape,
+        doubt,
+        notes,
+        pixels,
+        None if predictions[0].objects is None else start,
     )
 
 
