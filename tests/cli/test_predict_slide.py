@@ -119,4 +119,7 @@ def test_an_image_is_never_seen_from_further_away_without_a_word(
     monkeypatch.setattr(mosaic, "LARGEST", 100)
     status, _, err = run(*WORDS, "--out", "a.tif", capsys=capsys)
     assert status == 0
-    assert "is predicted at zoom 0.67, and the model learned at 1; write to a .zarr" in err
+    assert (
+        "is predicted at zoom 0.67, and the model learned at 1; clickseg predict --out X.zarr"
+        in err
+    )

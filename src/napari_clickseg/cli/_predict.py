@@ -104,8 +104,6 @@ def run(args: argparse.Namespace) -> int:
         if _all_objects.wanted(args, segmenter.card):
             return _all_objects.run(args, session, segmenter, waiting)
         _all_objects.refuse(args, segmenter.card)
-        if not args.gestures and args.mask is None:
-            _slide.say_lowered(args.image, session.shape, segmenter.card)
         session.refinement = Refinement(threshold=args.threshold)
         waiting.say("predicting")
         prediction = session.predict()
@@ -113,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         _write(args.out, prediction)
         if args.probability is not None:
             write_mask(args.probability, prediction.probability, overwrite=args.overwrite)
-    for notice in session.notices:
+    for notice in (*session.notices, *session.zoom_notices):
         note(notice)
     _report(args, session, prediction)
     return 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from napari_clickseg.core import mosaic
 from napari_clickseg.core.clicks import Click, ClickError, PromptError
 from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
 from napari_clickseg.core.intensity import Intensity, measure
@@ -38,6 +39,10 @@ FloatArray = npt.NDArray[np.float32]
 _GAPS = (
     "Some pixels are NaN or infinite: they count as the darkest or brightest; replace them "
     "(numpy.nan_to_num) if they should not."
+)
+_LOWERED = (
+    "So large an image is predicted at zoom {:.2g}, and the model learned at {:.2g}; clickseg "
+    "predict --out X.zarr keeps that."
 )
 _REMEMBERED = 2**26  # bytes of the network's answers
 
@@ -104,6 +109,16 @@ class Session:
         if estimator is None or not estimator.intensity.gaps:
             return self.source.notices
         return (*self.source.notices, _GAPS)
+
+    @property
+    def zoom_notices(self) -> tuple[str, ...]:
+        """What the user should know where an image is too large to be predicted at its own zoom."""
+        card, longest, present = self.segmenter.card, max(self.shape), self.history.present
+        zoom = card.window.zoom or 0.0
+        whole = card.encoding == "image" or not (present.gestures or present.start)
+        if not (card.automatic and whole) or longest * zoom <= mosaic.LARGEST:
+            return ()
+        return (_LOWERED.format(mosaic.LARGEST / longest, zoom),)
 
     @property
     def clicks(self) -> tuple[Click, ...]:

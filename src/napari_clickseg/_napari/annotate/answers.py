@@ -193,7 +193,8 @@ class Answers:
         def work(stop: Stop) -> _Answer:
             session = session_of()
             prediction = session.evaluate(prompt, refinement, stop=stop)
-            return _Answer(prompt, prediction, session.readings_of(prompt), session.notices)
+            notices = (*session.notices, *session.zoom_notices)
+            return _Answer(prompt, prediction, session.readings_of(prompt), notices)
 
         def done(answer: _Answer) -> None:
             self._answered(pairing, plane, answer)

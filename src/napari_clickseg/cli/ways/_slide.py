@@ -64,18 +64,6 @@ def wanted(args: argparse.Namespace) -> bool:
     return args.out is not None and args.out.suffix.lower() == ".zarr"
 
 
-def say_lowered(image: Path, shape: tuple[int, int], card: ModelCard) -> None:
-    """Say so where an image is seen from further away than the model would have it."""
-    from napari_clickseg.core.mosaic import LARGEST
-
-    zoom = card.window.zoom
-    if zoom is not None and max(shape) * zoom > LARGEST:
-        note(
-            f"{image.name}: so large an image is predicted at zoom {LARGEST / max(shape):.2g}, and "
-            f"the model learned at {zoom:.2g}; write to a .zarr (--out X.zarr), which keeps it."
-        )
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     from napari_clickseg.data.images import open_image
