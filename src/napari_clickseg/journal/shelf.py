@@ -16,7 +16,7 @@ from napari_clickseg.journal.recording import JournalError, read_journal
 from napari_clickseg.util.claims import MARK, names_beside, release, take, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from filelock import BaseFileLock
@@ -129,7 +129,13 @@ class Shelf:
             release(claim)
         raise AssertionError("there are names without end")
 
-    def left(self, digest: str, *, also_saved: bool = False) -> LeftJournal | None:
+    def left(
+        self,
+        digest: str,
+        *,
+        also_saved: bool = False,
+        wanted: Callable[[Recording], bool] = lambda _: True,
+    ) -> LeftJournal | None:
         """Claim the last journal of an image that holds something unsaved, if there is one.
 
         Those that nobody works on any more and that are worth nothing are swept.
@@ -140,6 +146,8 @@ class Shelf:
             See `image_digest`.
         also_saved : bool
             Where there is none, one that holds nothing unsaved will do.
+        wanted : callable
+            Whether somebody can do with what it says; others don't hide what was left before them.
         """
         tidy(self.folder)
         self.sweep()
@@ -154,11 +162,12 @@ class Shelf:
             place = JournalPlace(path, claim)
             with contextlib.suppress(JournalError):
                 one = LeftJournal(place, read_journal(path), changed)
-                if one.recording.began.digest == digest and one.recording.unsaved:
+                fits = one.recording.began.digest == digest and wanted(one.recording)
+                if fits and one.recording.unsaved:
                     if saved is not None:
                         saved.place.let_go()
                     return one
-                if one.recording.began.digest == digest and also_saved and saved is None:
+                if fits and also_saved and saved is None:
                     saved = one
                     continue
             place.let_go()

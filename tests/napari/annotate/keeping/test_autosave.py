@@ -151,6 +151,60 @@ def test_who_has_begun_something_else_is_told_and_loses_neither(
     assert any(np.array_equal(one, other) for one in found)
 
 
+def test_what_came_to_nothing_does_not_hide_what_was_left_before(
+    make_bench: Benches, grey: np.ndarray, tmp_path: Path
+) -> None:
+    first = make_bench(home=tmp_path)
+    first.open(grey)
+    first.click(30, 40)
+    first.do("accept")
+    labels = first.labels.copy()
+    crash(first)
+    second = open_again(make_bench, grey, tmp_path)
+    assert "1 object" in second.state.left
+    second.click(80, 100)  # something else
+    second.do("accept")
+    second.take_up(80, 100)
+    second.do("delete")
+    assert not second.labels.any()
+    second.controller.close()
+    assert second.controller.autosave.thread.close()
+    assert len(kept(tmp_path)) == 2
+    third = open_again(make_bench, grey, tmp_path)
+    assert "1 object" in third.state.left
+    third.controller.autosave.take_up()
+    third.settle()
+    assert np.array_equal(third.labels, labels)
+
+
+def test_that_all_labels_were_deleted_is_offered_where_they_are_still_there(
+    make_bench: Benches, grey: np.ndarray, tmp_path: Path
+) -> None:
+    labels = np.zeros(grey.shape, np.uint16)
+    labels[30:60, 40:70] = 1
+
+    def opened() -> Any:
+        bench = make_bench(home=tmp_path)
+        layer = bench.viewer.add_labels(labels.copy(), name="theirs")
+        image = bench.viewer.add_image(grey)
+        bench.controller.adopt(image, annotation=layer)
+        bench.settle()
+        assert bench.controller.autosave.flush()
+        bench.controller.deliver()
+        return bench
+
+    first = opened()
+    first.take_up(45, 55)
+    first.do("delete")
+    assert not first.labels.any()
+    crash(first)
+    second = opened()
+    assert second.state.left
+    second.controller.autosave.take_up()
+    second.settle()
+    assert not second.labels.any()
+
+
 def test_an_image_nobody_touched_leaves_no_file(
     make_bench: Benches, grey: np.ndarray, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from napari_clickseg._napari.viewer.metadata import complete_planes, is_in_folde
 from napari_clickseg._napari.viewer.writes import writes_of
 from napari_clickseg.data.inspection.summary import number
 from napari_clickseg.journal.happenings import Classed, Modelled, Viewing
-from napari_clickseg.journal.relabelling import changed_between
+from napari_clickseg.journal.relabelling import changed_between, joined
 from napari_clickseg.journal.shelf import Shelf
 from napari_clickseg.journal.writing import JournalThread
 from napari_clickseg.util.text import one_line
@@ -278,11 +278,14 @@ class Autosave:
 
     def _look(self, recorder: Recorder) -> None:
         assert self._shelf is not None
-        left = self._shelf.left(recorder.look(), also_saved=_returns(recorder.pairing))
+        returns = _returns(recorder.pairing)
+
+        def wanted(recording: Recording) -> bool:
+            fits = recording.began.labels == recorder.shape
+            return fits and (returns or not _came_to_nothing(recording, recorder))
+
+        left = self._shelf.left(recorder.look(), also_saved=returns, wanted=wanted)
         if left is None:
-            return
-        if left.recording.began.labels != recorder.shape:
-            left.place.let_go()
             return
         offer = _prepared(left, recorder)
         self._post(lambda: self._offered(recorder, offer))
@@ -330,6 +333,16 @@ def _prepared(left: LeftJournal, recorder: Recorder) -> _Offer:
         kept.append(_entry(step, shape, axes))
     future = tuple(_entry(step, shape, axes) for step in recording.future)
     return _Offer(left, writes, tuple(reversed(kept)), future)
+
+
+def _came_to_nothing(recording: Recording, recorder: Recorder) -> bool:
+    """Whether all that was made was deleted again, and labels that are there say the same."""
+    if recording.scene.marks or recording.unsaved_complete:
+        return False
+    made = joined([one.runs for one in recording.walk])
+    if _read(recorder.labels, made, recorder.shape).any():
+        return False
+    return not changed_between(recording.walk, lambda runs: np.zeros(runs.size, np.int64))
 
 
 def _entry(step: Step, shape: tuple[int, ...], axes: tuple[int, int]) -> Entry:
