@@ -65,7 +65,7 @@ def row(stacks: list[np.ndarray], every: int) -> str:
             plane = Plane((1, 2), (at, 0, 0), truth.shape[1:])
             made = filled(Stack(labels, plane, 0, by_class=False, stop=lambda: False), Scene(), {})
             for write in made.writes:
-                labels[write.plane.key(write.rows, write.columns)] = write.new
+                labels[write.plane.key(*write.pixels)] = write.new
         planes += [dice(labels[at], truth[at]) for at in range(len(truth)) if at not in given]
         whole.append(dice(labels, truth))
     share = annotated / sum(map(len, stacks))

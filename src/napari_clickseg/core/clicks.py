@@ -80,7 +80,4 @@ class Click:
 
     def holds(self, mask: Patch) -> bool:
         """Whether a mask has the click's pixel where it is positive, and has it not otherwise."""
-        (row, column), box = self.pixel, mask.box
-        inside = box.top <= row < box.bottom and box.left <= column < box.right
-        has = inside and bool(mask.mask[row - box.top, column - box.left])
-        return has == self.positive
+        return mask.holds(*self.pixel) == self.positive

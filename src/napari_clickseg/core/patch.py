@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,31 +13,30 @@ from napari_clickseg.core.window import Box
 BoolArray = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
 class Patch:
     """A mask kept as its bounding box and the pixels in it; equal where the pixels are.
+
+    Thousands are kept for undo, so a pixel takes a bit. It never changes.
 
     Parameters
     ----------
     box : Box
         Where it lies in the image.
     mask : bool (box.height, box.width)
-        Read-only.
     """
 
-    box: Box
-    mask: BoolArray
-    digest: bytes = field(init=False, repr=False)
+    __slots__ = ("_packed", "box", "digest")
 
-    def __post_init__(self) -> None:
-        mask = np.array(self.mask, dtype=bool)
-        if mask.shape != self.box.shape:
-            raise ValueError(f"The mask's shape {mask.shape} is not the box's {self.box.shape}.")
-        mask.setflags(write=False)
-        object.__setattr__(self, "mask", mask)
-        place = f"{self.box.top},{self.box.left},{mask.shape}".encode()
-        packed = np.packbits(mask).tobytes()
-        object.__setattr__(self, "digest", hashlib.blake2b(place + packed, digest_size=16).digest())
+    def __init__(self, box: Box, mask: BoolArray) -> None:
+        mask = np.asarray(mask, dtype=bool)
+        if mask.shape != box.shape:
+            raise ValueError(f"The mask's shape {mask.shape} is not the box's {box.shape}.")
+        self.box: Final = box
+        self._packed: Final = np.packbits(mask)
+        place = f"{box.top},{box.left},{mask.shape}".encode()
+        self.digest: Final = hashlib.blake2b(
+            place + self._packed.tobytes(), digest_size=16
+        ).digest()
 
     @classmethod
     def of(cls, mask: npt.NDArray[Any], *, offset: tuple[int, int] = (0, 0)) -> Patch:
@@ -59,11 +57,38 @@ class Patch:
     def __bool__(self) -> bool:
         return bool(self.box)
 
+    def __repr__(self) -> str:
+        return f"Patch({self.box})"
+
+    @property
+    def mask(self) -> BoolArray:
+        """The pixels in the box, bool (box.height, box.width); read-only, laid out each time."""
+        return self._rows(0, self.box.height)
+
+    def holds(self, row: int, column: int) -> bool:
+        """Whether a pixel of the image belongs to it."""
+        y, x = row - self.box.top, column - self.box.left
+        if not (0 <= y < self.box.height and 0 <= x < self.box.width):
+            return False
+        byte, bit = divmod(y * self.box.width + x, 8)
+        return bool(self._packed[byte] & (128 >> bit))
+
     def cut(self, box: Box) -> BoolArray:
         """Return the mask within `box`, False outside the patch; bool (box.height, box.width)."""
         out = np.zeros(box.shape, bool)
         common = self.box.intersection(box)
         if common:
             target = common.shift(-box.top, -box.left)
-            out[target.slices] = self.mask[common.shift(-self.box.top, -self.box.left).slices]
+            rows, columns = common.shift(-self.box.top, -self.box.left).slices
+            out[target.slices] = self._rows(rows.start, rows.stop)[:, columns]
         return out
+
+    def _rows(self, start: int, stop: int) -> BoolArray:
+        width = self.box.width
+        first, last = start * width, stop * width
+        bits = np.unpackbits(self._packed[first // 8 : -(-last // 8)])
+        inside: BoolArray = (
+            bits[first % 8 :][: last - first].view(bool).reshape(stop - start, width)
+        )
+        inside.setflags(write=False)
+        return inside

@@ -280,7 +280,7 @@ def _spliced(before: Sequence[_One], after: Sequence[_One]) -> tuple[int, int, t
     return first, len(before) - last, tuple(after[first : len(after) - last])
 
 
-def _put(before: tuple[_One, ...], first: int, end: int, new: Sequence[_One]) -> tuple[_One, ...]:
+def _put(before: Sequence[_One], first: int, end: int, new: Sequence[_One]) -> tuple[_One, ...]:
     if not first <= end <= len(before):
         raise ValueError("what was changed is not there")
     return (*before[:first], *new, *before[end:])

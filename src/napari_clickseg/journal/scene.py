@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.data.annotations import ObjectNote
+from napari_clickseg.util.growing import Growing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,6 +86,8 @@ class Drawn:
 
 
 AnyMark: TypeAlias = Mark | Drawn
+# Of thousands of scenes, each of which may have an object more than the one before.
+Objects: TypeAlias = "tuple[Accepted, ...] | Growing[Accepted]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ class Scene:
 
     marks: tuple[AnyMark, ...] = ()
     drafts: Mapping[Plane, Draft] = field(default_factory=dict)
-    objects: tuple[Accepted, ...] = ()
+    objects: Objects = ()
     object_id: int = 1
     next_id: int = 1
     _prompts: dict[Plane, Prompt] = field(
@@ -225,18 +228,16 @@ class Scene:
 
     def with_object(self, new: Accepted, instead_of: Accepted | None) -> Scene:
         """Return the scene with an object more, or with one replaced."""
-        objects = tuple(o for o in self.objects if o is not instead_of)
-        return replace(self, objects=(*objects, new))
+        objects: Objects = self.objects
+        if instead_of is not None:
+            objects = tuple(one for one in objects if one is not instead_of)
+        grown = objects if isinstance(objects, Growing) else Growing(objects)
+        return replace(self, objects=grown.plus(new))
 
     def object_at(self, plane: Plane, value: int, pixel: tuple[int, int]) -> Accepted | None:
         """Return the latest object of this id on a plane, one that covers the pixel first."""
         same = [o for o in reversed(self.objects) if o.plane == plane and o.value == value]
-        for one in same:
-            box = one.patch.box
-            row, column = pixel[0] - box.top, pixel[1] - box.left
-            if 0 <= row < box.height and 0 <= column < box.width and one.patch.mask[row, column]:
-                return one
-        return None
+        return next((one for one in same if one.patch.holds(*pixel)), None)
 
 
 def _gestures(marks: Sequence[AnyMark], plane: Plane) -> tuple[Gesture, ...]:

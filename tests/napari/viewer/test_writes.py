@@ -8,6 +8,9 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_clickseg._napari.viewer.layers import _pyramid
@@ -84,6 +87,69 @@ def test_only_its_plane_is_written() -> None:
     np.testing.assert_array_equal(layer.data, expected)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1)])
+@pytest.mark.parametrize("contour", [0, 2])
+def test_what_is_drawn_of_a_pyramid_is_what_napari_would_load(
+    order: tuple[int, ...], contour: int
+) -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_labels(_pyramid((3, 5000, 4097), (1, 2)), multiscale=True)
+    viewer.dims.order, layer.contour = order, contour
+    viewer.dims.set_current_step(0, 1)
+    drawn: list[Any] = []
+    layer.events.labels_update.connect(lambda event: drawn.append(event.data.shape))
+    random = np.random.default_rng(0)
+    for zoom, corner in ((1.0, 1000), (0.5, 700), (0.02, 0)):
+        seen = np.array([[corner, corner], [corner + 800 / zoom, corner + 600 / zoom]])
+        layer._update_draw(1 / zoom, seen, (600, 800))
+        for at, index in ((990, 1), (1200, 1), (3000, 1), (1200, 2)):
+            plane = Plane((1, 2), (index, 0, 0), (5000, 4097))
+            mask = random.random((210, 180)) < 0.9
+            write_of(layer, plane, Box(at, at, 210, 180), mask, index + 2).apply(layer)
+            raw, view = layer._slice.image.raw.copy(), layer._slice.image.view.copy()
+            layer.refresh()
+            np.testing.assert_array_equal(raw, layer._slice.image.raw)
+            np.testing.assert_array_equal(view, layer._slice.image.view)
+    assert drawn and max(np.prod(shape) for shape in drawn) < 300 * 300, "more was drawn"
+
+
+def test_objects_far_from_each_other_are_written_without_what_lies_between() -> None:
+    layer = Labels(_pyramid((100_000, 100_000), (0, 1)), multiscale=True)
+    plane = Plane((0, 1), (0, 0), (100_000, 100_000))
+    rows, columns = np.array([5, 5, 99_990]), np.array([7, 99_999, 3])
+    write = LabelWrite.at(plane, rows, columns, np.zeros(3, int), np.array([1, 2, 3]))
+    write.apply(layer)
+    assert [int(layer.data[0][y, x]) for y, x in zip(rows, columns, strict=True)] == [1, 2, 3]
+    assert layer.data[0].store.nbytes < 64 << 20
+    write.revert(layer)
+    assert not any(layer.data[0][y, x] for y, x in zip(rows, columns, strict=True))
+
+
+@given(st.integers(0, 2**32), st.integers(1, 90))
+def test_a_write_holds_what_changed_pixel_by_pixel_and_so_do_its_parts(
+    seed: int, most: int
+) -> None:
+    random = np.random.default_rng(seed)
+    box = Box(*map(int, random.integers(0, 9, 2)), *map(int, random.integers(1, 11, 2)))
+    labels, values = random.integers(0, 3, (2, *box.shape))
+    changed = random.random(box.shape) < random.random()
+    write = LabelWrite.of(PLANE, box, labels, changed, values)
+    rows, columns = np.nonzero(changed)
+    order = random.permutation(rows.size)
+    at = (rows[order] + box.top, columns[order] + box.left)
+    other = LabelWrite.at(PLANE, *at, labels[changed][order], values[changed][order])
+    for one in ([write], [other], list(write.parts(most))):
+        assert all(part.runs.size <= most for part in one) or one in ([write], [other])
+        pixels = [part.pixels for part in one]
+        np.testing.assert_array_equal(np.concatenate([p[0] for p in pixels]), rows + box.top)
+        np.testing.assert_array_equal(np.concatenate([p[1] for p in pixels]), columns + box.left)
+        np.testing.assert_array_equal(np.concatenate([p.old for p in one]), labels[changed])
+        np.testing.assert_array_equal(np.concatenate([p.new for p in one]), values[changed])
+    if rows.size:
+        assert write.box == Box.of_mask(changed).shift(box.top, box.left)
+    assert write.largest == values[changed].max(initial=0)
+
+
 @pytest.mark.parametrize("plane", [
     Plane((0, 1), (0, 0), (5000, 4097)),
     Plane((1, 2), (2, 0, 0), (5000, 4097)),
@@ -95,7 +161,7 @@ def test_all_levels_of_a_pyramid_are_written_and_taken_back(plane: Plane) -> Non
     for axis, n in zip(plane.axes, plane.shape, strict=True):
         shape[axis] = n
     layer = Labels(_pyramid(tuple(shape), plane.axes), multiscale=True)
-    assert len(layer.data) == 3
+    assert len(layer.data) == 5
     random = np.random.default_rng(0)
     for top, left, height, width in ((0, 0, 1, 1), (4000, 4000, 997, 97), (17, 33, 200, 301)):
         write = write_of(layer, plane, Box(top, left, height, width),

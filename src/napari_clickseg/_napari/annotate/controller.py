@@ -357,6 +357,7 @@ class AnnotateController:
         connect(pairings.painted, self.identity.painted)
         connect(pairings.relabelled, self.identity.survey)
         connect(pairings.walked, self._walked)
+        connect(pairings.tool_refused, self._tool_refused)
         self._connect_autosave()
         connect(pairings.image_edited, images.image_edited)
         connect(pairings.contrast_changed, images.contrast_changed)
@@ -578,6 +579,9 @@ class AnnotateController:
         if pairing is not self.pairing:
             self.activate(pairing)
         self.do(Action.REDO if redo else Action.UNDO)
+
+    def _tool_refused(self, _: Pairing) -> None:
+        self.state.message = "On so large an image brush and eraser paint; the other tools don't."
 
     def _write_on(self, pairing: Pairing) -> None:
         """Write what is left of a large change, after what else the window has to do."""

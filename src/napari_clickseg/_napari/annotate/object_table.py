@@ -16,7 +16,7 @@ from napari_clickseg._napari.viewer.metadata import ObjectClasses
 from napari_clickseg.core.instances.counting import ObjectRegions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.data.annotations import ObjectNote
@@ -76,7 +76,7 @@ class KnownObjects:
 
     Parameters
     ----------
-    made : tuple of Accepted
+    made : sequence of Accepted
         Of all planes.
     notes : mapping of int to ObjectNote
         Of what was there before.
@@ -85,7 +85,7 @@ class KnownObjects:
     """
 
     plane: Plane
-    made: tuple[Accepted, ...]
+    made: Sequence[Accepted]
     earlier: ObjectClasses | None
     notes: Mapping[int, ObjectNote]
     by_class: bool
@@ -144,7 +144,7 @@ class ObjectFacts:
 
     earlier: ObjectClasses | None
     earlier_notes: Mapping[int, ObjectNote]
-    made: tuple[Accepted, ...]
+    made: Sequence[Accepted]
 
     @cached_property
     def classes(self) -> ObjectClasses:
@@ -176,7 +176,7 @@ class ObjectFacts:
         """Whether these are the facts of the very same things."""
         return self.earlier is earlier and self.earlier_notes is notes and self.made is made
 
-    def continued(self, made: tuple[Accepted, ...]) -> ObjectFacts | None:
+    def continued(self, made: Sequence[Accepted]) -> ObjectFacts | None:
         """Return the facts of the same objects and more; None where some are others."""
         known = len(self.made)
         if not 0 < known < len(made) or not all(map(operator.is_, self.made, made)):
@@ -200,7 +200,7 @@ class ObjectFactsCache:
         self,
         earlier: ObjectClasses | None,
         notes: Mapping[int, ObjectNote],
-        made: tuple[Accepted, ...],
+        made: Sequence[Accepted],
     ) -> ObjectFacts:
         """Return the facts of objects; as in `ObjectFacts`."""
         latest = list(self._latest)

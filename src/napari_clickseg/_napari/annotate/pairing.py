@@ -6,6 +6,7 @@ import itertools
 import weakref
 from collections import deque
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari.utils.colormaps import CyclicLabelColormap, label_colormap
@@ -14,6 +15,7 @@ from psygnal import Signal
 from napari_clickseg._napari.annotate.click_layers import ClickLayers
 from napari_clickseg._napari.annotate.display import Display
 from napari_clickseg._napari.annotate.object_table import ObjectFactsCache
+from napari_clickseg._napari.annotate.painting.pyramid_brush import PyramidBrush
 from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.annotate.timeline import Entry, Timeline
 from napari_clickseg._napari.viewer.belonging import note_image
@@ -37,7 +39,7 @@ from napari_clickseg._napari.viewer.metadata import is_under_review, mark_comple
 from napari_clickseg._napari.viewer.one_history import OneHistory
 from napari_clickseg._napari.viewer.planes import displayed_plane, walking_axis
 from napari_clickseg._napari.viewer.private import unselected
-from napari_clickseg._napari.viewer.writes import PaintStroke, check_writable
+from napari_clickseg._napari.viewer.writes import PaintStroke, check_writable, is_writable
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.journal.scene import Drawn, Scene
 
@@ -69,6 +71,7 @@ class PairingEvents:
     contrast_changed = Signal(object)  # its contrast limits did
     reshaped = Signal(object)  # it got another shape: the layers don't fit any more
     painted = Signal(object, int)  # with this id
+    tool_refused = Signal(object)  # a tool of napari's was chosen that paints no pyramid
     written = Signal(object, object)  # these writes into the annotation, or they were taken back
     relabelled = Signal(object)  # the annotation layer got other data
     walked = Signal(object, bool)  # napari is asked to undo, or (True) to redo
@@ -125,6 +128,7 @@ class Pairing:
         self._made: list[Layer] = []
         self._beside: list[Layer] = []  # that show the image in another way
         self._history: OneHistory | None = None
+        self._brush: PyramidBrush | None = None
         self._writing = False  # we change the annotation layer
         self._unwritten: deque[_LeftToWrite] = deque()  # of the annotation
         for name in TRANSFORMS:
@@ -430,6 +434,11 @@ class Pairing:
         self._colours_before = layer.colormap
         note_image(layer, self.image)
         self._history = OneHistory(layer, lambda redo: self.events.walked.emit(self, redo))
+        if layer.multiscale and is_writable(layer):
+            refused = partial(self.events.tool_refused.emit, self)
+            self._brush = PyramidBrush(
+                self.viewer.dims, layer, self.displayed, self._brushed, refused
+            )
         for stroke in self._history.earlier():
             self.timeline.add(Entry(self.scene, self.scene, None, (stroke,)))
 
@@ -453,17 +462,22 @@ class Pairing:
         if self._history is not None:
             self._history.give_back()
             self._history = None
+        if self._brush is not None:
+            self._brush.give_back()
+            self._brush = None
 
     def _painted(self, event: Any) -> None:
-        """Make what napari's own tools did a step, which is undone in its turn."""
+        if not self._writing and self.annotation is not None:
+            self._brushed(self.displayed(), (PaintStroke.of(self.annotation, event.value),))
+
+    def _brushed(self, plane: Plane | None, writes: tuple[Write, ...]) -> None:
+        """Make what the brush or another tool did a step, which is undone in its turn."""
         layer = self.annotation
-        if self._writing or layer is None:
-            return
-        self.events.before_edit.emit()
-        stroke = PaintStroke.of(layer, event.value)
-        self.timeline.add(Entry(self.scene, self.scene, self.displayed(), (stroke,)))
-        self.events.painted.emit(self, int(layer.selected_label))
-        self.events.written.emit(self, (stroke,))
+        if layer is not None:
+            self.events.before_edit.emit()
+            self.timeline.add(Entry(self.scene, self.scene, plane, writes))
+            self.events.painted.emit(self, int(layer.selected_label))
+            self.events.written.emit(self, writes)
 
     def _relabelled(self) -> None:
         if self.annotation is not None:

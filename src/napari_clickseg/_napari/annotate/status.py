@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_error
 
+from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg._napari.viewer.metadata import complete_planes
 from napari_clickseg.core.clicks import Click
 
@@ -66,13 +67,13 @@ class Status:
         """Have napari's brush paint the object that is being made."""
         pairing, plane = self._context.pairing, self._context.plane
         layer = pairing.annotation if pairing is not None else None
-        if pairing is None or layer is None or layer.multiscale:
+        if pairing is None or layer is None:
             return
         scene = pairing.scene
         value = (
             scene.object_id if plane is None else scene.value(plane, self._state.choice.class_id)
         )
-        data: Any = layer.data
+        data: Any = full_resolution(layer)
         if layer.selected_label != value and value <= np.iinfo(np.dtype(data.dtype)).max:
             layer.selected_label = value
 

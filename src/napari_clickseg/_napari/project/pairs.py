@@ -59,7 +59,7 @@ class LayerPair:
     ----------
     channel_axis : int, optional
         The data axis that holds channels; there the labels have a length of 1.
-    objects : tuple of Accepted
+    objects : sequence of Accepted
         Objects with their clicks, as far as they are known.
     sure : bool
         Whether they clearly belong together.
@@ -68,7 +68,7 @@ class LayerPair:
     image: Image
     labels: Labels
     channel_axis: int | None = None
-    objects: tuple[Accepted, ...] = ()
+    objects: Sequence[Accepted] = ()
     sure: bool = True
 
 
@@ -111,7 +111,7 @@ class PairData:
     channel_axis: int | None = None
     classes: ProjectClasses | None = None
     object_classes: ObjectClasses = field(default_factory=ObjectClasses)
-    objects: tuple[Accepted, ...] = ()
+    objects: Sequence[Accepted] = ()
     empty: frozenset[tuple[int, ...]] = frozenset()
     origin: Origin | None = None
     notes: Mapping[int, ObjectNote] = field(default_factory=dict)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Points
     from napari.layers.base import Layer
 
+    from napari_clickseg.data.chunked.chunks import ChunkedArray
+
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 # Colours of clicks: green and red, but of a brightness that tells them apart without their hue.
 POSITIVE, NEGATIVE = "#2bd62b", "#d00000"
@@ -30,6 +32,7 @@ _LEAST_CLICK = 2.0  # screen pixels
 _LARGE = 8192 * 8192  # pixels of a plane from which on the annotation is kept as a pyramid
 _LONG = 1 << 30  # pixels of a stack from which on it is not kept as a plain array
 _CHUNK = 1024
+_TILE = 512  # pixels of a side of a pyramid's chunks
 
 
 class CompanionError(ValueError):
@@ -216,9 +219,9 @@ def make_annotation(
 ) -> Labels:
     """Make the labels layer that accepted objects go to.
 
-    On very large planes it is a pyramid of zarr arrays in memory, which napari draws quickly
-    and which takes no memory where nothing is labelled; a long stack is one zarr array. `axes`
-    are the displayed data axes, the last two by default.
+    On very large planes it is a pyramid of chunks, which napari draws quickly, and of which those
+    that are not used lie on the disk; a long stack is one zarr array. `axes` are the displayed
+    data axes, the last two by default.
     """
     from napari.layers import Labels
 
@@ -239,11 +242,17 @@ def _sparse(shape: tuple[int, ...], axes: tuple[int, int]) -> Any:
     return zarr.create_array({}, shape=shape, chunks=chunks, dtype="uint16", fill_value=0)
 
 
-def _pyramid(shape: tuple[int, ...], axes: tuple[int, int]) -> list[Any]:
-    levels = [_sparse(shape, axes)]
-    while max(shape[axis] for axis in axes) > 2 * _CHUNK:
+def _pyramid(shape: tuple[int, ...], axes: tuple[int, int]) -> list[ChunkedArray]:
+    from napari_clickseg.data.chunked.chunks import ChunkStore
+    from napari_clickseg.data.chunked.scratch import Scratch
+    from napari_clickseg.runs.home import default_home
+
+    store = ChunkStore(lambda: Scratch(default_home(), store).folder)
+    chunks = tuple(_TILE if axis in axes else 1 for axis in range(len(shape)))
+    levels = [store.array(shape, chunks)]
+    while max(shape[axis] for axis in axes) > _TILE:  # napari loads all of the last one each time
         shape = tuple(-(-n // 2) if axis in axes else n for axis, n in enumerate(shape))
-        levels.append(_sparse(shape, axes))
+        levels.append(store.array(shape, chunks))
     return levels
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers.labels._labels_utils import interpolate_coordinates
 from npe2 import PluginManager
 
 from napari_clickseg._napari.viewer.settings import PLUGIN
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
     from napari.layers.base import Layer
+
+    from napari_clickseg.core.plane import Plane
 
 
 def drawn_once(layer: Layer) -> AbstractContextManager[None]:
@@ -50,6 +53,114 @@ def look_again(layer: Labels) -> None:
     """
     if not layer.visible:
         layer.set_view_slice()
+
+
+def draw_part(layer: Labels, plane: Plane, corner: tuple[int, int], ids: Any) -> None:
+    """Draw what changed of a pyramid; napari, which edits none, would load all that is seen.
+
+    Parameters
+    ----------
+    plane : Plane
+        Of the level that is displayed.
+    corner : (int, int)
+        The first row and column that changed.
+    ids : int (Y, X)
+        What is there now.
+    """
+    if not layer.visible:
+        return  # all is loaded when it is shown again
+    axes, raw = list(layer._slice_input.displayed), layer._slice.image.raw
+    if set(axes) != set(plane.axes) or not layer._slicing_state.loaded or raw.ndim != 2:
+        layer.refresh()
+        return
+    if not _is_seen(layer, plane):
+        return
+    if axes[0] != plane.axes[0]:
+        corner, ids = corner[::-1], ids.T
+    tile = layer._transforms["tile2data"]
+    begins = [round(float(tile.translate[axis] / tile.scale[axis])) for axis in axes]
+    there, taken = [], []
+    for at, n, begin, length in zip(corner, ids.shape, begins, raw.shape, strict=True):
+        first, last = max(at - begin, 0), min(at + n - begin, length)
+        there.append(slice(first, max(first, last)))
+        taken.append(slice(first + begin - at, max(first, last) + begin - at))
+    part = ids[tuple(taken)]
+    if part.size:
+        raw[tuple(there)] = part
+        if layer.contour == 0:
+            layer._slice.image.view[tuple(there)] = layer.colormap._data_to_texture(part)
+        _draw_tile(layer, axes, there)
+
+
+def _is_seen(layer: Labels, plane: Plane) -> bool:
+    others = [axis for axis in range(layer.ndim) if axis not in plane.axes]
+    factors = layer.downsample_factors[layer.data_level]
+    point = layer._data_slice.point if others else ()
+    return all(round(float(point[axis] / factors[axis])) == plane.index[axis] for axis in others)
+
+
+def _draw_tile(layer: Labels, axes: list[int], where: list[slice]) -> None:
+    """Draw a part of what is loaded, with the outlines that reach beyond it."""
+    more = layer.contour + 1 if layer.contour else 0
+    whole = [slice(0, 1)] * layer.ndim
+    for axis, part, length in zip(axes, where, layer._slice.image.raw.shape, strict=True):
+        whole[axis] = slice(max(0, part.start - more), min(length, part.stop + more))
+    layer._updated_slice = tuple(whole)
+    layer._partial_labels_refresh()
+
+
+def lead_brush(
+    layer: Labels,
+    *,
+    stroke: Callable[[], AbstractContextManager[None]],
+    dab: Callable[[Sequence[Sequence[float]], int], None],
+    refuse: Callable[[], object],
+) -> None:
+    """Have napari's brush and eraser paint elsewhere; napari itself edits no pyramid.
+
+    Parameters
+    ----------
+    stroke : callable
+        Returns what is held from the press of a button to its release.
+    dab : callable
+        ``dab(positions, id)`` paints with the layer's brush, at positions in data pixels.
+    refuse : callable
+        Called where another tool is chosen, which then is let go of.
+    """
+
+    def draw(new_label: int, last: Any, now: Any) -> None:
+        if now is not None:
+            dab(interpolate_coordinates(last, now, layer.brush_size), new_label)
+
+    def paint(coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
+        with stroke():
+            dab([coord], new_label)
+
+    def chosen() -> None:
+        layer._overlays["brush_stroke"].enabled = False  # it fills what is drawn around
+        if layer.mode in ("fill", "polygon"):
+            layer.mode = "pan_zoom"
+            refuse()
+
+    hooks: Any = layer  # on this one layer
+    hooks._draw, hooks.paint, hooks.block_history = draw, paint, stroke
+    hooks._reset_editable = lambda: None
+    layer.events.mode.connect(chosen)
+    layer.editable = True
+
+
+def give_brush_back(layer: Labels) -> None:
+    """Have napari paint by itself again."""
+    for name in ("_draw", "paint", "block_history", "_reset_editable"):
+        vars(layer).pop(name, None)
+    layer._reset_editable()
+
+
+def brush_replaces(layer: Labels, new_label: int) -> int | None:
+    """Return the only id that a brush replaces; None where it replaces any."""
+    if not layer.preserve_labels:
+        return None
+    return int(layer._get_preserve_labels_source_label(new_label))
 
 
 def replay_stroke(layer: Labels, item: list[Any], *, undoing: bool) -> None:

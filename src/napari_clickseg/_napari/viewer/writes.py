@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg._napari.viewer.private import (
+    draw_part,
     look_again,
     replay_stroke,
     stroke_pixels,
@@ -19,12 +20,15 @@ from napari_clickseg._napari.viewer.private import (
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.plane import Plane
 from napari_clickseg.core.window import Box
-from napari_clickseg.journal.relabelling import Relabelling
+from napari_clickseg.journal.relabelling import Relabelling, Runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari.layers import Labels
+
+
+_TILE = 1024  # pixels of a side of what is written at once into a pyramid
 
 
 class AnnotationError(ValueError):
@@ -35,19 +39,21 @@ class AnnotationError(ValueError):
 class LabelWrite:
     """Pixels of a plane that changed from old to new ids.
 
+    It is kept for as long as there is undo, so it holds runs of pixels: a few kilobytes for an
+    object of 200², which has a megabyte of positions and ids.
+
     Parameters
     ----------
-    rows, columns : int64 (n,)
-        The pixels.
-    old, new : int (n,)
-        Ids before and after.
+    runs : Runs
+        The pixels, row by row: neighbours in a row that all have one id before, and one after.
+    before, after : int (n,)
+        Ids of each run.
     """
 
     plane: Plane
-    rows: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int64]
-    old: npt.NDArray[Any]
-    new: npt.NDArray[Any]
+    runs: Runs
+    before: npt.NDArray[Any]
+    after: npt.NDArray[Any]
 
     @classmethod
     def of(
@@ -59,25 +65,89 @@ class LabelWrite:
         values: npt.NDArray[Any],
     ) -> LabelWrite:
         """Make a write of a plan (see `core.masks.plan_commit`) in a box of the plane."""
-        rows, columns = np.nonzero(changed)
-        return cls(plane, rows + box.top, columns + box.left, labels[changed], values[changed])
+        begins = changed.copy()
+        alike = (labels[:, 1:] == labels[:, :-1]) & (values[:, 1:] == values[:, :-1])
+        begins[:, 1:] &= ~(changed[:, :-1] & alike)
+        ends = changed.copy()
+        ends[:, :-1] &= begins[:, 1:] | ~changed[:, 1:]
+        rows, columns = np.nonzero(begins)
+        starts = (rows + box.top) * plane.shape[1] + columns + box.left
+        runs = Runs(starts, np.nonzero(ends)[1] - columns + 1)
+        return cls(plane, runs, labels[rows, columns], values[rows, columns])
+
+    @classmethod
+    def at(
+        cls,
+        plane: Plane,
+        rows: npt.NDArray[np.int64],
+        columns: npt.NDArray[np.int64],
+        old: npt.NDArray[Any],
+        new: npt.NDArray[Any],
+    ) -> LabelWrite:
+        """Make a write of pixels in any order, each once, all (n,)."""
+        positions = rows * plane.shape[1] + columns
+        order = np.argsort(positions, kind="stable")
+        positions, old, new = positions[order], np.asarray(old)[order], np.asarray(new)[order]
+        differs = (np.diff(positions) != 1) | (old[1:] != old[:-1]) | (new[1:] != new[:-1])
+        firsts = np.flatnonzero(np.concatenate([[True], differs])[: positions.size])
+        lengths = np.diff(np.append(firsts, positions.size))
+        return cls(plane, Runs(positions[firsts], lengths), old[firsts], new[firsts])
+
+    @property
+    def pixels(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Rows and columns of all pixels, int64 (n,) each."""
+        return np.divmod(self.runs.positions(), self.plane.shape[1])
+
+    @property
+    def old(self) -> npt.NDArray[Any]:
+        """The ids of all pixels before, (n,)."""
+        return np.repeat(self.before, self.runs.lengths)
+
+    @property
+    def new(self) -> npt.NDArray[Any]:
+        """The ids of all pixels after, (n,)."""
+        return np.repeat(self.after, self.runs.lengths)
+
+    @property
+    def box(self) -> Box:
+        """The smallest box around all pixels."""
+        if not self.runs.starts.size:
+            return Box(0, 0, 0, 0)
+        width = self.plane.shape[1]
+        first, left = np.divmod(self.runs.starts, width)
+        last, right = np.divmod(self.runs.ends - 1, width)
+        over = bool((first != last).any())  # a run that goes on in the next row
+        edges = (0, width) if over else (int(left.min()), int(right.max()) + 1)
+        return Box.from_edges(int(first[0]), edges[0], int(last[-1]) + 1, edges[1])
 
     @property
     def largest(self) -> int:
         """The largest new id."""
-        return int(self.new.max(initial=0))
+        return int(self.after.max(initial=0))
 
     def touches(self, plane: Plane) -> bool:
         """Whether pixels of a plane are among those that changed."""
         return self.plane == plane
 
+    def having(self, value: int) -> LabelWrite:
+        """Return what of it has a new id."""
+        mine = self.after == value
+        runs = Runs(self.runs.starts[mine], self.runs.lengths[mine])
+        return LabelWrite(self.plane, runs, self.before[mine], self.after[mine])
+
     def parts(self, most: int) -> Iterator[LabelWrite]:
         """Yield the same as writes of so many pixels at the most."""
-        for start in range(0, max(1, len(self.rows)), most):
-            part = slice(start, start + most)
-            yield LabelWrite(
-                self.plane, self.rows[part], self.columns[part], self.old[part], self.new[part]
-            )
+        runs = self.runs
+        ends = np.cumsum(runs.lengths)
+        for start in range(0, max(1, runs.size), most):
+            first = int(np.searchsorted(ends, start, side="right"))
+            last = int(np.searchsorted(ends, start + most, side="left")) + 1
+            inside = slice(first, last)
+            begins = np.maximum(ends[inside] - runs.lengths[inside], start)
+            stops = np.minimum(ends[inside], start + most)
+            skipped = begins - (ends[inside] - runs.lengths[inside])
+            part = Runs(runs.starts[inside] + skipped, stops - begins)
+            yield LabelWrite(self.plane, part, self.before[inside], self.after[inside])
 
     def apply(self, layer: Labels) -> None:
         """Write the new ids, as one step that napari's own undo knows too.
@@ -92,13 +162,19 @@ class LabelWrite:
 
     def relabellings(self, shape: tuple[int, ...]) -> tuple[Relabelling, ...]:
         """Return the same as changes of a labels array of this shape. May run on any thread."""
-        parts = np.broadcast_arrays(*self.plane.key(self.rows, self.columns))
+        parts = np.broadcast_arrays(*self.plane.key(*self.pixels))
         at = np.ravel_multi_index(tuple(parts), shape)
         return (Relabelling.of(at, self.old, self.new),)
 
     def _exchange(self, layer: Labels, there: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> None:
-        mine = read_pixels(layer, self.plane, self.rows, self.columns) == there
-        _set(layer, self.plane, self.rows[mine], self.columns[mine], wanted[mine])
+        rows, columns = self.pixels
+        if layer.multiscale:
+            for part in _near_each_other(rows, columns):
+                at, to = rows[part], columns[part]
+                _exchange_box(layer, self.plane, at, to, there[part], wanted[part])
+            return
+        mine = read_pixels(layer, self.plane, rows, columns) == there
+        _set(layer, self.plane, rows[mine], columns[mine], wanted[mine])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -178,7 +254,7 @@ def writes_of(
         index = [0 if axis in axes else int(at[axis][part[0]]) for axis in range(len(shape))]
         plane = Plane(axes, tuple(index), (shape[axes[0]], shape[axes[1]]))
         rows, columns = (at[axis][part].astype(np.int64) for axis in axes)
-        made.append(LabelWrite(plane, rows, columns, change.old[part], change.new[part]))
+        made.append(LabelWrite.at(plane, rows, columns, change.old[part], change.new[part]))
     return tuple(made)
 
 
@@ -202,14 +278,13 @@ def written_region(data: Any, plane: Plane, value: int, writes: Sequence[Write])
         for part in _on_planes(write, shape, plane.axes)
         if part.plane == plane
     ]
-    rows = np.concatenate([np.empty(0, np.int64), *(p.rows[p.new == value] for p in parts)])
-    columns = np.concatenate([np.empty(0, np.int64), *(p.columns[p.new == value] for p in parts)])
-    if not rows.size:
+    box = Box(0, 0, 0, 0)
+    for part in parts:
+        box = box.union(part.having(value).box)
+    if not box:
         return None
-    top, left = int(rows.min()), int(columns.min())
-    box = Box(top, left, int(rows.max()) + 1 - top, int(columns.max()) + 1 - left)
     mask = np.asarray(data[plane.key(*box.slices)]) == value
-    return Patch.of(mask, offset=(top, left)) if mask.any() else None
+    return Patch.of(mask, offset=(box.top, box.left)) if mask.any() else None
 
 
 def _on_planes(write: Write, shape: tuple[int, ...], axes: tuple[int, int]) -> Sequence[LabelWrite]:
@@ -240,6 +315,11 @@ def check_writable(layer: Labels, value: int) -> None:
         )
 
 
+def is_writable(layer: Labels) -> bool:
+    """Whether the data of a layer can be written to."""
+    return not _is_read_only(full_resolution(layer))
+
+
 def _is_read_only(data: Any) -> bool:
     flags = getattr(data, "flags", None)
     if flags is not None:
@@ -267,6 +347,18 @@ def read_pixels(
     return read_labels(layer, plane, box)[rows - box.top, columns - box.left]
 
 
+def _near_each_other(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Iterator[Any]:
+    """Yield indices of pixels that lie close together, so that little is read between them."""
+    if not rows.size:
+        return
+    if _around(rows, columns).area <= _TILE * _TILE:
+        yield slice(None)
+        return
+    tiles = rows // _TILE * (int(columns.max()) // _TILE + 1) + columns // _TILE
+    order = np.argsort(tiles, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(tiles[order])) + 1)
+
+
 def _around(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Box:
     return Box.from_edges(
         int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
@@ -282,30 +374,53 @@ def _set(
 ) -> None:
     if rows.size == 0:
         return
-    if not layer.multiscale:
-        key = plane.key(rows, columns)
-        indices = tuple(
-            part if isinstance(part, np.ndarray) else np.full(rows.shape, part) for part in key
-        )
-        look_again(layer)
-        layer.data_setitem(indices, values)
-        return
-    # napari can't edit pyramids, so its undo does not know this step; ours does.
+    key = plane.key(rows, columns)
+    indices = tuple(
+        part if isinstance(part, np.ndarray) else np.full(rows.shape, part) for part in key
+    )
+    look_again(layer)
+    layer.data_setitem(indices, values)
+
+
+def _exchange_box(
+    layer: Labels,
+    plane: Plane,
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    there: npt.NDArray[Any],
+    wanted: npt.NDArray[Any],
+) -> None:
+    """Write into a pyramid; napari can't edit those, so its undo does not know this, but ours."""
     box = _around(rows, columns)
     part = read_labels(layer, plane, box)
-    part[rows - box.top, columns - box.left] = values
+    inside = part[rows - box.top, columns - box.left]
+    mine = inside == there
+    if mine.any():
+        part[rows - box.top, columns - box.left] = np.where(mine, wanted, inside)
+        write_box(layer, plane, box, part)
+
+
+def write_box(layer: Labels, plane: Plane, box: Box, ids: npt.NDArray[Any]) -> None:
+    """Write a box of a plane of a pyramid, on all its levels, and draw what is seen of it."""
     finest = layer.data[0]
-    finest[plane.key(*box.slices)] = part
+    finest[plane.key(*box.slices)] = ids
     for level in layer.data[1:]:
         _reduce(finest, level, plane, box)
-    layer.refresh()
+    shown = layer.data[layer.data_level]
+    there = plane.on_level(shown.shape, finest.shape)
+    target, _ = _coarse(shown, finest, plane, box)
+    if target:
+        ids = np.asarray(shown[there.key(*target.slices)])
+        draw_part(layer, there, (target.top, target.left), ids)
 
 
-def _reduce(finest: Any, level: Any, plane: Plane, box: Box) -> None:
-    """Copy a box of the finest level to a coarser one, nearest pixel."""
+def _coarse(
+    level: Any, finest: Any, plane: Plane, box: Box
+) -> tuple[Box, list[npt.NDArray[np.int64]]]:
+    """Return which box of a coarser level shows one of the finest, and by which of its pixels."""
     there = plane.on_level(level.shape, finest.shape)
     factors = [finest.shape[axis] / level.shape[axis] for axis in plane.axes]
-    picks, targets = [], []
+    picks, edges = [], []
     for start, stop, factor, length in zip(
         (box.top, box.left),
         (box.bottom, box.right),
@@ -314,9 +429,16 @@ def _reduce(finest: Any, level: Any, plane: Plane, box: Box) -> None:
         strict=True,
     ):
         cells = np.arange(int(start / factor), min(int(length), int((stop - 1) / factor) + 1))
-        targets.append(slice(int(cells[0]), int(cells[-1]) + 1))
-        picks.append(np.floor((cells + 0.5) * factor).astype(int))
-    rows, columns = picks
+        edges.append((int(cells[0]), int(cells[-1]) + 1))
+        picks.append(np.floor((cells + 0.5) * factor).astype(np.int64))
+    (top, bottom), (left, right) = edges
+    return Box.from_edges(top, left, bottom, right), picks
+
+
+def _reduce(finest: Any, level: Any, plane: Plane, box: Box) -> None:
+    """Copy a box of the finest level to a coarser one, nearest pixel."""
+    there = plane.on_level(level.shape, finest.shape)
+    target, (rows, columns) = _coarse(level, finest, plane, box)
     source = np.asarray(
         finest[
             plane.key(
@@ -324,4 +446,4 @@ def _reduce(finest: Any, level: Any, plane: Plane, box: Box) -> None:
             )
         ]
     )
-    level[there.key(*targets)] = source[np.ix_(rows - rows[0], columns - columns[0])]
+    level[there.key(*target.slices)] = source[np.ix_(rows - rows[0], columns - columns[0])]

@@ -318,15 +318,13 @@ def _counted(
     if before is None:
         return _regions_of(labels, plane, by_class=by_class)
     parts = [part for one in written for part in _on_plane(one, labels.shape, plane)]
-    parts = [part for part in parts if len(part.rows)]
+    parts = [part for part in parts if part.box]
     if not parts:
         return before
-    ids = np.unique(np.concatenate([ids for part in parts for ids in (part.old, part.new)]))
+    ids = np.unique(np.concatenate([ids for part in parts for ids in (part.before, part.after)]))
     ids = ids[ids > 0]
     boxes = before.boxes[np.isin(before.ids, ids)]
-    changed = [
-        (p.rows.min(), p.columns.min(), p.rows.max() + 1, p.columns.max() + 1) for p in parts
-    ]
+    changed = [(box.top, box.left, box.bottom, box.right) for box in (p.box for p in parts)]
     edges = np.concatenate([boxes, changed])
     top, left = (int(n) for n in edges[:, :2].min(axis=0))
     bottom, right = (int(n) for n in edges[:, 2:].max(axis=0))

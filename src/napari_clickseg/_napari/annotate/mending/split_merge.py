@@ -238,5 +238,5 @@ def _divided(plane: Plane, value: int, parts: tuple[DividedPart, ...], next_id: 
     columns = np.concatenate([places[k][1] + parts[k].patch.box.left for k in moved])
     new = np.repeat([ids[k] for k in moved], [areas[k] for k in moved])
     return _Divided(
-        value, parts, ids, LabelWrite(plane, rows, columns, np.full_like(new, value), new)
+        value, parts, ids, LabelWrite.at(plane, rows, columns, np.full_like(new, value), new)
     )

@@ -146,4 +146,4 @@ def _write(plane: Plane, objects: list[Accepted]) -> LabelWrite:
     rows = np.concatenate([at[0] + box.top for at, box in zip(places, boxes, strict=True)])
     columns = np.concatenate([at[1] + box.left for at, box in zip(places, boxes, strict=True)])
     new = np.repeat([one.value for one in objects], [len(at[0]) for at in places])
-    return LabelWrite(plane, rows, columns, np.zeros_like(new), new)
+    return LabelWrite.at(plane, rows, columns, np.zeros_like(new), new)

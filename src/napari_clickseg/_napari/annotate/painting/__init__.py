@@ -1,0 +1,1 @@
+"""Painting where napari itself does not."""

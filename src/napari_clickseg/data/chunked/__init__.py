@@ -1,0 +1,1 @@
+"""Label arrays too large for memory."""
