@@ -61,10 +61,10 @@ class ChunkStore:
     def read(self, key: Key) -> npt.NDArray[Any] | None:
         """Return a chunk, not to be changed; None where it is all zeros."""
         with self._lock:
-            found = self._near.get(key)
-            if found is not None:
+            near = self._near.get(key)
+            if near is not None:
                 self._near.move_to_end(key)
-                return found
+                return near
             if key not in self._far:
                 return None
             loaded = self._load(key)
@@ -242,8 +242,8 @@ class ChunkedArray:
         parts += [slice(None)] * (self.ndim - len(parts))
         if len(parts) != self.ndim:
             raise IndexError(f"There are {self.ndim} axes, not {len(parts)}.")
-        found = [_edges(part, n) for part, n in zip(parts, self.shape, strict=True)]
-        return [edges for edges, _ in found], tuple(rest for _, rest in found)
+        axes = [_edges(part, n) for part, n in zip(parts, self.shape, strict=True)]
+        return [edges for edges, _ in axes], tuple(rest for _, rest in axes)
 
     def _parts(
         self, box: Sequence[tuple[int, int]]

@@ -146,9 +146,9 @@ def test_who_has_begun_something_else_is_told_and_loses_neither(
     crash(second)
     second.controller.close()
     assert len(kept(tmp_path)) == 2
-    found = [read_journal(path).labels() for path in kept(tmp_path)]
-    assert any(np.array_equal(one, labels) for one in found)
-    assert any(np.array_equal(one, other) for one in found)
+    left = [read_journal(path).labels() for path in kept(tmp_path)]
+    assert any(np.array_equal(one, labels) for one in left)
+    assert any(np.array_equal(one, other) for one in left)
 
 
 def test_what_came_to_nothing_does_not_hide_what_was_left_before(
@@ -406,11 +406,11 @@ def test_which_model_answered_and_how_it_saw_the_image_is_noted(
     bench.click(30, 40)
     bench.do("accept")
     assert bench.controller.autosave.flush()
-    found = read_journal(kept(tmp_path)[0])
-    assert found.models[-1].name == bench.controller.segmenter.card.name
-    assert len(found.models[-1].sha256) == 64
-    assert found.seen.smooth == 2.0
-    assert found.seen.contrast == tuple(image.contrast_limits)
+    recording = read_journal(kept(tmp_path)[0])
+    assert recording.models[-1].name == bench.controller.segmenter.card.name
+    assert len(recording.models[-1].sha256) == 64
+    assert recording.seen.smooth == 2.0
+    assert recording.seen.contrast == tuple(image.contrast_limits)
     assert str(tmp_path / "journals") == bench.state.kept_in
 
 
