@@ -227,6 +227,16 @@ def test_what_is_begun_meanwhile_goes_on_and_stopping_changes_nothing(
     assert (np.asarray(bench.labels)[80:] > 0).sum() > 0.8 * (truth[80:] > 0).sum()
 
 
+def test_a_stray_right_click_does_not_stand_in_the_way_of_what_is_to_be_kept(
+    told: tuple[Any, np.ndarray],
+) -> None:
+    bench, truth = told
+    look(bench)
+    bench.click(1, 1, positive=False)
+    keep(bench)
+    assert (np.asarray(bench.labels) > 0).sum() > 0.8 * (truth > 0).sum(), bench.state.message
+
+
 def test_without_a_model_that_tells_objects_apart_it_says_how_to_get_one(
     bench: Any, grey: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

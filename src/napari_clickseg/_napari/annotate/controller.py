@@ -510,11 +510,12 @@ class AnnotateController:
 
     def _do_on_plane(self, action: Action, pairing: Pairing, plane: Plane) -> None:
         objects, when_answered = self.objects, self.answers.when_answered
-        begun = pairing.scene.prompt(plane) or pairing.scene.in_use
-        waits = not begun and self._all_objects.is_shown(pairing, plane)
-        if waits and action is Action.ACCEPT:
+        prompt, in_use = pairing.scene.prompt(plane), pairing.scene.in_use
+        shown = not in_use and self._all_objects.is_shown(pairing, plane)
+        begun = prompt.has_positive or prompt.start is not None  # or there is nothing to accept
+        if shown and not begun and action is Action.ACCEPT:
             self._all_objects.keep()
-        elif waits and action is Action.CLEAR:
+        elif shown and not prompt and action is Action.CLEAR:
             self._all_objects.give_up()
         elif action is Action.ACCEPT:
             when_answered(pairing, plane, partial(objects.accept, pairing, plane))
