@@ -122,8 +122,8 @@ class ChunkStore:
                             (self._far.add if chunk.any() else self._far.discard)(key)
                             self._let_go(key)
             self.error = None
-        except OSError as error:  # it stays in memory; the next one that is written tries again
-            self.error = error
+        except (OSError, RuntimeError) as error:  # at Python's end zarr has no threads any more
+            self.error = error  # it stays in memory; the next one that is written tries again
         finally:
             self._thread = None
 
