@@ -47,7 +47,7 @@ class ChunkStore:
         self._group: Any = None
         self._arrays: dict[int, Any] = {}
         self._thread: threading.Thread | None = None
-        self.error: OSError | None = None  # why the disk does not take more
+        self.error: OSError | RuntimeError | None = None  # why the disk does not take more
 
     def array(
         self, shape: Sequence[int], chunks: Sequence[int], dtype: npt.DTypeLike = np.uint16
