@@ -305,7 +305,7 @@ def test_the_annotation_of_a_large_plane_says_how_it_is_saved_and_is(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("napari_clickseg._napari.viewer.layers._LARGE", 60 * 80)
-    monkeypatch.setattr("napari_clickseg._napari.viewer.layers._CHUNK", 16)
+    monkeypatch.setattr("napari_clickseg._napari.viewer.layers._TILE", 16)
     bench.viewer.add_image(np.random.default_rng(0).integers(0, 255, (60, 80)).astype(np.uint8))
     bench.controller.set_up(bench.viewer.layers[0])
     assert bench.pairing.annotation.multiscale

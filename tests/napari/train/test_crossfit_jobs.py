@@ -77,7 +77,7 @@ def test_what_could_not_be_written_is_written_later(
 
     saver.keep(folder.path, first, table.by_image[first][:1])
     with monkeypatch.context() as disk:
-        disk.setattr("napari_clickseg.crossfit.folder.write_whole", full)
+        disk.setattr("napari_clickseg.runs.work_folder.write_whole", full)
         with pytest.raises(OSError, match="No space"):
             saver.write()
     assert read_click_table(folder.clicks) == table
