@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from napari_clickseg.util.short_turns import short_turns
+
 Stop = Callable[[], bool]
 
 
@@ -222,7 +224,8 @@ class Runner:
         if stop():
             return None
         try:
-            return _Outcome(job, job.work(stop))
+            with short_turns():
+                return _Outcome(job, job.work(stop))
         except self._superseded:
             return None
         except Exception as error:  # noqa: BLE001  (whatever a model raises must reach the user)

@@ -226,7 +226,7 @@ class ChunkedArray:
         """Change a part; slices go forward, without gaps."""
         box, rest = self._parsed(key)
         if any(isinstance(part, slice) and part.step not in (None, 1) for part in rest):
-            raise IndexError("A chunked array takes no steps where it is changed; change a box of it.")
+            raise IndexError("A chunked array is changed box by box, without steps.")
         lengths = [stop - start for start, stop in box]
         kept = [n for n, part in zip(lengths, rest, strict=True) if isinstance(part, slice)]
         new = np.broadcast_to(np.asarray(values), kept).reshape(lengths)
