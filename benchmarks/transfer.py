@@ -13,7 +13,6 @@ many epochs. FOLDER keeps the runs; those that are whole are not done again.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 from pathlib import Path
@@ -25,6 +24,7 @@ from napari_clickseg.cli._train import read_settings
 from napari_clickseg.training.finetune import finetune, resume
 from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.spec import TrainingSpec
+from napari_clickseg.training.tables import read_table
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,8 +40,7 @@ def learned(folder: Path, fields: dict[str, Any], figure: str) -> Floats:
     else:
         finetune(TrainingSpec.model_validate(fields), folder, compare=False)
     print(f"{folder.name}: done", file=sys.stderr, flush=True)
-    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as lines:
-        return np.array([float(row[figure]) for row in csv.DictReader(lines)])
+    return np.array([float(row[figure]) for row in read_table(folder / "metrics.csv")])
 
 
 def spread(values: Floats) -> float:

@@ -19,6 +19,7 @@ from napari_clickseg.core.instances.separating import SeparationRules, separate,
 from napari_clickseg.core.mosaic import fading, starts
 from napari_clickseg.core.window import Box, Window
 from napari_clickseg.data.annotations import Annotations, ObjectNote
+from napari_clickseg.data.classes import ProjectClass
 from napari_clickseg.engine.foreground_objects import (
     class_of_objects,
     foreground_and_heights,
@@ -155,6 +156,12 @@ def class_ids(card: ModelCard, named: Mapping[str, int]) -> dict[int, int]:
             ids[k] = wanted if wanted not in taken else max((*taken, *learned)) + 1
             taken.add(ids[k])
     return ids
+
+
+def named_classes(card: ModelCard) -> tuple[ProjectClass, ...]:
+    """Return a model's classes with the ids that they have in masks."""
+    each = zip(card.ids_of_classes, card.classes, strict=True)
+    return tuple(ProjectClass(id=i, name=name) for i, name in each)
 
 
 def card_rules(card: ModelCard) -> SeparationRules:

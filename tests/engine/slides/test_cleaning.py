@@ -12,7 +12,7 @@ from napari_clickseg.core.cleanup import CleanUp, cleaned
 from napari_clickseg.data.annotations import Annotations, ObjectNote
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.engine.slides import cleaning
-from napari_clickseg.engine.slides.cleaning import clean_up, rules_kept
+from napari_clickseg.engine.slides.cleaning import clean_up
 from napari_clickseg.formats.annotated import AnnotatedImage
 from napari_clickseg.formats.omezarr import begin_labels, finish_labels, saved_in
 from tests.core.test_cleanup import speckled
@@ -49,7 +49,7 @@ def test_what_is_cleaned_part_by_part_is_the_whole_cleaned_and_can_be_taken_back
     assert changes is not None
     assert changes.changed == (wanted != labels).sum() > 0
     np.testing.assert_array_equal(read_labels(folder), wanted)
-    assert rules_kept(folder) == RULES
+    assert CleanUp(**saved_in(folder)["cleanup"]) == RULES
     said = saved_in(folder)
     assert said is not None
     assert [one["id"] for one in said["objects"]] == [1, 2, 3], "9 is gone with its pixels"

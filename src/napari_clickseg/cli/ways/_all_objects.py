@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from napari_clickseg.cli._common import Waiting
     from napari_clickseg.core.instances.separating import SeparationRules
-    from napari_clickseg.data.classes import ProjectClass
     from napari_clickseg.engine.finding import FoundObjects
     from napari_clickseg.engine.segmenter import Segmenter, Session
     from napari_clickseg.models.card import ModelCard
@@ -75,14 +74,6 @@ def rules_of(args: argparse.Namespace, card: ModelCard) -> SeparationRules:
     )
 
 
-def named_classes(card: ModelCard) -> tuple[ProjectClass, ...]:
-    """Return a model's classes with the ids that they have in masks."""
-    from napari_clickseg.data.classes import ProjectClass
-
-    each = zip(card.ids_of_classes, card.classes, strict=True)
-    return tuple(ProjectClass(id=i, name=name) for i, name in each)
-
-
 def run(args: argparse.Namespace, session: Session, segmenter: Segmenter, waiting: Waiting) -> int:
     """Find all objects of the image, and write them with their scores."""
     from napari_clickseg.data.encode import palette, storable_mask, write_labels
@@ -128,6 +119,7 @@ def run(args: argparse.Namespace, session: Session, segmenter: Segmenter, waitin
 def _sidecar(image: Path, objects: FoundObjects, card: ModelCard) -> dict[str, Any]:
     """Return what the mask's sidecar says: how sure the model is of each object, and its class."""
     from napari_clickseg.data.classes import ProjectClasses
+    from napari_clickseg.engine.finding import named_classes
     from napari_clickseg.formats.annotated import AnnotatedImage
 
     return AnnotatedImage(

@@ -184,6 +184,7 @@ def _about(image: Path, order: SlideOrder, card: ModelCard) -> AnnotatedImage:
 
     from napari_clickseg.data.classes import ProjectClasses
     from napari_clickseg.data.pixel_size import read_pixel_size
+    from napari_clickseg.engine.finding import named_classes
     from napari_clickseg.formats.annotated import AnnotatedImage
 
     return AnnotatedImage(
@@ -194,7 +195,7 @@ def _about(image: Path, order: SlideOrder, card: ModelCard) -> AnnotatedImage:
         pixel_size=read_pixel_size(image),
         classes=ProjectClasses(
             scheme="classes" if order.rules is None else "instances",
-            classes=_all_objects.named_classes(card),
+            classes=named_classes(card),
         ),
     )
 

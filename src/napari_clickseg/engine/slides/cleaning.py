@@ -6,7 +6,6 @@ do nothing bring it back.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -102,15 +101,6 @@ def clean_up(
         if folder.exists():  # else the old one, which is in there, is all there is
             shutil.rmtree(place, ignore_errors=True)
     return Cleaned(changed, len(ids))
-
-
-def rules_kept(folder: Path) -> CleanUp:
-    """Return by which rules a prediction was cleaned up."""
-    said = (saved_in(folder) or {}).get("cleanup")
-    try:
-        return CleanUp(**json.loads(json.dumps(said))) if said else CleanUp()
-    except (TypeError, ValueError):
-        return CleanUp()
 
 
 def _write(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_clickseg.data.classes import ProjectClass, ProjectClasses
+from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.names import record_name
 from napari_clickseg.data.pixel_size import read_pixel_size
-from napari_clickseg.engine.finding import card_rules, class_ids
+from napari_clickseg.engine.finding import card_rules, class_ids, named_classes
 from napari_clickseg.engine.foreground_objects import objects_spec
 from napari_clickseg.engine.slides.whole_slide import (
     SlideError,
@@ -111,9 +111,7 @@ class SlidesOfProject:
         """Return what ids mean, as the project says, or else the model."""
         if self.project.classes is not None and self.project.classes.classes:
             return self.project.classes
-        card = self.segmenter.card
-        each = zip(card.ids_of_classes, card.classes, strict=True)
         return ProjectClasses(
             scheme="instances" if self.as_objects else "classes",
-            classes=tuple(ProjectClass(id=i, name=name) for i, name in each),
+            classes=named_classes(self.segmenter.card),
         )

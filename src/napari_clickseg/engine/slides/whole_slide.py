@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -350,12 +351,8 @@ class _ObjectsOfSlide:
         self._finder, self._rules = ObjectFinder(estimator), order.rules
         self._order, self._region = order, region
         self.parts = self._finder.blocks(region, BLOCK)
-        self._joining, self._sums = (
-            Joining(self.parts),
-            ObjectSums(estimator.card),
-        )
+        self._joining, self._sums = Joining(self.parts), ObjectSums(estimator.card)
         self._starts: list[int] = []
-        self._known: JoinedObjects | None = None
 
     def look(self, part: Block) -> Arrays:
         inside = _inside(self._order, self._region, part.outer)
@@ -374,11 +371,9 @@ class _ObjectsOfSlide:
         named = {name: tile[name] for name in ("labels", "sums", "highest", "first")}
         self._sums.add(BlockObjects(**named, likeliest=float(tile["likeliest"])))
 
-    @property
+    @cached_property
     def _objects(self) -> JoinedObjects:
-        if self._known is None:
-            self._known = self._sums.summed(self._joining.ids(), self._rules.smallest)
-        return self._known
+        return self._sums.summed(self._joining.ids(), self._rules.smallest)
 
     def prediction(self) -> SlidePrediction:
         known = self._objects
@@ -388,26 +383,27 @@ class _ObjectsOfSlide:
             notes = object_notes(known.scores, known.classes, self._order.model, ids)
         return SlidePrediction(self._finder.shape, known.doubt, notes, {}, len(known.scores))
 
-    def _written(self) -> npt.NDArray[np.int64]:
-        """Return the id that each object is written with, by its number; 0 for the background."""
+    @cached_property
+    def _written(self) -> npt.NDArray[Any]:
+        """The id that each object is written with, by its number; 0 for the background."""
         known = self._objects
-        if self._order.as_objects:
-            return np.arange(len(known.scores) + 1)
-        by_class = np.array((0, *self._order.ids), np.int64)
-        return np.asarray(by_class[np.append(0, known.classes)])
+        ids: npt.NDArray[Any] = np.arange(len(known.scores) + 1)
+        if not self._order.as_objects:
+            ids = np.array((0, *self._order.ids))[np.append(0, known.classes)]
+        least = np.uint16 if self._order.as_objects else np.uint8
+        return ids.astype(np.promote_types(np.min_scalar_type(int(ids.max())), least))
 
     def dtype(self) -> np.dtype[Any]:
-        least = np.uint16 if self._order.as_objects else np.uint8
-        return np.promote_types(np.min_scalar_type(int(self._written().max())), least)
+        return self._written.dtype
 
     def values(self, number: int, part: Block, tile: Arrays) -> npt.NDArray[Any]:
         within = part.core.shift(-part.outer.top, -part.outer.left).slices
         labels = tile["labels"][within]
         raw = np.where(labels > 0, labels + self._starts[number], 0)
-        return self._written().astype(self.dtype())[self._objects.table[raw]]
+        return self._written[self._objects.table[raw]]
 
     def present(self) -> npt.NDArray[Any]:
-        every = np.unique(self._written())
+        every = np.unique(self._written)
         return every[every > 0][:_MOST_NOTES][None]
 
     def beside(self, whole: Any) -> None:
