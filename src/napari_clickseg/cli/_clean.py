@@ -27,13 +27,18 @@ def add(verbs: Any) -> None:
         verbs,
         "clean",
         run,
-        "Clean up a prediction that was written as OME-Zarr: smooth edges, fill holes, drop small "
-        "pieces, in this order. It takes no model and no new run.",
+        "Clean up a prediction: smooth edges, fill holes, drop small pieces, in this order. It "
+        "takes no model and no new run.",
         "What the model found is kept beside it: other options begin from there, and no option at "
         "all brings it back. docs/slides.md says what each one does.",
     )
     option = parser.add_argument
-    option("labels", type=Path, metavar="X.zarr", help="as clickseg predict writes it")
+    option(
+        "labels",
+        type=Path,
+        metavar="LABELS",
+        help="X.zarr as clickseg predict writes it, or a file in a project's predictions",
+    )
     option("--smooth", type=count, default=0, metavar="R", help="radius in pixels, 0 to 10")
     option(
         "--fill-holes", type=count, default=0, metavar="N", help="holes of fewer pixels, to 4096"

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from napari_clickseg.core.window import Box
 
 Labels = npt.NDArray[Any]
-_WIDEST, _LARGEST = 10, 4096
+WIDEST, LARGEST = 10, 4096  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class CleanUp:
     smallest: int = 0
 
     def __post_init__(self) -> None:
-        limits = {"smooth": _WIDEST, "fill_holes": _LARGEST, "smallest": _LARGEST}
+        limits = {"smooth": WIDEST, "fill_holes": LARGEST, "smallest": LARGEST}
         for name, most in limits.items():
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"{name} goes from 0 to {most}, not {getattr(self, name)}.")

@@ -47,7 +47,7 @@ __all__ = [
     "read_records",
 ]
 
-FOLDERS = ("images", "masks", "clicks", "predictions")  # in a project, that are written to
+FOLDERS = ("images", "masks", "clicks", "predictions", "predictions/found")  # that are written to
 _SHOWN = 3
 _LITTER = ("thumbs.db", "desktop.ini")  # left by file managers
 

@@ -35,6 +35,7 @@ from napari_clickseg.data.review_table import (
     TO_REVIEW,
     Review,
     append_review,
+    found_names,
     read_review_table,
     read_reviews,
     table_with,
@@ -187,7 +188,15 @@ class ReviewQueue:
         review, name = self._add(review), PurePosixPath(review.prediction)
         for suffix in {".png", ".tif", _SLIDE} - {name.suffix}:
             self._remove(str(name.with_suffix(suffix)))
+        if name.suffix == _SLIDE:  # which has all of it within
+            for left in found_names(name):
+                self._remove(left)
         return review
+
+    def _forget(self, name: str) -> None:
+        """Remove what was said of a prediction that is replaced, and what was found by it."""
+        for left in (_notes_name(name), *found_names(PurePosixPath(name))):
+            self._remove(left)
 
     def accept(
         self,
@@ -299,7 +308,7 @@ class ReviewQueue:
         values = storable_mask(image, labels, (height, width))
         name = f"{PREDICTIONS}/{stem}{mask_suffix(values)}"
         with self._writing:
-            self._remove(_notes_name(name))  # scores of other objects are never taken for these
+            self._forget(name)
             with staging(self.folder) as staged:
                 staged.put(name, lambda path: write_labels(path, values, self._colours))
             self._write_notes(name, notes)

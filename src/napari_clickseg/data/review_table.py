@@ -20,11 +20,12 @@ from napari_clickseg.data.places import read_text, wrong_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
 SCHEMA_VERSION = 1
 PREDICTIONS, TABLE = "predictions", "predictions/review.csv"
 TO_REVIEW, ACCEPTED, REJECTED = STATES = ("to review", "accepted", "rejected")
+_FOUND = "found"
 _KINDS = (".png", ".tif", ".zarr")
 _COLUMNS = ("image", "prediction", "model", "uncertainty", "state", "when", "schema_version")
 
@@ -55,6 +56,18 @@ class Review:
     uncertainty: float
     state: str = TO_REVIEW
     when: str = ""
+
+
+def found_names(prediction: PurePath) -> tuple[str, str]:
+    """Return where a project keeps what was found by a prediction that was cleaned up, and how.
+
+    Parameters
+    ----------
+    prediction : PurePath
+        The label map; the other two lie in a folder beside it.
+    """
+    place = f"{PREDICTIONS}/{_FOUND}"
+    return f"{place}/{prediction.name}", f"{place}/{prediction.stem}.json"
 
 
 def read_reviews(path: Path) -> dict[str, Review]:

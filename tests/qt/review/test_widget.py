@@ -438,6 +438,8 @@ def show_everything(widget: ReviewWidget, qtbot: Any) -> None:
     widget._looking.stop()
     qtbot.waitUntil(lambda: widget.context.controller.looker.idle, timeout=30_000)
     widget.from_labels.expand(animate=False)
+    widget.clean_up.expand(animate=False)
+    state.cleaned = "Kept: 1,234,567 pixels changed, 12,345 ids left."
     state.message = "This says at length what went wrong and what to do next. " * 3
     state.counts = QueueCounts(30, 41, 520, 12, 900)
     state.queue = (

@@ -80,7 +80,7 @@ class ReviewController:
         self.state = state or ReviewState()
         self.runner = Runner(notify or (lambda: None), Stopped)
         self.looker = Runner(notify or (lambda: None), Stopped)
-        self.images = Navigator(viewer, self.state, self.runner, annotate, home)
+        self.images = Navigator(viewer, self.state, self.runner, self.looker, annotate, home)
         self.images.failed.connect(self.tell)
         self.images.changed.connect(self.poll)
         self._home, self._device = home, device

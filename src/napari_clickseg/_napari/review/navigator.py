@@ -17,6 +17,7 @@ from psygnal import Signal
 
 from napari_clickseg._napari.project.sheet import SheetError
 from napari_clickseg._napari.review import jobs
+from napari_clickseg._napari.review.cleaning_up import CleaningUp
 from napari_clickseg._napari.review.reading import Reader
 from napari_clickseg._napari.review.review_sheet import ReviewSheet
 from napari_clickseg._napari.review.text import opened_text
@@ -50,6 +51,8 @@ class Navigator:
     ----------
     runner : Runner
         Its worker reads and writes images.
+    cleaner : Runner
+        Its worker cleans up what is shown.
     annotate : callable
         Returns the controller that has clicks answered; called when the first image is opened.
     home : Path
@@ -65,6 +68,7 @@ class Navigator:
         viewer: ViewerModel,
         state: ReviewState,
         runner: Runner,
+        cleaner: Runner,
         annotate: Callable[[], AnnotateController],
         home: Path,
     ) -> None:
@@ -72,6 +76,7 @@ class Navigator:
         self._viewer, self._state, self._runner = viewer, state, runner
         self._annotate, self._home = annotate, home
         self._reader = Reader(home)
+        self._cleaning = CleaningUp(state, cleaner, runner, self.failed.emit)
         self._held: dict[tuple[str, str], tuple[Capture, DraftFile]] = {}
         self._opened: list[str] = []  # images in the order in which they were opened
         self._reviewed_last: list[str] = []  # in this order
@@ -124,6 +129,9 @@ class Navigator:
         sheet = self._ready()
         if sheet is None:
             return
+        if self._cleaning.busy:  # what is accepted is what was chosen
+            self._cleaning.when_shown(self.accept)
+            return
         pairing, annotate = sheet.activate(), self._annotate()
         _, plane = annotate.context.resolve()
         if pairing is None or plane is None:
@@ -155,6 +163,7 @@ class Navigator:
         if image is None:
             state.message = "Nothing was accepted or rejected yet."
             return
+        self._cleaning.end()
         shown = sheet if sheet is not None and sheet.image == image else None
         capture = shown.capture() if shown is not None else None
         home, folder = self._home, Path(state.project)
@@ -187,7 +196,7 @@ class Navigator:
 
     def keep(self) -> None:
         """Write corrections to disk, so that they outlive whatever happens."""
-        if self.sheet is not None and not self._writing:
+        if self.sheet is not None and not self._writing and not self._cleaning.busy:
             capture = self.sheet.capture()
             if capture is not None:
                 self._keep(self.sheet, capture, self._note)
@@ -201,6 +210,7 @@ class Navigator:
             Called when that is done.
         """
         sheet = self.sheet
+        self._cleaning.end()
         capture = sheet.capture() if sheet is not None else None
         if sheet is None or capture is None:
             then()
@@ -227,6 +237,7 @@ class Navigator:
 
     def _hand_in(self, sheet: ReviewSheet) -> None:
         """Keep what was begun; what can't be written is held for as long as napari runs."""
+        self._cleaning.end()
         capture = sheet.capture()
         if capture is None:
             sheet.file.let_go()
@@ -248,6 +259,7 @@ class Navigator:
     def close(self) -> None:
         """Let go of everything; what is not on disk yet is written by a thread of its own."""
         self._viewer.layers.events.removed.disconnect(self._layer_removed)
+        self._cleaning.close()
         sheet, self.sheet = self.sheet, None
         capture = sheet.capture() if sheet is not None else None
         if sheet is not None and capture is not None:
@@ -300,6 +312,7 @@ class Navigator:
         if there is not None:
             self._hand_in(there)
             if there.turn(opened):
+                self._cleaning.begin(there, opened.prediction)
                 state.current, state.message = opened.image, _said(opened)
                 return
             self._take_away(there)
@@ -311,6 +324,7 @@ class Navigator:
             self.failed.emit(str(error))
             return
         self.sheet = sheet
+        self._cleaning.begin(sheet, opened.prediction)
         state.current, state.message = opened.image, _said(opened)
 
     def _following(self) -> QueueRow | None:
@@ -384,6 +398,7 @@ class Navigator:
 
     def _reviewed(self, sheet: ReviewSheet, saved: jobs.Saved) -> None:
         state = self._state
+        self._cleaning.end()
         if saved.file is not None and sheet.image == saved.image:
             sheet.base, sheet.file = saved.base, saved.file
             sheet.note_accepted(saved.complete)
@@ -444,6 +459,7 @@ class Navigator:
             state.queue = tuple(new if each is row else each for each in state.queue)
 
     def _take_away(self, sheet: ReviewSheet) -> None:
+        self._cleaning.end()
         self.sheet = None  # so it is not taken for the user's doing
         sheet.take_away()
         self._state.current = ""

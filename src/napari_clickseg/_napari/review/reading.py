@@ -35,13 +35,36 @@ from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.project import Record, Unannotated, read_folder, read_project
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW, is_there, prediction_notes
 from napari_clickseg.data.review_table import TABLE, read_reviews
+from napari_clickseg.engine.slides.cleaning import kept_rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy.typing as npt
+
+    from napari_clickseg.core.cleanup import CleanUp
     from napari_clickseg.data.project import Project
     from napari_clickseg.data.review import Review
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ShownPrediction:
+    """A prediction as it is shown, without what the user corrected.
+
+    Parameters
+    ----------
+    path : Path
+        Of its labels.
+    rules : CleanUp
+        By which it was cleaned up.
+    labels : int (Y, X)
+        A copy.
+    """
+
+    path: Path
+    rules: CleanUp
+    labels: npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -52,9 +75,12 @@ class Opened(OpenedImage):
     ----------
     file : DraftFile
         Where corrections are kept.
+    prediction : ShownPrediction, optional
+        What waits to be reviewed; None of an image that was reviewed or annotated.
     """
 
     file: DraftFile
+    prediction: ShownPrediction | None = None
 
 
 class QueueReader:
@@ -152,6 +178,15 @@ def _said_of_slide(
     return None if plane.fits else ProjectError(slide_text(entry.name, folder / review.prediction))
 
 
+def _shown_prediction(
+    folder: Path, review: Review | None, stored: Correction, state: str
+) -> ShownPrediction | None:
+    if review is None or state != TO_REVIEW:
+        return None
+    path = folder / review.prediction
+    return ShownPrediction(path, kept_rules(path), stored.labels.copy())
+
+
 @dataclass(slots=True)
 class Reader:
     """Reads single images.
@@ -231,6 +266,7 @@ class Reader:
             complete=entry.complete,
             pixel_size=plane_pixel_size(entry),
             notice=drafted_text(file.is_second, file.broken),
+            prediction=_shown_prediction(folder, review, stored, state),
         )
 
     def _draft(self, folder: Path, image: str, base: str) -> DraftFile:

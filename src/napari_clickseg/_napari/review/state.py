@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from psygnal import SignalGroupDescriptor
 
+from napari_clickseg.core.cleanup import CleanUp
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class ReviewState:
         Choice of the user: which rows of the queue are shown.
     search : str
         Choice of the user: words in the names of the images that are listed.
+    cleanup : CleanUp
+        Choice of the user: how the prediction that is open is cleaned up.
     projects : tuple of str
         Projects that were used lately, are open, or were trained on.
     models : tuple of ModelOffer
@@ -129,6 +132,10 @@ class ReviewState:
         What waits, the most uncertain first; then what was reviewed, the last first.
     current : str
         The image that is open; empty if none is.
+    can_clean_up : bool
+        Whether a prediction is open.
+    cleaned : str
+        What cleaning it up came to, one line; empty if nothing is chosen.
     busy : str
         What is being done in the background, one line; empty if nothing is.
     message : str
@@ -142,12 +149,15 @@ class ReviewState:
     again: bool = False
     listed: Listed = "to review"
     search: str = ""
+    cleanup: CleanUp = field(default_factory=CleanUp)
     projects: tuple[str, ...] = ()
     models: tuple[ModelOffer, ...] = ()
     counts: QueueCounts = field(default_factory=QueueCounts)
     queue: tuple[QueueRow, ...] = ()
     predicting: Predicting = field(default_factory=Predicting)
     current: str = ""
+    can_clean_up: bool = False
+    cleaned: str = ""
     busy: str = ""
     message: str = ""
 

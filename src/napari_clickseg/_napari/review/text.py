@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.project.gather import Proposed
     from napari_clickseg._napari.review.state import Predicting, QueueCounts, QueueRow
+    from napari_clickseg.core.cleanup import CleanUp
+    from napari_clickseg.engine.slides.cleaning import Cleaned
     from napari_clickseg.models.fitting import ModelOffer
 
 _SAID = {
@@ -121,6 +123,14 @@ def opened_text(state: str, other: bool) -> str:
             "layer of its own, which is hidden."
         )
     return _SAID[state]
+
+
+def cleaned_text(rules: CleanUp, cleaned: Cleaned) -> str:
+    """Say what cleaning a prediction up came to."""
+    if not rules:
+        return "As the model found it."
+    pixels = counted(cleaned.changed, "pixel")
+    return f"Kept: {pixels} changed, {counted(cleaned.ids, 'id')} left."
 
 
 def drafted_text(is_second: bool, broken: Path | None) -> str:

@@ -31,6 +31,7 @@ from napari_clickseg._qt.parts.controls import (
 from napari_clickseg._qt.parts.dock import Dock
 from napari_clickseg._qt.parts.files_widget import export_button
 from napari_clickseg._qt.parts.wakeup import Wakeup
+from napari_clickseg._qt.review.clean_form import CleanForm
 from napari_clickseg._qt.review.form_context import ReviewFormContext
 from napari_clickseg._qt.review.forms import LabelsForm, PredictForm, ProjectForm
 from napari_clickseg._qt.review.queue_list import QueueList
@@ -78,6 +79,7 @@ class ReviewWidget(Dock):
             self.from_labels,
             self.buttons.native,  # above what comes, goes and stretches: they are pressed unseen
             self.queue,
+            self.clean_up,
             self.correct,
             stretching=self.queue,
             foot=self.message.native,
@@ -114,6 +116,10 @@ class ReviewWidget(Dock):
             "From other tools", self.labels.widget.native, "Labels that another tool made."
         )
         self.queue = QueueList(context)
+        self.clean = CleanForm(context)
+        self.clean_up = Fold(
+            "Clean up", self.clean.widget.native, "The prediction smoothed, without a model."
+        )
         self.next = action_button(Action.NEXT_IMAGE, do)
         self.back = action_button(Action.PREVIOUS_IMAGE, do)
         self.accept = action_button(Action.ACCEPT_IMAGE, do)
