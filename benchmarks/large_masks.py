@@ -33,7 +33,6 @@ from napari_clickseg.models.card import ModelCard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OBJECT = 200  # pixels from side to side
 STEP = 256  # from one object to the next
 
 

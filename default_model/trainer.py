@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from default_model.pool import Kind, Pool
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
@@ -33,7 +33,6 @@ from napari_clickseg.training.loop.optimising import (
     OPTIMIZERS,
     Precision,
     freeze,
-    freeze_statistics,
 )
 from napari_clickseg.util.files import write_whole
 
@@ -187,7 +186,7 @@ class Trainer:
         self.average = copy.deepcopy(self.network).eval()
         self.network.train()
         if spec.frozen_statistics:
-            freeze_statistics(self.network)
+            _freeze_statistics(self.network)
         self.optimizer = self._optimizer()
         self.precision = Precision(self.device, wanted=True)
         self.seconds, self.samples, self.iteration = 0.0, 0, 0
@@ -470,3 +469,10 @@ def train_default_model(
         kinds=spec.kinds,
     )
     return Trainer(spec, pool, out, data, start, commit).run()
+
+
+def _freeze_statistics(network: nn.Module) -> None:
+    """Normalise batches by the statistics that are there, and leave those as they are."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()

@@ -36,7 +36,6 @@ ROLES = {
     "project.py": "a project, read; clicks of one",
     "reader.py": "following long work; opening a project",
     "report.py": "a report in Markdown",
-    "run.py": "long work from beginning to end",
     "samples.py": "samples to learn from; sample data",
     "settings.py": "the user's settings",
     "source.py": "where an image, or a project, comes from",

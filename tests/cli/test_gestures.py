@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import imageio.v3 as iio
 import numpy as np
@@ -14,7 +14,7 @@ import napari_clickseg as clickseg
 from napari_clickseg.cli import main
 from napari_clickseg.cli.evaluating._evaluate import add
 from napari_clickseg.data.masks import read_labels
-from napari_clickseg.evaluation.first_gestures import FIRST
+from napari_clickseg.evaluation.first_gestures import First
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,5 +106,5 @@ def test_all_first_gestures_can_be_asked_for() -> None:
 
     parser = argparse.ArgumentParser()
     add(parser.add_subparsers())
-    for kind in FIRST:
+    for kind in get_args(First):
         assert parser.parse_args(["evaluate", "x", "--first", kind]).first == kind

@@ -11,8 +11,8 @@ import pytest
 
 from default_model.crowds import crowd
 from napari_clickseg.comparing import figures
+from napari_clickseg.comparing.compare import compare, go_on
 from napari_clickseg.comparing.folder import ComparisonFolder
-from napari_clickseg.comparing.run import compare, go_on
 from napari_clickseg.comparing.spec import ComparisonError
 from napari_clickseg.data.classes import ProjectClasses
 from napari_clickseg.data.index import INDEX

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from napari_clickseg.comparing import figures
+from napari_clickseg.comparing.compare import compare, go_on
 from napari_clickseg.comparing.folder import ComparisonFolder
-from napari_clickseg.comparing.run import compare, go_on
 from napari_clickseg.comparing.spec import ComparisonError
 from napari_clickseg.models.checkpoint import load_network
 from napari_clickseg.training import finetune
@@ -77,7 +77,7 @@ _CHILD = """
 import sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
-from napari_clickseg.comparing.run import compare
+from napari_clickseg.comparing.compare import compare
 from napari_clickseg.comparing.spec import read_comparison_spec
 compare(read_comparison_spec(Path(sys.argv[1])), sys.argv[2])
 """

@@ -8,8 +8,8 @@ import numpy as np
 
 from napari_clickseg.crossfit.begin import begin
 from napari_clickseg.crossfit.clicks import make_clicks
+from napari_clickseg.crossfit.crossfitting import graph
 from napari_clickseg.crossfit.folder import CrossfitFolder
-from napari_clickseg.crossfit.run import graph
 from napari_clickseg.crossfit.spec import read_crossfit_spec
 from napari_clickseg.crossfit.truth import ignored_id, read_truth
 from napari_clickseg.data.masks import write_mask

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from napari_clickseg.crossfit.crossfitting import crossfit
 from napari_clickseg.crossfit.folder import CrossfitFolder
-from napari_clickseg.crossfit.run import crossfit
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.runs.conduct import conducted
 from napari_clickseg.runs.spread import ClusterError, compute

@@ -8,7 +8,6 @@ import pytest
 from napari_clickseg.evaluation.metrics import (
     Overlap,
     class_overlaps,
-    dice,
     iou,
     macro,
     overlap,
@@ -22,12 +21,12 @@ def row(text):
 
 def test_iou_and_dice_of_a_half_overlap():
     assert iou(row("1100"), row("0110")) == pytest.approx(1 / 3)
-    assert dice(row("1100"), row("0110")) == pytest.approx(1 / 2)
+    assert overlap(row("1100"), row("0110")).dice == pytest.approx(1 / 2)
 
 
 def test_empty_mask_of_an_empty_truth_is_right():
     assert iou(row("0000"), row("0000")) == 1.0
-    assert dice(row("0000"), row("0000")) == 1.0
+    assert overlap(row("0000"), row("0000")).dice == 1.0
 
 
 def test_anything_in_an_empty_truth_is_wrong():

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from napari_clickseg.comparing.compare import ComparisonOutcome
     from napari_clickseg.comparing.folder import ComparisonFolder
-    from napari_clickseg.comparing.run import ComparisonOutcome
     from napari_clickseg.comparing.spec import ComparisonSpec
 
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume:
         _check_resume(args)
     spec = None if args.resume else _spec(args)
-    from napari_clickseg.comparing.run import compare, go_on  # once all was understood
+    from napari_clickseg.comparing.compare import compare, go_on  # once all was understood
 
     given = {"scheduler": args.scheduler, "workers": args.workers}
     with StepsBar("trials", "trial", "training") as bar:

@@ -16,8 +16,8 @@ from napari_clickseg.cli._train import (
 if TYPE_CHECKING:
     import argparse
 
+    from napari_clickseg.crossfit.crossfitting import CrossfitOutcome
     from napari_clickseg.crossfit.folder import CrossfitFolder
-    from napari_clickseg.crossfit.run import CrossfitOutcome
     from napari_clickseg.crossfit.spec import CrossfitSpec
 
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     spec = None if args.resume else _spec(args)
     if args.resume:
         _check_resume(args)
-    from napari_clickseg.crossfit.run import crossfit, go_on  # torch, once all was understood
+    from napari_clickseg.crossfit.crossfitting import crossfit, go_on  # once all was understood
 
     with StepsBar("stages", "stage", "stage") as bar:
         if spec is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_clickseg.crossfit.crossfitting import graph
 from napari_clickseg.crossfit.editing import can_edit
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.progress import (
@@ -15,7 +16,6 @@ from napari_clickseg.crossfit.progress import (
     Step,
     follow,
 )
-from napari_clickseg.crossfit.run import graph
 from napari_clickseg.crossfit.spec import CrossfitError
 from napari_clickseg.crossfit.stages import is_done
 from napari_clickseg.training.progress import Message

@@ -101,11 +101,6 @@ class PixelSize:
         return sizes if self.z is None else {"z": self.z, **sizes}
 
 
-def metres(size: float, unit: str) -> float:
-    """Return a length in metres; `unit` is one of `UNITS`."""
-    return size * UNITS[unit]
-
-
 def unit_name(text: str) -> str | None:
     """Return the name under which a unit of length is known here; None if it is none."""
     text = text.strip().replace("\\u00B5", "µ")

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import ModelCard, ScoutingSpec
 
 FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
 _EIGHT = np.ones((3, 3), bool)
 _NOTHING = Box(0, 0, 0, 0)
 _TINY = 1e-6  # pixels: what floats may be off

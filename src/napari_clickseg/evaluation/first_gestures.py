@@ -8,7 +8,7 @@ ones.
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from napari_clickseg.core.simulated_gestures import box_edges, draw_lasso, draw_
 from napari_clickseg.core.window import Box
 
 First = Literal["click", "box", "scribble", "lasso"]
-FIRST: tuple[str, ...] = get_args(First)
 BoolArray = npt.NDArray[np.bool_]
 _SEEN = 100  # pixels of the longer side of an object as it is drawn around
 _NEAREST = 8.0  # times that a small object is enlarged at the most

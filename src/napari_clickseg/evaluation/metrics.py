@@ -80,11 +80,6 @@ def iou(mask: BoolArray, truth: BoolArray, ignore: BoolArray | None = None) -> f
     return overlap(mask, truth, ignore).iou
 
 
-def dice(mask: BoolArray, truth: BoolArray, ignore: BoolArray | None = None) -> float:
-    """Return the Dice coefficient of two masks (Y, X); see `overlap`."""
-    return overlap(mask, truth, ignore).dice
-
-
 def class_overlaps(
     labels: npt.NDArray[Any],
     truth: npt.NDArray[Any],

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 BoolArray = npt.NDArray[np.bool_]
 JITTER_SIGMA = 3.0  # pixels, the field's
 JITTER_REPEATS = 3
+_LOWEST, _HIGHEST = 0.6, 0.8  # IoU of an imperfect mask with the truth
 _JITTER_SIDE = 512  # pixels of the long side that the jitter's sigma refers to
 
 
@@ -367,10 +368,8 @@ def _place(
     return jittered(click, mask, truth, rng, sigma=sigma)
 
 
-def imperfect_mask(
-    truth: BoolArray, rng: np.random.Generator, *, lowest: float = 0.6, highest: float = 0.8
-) -> BoolArray:
-    """Dilate, erode or shift the truth so that its IoU with the result is in a range.
+def imperfect_mask(truth: BoolArray, rng: np.random.Generator) -> BoolArray:
+    """Dilate, erode or shift the truth so that its IoU with the result is 0.6 to 0.8.
 
     The IoU aimed at is drawn from the range, and so is the order in which the three are tried.
     Where none gets into the range, as with thin objects, pixels along the edge are turned over
@@ -382,14 +381,12 @@ def imperfect_mask(
         Not empty.
     rng : numpy.random.Generator
         Draws the IoU, the order and the shift's direction, and the order of the pixels.
-    lowest, highest : float
-        The range of the IoU.
 
     Returns
     -------
     bool (Y, X)
     """
-    aim = rng.uniform(lowest, highest)
+    aim = rng.uniform(_LOWEST, _HIGHEST)
     angle = rng.uniform(0, 2 * np.pi)
     best, best_miss = truth, np.inf
     for kind in rng.permutation(3):
@@ -398,17 +395,17 @@ def imperfect_mask(
             miss = abs(value - aim)
             if miss < best_miss and mask.any():
                 best, best_miss = mask, miss
-        if lowest <= iou(best, truth) <= highest:
+        if _LOWEST <= iou(best, truth) <= _HIGHEST:
             return best
-    ragged = _ragged(truth, rng, float(aim), lowest)
+    ragged = _ragged(truth, rng, float(aim))
     overlap = iou(ragged, truth)
-    return ragged if lowest <= overlap <= highest or abs(overlap - aim) < best_miss else best
+    return ragged if _LOWEST <= overlap <= _HIGHEST or abs(overlap - aim) < best_miss else best
 
 
-def _ragged(truth: BoolArray, rng: np.random.Generator, aim: float, lowest: float) -> BoolArray:
+def _ragged(truth: BoolArray, rng: np.random.Generator, aim: float) -> BoolArray:
     """Turn pixels over, those nearest to the edge first, until the IoU is as low as `aim`.
 
-    The last one is left where the IoU would fall below `lowest`.
+    The last one is left where the IoU would fall below 0.6.
     """
     padded = np.pad(truth, 1)  # the image's border is an edge too
     away = ndimage.distance_transform_edt(padded) + ndimage.distance_transform_edt(~padded)
@@ -418,7 +415,7 @@ def _ragged(truth: BoolArray, rng: np.random.Generator, aim: float, lowest: floa
     area = inside.sum()
     ious = (area - np.cumsum(inside)) / (area + np.cumsum(~inside))
     last = int(np.searchsorted(-ious, -aim))
-    changed = order[: last + int(ious[last] >= lowest)]
+    changed = order[: last + int(ious[last] >= _LOWEST)]
     mask = truth.copy()
     mask.ravel()[changed] ^= True
     return mask

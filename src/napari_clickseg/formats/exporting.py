@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from napari_clickseg.data.pixel_size import PixelSize
     from napari_clickseg.formats.annotated import AnnotatedImage
 
-_SHOWN = 3
-
 
 @dataclass(frozen=True, slots=True)
 class ExportFormat:

@@ -94,7 +94,6 @@ def album_of(
     device: str = "auto",
     clicks: int = 3,
     limit: int = 0,
-    stop: Callable[[], bool] = lambda: False,
 ) -> Album:
     """Find out what is to be drawn of a project, or of a run.
 
@@ -114,8 +113,6 @@ def album_of(
         On each object, of a model that needs some; a simulated annotator makes them.
     limit : int
         The most images, spread over all there are; 0 takes all.
-    stop : callable
-        Asked within an image of a model that tells objects apart.
 
     Raises
     ------
@@ -126,19 +123,17 @@ def album_of(
     """
     path = Path(source)
     if (path / "spec.json").is_file() and not is_project(path):
-        album = _of_run(path, model, device, clicks, stop)
+        album = _of_run(path, model, device, clicks)
     else:
         project = read_project(path)
-        album = (
-            _of_model(project, model, device, clicks, stop) if model else _of_predictions(project)
-        )
+        album = _of_model(project, model, device, clicks) if model else _of_predictions(project)
     if limit and len(album.entries) > limit:
         at = np.linspace(0, len(album.entries) - 1, limit).round().astype(int)
         album = replace(album, entries=tuple(album.entries[i] for i in at))
     return replace(album, grouped=_grouped(album.entries))
 
 
-def _of_run(path: Path, model: str, device: str, clicks: int, stop: Callable[[], bool]) -> Album:
+def _of_run(path: Path, model: str, device: str, clicks: int) -> Album:
     from napari_clickseg.pictures.finding_again import finding_with  # torch
     from napari_clickseg.training.prepare import project_for
 
@@ -158,7 +153,7 @@ def _of_run(path: Path, model: str, device: str, clicks: int, stop: Callable[[],
     entry = find_model(model or str(run.model))
     card = read_card(entry.path)
     classes = spec.task in ("multiclass", "multilabel")
-    find = finding_with(str(entry.path), device, clicks, by_class=classes, stop=stop)
+    find = finding_with(str(entry.path), device, clicks, by_class=classes)
     return Album(
         f"{spec.name}: its validation images",
         _predictor(told, card.automatic, clicks),
@@ -171,9 +166,7 @@ def _of_run(path: Path, model: str, device: str, clicks: int, stop: Callable[[],
     )
 
 
-def _of_model(
-    project: Project, model: str, device: str, clicks: int, stop: Callable[[], bool]
-) -> Album:
+def _of_model(project: Project, model: str, device: str, clicks: int) -> Album:
     from napari_clickseg.pictures.finding_again import finding_with  # torch
 
     entry = find_model(model)
@@ -194,7 +187,7 @@ def _of_model(
         project.folder.resolve().name,
         _predictor(model, card.automatic, clicks),
         tuple(ours),
-        finding_with(str(entry.path), device, clicks, by_class=classes, stop=stop),
+        finding_with(str(entry.path), device, clicks, by_class=classes),
         by_class=classes,
         by_object=not _class_ids(project),
         ignored=_ignored(project),

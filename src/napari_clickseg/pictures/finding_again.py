@@ -25,12 +25,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def finding_with(
-    model: str,
-    device: str,
-    clicks: int,
-    *,
-    by_class: bool,
-    stop: Callable[[], bool],
+    model: str, device: str, clicks: int, *, by_class: bool
 ) -> Callable[[PicturedImage], PredictedLabels | None]:
     """Load a model, and return what finds objects with it.
 
@@ -42,8 +37,6 @@ def finding_with(
         On each object, where the model needs some.
     by_class : bool
         Ids are those that the model's classes have in masks.
-    stop : callable
-        Asked now and then; True ends it, and the answer is None.
     """
     segmenter = load_segmenter(model, device)
     card = segmenter.card
@@ -52,9 +45,8 @@ def finding_with(
         plane = subject.plane
         if card.objects is not None:
             finder = ObjectFinder.of(segmenter, plane.data, rgb=plane.rgb)
-            objects = finder.find(stop=stop, with_probability=True)
-            if objects is None:
-                return None
+            objects = finder.find(with_probability=True)
+            assert objects is not None  # nobody stops it
             labels = objects.labels
             if by_class:
                 labels = ids_of_classes(np.append(0, objects.classes)[labels], card)
@@ -65,13 +57,13 @@ def finding_with(
             numbers = prediction.labels
             labels = ids_of_classes(numbers, card) if by_class else pieces_of(numbers)
             return PredictedLabels(labels, prediction.probability)
-        return _clicked(session, subject, clicks, by_class, stop)
+        return _clicked(session, subject, clicks, by_class)
 
     return find
 
 
 def _clicked(
-    session: Session, subject: PicturedImage, clicks: int, by_class: bool, stop: Callable[[], bool]
+    session: Session, subject: PicturedImage, clicks: int, by_class: bool
 ) -> PredictedLabels | None:
     """Have each object of the truth clicked on; where two meet, the more probable one counts."""
     truth = subject.truth
@@ -83,8 +75,6 @@ def _clicked(
     probability = np.zeros(parts.shape, np.float32)
     labels = np.zeros(parts.shape, np.int64)
     for part in range(1, int(parts.max(initial=0)) + 1):
-        if stop():
-            return None
         target = np.asarray(parts == part)
         mask, likely = _one(session, target, clicks, subject.ignore)
         won = mask & (likely > best)

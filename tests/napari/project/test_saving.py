@@ -15,7 +15,7 @@ from napari_clickseg._napari.project.saving import (
     homeless,
     note_saved,
     prepare_saving,
-    unsaved,
+    unsaved_by_layer,
     write_saving,
 )
 from napari_clickseg._napari.viewer.metadata import complete_planes, unsaved_complete
@@ -38,6 +38,10 @@ def opened(bench: Any, folder: Path) -> Any:
     bench.controller.adopt(layers["Image"], annotation=layers["Labels"])
     bench.settle()
     return layers["Image"]
+
+
+def unsaved(viewer: Any) -> int:
+    return sum(unsaved_by_layer(viewer).values())
 
 
 def saved(bench: Any, folder: Path | None = None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from napari_clickseg._napari.annotate.context import Context
 from napari_clickseg._napari.annotate.images import Images
 from napari_clickseg._napari.annotate.keeping.autosave import Autosave
 from napari_clickseg._napari.annotate.listing.object_list import ObjectList
+from napari_clickseg._napari.annotate.listing.scene_changes import SceneChanges
 from napari_clickseg._napari.annotate.loading import Loading, ModelChoice
 from napari_clickseg._napari.annotate.loading import load as load_by_name
 from napari_clickseg._napari.annotate.mending.split_merge import SplitMerge
@@ -85,7 +86,7 @@ class AnnotateController:
         *,
         notify: Callable[[], None] | None = None,
         state: AnnotateState | None = None,
-        load: Callable[[str, str, bool], Segmenter] | None = None,
+        load: Callable[[str, str, bool], Segmenter] = load_by_name,
         save: Callable[[], object] | None = None,
         trained: TrainedModels | None = None,
         home: Path | None = None,
@@ -101,18 +102,17 @@ class AnnotateController:
         self.objects = Objects(context, status, identity, answers)
         self._propagation = Propagation(context, status, identity, answers, self.objects)
         self.images = Images(context, status, identity, answers, self._propagation)
-        self._loading = Loading(context, answers, self._propagation, load or load_by_name)
+        self._loading = Loading(context, answers, self._propagation, load)
         self.models = ModelChoice(context, self._loading, trained, notify)
         self.tool = ClickTool(viewer)
         self.drawing = Drawing(context, self.images, answers, self.objects)
         self.crosshair = Crosshair(viewer, self.state, self.tool, self.drawing)
         self._shapes = ObjectsFromShapes(context, status, identity, answers, self.objects)
-        self._all_objects = AllObjects(
-            context, status, identity, trained, load or load_by_name, notify
-        )
-        self.listing = ObjectList(context, status, identity, answers, notify)
-        self._mending = SplitMerge(context, status, identity, answers)
-        self._interpolation = Interpolation(context, status, identity, answers)
+        self._all_objects = AllObjects(context, status, identity, trained, load, notify)
+        changes = SceneChanges(context, status, identity, answers)
+        self.listing = ObjectList(context, status, answers, changes, notify)
+        self._mending = SplitMerge(context, identity, answers, changes)
+        self._interpolation = Interpolation(context, identity, answers, changes)
         self._least_certain = LeastCertain(context, self.listing)
         self.preview = HoverPreview(context, self.images, answers)
         self.autosave = Autosave(context, identity, answers, home, notify)

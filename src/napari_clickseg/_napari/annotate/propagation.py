@@ -69,12 +69,12 @@ class Propagation:
         if plane.index[axis] + 1 >= self._state.planes:
             self._state.message = "This is the last plane of the stack."
             return
-        choice = self._objects.of_taken_up(pairing, plane) or choice
-        prediction, value = pairing.display.prediction, pairing.scene.value(plane, choice.class_id)
+        prediction = pairing.display.prediction
         done = self._objects.written(pairing, plane, choice)
         if prediction is None or done is None:
             return
         scene, write = done
+        value = scene.objects[-1].value  # what was accepted
         following = plane.stepped(axis, 1)
         begun = self._begun(pairing, scene, following, pointed_at(prediction.patch), value)
         pairing.step(begun, plane, (write,), following)

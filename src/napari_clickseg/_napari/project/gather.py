@@ -80,12 +80,7 @@ class Proposed:
     empty: int
 
 
-def propose(
-    pairs: Sequence[PairData],
-    folder: Path | str,
-    *,
-    progress: Callable[[int, int], object] | None = None,
-) -> Proposed:
+def propose(pairs: Sequence[PairData], folder: Path | str) -> Proposed:
     """Put labels that another program made into the review of a project, plane by plane.
 
     Runs on a worker thread. Images that are not in the project yet come into it, not annotated;
@@ -98,8 +93,6 @@ def propose(
         From `snapshot`; their labels' name is noted as the model.
     folder : Path or str
         Of a project, or empty, or not there yet.
-    progress : callable, optional
-        As of `gather`.
 
     Raises
     ------
@@ -109,8 +102,7 @@ def propose(
     """
     new = not is_project(Path(folder))
     proposed: list[tuple[str, PairData, Plane]] = []
-    annotated = empty = done = 0
-    total = sum(pair.count for pair in pairs)
+    annotated = empty = 0
     with ProjectWriter.opened(folder) as writer:
         classes = _classes(pairs, writer.classes)
         classes = _OBJECTS if new and classes is None else classes
@@ -124,9 +116,6 @@ def propose(
                     annotated += 1
                 else:
                     proposed.append((there.name, pair, plane))
-                done += 1
-                if progress is not None:
-                    progress(done, total)
     if not proposed:
         raise ProjectError(
             "All these images have a mask already, which stays as it is."

@@ -162,16 +162,11 @@ def changes_of(labels: Labels) -> tuple[Write, ...]:
     return changes.since_saved(labels, _written(labels))
 
 
-def unsaved(viewer: ViewerModel) -> int:
-    """Count what was done in a viewer and is not saved: objects accepted or deleted, strokes.
-
-    Images that are said to be complete, or not, count as well.
-    """
-    return sum(unsaved_by_layer(viewer).values())
-
-
 def unsaved_by_layer(viewer: ViewerModel) -> dict[str, int]:
-    """Count the same for each labels layer, by its name; those that are saved are left out."""
+    """Count what was done and is not saved, for each labels layer by its name.
+
+    Objects accepted or deleted count, strokes, and images that are said to be complete, or not.
+    """
     every = [unwrapped(layer) for layer in viewer.layers]
     counts = {
         layer.name: len(changes_of(layer)) + unsaved_complete(layer)

@@ -18,8 +18,8 @@ _STEP = 30  # degrees
 class BusyMark(QWidget):
     """A turning arc that appears only when work lasts; its place is always kept."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.setFixedSize(_SIDE, _SIDE)
         self.setToolTip("Turns while the model is loading or answers a click.")

@@ -56,9 +56,8 @@ class CurvePlot(QWidget):
         tip: str,
         *,
         span: tuple[float, float] | None = None,
-        parent: QWidget | None = None,
     ) -> None:
-        super().__init__(parent)
+        super().__init__()
         self._title, self._span = title, span
         self.lines: tuple[Line, ...] = ()
         self.mark: float | None = None

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from napari_clickseg.core.window import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 IntArray = npt.NDArray[np.int32]
 
@@ -38,23 +38,6 @@ class Block:
 
     core: Box
     outer: Box
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Joined:
-    """The objects of an image.
-
-    Parameters
-    ----------
-    labels : int32 (Y, X)
-        Ids, with gaps; 0 is background.
-    ids : int (n,)
-        The id of each object that a block found, in the order of the blocks and of their ids: so
-        what was measured in blocks can be summed up.
-    """
-
-    labels: IntArray
-    ids: IntArray
 
 
 def blocks(shape: tuple[int, int], side: int, margin: int) -> list[Block]:
@@ -78,31 +61,6 @@ def blocks(shape: tuple[int, int], side: int, margin: int) -> list[Block]:
             core = Box.from_edges(top, left, bottom, right)
             out.append(Block(core, Box.from_edges(*around).intersection(image)))
     return out
-
-
-def join_blocks(
-    shape: tuple[int, int],
-    parts: Sequence[Block],
-    look: Callable[[Block], IntArray],
-) -> Joined:
-    """Find the objects of an image block by block.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        The image's height and width.
-    parts : sequence of Block
-        As `blocks` gives them.
-    look : callable
-        Returns the objects in a block's outer box, int32; ids are the block's own, from 1 on.
-    """
-    out = np.zeros(shape, np.int32)
-    joining = Joining(parts)
-    for block in parts:
-        labels = joining.add(block, look(block))
-        out[block.core.slices] = labels[_within(block.core, block.outer)]
-    ids = joining.ids()
-    return Joined(np.asarray(ids[out], np.int32), ids[1:])
 
 
 class Joining:

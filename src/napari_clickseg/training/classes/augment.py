@@ -28,8 +28,6 @@ with without_compiler():
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_FAR = 0.25  # of the windows are placed anywhere
-
 
 @dataclass(frozen=True, slots=True)
 class Preset:

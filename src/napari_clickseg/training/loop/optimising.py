@@ -81,13 +81,6 @@ def freeze(network: nn.Module, *, frozen: bool = True) -> None:
             parameter.requires_grad_(not frozen)
 
 
-def freeze_statistics(network: nn.Module) -> None:
-    """Normalise batches by the statistics that are there, and leave those as they are."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
-
-
 def add_dropout(network: nn.Module, share: float) -> None:
     """Leave out some of the last features in training; the weights' names stay as they are."""
     if share == 0:

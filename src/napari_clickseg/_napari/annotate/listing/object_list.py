@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg._napari.annotate.lines import NO_EDGES, Edges, mask_outline
-from napari_clickseg._napari.annotate.listing.scene_changes import SceneChanges
 from napari_clickseg._napari.annotate.listing.several_objects import (
     Chosen,
     deleted,
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_clickseg._napari.annotate.answers import Answers
-    from napari_clickseg._napari.annotate.classes import Identity
     from napari_clickseg._napari.annotate.context import Context
+    from napari_clickseg._napari.annotate.listing.scene_changes import SceneChanges
     from napari_clickseg._napari.annotate.listing.several_objects import SceneChange
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.status import Status
@@ -65,13 +64,12 @@ class ObjectList:
         self,
         context: Context,
         status: Status,
-        identity: Identity,
         answers: Answers,
+        changes: SceneChanges,
         notify: Callable[[], None],
     ) -> None:
         self._context, self._state, self._status = context, context.state, status
-        self._answers = answers
-        self._changes = SceneChanges(context, status, identity, answers)
+        self._answers, self._changes = answers, changes
         self._runner = Runner(notify, Superseded)
         self._counted: tuple[Any, ...] | None = None  # what the regions are of
         self._regions = ObjectRegions.none()

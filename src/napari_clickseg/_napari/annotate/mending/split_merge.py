@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg._napari.annotate.listing.scene_changes import SceneChanges
 from napari_clickseg._napari.annotate.listing.several_objects import (
     Chosen,
     SceneChange,
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.answers import Answers
     from napari_clickseg._napari.annotate.classes import Identity
     from napari_clickseg._napari.annotate.context import Context
+    from napari_clickseg._napari.annotate.listing.scene_changes import SceneChanges
     from napari_clickseg._napari.annotate.pairing import Pairing
-    from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.core.clicks import Click
     from napari_clickseg.core.instances.counting import ObjectRegions
@@ -64,11 +63,10 @@ class SplitMerge:
     """Splits and merges objects on a plane."""
 
     def __init__(
-        self, context: Context, status: Status, identity: Identity, answers: Answers
+        self, context: Context, identity: Identity, answers: Answers, changes: SceneChanges
     ) -> None:
         self._context, self._state = context, context.state
-        self._identity, self._answers = identity, answers
-        self._changes = SceneChanges(context, status, identity, answers)
+        self._identity, self._answers, self._changes = identity, answers, changes
 
     # ---- merging
 

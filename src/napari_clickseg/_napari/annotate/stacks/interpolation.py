@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_clickseg._napari.annotate.listing.scene_changes import SceneChanges
 from napari_clickseg._napari.annotate.listing.several_objects import SceneChange
 from napari_clickseg._napari.annotate.stacks.gaps import Stack, filled
 from napari_clickseg._napari.viewer.layers import full_resolution
@@ -14,9 +13,9 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.answers import Answers
     from napari_clickseg._napari.annotate.classes import Identity
     from napari_clickseg._napari.annotate.context import Context
+    from napari_clickseg._napari.annotate.listing.scene_changes import SceneChanges
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.stacks.gaps import Filled
-    from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.core.plane import Plane
 
@@ -29,11 +28,10 @@ class Interpolation:
     """Fills gaps between labelled planes by the objects' shapes; a step for undo."""
 
     def __init__(
-        self, context: Context, status: Status, identity: Identity, answers: Answers
+        self, context: Context, identity: Identity, answers: Answers, changes: SceneChanges
     ) -> None:
-        self._context, self._state = context, context.state
+        self._state, self._changes = context.state, changes
         self._identity, self._answers = identity, answers
-        self._changes = SceneChanges(context, status, identity, answers)
 
     def fill(self, pairing: Pairing, plane: Plane) -> None:
         """Fill the gaps around a plane, in its turn."""

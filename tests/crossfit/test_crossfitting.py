@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_clickseg.crossfit.crossfitting import CrossfitOutcome, crossfit, go_on, graph
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.report import overview
-from napari_clickseg.crossfit.run import CrossfitOutcome, crossfit, go_on, graph
 from napari_clickseg.crossfit.spec import CrossfitError, changed
 from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.data.images import read_plane
