@@ -139,7 +139,7 @@ install_plugin() {
         lowest)
             # Of what the plugin asks for itself; the developer's tools may be newer.
             printf '%s\n' "${napari[@]}" >"$LOWEST.in"
-            uv_pip compile --quiet --resolution lowest-direct --extra cluster \
+            uv_pip compile --quiet --upgrade --resolution lowest-direct --extra cluster \
                 --output-file "$LOWEST" pyproject.toml "$LOWEST.in"
             versions=(--constraint "$LOWEST")
             ;;

@@ -112,5 +112,11 @@ def test_a_file_is_read_and_some_fields_are_changed(tmp_path: Path) -> None:
 
 def test_the_schema_in_the_documentation_is_current() -> None:
     """Written by `clickseg train --schema > docs/training-spec.schema.json`."""
-    path = Path(__file__).parents[2] / "docs/training-spec.schema.json"
-    assert json.loads(path.read_text()) == json.loads(json.dumps(schema()))
+
+    def said_once(some: dict[str, Any]) -> dict[str, Any]:
+        # pydantic before 2.10 says a constant as a choice of one, too.
+        return {k: v for k, v in some.items() if not (k == "enum" and "const" in some)}
+
+    text = (Path(__file__).parents[2] / "docs/training-spec.schema.json").read_text()
+    now = json.loads(json.dumps(schema()), object_hook=said_once)
+    assert now == json.loads(text, object_hook=said_once)
