@@ -13,7 +13,7 @@ import tifffile
 from skimage.io import imsave
 
 from napari_clickseg._napari.folder.controller import FolderController
-from napari_clickseg._napari.project.saving import unsaved
+from napari_clickseg._napari.project.saving import unsaved_by_layer
 from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg.data.annotations import read_clicks
 from napari_clickseg.data.classes import ProjectClasses
@@ -167,7 +167,7 @@ def test_what_is_made_of_each_image_is_saved_as_it_is_left_and_comes_back_with_u
     scene, labels = walker.bench.pairing.scene, walker.labels.copy()
     walker.next()
     assert walker.current == "img2" and not walker.labels.any()
-    assert walker.bench.pairing.untouched and not unsaved(walker.bench.viewer)
+    assert walker.bench.pairing.untouched and not unsaved_by_layer(walker.bench.viewer)
     walker.make(30, 30)
     walker.next()
     project = tmp_path / "masks of raw"
