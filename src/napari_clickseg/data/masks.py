@@ -99,7 +99,11 @@ def _ids(path: Path, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, by which it is known whether it has changed; "" if none."""
+    """Return the SHA-256 of a file, by which it is known whether it has changed; "" if none.
+
+    Of an OME-Zarr folder it is that of what is said of it, which is new with each that is written.
+    """
+    path = path / "zarr.json" if path.is_dir() else path
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,6 +22,7 @@ from napari_clickseg.data.places import inside, leads_out
 from napari_clickseg.util.files import (
     PARTIAL,
     begin,
+    begin_folder,
     fill,
     has_ended,
     left_behind,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _LOCK = ".lock"
 _NOTE = ".unfinished.json"
+_CHUNKS = ".zarr"  # how folders are called that hold one image or mask
 _PATIENCE = 120.0  # seconds for which others may hold a folder
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -78,6 +80,8 @@ class Staged:
         self.folder = folder
         self._files: list[tuple[Path, Path]] = []
         self._gone: list[Path] = []
+        self._new_folders: list[tuple[Path, Path]] = []
+        self._gone_folders: list[Path] = []
         self._made: list[Path] = []
 
     def put(self, name: str, write: Callable[[Path], object]) -> None:
@@ -89,25 +93,56 @@ class Staged:
         fill(partial, write)
         _to_disk(partial)
 
+    def put_folder(self, name: str, write: Callable[[Path], object]) -> None:
+        """Have `write` make a folder that will be called `name`, under which nothing is yet.
+
+        It is there before the files change: what names it is one of them.
+        """
+        final = inside(self.folder, name)
+        _make(final.parent, self._made)
+        partial = begin_folder(final)
+        self._new_folders.append((partial, final))
+        write(partial)
+        if hasattr(os, "sync"):
+            os.sync()  # of thousands of files, all at once
+
     def remove(self, name: str) -> None:
-        """Have a file go, if it is there and the system lets it."""
-        if not leads_out(self.folder, name) and _is_there(self.folder / name):
-            self._gone.append(self.folder / name)
+        """Have a file, or a folder of chunks, go, if it is there and the system lets it."""
+        path = self.folder / name
+        if leads_out(self.folder, name):
+            return
+        if _is_there(path):
+            self._gone.append(path)
+        elif path.is_dir() and path.suffix == _CHUNKS:
+            self._gone_folders.append(path)
 
     def commit(self) -> None:
         """Put all files into their places, in the order in which they were given."""
+        for number, (partial, final) in enumerate(self._new_folders):
+            partial.rename(final)
+            self._new_folders[number] = final, final
         if len(self._files) + len(self._gone) > 1:
             self._change_together()
         else:
             self._change()
-        self._files, self._gone, self._made = [], [], []
+        for folder in self._gone_folders:
+            with contextlib.suppress(OSError):
+                # At once: whoever reads it must not take chunks that are gone for empty ones.
+                shutil.rmtree(folder.rename(begin_folder(folder)), ignore_errors=True)
+        self._forget()
 
     def drop(self) -> None:
         """Remove what was not committed, and folders that were made for it."""
         for partial, _ in self._files:
             _remove(partial)
+        for partial, _ in self._new_folders:
+            shutil.rmtree(partial, ignore_errors=True)
         _unmake(self._made)
+        self._forget()
+
+    def _forget(self) -> None:
         self._files, self._gone, self._made = [], [], []
+        self._new_folders, self._gone_folders = [], []
 
     def _change(self) -> None:
         for partial, final in self._files:

@@ -7,8 +7,10 @@ import functools
 import hashlib
 import os
 import platform
+import shutil
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,12 @@ def begin(path: Path) -> Path:
     )
     os.close(handle)
     return Path(name)
+
+
+def begin_folder(path: Path) -> Path:
+    """Return where a folder is written before it goes to its place; as `begin`, not made yet."""
+    name = f"{PARTIAL}{this_process()}-{uuid.uuid4().hex[:8]}{path.suffix.lower()}"
+    return path.absolute().with_name(name)
 
 
 def fill(partial: Path, write: Callable[[Path], object]) -> None:
@@ -103,8 +111,11 @@ def left_behind(folder: Path) -> list[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the unfinished files in a folder that nobody is writing any more."""
+    """Remove the unfinished files, and folders, in a folder that nobody is writing any more."""
     for path in left_behind(folder):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+            continue
         with contextlib.suppress(OSError):
             path.unlink()
 

@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from napari_clickseg._napari.project.slide_mask import (
+    SlideMask,
+    file_of_plane,
+    is_slide_shape,
+)
 from napari_clickseg.data.annotations import Annotations, ProjectClick, read_clicks
+from napari_clickseg.data.chunked.slide_writer import SlideWriter
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.errors import ProjectError
+from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.names import safe_name
+from napari_clickseg.data.places import name_from
 from napari_clickseg.data.project import Record, is_project
+from napari_clickseg.data.reading.header import WHOLE
 from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.review_table import ACCEPTED, TABLE, read_reviews
-from napari_clickseg.data.writer import ProjectWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -103,7 +111,7 @@ def propose(pairs: Sequence[PairData], folder: Path | str) -> Proposed:
     new = not is_project(Path(folder))
     proposed: list[tuple[str, PairData, Plane]] = []
     annotated = empty = 0
-    with ProjectWriter.opened(folder) as writer:
+    with SlideWriter.opened(folder) as writer:
         classes = _classes(pairs, writer.classes)
         classes = _OBJECTS if new and classes is None else classes
         work = _Work(writer, classes, False, True, "layer", None)
@@ -186,14 +194,17 @@ def gather(
     ProjectError
         If nothing is annotated, layers don't go together, or the folder can't be written to.
     """
-    with ProjectWriter.opened(folder) as writer:
+    with SlideWriter.opened(folder) as writer:
         classes = _classes(pairs, writer.classes)
         accepted = _accepted(Path(folder)) if only else frozenset()
         work = _Work(writer, classes, really_empty, rest, group_by, accepted if only else None)
         total, done = sum(pair.count for pair in pairs), 0
         for pair in pairs:
             for plane in pair.planes():
-                work.add(pair, plane)
+                if is_slide_shape(plane.shape):
+                    work.add_slide(SlideMask(pair, plane, progress))
+                else:
+                    work.add(pair, plane)
                 done += 1
                 if progress is not None:
                     progress(done, total)
@@ -212,7 +223,7 @@ class _Work:
 
     def __init__(
         self,
-        writer: ProjectWriter,
+        writer: SlideWriter,
         classes: ProjectClasses | None,
         really_empty: bool,
         rest: bool,
@@ -267,6 +278,63 @@ class _Work:
         )
         into = self.annotated if annotated else self.cleared if erased else self.others
         into.append(entry.name)
+
+    def add_slide(self, mask: SlideMask) -> None:
+        """Write the mask of a slide, whose image is left where it is.
+
+        Raises
+        ------
+        ProjectError
+            If its image comes from no file, and is too large to be copied in one piece.
+        """
+        pair, plane, ids = mask.pair, mask.plane, mask.ids()
+        empty = self._really_empty or plane.index in pair.empty
+        if not (empty or ids.size or self._rest or pair.erased(plane)):
+            self.left_out += 1
+            return
+        name, group, split = self._slide_image(pair, plane)
+        there = self._writer.entry(name)
+        if not (empty or ids.size):
+            self.left_out += 1
+            if isinstance(there, Record) and pair.erased(plane):
+                self._writer.unannotate(name, file_digest(there.mask))
+                self.cleared.append(name)
+            elif there is not None:
+                self.others.append(name)
+            return
+        noted = there.clicks if isinstance(there, Record) else None
+        earlier = read_clicks(noted) if noted is not None else Annotations()
+        known, classes = annotations_of(pair, plane, ids, earlier), self._classes
+        record = self._writer.annotate_slide(
+            name,
+            lambda folder: mask.write(folder, ids, known, classes, name),
+            known,
+            group=group,
+            split=split,
+            classes=classes,
+            pixel_size=pair.pixel_size,
+            complete=pair.complete.get(plane.index),
+            written=mask.rest_on,
+        )
+        self.annotated.append(record.name)
+
+    def _slide_image(self, pair: PairData, plane: Plane) -> tuple[str, str, str]:
+        """Return what the project calls the image of a slide, its group and its split."""
+        group = _group(pair, plane, self._group_by)
+        if pair.origin is not None and _is_whole(pair):
+            there = self._writer.named(pair.origin.names[0])
+            if there is not None:
+                return there.name, there.group, there.split
+        path = file_of_plane(pair)
+        if path is not None:
+            return name_from(self._writer.folder, path), group, ""
+        image = _read_image(pair, plane)
+        name, group, split = self._place(pair, plane, image)
+        there = self._writer.find(name)
+        entry = there or self._writer.add(
+            name, image, group=group, split=split, rgb=pair.rgb, pixel_size=pair.pixel_size
+        )
+        return entry.name, group, split
 
     def keep(self, pair: PairData, plane: Plane, labels: npt.NDArray[Any]) -> Record | Unannotated:
         """Return the record of a plane's image, which is made where there is none.
@@ -367,6 +435,11 @@ def _group(pair: PairData, plane: Plane, group_by: GroupBy) -> str:
 
 
 def _read_image(pair: PairData, plane: Plane) -> npt.NDArray[Any]:
+    if np.prod(pair.image.shape, dtype=object) * pair.image.dtype.itemsize > WHOLE:
+        raise ProjectError(
+            f"The image '{pair.name}' is too large to be copied into a project, and was opened "
+            "from no file that the project could name; save it as one, open that, and annotate it."
+        )
     try:
         return pair.read_image(plane)
     except (OSError, ValueError, LookupError, RuntimeError) as error:

@@ -100,6 +100,8 @@ class PairData:
         Positions of planes of which it is said whether all objects are labelled.
     erasable : tuple of Write
         What changed in labels that a project holds: planes that became empty by it were erased.
+    file : str
+        Where the image was opened from; empty where that is not known.
     """
 
     name: str
@@ -118,6 +120,7 @@ class PairData:
     pixel_size: PixelSize | None = None
     complete: Mapping[tuple[int, ...], bool] = field(default_factory=dict)
     erasable: tuple[Write, ...] = ()
+    file: str = ""
 
     def erased(self, plane: Plane) -> bool:
         """Whether a plane that has no labels had some in the project."""
@@ -297,6 +300,7 @@ def _frozen(pair: LayerPair, dims: Dims | None) -> PairData:
         noted_in(labels.features) | saved_notes(labels.metadata),
         pixel_size_of(image, axes),
         complete_planes(labels),
+        file=str(image.source.path or ""),
     )
 
 

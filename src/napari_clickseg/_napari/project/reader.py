@@ -15,13 +15,16 @@ from napari.utils.notifications import show_warning
 
 from napari_clickseg._napari.annotate.lines import outline_of
 from napari_clickseg._napari.project.opened import plane_pixel_size
+from napari_clickseg._napari.project.slide_mask import is_slide_shape
 from napari_clickseg._napari.viewer.features import features_of, with_notes
 from napari_clickseg._napari.viewer.layers import (
     CLICK_EDGE,
     NEGATIVE,
     POSITIVE,
+    begun_pyramid,
     click_breadth,
     click_limits,
+    empty_pyramid,
 )
 from napari_clickseg._napari.viewer.metadata import (
     ObjectClasses,
@@ -42,6 +45,7 @@ from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.names import image_stem, record_name
 from napari_clickseg.data.project import Project, Record, Unannotated, is_project, read_project
 from napari_clickseg.data.reading.dicom import patient_group
+from napari_clickseg.formats.omezarr import saved_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
 
     Entry = Record | Unannotated
 
+_CHUNK = 1024  # pixels
 _MOST = 12  # stacks, beyond which a viewer becomes a heap of layers
 
 
@@ -122,6 +127,11 @@ class _Stack:
     def single(self) -> bool:
         """Whether there is one image only."""
         return len(self.entries) == 1
+
+    @property
+    def is_slide(self) -> bool:
+        """Whether it is one image that is too large to be read before it is looked at."""
+        return self.single and not self.channels and is_slide_shape(self.plane)
 
     @property
     def channels(self) -> int:
@@ -219,6 +229,8 @@ def _layers(
     if stack.single and (notes[0].classes or notes[0].objects):
         metadata |= with_notes(notes[0].objects)
         own["features"] = features_of(project.classes, notes[0].classes, notes[0].objects)
+    if isinstance(labels, list):
+        own["multiscale"] = True
     meta = {"name": f"{stack.name} annotation", "metadata": metadata, **own}
     yield labels, {**meta, **common}, "labels"
     noted = [click for each in notes for click in each.clicks]
@@ -253,12 +265,24 @@ def _images(stack: _Stack) -> Any:
         return np.moveaxis(pixels, -1, 0) if stack.channels else pixels
 
     layout = stack.layout
+    if stack.is_slide:
+        data: Any = read_plane(stack.entries[0].image).data
+        levels = [_lazy(level) for level in (data if isinstance(data, list) else [data])]
+        return levels if len(levels) > 1 else levels[0]
     shape = (stack.channels, *stack.plane) if stack.channels else layout.shape
     planes = [
         da.from_delayed(delayed(read)(entry.image), shape, layout.dtype)  # type: ignore[no-untyped-call]
         for entry in stack.entries
     ]
     return planes[0] if stack.single else da.stack(planes)  # type: ignore[no-untyped-call]
+
+
+def _lazy(level: Any) -> Any:
+    """Return a level as napari takes it: read in chunks, where they are looked at."""
+    import dask.array as da
+
+    chunks = tuple(min(n, _CHUNK) for n in level.shape)
+    return da.from_array(level, chunks=chunks, asarray=False)  # type: ignore[no-untyped-call]
 
 
 def _beside(stack: _Stack, scale: npt.NDArray[Any] | None) -> dict[str, Any]:
@@ -279,6 +303,8 @@ def _beside(stack: _Stack, scale: npt.NDArray[Any] | None) -> dict[str, Any]:
 def _labels(stack: _Stack, warnings: list[str]) -> tuple[Any, list[tuple[int, ...]]]:
     """Read the masks of a stack, and find those that are really empty."""
     n = len(stack.entries)
+    if stack.is_slide and (there := _slide_labels(stack, stack.entries[0])) is not None:
+        return there
     labels: npt.NDArray[Any] = np.zeros((n, *stack.plane), np.uint16)
     empty, wrong = [], []
     for at, entry in enumerate(stack.entries):
@@ -301,6 +327,19 @@ def _labels(stack: _Stack, warnings: list[str]) -> tuple[Any, list[tuple[int, ..
         )
     lead = [1 if name == "channel" else n for name in stack.lead]
     return labels.reshape(*lead, *stack.plane), empty
+
+
+def _slide_labels(stack: _Stack, entry: Entry) -> tuple[Any, list[tuple[int, ...]]] | None:
+    """Return the levels of a slide's labels; None where its mask is an ordinary file."""
+    if isinstance(entry, Unannotated):
+        return empty_pyramid(stack.plane, (0, 1)), []
+    said = saved_in(entry.mask) if entry.mask.is_dir() else None
+    if said is None:
+        return None
+    levels = begun_pyramid(entry.mask)
+    if levels[0].shape != stack.plane:
+        return None  # which is said as of any other mask
+    return levels, [stack.index(0)] if said.get("empty") else []
 
 
 def _mask(record: Record, shape: tuple[int, int]) -> npt.NDArray[Any]:

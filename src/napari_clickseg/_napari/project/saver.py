@@ -52,6 +52,7 @@ class Saver:
         self._ask, self._notify = ask, notify
         self._folder = ""
         self._runner: Runner | None = None
+        self._tenth = 0  # of a large mask that are written
         self._then: Callable[[], object] | None = None
         self.say: Callable[[str], object] = show_info
 
@@ -94,8 +95,11 @@ class Saver:
 
     def deliver(self) -> None:
         """Take the worker's result over."""
-        if self._runner is not None:
-            self._runner.deliver()
+        if self._runner is None:
+            return
+        if self._tenth and self.say is not show_info:  # which would pop up each time
+            self.say(f"Saving … {10 * self._tenth} %")
+        self._runner.deliver()
 
     def _write(self, saving: Saving, left: str) -> None:
         def done(said: tuple[str, ...]) -> None:
@@ -107,8 +111,16 @@ class Saver:
                 then()
 
         self.say("Saving …")
+        self._tenth = 0
         self._runner = Runner(self._notify, Stopped)
-        self._runner.submit("save", lambda _: write_saving(saving), done, self._failed)
+        self._runner.submit("save", lambda _: write_saving(saving, self._tick), done, self._failed)
+
+    def _tick(self, part: int, of: int) -> None:
+        """Have it said how far a large mask is. Runs on a worker thread."""
+        tenth = 10 * part // of
+        if of > 1 and tenth != self._tenth:
+            self._tenth = tenth
+            self._notify()
 
     def _failed(self, error: Exception) -> None:
         self._end()

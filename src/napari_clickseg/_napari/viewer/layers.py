@@ -17,12 +17,13 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from napari.components import Dims
     from napari.layers import Image, Labels, Points
     from napari.layers.base import Layer
 
-    from napari_clickseg.data.chunked.chunks import ChunkedArray
+    from napari_clickseg.data.chunked.chunks import ChunkedArray, ChunkStore
 
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 # Colours of clicks: green and red, but of a brightness that tells them apart without their hue.
@@ -229,7 +230,7 @@ def make_annotation(
     common = {"name": f"{image.name} annotation", **companion_transform(image, channel_axis)}
     axes = axes or (len(shape) - 2, len(shape) - 1)
     if shape[axes[0]] * shape[axes[1]] >= _LARGE:
-        return Labels(_pyramid(shape, axes), multiscale=True, **common)
+        return Labels(empty_pyramid(shape, axes), multiscale=True, **common)
     if math.prod(shape) >= _LONG:
         return Labels(_sparse(shape, axes), **common)
     return Labels(np.zeros(shape, np.uint16), **common)
@@ -242,12 +243,23 @@ def _sparse(shape: tuple[int, ...], axes: tuple[int, int]) -> Any:
     return zarr.create_array({}, shape=shape, chunks=chunks, dtype="uint16", fill_value=0)
 
 
-def _pyramid(shape: tuple[int, ...], axes: tuple[int, int]) -> list[ChunkedArray]:
+def _chunk_store() -> ChunkStore:
     from napari_clickseg.data.chunked.chunks import ChunkStore
     from napari_clickseg.data.chunked.scratch import Scratch
     from napari_clickseg.runs.home import default_home
 
     store = ChunkStore(lambda: Scratch(default_home(), store).folder)
+    return store
+
+
+def begun_pyramid(folder: Path) -> list[ChunkedArray]:
+    """Return the levels of OME-Zarr labels (Y, X) to be gone on with; the folder stays as it is."""
+    return _chunk_store().begin(folder, (_TILE, _TILE))
+
+
+def empty_pyramid(shape: tuple[int, ...], axes: tuple[int, int]) -> list[ChunkedArray]:
+    """Return the levels of labels in which there is nothing; `axes` are the planes'."""
+    store = _chunk_store()
     chunks = tuple(_TILE if axis in axes else 1 for axis in range(len(shape)))
     levels = [store.array(shape, chunks)]
     while max(shape[axis] for axis in axes) > _TILE:  # napari loads all of the last one each time

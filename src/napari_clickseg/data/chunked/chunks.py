@@ -46,6 +46,9 @@ class ChunkStore:
         self._specs: list[ChunkedArray] = []
         self._group: Any = None
         self._arrays: dict[int, Any] = {}
+        self._begun: dict[int, Any] = {}  # arrays on the disk that it goes on from, by number
+        self._begun_in: Path | None = None  # their folder
+        self._own: set[Key] = set()  # chunks that were changed since
         self._thread: threading.Thread | None = None
         self.error: OSError | RuntimeError | None = None  # why the disk does not take more
 
@@ -58,6 +61,34 @@ class ChunkStore:
         self._specs.append(new)
         return new
 
+    def begin(self, folder: Path, chunks: Sequence[int]) -> list[ChunkedArray]:
+        """Return the levels of OME-Zarr labels as arrays to go on with; nothing there is changed.
+
+        Parameters
+        ----------
+        folder : Path
+            With a Zarr array for each level, called 0, 1 and so on.
+        chunks : sequence of int
+            Of the new arrays.
+        """
+        self.rest_on(folder)
+        return [
+            self.array(one.shape, chunks, np.promote_types(one.dtype, np.uint16))
+            for one in self._begun.values()
+        ]
+
+    def rest_on(self, folder: Path) -> None:
+        """Go on from a folder that holds by now what there is: the one before may go."""
+        import zarr
+
+        if self._begun_in is None and self._specs:
+            return  # all of it was made here
+        group: Any = zarr.open_group(str(folder), mode="r")
+        levels = itertools.takewhile(lambda n: str(n) in group, itertools.count())
+        with self._lock:
+            self._begun = {number: group[str(number)] for number in levels}
+            self._begun_in = folder
+
     def read(self, key: Key) -> npt.NDArray[Any] | None:
         """Return a chunk, not to be changed; None where it is all zeros."""
         with self._lock:
@@ -65,9 +96,15 @@ class ChunkStore:
             if near is not None:
                 self._near.move_to_end(key)
                 return near
-            if key not in self._far:
+            if key in self._far:
+                loaded = self._load(key, self._stored(key[0]))
+            elif key[0] in self._begun and key not in self._own:
+                loaded = self._load(key, self._begun[key[0]])
+                if not loaded.any():
+                    self._check_begun()
+                    return None
+            else:
                 return None
-            loaded = self._load(key)
             self._hold(key, loaded)
         self._make_room()
         return loaded
@@ -84,6 +121,7 @@ class ChunkStore:
                 self._hold(key, there)
             there[inside] = values
             self._changes[key] = self._changes.get(key, 0) + 1
+            self._own.add(key)
         self._make_room()
 
     def wait(self) -> None:
@@ -144,10 +182,24 @@ class ChunkStore:
         where = _place_of(at, array.shape, array.chunks)
         array[where] = chunk[tuple(slice(0, part.stop - part.start) for part in where)]
 
-    def _load(self, key: Key) -> npt.NDArray[Any]:
+    def _check_begun(self) -> None:
+        """See that what looks empty is not gone.
+
+        Raises
+        ------
+        OSError
+            If the folder is not there any more.
+        """
+        if self._begun_in is not None and not self._begun_in.is_dir():
+            raise FileNotFoundError(
+                f"{self._begun_in} is gone: somebody saved other labels in its place; open them "
+                "again."
+            )
+
+    def _load(self, key: Key, array: Any) -> npt.NDArray[Any]:
         number, *at = key
-        array, of = self._stored(number), self._specs[number]
-        where = _place_of(at, array.shape, array.chunks)
+        of = self._specs[number]
+        where = _place_of(at, of.shape, of.chunks)
         out = np.zeros(of.chunks, of.dtype)
         out[tuple(slice(0, part.stop - part.start) for part in where)] = array[where]
         return out
