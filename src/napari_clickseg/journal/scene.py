@@ -208,6 +208,14 @@ class Scene:
         chosen = self.object_id != self.next_id
         return replace(self, next_id=least, object_id=self.object_id if chosen else least)
 
+    def painted(self, value: int) -> Scene:
+        """Return the scene after a stroke with an id: new objects get others.
+
+        Who paints the object that is being made goes on with it.
+        """
+        after = self.numbered_from(value + 1)
+        return replace(after, object_id=value) if value == self.object_id else after
+
     def used(self, value: int) -> Scene:
         """Return the scene after a new object got an id: the next one gets the next free id."""
         following = max(self.next_id, value + 1)

@@ -116,6 +116,23 @@ def test_what_was_painted_is_accepted_as_an_object(bench: Any, grey: Any) -> Non
     assert bench.state.object_id == 1
 
 
+def test_undo_beyond_a_stroke_gives_objects_the_ids_that_they_had(bench: Any, grey: Any) -> None:
+    bench.open(grey)
+    accept(bench, 20, 20)
+    accept(bench, 60, 80)
+    layer = bench.state.annotation
+    layer.paint((100, 20), 3)
+    layer.paint((104, 20), 3)
+    assert bench.state.object_id == 3
+    bench.do("undo")
+    bench.do("undo")
+    assert bench.state.object_id == layer.selected_label == 3 and not bench.state.begun
+    bench.do("undo")  # the second object is open again, with its click
+    assert bench.state.object_id == layer.selected_label == 2
+    bench.do("accept")
+    assert bench.labels[60, 80] == 2 and bench.state.object_id == 3
+
+
 def test_the_brush_adds_to_what_clicks_made(bench: Any, grey: Any) -> None:
     bench.open(grey)
     bench.click(20, 20)

@@ -215,14 +215,11 @@ class Identity:
             self._survey_on(pairing, layer, (data[key] for key in _blocks(shape)))
 
     def painted(self, pairing: Pairing, value: int) -> None:
-        """Note that the user painted with an id: new objects get others.
-
-        Who paints the object that is being made goes on with it, until it is accepted.
-        """
+        """Note that the user painted with an id: it is an object of the class that is chosen."""
+        step = pairing.timeline.last
+        if step is not None and step.before.next_id < step.after.next_id:
+            self._colour_all(pairing)
         own = pairing.scene.object_id == value
-        self._number_from(pairing, value + 1)
-        if own and pairing.scene.object_id != value:
-            pairing.scene = replace(pairing.scene, object_id=value)
         begins = own and pairing.painting != value  # the strokes after it say nothing new
         if begins and value not in _facts(pairing).classes.of_ids:
             pairing.painting = value
@@ -266,10 +263,13 @@ class Identity:
             return
         pairing.scene = pairing.scene.numbered_from(least)
         pairing.timeline.revise(lambda scene: scene.numbered_from(least))
-        if pairing.annotation is not None and self._state.scheme == "instances":
-            # Ids that were not known of look as they did, too.
-            self._colour(pairing, pairing.annotation)
+        self._colour_all(pairing)
         self._show_counts(pairing)
+
+    def _colour_all(self, pairing: Pairing) -> None:
+        """Colour the ids that were not known of so far, too: they look as they did."""
+        if pairing.annotation is not None and self._state.scheme == "instances":
+            self._colour(pairing, pairing.annotation)
 
     def _show_counts(self, pairing: Pairing) -> None:
         if pairing is self._context.pairing:

@@ -475,7 +475,8 @@ class Pairing:
         layer = self.annotation
         if layer is not None:
             self.events.before_edit.emit()
-            self.timeline.add(Entry(self.scene, self.scene, plane, writes))
+            before, self.scene = self.scene, self.scene.painted(int(layer.selected_label))
+            self.timeline.add(Entry(before, self.scene, plane, writes))
             self.events.painted.emit(self, int(layer.selected_label))
             self.events.written.emit(self, writes)
 
