@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
+from npe2 import PluginManager
 
 from napari_clickseg._napari.project import reader
 from napari_clickseg._napari.project.gather import gather
@@ -22,9 +24,6 @@ from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.project import ProjectError, Record, read_project
 from napari_clickseg.data.writer import ProjectWriter
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 H, W = 20, 30
 CLASSES = ProjectClasses(
@@ -276,20 +275,32 @@ def test_an_object_is_taken_up_with_the_class_that_it_has_in_its_image(
     assert chosen == [2, 1]
 
 
-@pytest.mark.parametrize("what", ["folder", "file", "other table", "list", "nothing", "images"])
+@pytest.mark.parametrize("what", ["file", "other table", "list", "nothing"])
 def test_what_is_no_project_is_left_to_others(tmp_path: Path, what: str) -> None:
     (tmp_path / "index.csv").write_text("index,axis-0,axis-1\n0,1,2\n")
     (tmp_path / "images").mkdir()
     (tmp_path / "images/a.csv").touch()
     paths: dict[str, Any] = {
-        "folder": str(tmp_path),
         "file": str(tmp_path / "images/a.csv"),
         "other table": str(tmp_path / "index.csv"),
         "list": [str(tmp_path)],
         "nothing": str(tmp_path / "none"),
-        "images": str(tmp_path / "images"),
     }
     assert get_reader(paths[what]) is None
+
+
+@pytest.mark.parametrize("name", ["empty", "empty/images", "image.zarr"])
+def test_a_folder_without_images_is_refused_in_a_line(
+    tmp_path: Path, warnings: list[str], name: str
+) -> None:
+    """As napari opens it, where Click segmentation is chosen among the readers."""
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name / "notes.txt").touch()
+    PluginManager.instance().discover()  # again, whatever windows were open before
+    viewer = ViewerModel()
+    assert viewer.open(str(tmp_path / name), plugin="napari-clickseg") == []
+    (said,) = warnings
+    assert len(viewer.layers) == 0 and "\n" not in said and Path(name).name in said
 
 
 @pytest.mark.parametrize("what", ["plain", "folder of images", "images"])
@@ -314,8 +325,6 @@ def test_the_index_opens_its_project(project: Path) -> None:
 
 
 def test_napari_finds_the_reader(project: Path) -> None:
-    from npe2 import PluginManager
-
     PluginManager.instance().discover()  # again, whatever windows were open before
     viewer = ViewerModel()
     viewer.open(str(project), plugin="napari-clickseg")

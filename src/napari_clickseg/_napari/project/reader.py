@@ -63,11 +63,26 @@ _MOST = 12  # stacks, beyond which a viewer becomes a heap of layers
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerDataTuple]] | None:
-    """Return what opens a project folder, its `index.csv`, or a folder of images; else None."""
+    """Return what opens a project folder, its `index.csv`, or a folder of images; else None.
+
+    Of the plugin's readers it is asked last. napari offers them for any folder, so it says of
+    those without images that there are none.
+    """
     if not isinstance(path, str):
         return None
-    readable = _project_folder(Path(path)) is not None or _pictures(Path(path))
-    return _open if readable else None
+    if _project_folder(Path(path)) is not None or _pictures(Path(path)):
+        return _open
+    return _refuse if Path(path).is_dir() else None
+
+
+def _refuse(path: str) -> list[LayerDataTuple]:
+    """Say why nothing opens; for nothing to read, napari would show a traceback."""
+    name = Path(path).name
+    if name.endswith(".zarr"):
+        show_warning(f"{name} is no project: open it with napari's own reader.")
+    else:
+        show_warning(f"No image lies in {name}: open the folder that has them.")
+    return [(None,)]  # npe2's word for no layer
 
 
 def _project_folder(path: Path) -> Path | None:
