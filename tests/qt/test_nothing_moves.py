@@ -166,6 +166,36 @@ def test_no_button_of_train_moves_over_a_session(open_train: Open, qtbot: Any) -
         watch.check(field)
 
 
+def test_unfolding_a_group_of_train_shows_its_fields_at_once_and_in_their_places(
+    open_train: Open, qtbot: Any
+) -> None:
+    """They are made one after the other, and the widest label may be any of them."""
+    viewer, widget = open_train(show=True)
+    watch = Watch(viewer, widget, qtbot)
+    headers = {one.header for one in widget.folds.values()}
+    for name, spec in widget.specs.items():
+        if widget.folds[name].isHidden():
+            continue
+        above = widget.folds[name].header.mapTo(widget, QPoint()).y()
+        QTest.mouseClick(widget.folds[name].header, LEFT)
+        seen: dict[QWidget, tuple[int, int]] = {}
+        for _ in range(40):
+            QApplication.processEvents()
+            shown = [one.widget.native for one in spec.fields.values()]
+            now = {o: (o.mapTo(widget, QPoint()).x(), o.width()) for o in shown if o.isVisible()}
+            assert all(now[one] == seen[one] for one in seen), "a field is shifted"
+            assert not seen or now.keys() == seen.keys(), "a field comes by itself"
+            seen = now
+        qtbot.waitUntil(lambda spec=spec: all(f.widget.visible for f in spec.fields.values()))
+        now = watch.look()
+        stays = [o for o in watch.places if o not in headers and watch.places[o][1] < above]
+        assert len(stays) > 3
+        assert not {_name(o) for o in stays if now.get(o) != watch.places[o]}, name
+        QTest.mouseClick(widget.folds[name].header, LEFT)
+        qtbot.wait(60)
+        watch.check(f"folding {name} again")
+
+
 # ---- taking back, and tabs
 
 

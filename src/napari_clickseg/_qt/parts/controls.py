@@ -27,7 +27,7 @@ from superqt import QCollapsible
 from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action, tooltip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _LINES = "clickseg-lines"  # property of a label: how many lines have their room
 _BESIDE = 4  # pixels that a style leaves free beside the text of a combo box
@@ -281,8 +281,11 @@ def keep_place(widget: QWidget) -> None:
     widget.setSizePolicy(policy)
 
 
-def align_labels(root: QWidget) -> None:
-    """Give all the labels left of a widget, in all forms within `root`, the same width."""
+def align_labels(root: QWidget, to_come: Iterable[str] = ()) -> None:
+    """Give all the labels left of a widget, in all forms within `root`, the same width.
+
+    There is room for the texts `to_come` as well, of labels that are not made yet.
+    """
     labels = []
     for label in root.findChildren(QLabel):
         around = label.parentWidget()
@@ -293,6 +296,10 @@ def align_labels(root: QWidget) -> None:
                 label.ensurePolished()
                 labels.append(label)
     width = max((label.sizeHint().width() for label in labels), default=0)
+    if labels:
+        long = labels[0].fontMetrics().horizontalAdvance
+        beside = labels[0].sizeHint().width() - long(labels[0].text())
+        width = max([width, *(long(text) + beside for text in to_come)])
     for label in labels:
         label.setMinimumWidth(width)
 

@@ -57,6 +57,7 @@ class Dock(QWidget):
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._context = CurrentContext(viewer)
         self._joined = False
+        self.labels_to_come: tuple[str, ...] = ()  # of fields that are made later
         self._ends: list[Callable[[], object]] = []
         ends, context = self._ends, self._context
 
@@ -123,7 +124,7 @@ class Dock(QWidget):
         teach(self)
         name_controls(self)
         set_tab_order(self)
-        align_labels(self)
+        align_labels(self, self.labels_to_come)
         reserve_lines(self)
         content, bar = self._scroll.widget(), self._scroll.verticalScrollBar()
         assert content is not None and bar is not None

@@ -11,7 +11,7 @@ from qtpy.QtGui import QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import QAbstractSpinBox, QCompleter, QFileDialog, QVBoxLayout, QWidget
 
 from napari_clickseg._napari.train.fields import NAMED, NOT_CROSSFIT, settings_of, text_of
-from napari_clickseg._qt.parts.controls import choice, form, looking_anew, timer
+from napari_clickseg._qt.parts.controls import choice, form, looking_anew, stack, timer
 from napari_clickseg._qt.parts.manners import teach
 from napari_clickseg.models.pretrained import packaged_encoders
 from napari_clickseg.models.registry import list_models
@@ -45,9 +45,12 @@ class SpecForm(QWidget):
         self._waiting = list(settings_of(group))
         self.fields: dict[str, Any] = {}
         self._lines: dict[str, Any] = {}
-        self._column = QVBoxLayout(self)
+        self._all = QWidget()  # shown when it is whole: what is below moves once
+        self._all.hide()
+        self._column = QVBoxLayout(self._all)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(4)
+        stack(self, self._all)
         self._making = timer(self, self._make_next, 0, once=True)
         context.ties.show(self._show_values, "settings")
         context.ties.show(self._show_way, "way")
@@ -72,6 +75,7 @@ class SpecForm(QWidget):
             self._making.start()
         else:
             self._made()
+            self._all.show()
 
     def _show_values(self) -> None:
         for name in self.fields:

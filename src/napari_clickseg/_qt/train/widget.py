@@ -9,6 +9,7 @@ from magicgui.widgets import LineEdit
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_clickseg._napari.train.controller import TrainController
+from napari_clickseg._napari.train.fields import settings_of
 from napari_clickseg._napari.train.settings import new_state, remember
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import open_widget
@@ -100,6 +101,7 @@ class TrainWidget(Dock):
         self.main = MainForm(context)
         self.crossfit = CrossfitForm(context)
         self.specs = {name: SpecForm(context, name, self.fit) for name in _TIPS}
+        self.labels_to_come = tuple(s.label for name in _TIPS for s in settings_of(name))
         self.run = RunForm(context)
         self.export = export_button(self._viewer, self._project)
         self.pictures = pictures_button(
