@@ -132,8 +132,10 @@ def test_a_check_says_what_is_there_and_what_would_be_trained(bench: Bench, proj
     assert "click model from default" in check.plan and "windows" in check.plan
     assert not bench.state.busy
     assert not (bench.home / "runs").exists()
+    assert "4 annotated images" in bench.state.message, "it may have to be scrolled to"
     bench.controller.choose_project(str(project.parent))
     assert bench.state.check is None, "what was found belongs to what was chosen"
+    assert not bench.state.message
 
 
 def test_a_check_says_what_is_assumed_of_images_whose_objects_are_to_be_told_apart(

@@ -165,7 +165,8 @@ class TrainChoices:
             self._forget_check()
 
     def _forget_check(self) -> None:
-        self.state.check = None
+        if self.state.check is not None:
+            self.state.check, self.state.message = None, ""
 
     def _order(self) -> jobs.TrainingOrder | None:
         state, gather, name = self.state, None, self.state.name

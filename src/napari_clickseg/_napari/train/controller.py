@@ -24,6 +24,7 @@ from napari_clickseg._napari.train.click_editor import ClickEditor
 from napari_clickseg._napari.train.previews import PreviewLayers, montage
 from napari_clickseg._napari.train.runs import list_runs, reader_of
 from napari_clickseg._napari.train.state import TrainState
+from napari_clickseg._napari.train.text import check_text
 from napari_clickseg._napari.viewer.layers import CompanionError
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.runs.conduct import Stopped
@@ -315,6 +316,7 @@ class TrainController(TrainChoices):
         self._end_work()
         self.state.check = answer[1]
         self.state.classes = answer[1].classes
+        self.state.message = check_text(answer[1])
 
     def _drawn(self, picture: Any) -> None:
         self._end_work()

@@ -9,6 +9,7 @@ from napari_clickseg.crossfit.progress import CrossfitRun, parts_of
 from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
+    from napari_clickseg._napari.train.state import Check
     from napari_clickseg.training.progress import RunProgress
 
 _MOST_METRICS = 4
@@ -30,6 +31,14 @@ def time_text(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def check_text(check: Check) -> str:
+    """Return in a line what Check came to; all of it may stand where one has to scroll to."""
+    if check.errors:
+        return check.errors[0]
+    notes = f", with {counted(len(check.warnings), 'warning')}" if check.warnings else ""
+    return f"{check.lines[0].rstrip('.')}: can be trained{notes}. All that was found stands below."
 
 
 def status_text(run: RunProgress) -> str:
