@@ -103,6 +103,20 @@ def test_a_click_on_another_image_says_so_and_is_none(bench: Any, grey: Any, whe
     assert "That is 'b', but 'a' is being annotated" in bench.state.message
 
 
+def test_no_object_is_taken_up_or_deleted_under_another_image(bench: Any, grey: Any) -> None:
+    bench.open(grey, name="a")
+    bench.click(60, 80)
+    bench.do("accept")
+    bench.viewer.add_image(grey.copy(), name="b")
+    bench.viewer.add_labels(bench.labels.copy(), name="its own")
+    bench.take_up(60, 80)
+    assert "That is 'b'" in bench.state.message and not bench.state.editing
+    bench.state.message = ""
+    bench.viewer.cursor.position = bench.world(60, 80)
+    bench.do("delete")
+    assert "That is 'b'" in bench.state.message and bench.labels[60, 80] == 1
+
+
 @pytest.mark.parametrize("shown", [{"blending": "additive"}, {"opacity": 0.3}, {"visible": False}])
 def test_an_image_that_lets_the_annotated_one_through_is_in_nobodys_way(
     bench: Any, grey: Any, shown: Any

@@ -471,11 +471,9 @@ class AnnotateController:
         self.answers.request()
 
     def _take_up_at(self, position: tuple[float, ...]) -> None:
-        pairing, plane = self.context.resolve()
-        if pairing is None or plane is None:
-            self.state.message = "Choose an image, and a 2D view of it, first."
-            return
-        self.objects.take_up_at(pairing, plane, position)
+        pointed = self.images.pointed_at(position)
+        if pointed is not None:
+            self.objects.take_up_at(*pointed, position)
 
     def _marks_edited(self, pairing: Pairing, plane: Plane | None) -> None:
         """Note that napari's own tools changed clicks on a plane."""
@@ -524,7 +522,7 @@ class AnnotateController:
         elif action is Action.CLEAR:
             objects.clear(pairing, plane)
         elif action is Action.TAKE_UP:
-            objects.take_up_at(pairing, plane, tuple(self.viewer.cursor.position))
+            self._take_up_at(tuple(self.viewer.cursor.position))
         elif action in (Action.READING, Action.READING_BACK):
             step = 1 if action is Action.READING else -1
             when_answered(pairing, plane, lambda _: self._read_on(pairing, plane, step))
@@ -539,7 +537,9 @@ class AnnotateController:
         elif action in (Action.LEAST_CERTAIN, Action.LEAST_CERTAIN_BACK):
             self._least_certain.step(back=action is Action.LEAST_CERTAIN_BACK)
         elif action is Action.DELETE:
-            objects.delete_at(pairing, plane, tuple(self.viewer.cursor.position))
+            position = tuple(self.viewer.cursor.position)
+            if pairing.scene.draft(plane).editing or self.images.pointed_at(position):
+                objects.delete_at(pairing, plane, position)
 
     def _read_on(self, pairing: Pairing, plane: Plane, step: int) -> None:
         """Take the first click for the next object that it may mean, or for the one before."""
