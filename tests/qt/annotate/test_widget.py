@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QWidget
 
 from napari_clickseg._napari.annotate.state import AnnotateState, ClassSpec
 from napari_clickseg._napari.viewer.colours import PALETTE
+from napari_clickseg._napari.viewer.private import unselected
 from tests.qt.fitting import assert_nothing_is_cut_off
 
 if TYPE_CHECKING:
@@ -95,6 +96,25 @@ def test_the_widget_follows_the_image_that_is_selected(
     viewer.layers.selection.active = viewer.layers["spots"]
     qtbot.waitUntil(lambda: widget.images.image.layer == viewer.layers["spots"])
     assert not widget.images.start.enabled
+
+
+def test_an_image_that_is_opened_with_its_labels_is_chosen_as_one_without(
+    annotating: Open, spots: np.ndarray, qtbot: Any
+) -> None:
+    """As a project or a sample is opened: the labels are what napari selects."""
+    viewer, widget = annotating()
+    for name, visible in (("first", True), ("second", False)):
+        viewer.add_image(spots, name=name, visible=visible)
+        viewer.add_labels(np.zeros(spots.shape, int), name=f"{name} labels", visible=visible)
+    qtbot.waitUntil(lambda: widget.images.image.layer.name == "first")
+    assert widget.images.start.enabled and "'first'" in widget.message.value
+    widget.images.start.native.click()
+    assert widget.context.state.image.name == "first"
+    with unselected(viewer):  # as what the plugin shows itself
+        viewer.add_image(spots, name="shown")
+        viewer.add_labels(np.zeros(spots.shape, int), name="shown labels")
+    qtbot.wait(60)
+    assert widget.images.image.layer.name == "first"
 
 
 def test_companions_are_never_offered_as_images(annotating: Open, qtbot: Any) -> None:

@@ -55,6 +55,7 @@ class ImageForm:
             self.adopt,
         )
         self.widget = form(self.image.box, self.channels, self.labels.box, self.start)
+        self._came: list[Any] = []  # layers, since the last look
         self._later = timer(self.widget.native, self._follow_active, 0, once=True)
         self._later_labels = timer(self.widget.native, self._show_labels, 0, once=True)
         self.image.box.changed.connect(self._image_chosen, max_args=0)
@@ -73,6 +74,7 @@ class ImageForm:
         events = context.viewer.layers.events
         for event in (events.inserted, events.removed, events.renamed):
             event.connect(self._layers_changed)
+        events.inserted.connect(self._inserted)
 
     def release(self) -> None:
         """Stop watching the viewer."""
@@ -82,6 +84,7 @@ class ImageForm:
         events = self._context.viewer.layers.events
         for event in (events.inserted, events.removed, events.renamed):
             event.disconnect(self._layers_changed)
+        events.inserted.disconnect(self._inserted)
 
     def adopt(self, **layers: Any) -> None:
         """Annotate the chosen image, with the given layers where there are any."""
@@ -193,11 +196,20 @@ class ImageForm:
     def _active_changed(self, _: object = None) -> None:
         self._later.start()  # when it is known whether a new layer is a companion
 
+    def _inserted(self, event: Any) -> None:
+        self._came.append(event.value)
+        self._later.start()
+
     def _follow_active(self) -> None:
+        """Choose the image that was selected, or that was opened with what is selected."""
         self.image.refresh()
         active = self._context.viewer.layers.selection.active
+        came, self._came = self._came, []
+        seen = [layer for layer in came if isinstance(layer, Image) and layer.visible]
         if isinstance(active, Image):
             self.image.layer = active
+        elif seen and active in came and not self._context.is_companion(active):
+            self.image.layer = seen[0]
 
     def _show_annotated(self) -> None:
         if self._state.image is not None:
