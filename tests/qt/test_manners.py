@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
     QScrollBar,
+    QSlider,
     QWidget,
 )
 
@@ -240,6 +241,28 @@ def _turned_in_vain(viewer: Any, widget: Any, qtbot: Any) -> int:
         assert bar.maximum() == 0 or (bar.value() > at if down else bar.value() < at), control
         turned += 1
     return turned
+
+
+def test_a_slider_that_cannot_be_moved_looks_like_it(annotating: Open, qtbot: Any) -> None:
+    """napari's themes draw both alike."""
+    _, widget = annotating()
+    _unfold(widget, qtbot)
+    height = widget.all_objects.height
+    (slider,) = height.native.findChildren(QSlider)
+    assert not height.enabled
+
+    def contrast() -> float:
+        qtbot.wait(60)
+        picture = slider.grab().toImage()
+        at = [(x, y) for x in range(picture.width()) for y in range(picture.height())]
+        return float(np.std([picture.pixelColor(*one).lightness() for one in at]))
+
+    off = contrast()
+    height.enabled = True
+    on = contrast()
+    assert off < 0.6 * on
+    height.enabled = False
+    assert contrast() == pytest.approx(off, rel=0.1)
 
 
 def test_the_wheel_changes_what_has_the_keyboard(annotating: Open, qtbot: Any) -> None:

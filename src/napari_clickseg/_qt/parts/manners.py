@@ -18,9 +18,11 @@ from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
     QComboBox,
+    QGraphicsOpacityEffect,
     QLineEdit,
     QPlainTextEdit,
     QScrollBar,
+    QSlider,
     QWidget,
 )
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _TURNED = (QAbstractSlider, QAbstractSpinBox, QComboBox)  # by the wheel
 _TYPED = (QAbstractSpinBox, QLineEdit, QPlainTextEdit)
+_FADED = 0.4
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 # Properties of controls: what a line said when typing began; that a view was taught.
 _BEFORE, _TAUGHT = "clickseg-before", "clickseg-taught"
@@ -51,6 +54,8 @@ def teach(root: QWidget) -> None:
         if isinstance(control, (*_TURNED, *_TYPED, QAbstractButton, QAbstractItemView)):
             control.removeEventFilter(_manners())
             control.installEventFilter(_manners())
+        if isinstance(control, QSlider):
+            _fade(control)
         if isinstance(control, QAbstractItemView):
             _give_back_after_editing(control)
 
@@ -77,6 +82,8 @@ class _Manners(QObject):
             if not a0.hasFocus():
                 a1.ignore()  # so that what is around scrolls
                 return True
+        elif kind == QEvent.Type.EnabledChange and isinstance(a0, QSlider):
+            _fade(a0)
         elif kind == QEvent.Type.FocusIn and isinstance(a0, QLineEdit):
             a0.setProperty(_BEFORE, a0.text())
         elif kind == QEvent.Type.KeyPress and isinstance(a1, QKeyEvent):
@@ -84,6 +91,17 @@ class _Manners(QObject):
         elif kind == QEvent.Type.MouseButtonRelease and isinstance(a0, QAbstractSpinBox):
             _soon(a0)  # an arrow was pressed; clicks into the text go to its line
         return False
+
+
+def _fade(slider: QSlider) -> None:
+    """Have a slider look disabled where it is: napari's themes draw it as if it were not."""
+    faded = slider.graphicsEffect()
+    if not slider.isEnabled() and faded is None:
+        faded = QGraphicsOpacityEffect(slider)
+        faded.setOpacity(_FADED)
+        slider.setGraphicsEffect(faded)
+    elif slider.isEnabled() and faded is not None:
+        slider.setGraphicsEffect(None)
 
 
 def _typed(control: QWidget, event: QKeyEvent) -> bool:
