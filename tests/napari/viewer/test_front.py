@@ -53,6 +53,21 @@ def test_what_is_brought_to_the_front_is_in_view_and_the_camera_stays_where_it_i
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (19.5, 1024.5))
 
 
+def test_a_small_image_brought_to_the_front_after_a_large_one_is_no_speck() -> None:
+    viewer = ViewerModel()
+    large = viewer.add_image(np.zeros((1400, 1400)))
+    small = viewer.add_image(np.zeros((160, 160)))
+    front = Front(viewer)
+    bring_into_view(viewer, [large])
+    front.bring([small], [large])
+    filled = 159 * viewer.scene.camera.zoom / np.array(viewer.canvas.size)
+    assert filled.max() == pytest.approx(0.95)
+    viewer.scene.camera.zoom /= 2
+    before = viewer.scene.camera.zoom
+    front.bring([small], [large])
+    assert viewer.scene.camera.zoom == before, "the user may see more than the image"
+
+
 def test_a_layer_beside_others_has_their_units() -> None:
     viewer = ViewerModel()
     viewer.add_image(np.zeros((5, 40, 50)), units=("s", "um", "um"))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _COVERING = ("opaque", "translucent", "translucent_no_depth")  # the others add to what is below
 _FILLED = 0.95  # of the canvas, along the longer side
+_SPECK = 0.25  # of the canvas, along both sides
 _SOLID = 0.5  # opacity above which what is below can't be made out
 
 
@@ -34,7 +35,7 @@ class Front:
         all images of a project but the first.
 
         Images of nobody that cover the image go below it. Where nothing of the image is in view,
-        the camera goes there.
+        or it is a speck, because what was looked at is much larger, the camera goes there.
 
         Parameters
         ----------
@@ -113,14 +114,15 @@ def bring_into_view(viewer: ViewerModel, layers: Sequence[Layer]) -> None:
 
 
 def _in_view(viewer: ViewerModel, layer: Layer) -> bool:
-    """Whether anything of a layer is within the canvas, as far as the camera goes."""
+    """Whether enough of a layer to work on is within the canvas, as far as the camera goes."""
     axes = [axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed]
     if viewer.dims.ndisplay != 2 or min(axes) < 0:
         return True  # it is not for the camera to change that
     low, high = viewer.layers.get_extent([layer]).world[:, axes]
     middle, zoom = np.array(viewer.scene.camera.center[-2:]), viewer.scene.camera.zoom
     half = np.array(viewer.canvas.viewbox_size(viewer.layers)) / zoom / 2
-    return bool(((low < middle + half) & (high > middle - half)).all())
+    there = ((low < middle + half) & (high > middle - half)).all()
+    return bool(there and ((high - low) > _SPECK * 2 * half).any())
 
 
 def take_units(viewer: ViewerModel, layer: Layer) -> None:
