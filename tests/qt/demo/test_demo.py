@@ -30,3 +30,4 @@ def test_the_demo_segments_a_coin_and_shows_it(tmp_path: Path) -> None:
     assert float(match[1]) >= 0.8
     assert done.returncode == 0
     assert (tmp_path / "out" / "demo.png").stat().st_size > 10_000
+    assert not (tmp_path / "home").exists(), "nothing is left to be offered the next time"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,14 +44,17 @@ def run(out: Path | None = None) -> int:
 
     from napari_clickseg._qt.demo.stage import Stage
 
-    stage = Stage("coins", None if out is None else (1200, 860))
     if out is None:
+        stage = Stage("coins")
         napari.run()
         return 0
-    try:
-        return _segment(stage, out)
-    finally:
-        stage.close()
+    with TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        os.environ["CLICKSEG_HOME"] = home  # it is nobody's work, to be offered the next time
+        stage = Stage("coins", (1200, 860))
+        try:
+            return _segment(stage, out)
+        finally:
+            stage.close()
 
 
 def _segment(stage: Stage, out: Path) -> int:
