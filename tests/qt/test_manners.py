@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtCore import QPoint, QPointF, QRect, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
@@ -249,11 +249,13 @@ def test_a_slider_that_cannot_be_moved_looks_like_it(annotating: Open, qtbot: An
     _unfold(widget, qtbot)
     height = widget.all_objects.height
     (slider,) = height.native.findChildren(QSlider)
+    around = widget.all_objects.widget.native
     assert not height.enabled
 
     def contrast() -> float:
         qtbot.wait(60)
-        picture = slider.grab().toImage()
+        place = QRect(slider.mapTo(around, QPoint()), slider.size())
+        picture = around.grab(place).toImage()
         at = [(x, y) for x in range(picture.width()) for y in range(picture.height())]
         return float(np.std([picture.pixelColor(*one).lightness() for one in at]))
 
