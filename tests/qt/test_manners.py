@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
     QScrollBar,
-    QSlider,
     QWidget,
 )
 
@@ -248,7 +247,7 @@ def test_a_slider_that_cannot_be_moved_looks_like_it(annotating: Open, qtbot: An
     _, widget = annotating()
     _unfold(widget, qtbot)
     height = widget.all_objects.height
-    (slider,) = height.native.findChildren(QSlider)
+    slider = height.native  # the number beside it included
     around = widget.all_objects.widget.native
     assert not height.enabled
 
@@ -265,6 +264,8 @@ def test_a_slider_that_cannot_be_moved_looks_like_it(annotating: Open, qtbot: An
     assert off < 0.6 * on
     height.enabled = False
     assert contrast() == pytest.approx(off, rel=0.1)
+    (number,) = height.native.findChildren(QAbstractSpinBox)
+    assert not number.isEnabled(), "nor can the number be typed"
 
 
 def test_the_wheel_changes_what_has_the_keyboard(annotating: Open, qtbot: Any) -> None:

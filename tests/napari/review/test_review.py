@@ -16,6 +16,7 @@ import pytest
 from napari_clickseg._napari.project.pairs import pairs_of
 from napari_clickseg._napari.review.controller import ReviewController
 from napari_clickseg._napari.review.drafts import place_of
+from napari_clickseg._napari.review.navigator import NOT_YET
 from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg._napari.viewer.colours import BY_SCORE, same_colours
 from napari_clickseg.data.annotations import Annotations, ObjectNote, read_clicks
@@ -704,6 +705,17 @@ def test_a_folder_that_is_no_project_is_said_to_be_none(reviewer: Reviewer, tmp_
     (tmp_path / "empty").mkdir()
     reviewer.choose(tmp_path / "empty")
     assert "neither an index.csv" in reviewer.state.message
+
+
+def test_what_is_said_of_the_queue_is_true_and_of_an_image_what_to_do_with_it(
+    reviewer: Reviewer, project: Path
+) -> None:
+    reviewer.state.message = NOT_YET
+    propose(project, a=0.15)
+    reviewer.look()
+    assert reviewer.state.message == ""
+    reviewer.do("next")
+    assert "Click on an object" in reviewer.state.message
 
 
 def test_without_an_image_nothing_is_accepted(reviewer: Reviewer, project: Path) -> None:

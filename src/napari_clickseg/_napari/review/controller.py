@@ -15,7 +15,7 @@ from napari.utils.notifications import show_error, show_info
 from napari_clickseg._napari.project.gather import propose
 from napari_clickseg._napari.project.pairs import pair_under, snapshot
 from napari_clickseg._napari.project.saving import home_of, note_home
-from napari_clickseg._napari.review.navigator import Navigator
+from napari_clickseg._napari.review.navigator import NOT_YET, Navigator
 from napari_clickseg._napari.review.offers import OffersReader, remember_project
 from napari_clickseg._napari.review.predicting import PredictingOrder, PredictingReader
 from napari_clickseg._napari.review.reading import QueueReader
@@ -315,6 +315,8 @@ class ReviewController:
             now = replace(now, status="stopping", seconds_left=None)
         if queue is not None:
             state.counts, state.queue = queue
+            if state.queue and state.message == NOT_YET:
+                state.message = ""
         if now != before:
             state.predicting = now
         if before.alive and not now.alive:

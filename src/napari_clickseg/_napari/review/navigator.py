@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+NOT_YET = "Nothing is to be reviewed yet; images are being predicted."
+
 
 class Navigator:
     """The image that is open, those before it, and what is not on disk yet.
@@ -342,7 +344,7 @@ class Navigator:
         if row is not None and row.state == TO_REVIEW:
             return "This is the only image that is to be reviewed."
         if state.predicting.alive:
-            return "Nothing is to be reviewed yet; images are being predicted."
+            return NOT_YET
         if state.counts.left:
             return "Nothing is to be reviewed. Press “Predict the rest” first."
         return "All is reviewed." if state.queue else "This project has no image to be predicted."
@@ -488,4 +490,4 @@ def _write_all(left: list[tuple[Capture, DraftFile]]) -> None:
 
 
 def _said(opened: Opened) -> str:
-    return opened.notice or opened_text(opened.state, opened.other is not None)
+    return opened.notice or opened_text(opened.state, opened.other is not None) or ReviewSheet.said

@@ -22,7 +22,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QScrollBar,
-    QSlider,
     QWidget,
 )
 
@@ -54,7 +53,7 @@ def teach(root: QWidget) -> None:
         if isinstance(control, (*_TURNED, *_TYPED, QAbstractButton, QAbstractItemView)):
             control.removeEventFilter(_manners())
             control.installEventFilter(_manners())
-        if isinstance(control, QSlider):
+        if isinstance(control, QAbstractSlider):
             _fade(control)
         if isinstance(control, QAbstractItemView):
             _give_back_after_editing(control)
@@ -82,7 +81,7 @@ class _Manners(QObject):
             if not a0.hasFocus():
                 a1.ignore()  # so that what is around scrolls
                 return True
-        elif kind == QEvent.Type.EnabledChange and isinstance(a0, QSlider):
+        elif kind == QEvent.Type.EnabledChange and isinstance(a0, QAbstractSlider):
             _fade(a0)
         elif kind == QEvent.Type.FocusIn and isinstance(a0, QLineEdit):
             a0.setProperty(_BEFORE, a0.text())
@@ -93,8 +92,15 @@ class _Manners(QObject):
         return False
 
 
-def _fade(slider: QSlider) -> None:
-    """Have a slider look disabled where it is: napari's themes draw it as if it were not."""
+def _fade(slider: QAbstractSlider) -> None:
+    """Have a slider look disabled where it is: napari's themes draw it as if it were not.
+
+    The number beside it, which magicgui leaves as it is, can't be changed then, either.
+    """
+    around = slider.parentWidget()
+    for number in around.findChildren(QAbstractSpinBox) if around is not None else ():
+        if number.parentWidget() is around:
+            number.setEnabled(slider.isEnabled())
     faded = slider.graphicsEffect()
     if not slider.isEnabled() and faded is None:
         faded = QGraphicsOpacityEffect(slider)
