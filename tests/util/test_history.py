@@ -22,8 +22,3 @@ def test_a_history_walks_along_its_values_as_a_cursor_along_a_list(steps: list[i
         assert history.past == tuple(values[:at])
         assert history.future == tuple(reversed(values[at + 1 :]))
         assert (history.can_undo, history.can_redo) == (at > 0, at < len(values) - 1)
-
-
-def test_a_change_of_all_values_moves_nothing() -> None:
-    history = History(1).step(2).step(3).undo()
-    assert history.revised(lambda value: 10 * value) == History(20, (10,), (30,))

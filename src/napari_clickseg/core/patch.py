@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clickseg.core.window import Box
+from napari_clickseg.util.spilling import Spillable
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -16,7 +17,8 @@ BoolArray = npt.NDArray[np.bool_]
 class Patch:
     """A mask kept as its bounding box and the pixels in it; equal where the pixels are.
 
-    Thousands are kept for undo, so a pixel takes a bit. It never changes.
+    Thousands are kept for undo, so a pixel takes a bit, be it in memory or on the disk. It never
+    changes.
 
     Parameters
     ----------
@@ -25,18 +27,17 @@ class Patch:
     mask : bool (box.height, box.width)
     """
 
-    __slots__ = ("_packed", "box", "digest")
+    __slots__ = ("box", "digest", "kept")
 
     def __init__(self, box: Box, mask: BoolArray) -> None:
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != box.shape:
             raise ValueError(f"The mask's shape {mask.shape} is not the box's {box.shape}.")
         self.box: Final = box
-        self._packed: Final = np.packbits(mask)
+        packed = np.packbits(mask)
+        self.kept: Final = Spillable(packed)
         place = f"{box.top},{box.left},{mask.shape}".encode()
-        self.digest: Final = hashlib.blake2b(
-            place + self._packed.tobytes(), digest_size=16
-        ).digest()
+        self.digest: Final = hashlib.blake2b(place + packed.tobytes(), digest_size=16).digest()
 
     @classmethod
     def of(cls, mask: npt.NDArray[Any], *, offset: tuple[int, int] = (0, 0)) -> Patch:
@@ -71,7 +72,7 @@ class Patch:
         if not (0 <= y < self.box.height and 0 <= x < self.box.width):
             return False
         byte, bit = divmod(y * self.box.width + x, 8)
-        return bool(self._packed[byte] & (128 >> bit))
+        return bool(self.kept.value[byte] & (128 >> bit))
 
     def cut(self, box: Box) -> BoolArray:
         """Return the mask within `box`, False outside the patch; bool (box.height, box.width)."""
@@ -86,7 +87,7 @@ class Patch:
     def _rows(self, start: int, stop: int) -> BoolArray:
         width = self.box.width
         first, last = start * width, stop * width
-        bits = np.unpackbits(self._packed[first // 8 : -(-last // 8)])
+        bits = np.unpackbits(self.kept.value[first // 8 : -(-last // 8)])
         inside: BoolArray = (
             bits[first % 8 :][: last - first].view(bool).reshape(stop - start, width)
         )

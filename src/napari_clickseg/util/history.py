@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Generic, Self, TypeVar
 
 Value = TypeVar("Value")
 
@@ -54,12 +51,3 @@ class History(Generic[Value]):
             return self
         past = (*self.past, self.present)
         return replace(self, present=self.future[-1], past=past, future=self.future[:-1])
-
-    def revised(self, change: Callable[[Value], Value]) -> Self:
-        """Return the history with all of its values changed: something was true before them."""
-        return replace(
-            self,
-            present=change(self.present),
-            past=tuple(map(change, self.past)),
-            future=tuple(map(change, self.future)),
-        )

@@ -96,11 +96,11 @@ def test_a_full_disk_loses_nothing_and_is_tried_again(
         patch.setattr(ChunkStore, "_store", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
         array[...] = 7
         array.store.wait()
-        assert array.store.error is not None
+        assert array.store.room.error is not None
         assert (np.asarray(array) == 7).all() and array.store.nbytes > CHUNK
     array[0, 0, 0] = 8
     array.store.wait()
-    assert array.store.error is None and array.store.nbytes <= CHUNK
+    assert array.store.room.error is None and array.store.nbytes <= CHUNK
     assert array[0, 0, 0] == 8 and (array[1:] == 7).all()
 
 

@@ -39,7 +39,7 @@ from napari_clickseg._napari.viewer.metadata import is_under_review, mark_comple
 from napari_clickseg._napari.viewer.one_history import OneHistory
 from napari_clickseg._napari.viewer.planes import displayed_plane, walking_axis
 from napari_clickseg._napari.viewer.private import unselected
-from napari_clickseg._napari.viewer.writes import PaintStroke, check_writable, is_writable
+from napari_clickseg._napari.viewer.writes import check_writable, is_writable
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.journal.scene import Drawn, Scene
 
@@ -248,7 +248,7 @@ class Pairing:
     @property
     def untouched(self) -> bool:
         """Whether nothing was done that could be undone or redone, and nothing is clicked on."""
-        return not (self.timeline.can_undo or self.timeline.can_redo or self.scene.marks)
+        return self.timeline.is_empty and not self.scene.marks
 
     def take_over(self, scene: Scene, past: Sequence[Entry], future: Sequence[Entry]) -> None:
         """Go on with what was made of the image earlier, and with the steps that led to it."""
@@ -467,8 +467,8 @@ class Pairing:
             self._brush = None
 
     def _painted(self, event: Any) -> None:
-        if not self._writing and self.annotation is not None:
-            self._brushed(self.displayed(), (PaintStroke.of(self.annotation, event.value),))
+        if not self._writing and self._history is not None:
+            self._brushed(self.displayed(), (self._history.taken_over(event.value),))
 
     def _brushed(self, plane: Plane | None, writes: tuple[Write, ...]) -> None:
         """Make what the brush or another tool did a step, which is undone in its turn."""

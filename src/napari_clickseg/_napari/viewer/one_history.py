@@ -38,6 +38,11 @@ class OneHistory:
         """Return what napari could have undone so far."""
         return [PaintStroke.of(self._layer, item) for item in strokes_of(self._layer)]
 
+    def taken_over(self, item: list[Any]) -> PaintStroke:
+        """Return what napari has just noted of a stroke; it need not keep it in memory itself."""
+        forget_strokes(self._layer)
+        return PaintStroke.of(self._layer, item)
+
     def give_back(self) -> None:
         """Let napari undo again, but not what happened meanwhile, of which it knows a part."""
         for name in ("undo", "redo"):

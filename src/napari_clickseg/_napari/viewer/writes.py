@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.plane import Plane
 from napari_clickseg.core.window import Box
 from napari_clickseg.journal.relabelling import Relabelling, Runs
+from napari_clickseg.util.spilling import Spillable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,25 +36,29 @@ class AnnotationError(ValueError):
     """An annotation layer that cannot take an object; the message says what to do."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, slots=True)
 class LabelWrite:
-    """Pixels of a plane that changed from old to new ids.
+    """Pixels of a plane that changed from old to new ids; no other write is equal to it.
 
     It is kept for as long as there is undo, so it holds runs of pixels: a few kilobytes for an
     object of 200², which has a megabyte of positions and ids.
 
     Parameters
     ----------
-    runs : Runs
-        The pixels, row by row: neighbours in a row that all have one id before, and one after.
-    before, after : int (n,)
-        Ids of each run.
+    kept : Spillable
+        Starts and lengths of the runs, and the ids of each before and after.
     """
 
-    plane: Plane
-    runs: Runs
-    before: npt.NDArray[Any]
-    after: npt.NDArray[Any]
+    plane: Plane = field(compare=False)
+    kept: Spillable[tuple[npt.NDArray[Any], ...]] = field(compare=False)
+    itself: object = field(default_factory=object, repr=False)
+
+    @classmethod
+    def of_runs(
+        cls, plane: Plane, runs: Runs, before: npt.NDArray[Any], after: npt.NDArray[Any]
+    ) -> LabelWrite:
+        """Make a write of runs of pixels that all have one id before, and one after."""
+        return cls(plane, Spillable((runs.starts, runs.lengths, before, after)))
 
     @classmethod
     def of(
@@ -73,7 +78,7 @@ class LabelWrite:
         rows, columns = np.nonzero(begins)
         starts = (rows + box.top) * plane.shape[1] + columns + box.left
         runs = Runs(starts, np.nonzero(ends)[1] - columns + 1)
-        return cls(plane, runs, labels[rows, columns], values[rows, columns])
+        return cls.of_runs(plane, runs, labels[rows, columns], values[rows, columns])
 
     @classmethod
     def at(
@@ -91,7 +96,27 @@ class LabelWrite:
         differs = (np.diff(positions) != 1) | (old[1:] != old[:-1]) | (new[1:] != new[:-1])
         firsts = np.flatnonzero(np.concatenate([[True], differs])[: positions.size])
         lengths = np.diff(np.append(firsts, positions.size))
-        return cls(plane, Runs(positions[firsts], lengths), old[firsts], new[firsts])
+        runs = Runs(positions[firsts], lengths)
+        return cls.of_runs(plane, runs, old[firsts], new[firsts])
+
+    @property
+    def runs(self) -> Runs:
+        """The pixels, row by row: neighbours in a row."""
+        return Runs(*self.kept.value[:2])
+
+    @property
+    def before(self) -> npt.NDArray[Any]:
+        """The id of each run before, (n,)."""
+        return self.kept.value[2]
+
+    @property
+    def after(self) -> npt.NDArray[Any]:
+        """The id of each run after, (n,)."""
+        return self.kept.value[3]
+
+    def forgotten(self) -> LabelWrite:
+        """Return what is left of it when it can't be undone any more: that it was, and where."""
+        return replace(self, kept=Spillable(tuple(part[:0] for part in self.kept.value)))
 
     @property
     def pixels(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -101,21 +126,24 @@ class LabelWrite:
     @property
     def old(self) -> npt.NDArray[Any]:
         """The ids of all pixels before, (n,)."""
-        return np.repeat(self.before, self.runs.lengths)
+        _, lengths, before, _ = self.kept.value
+        return np.repeat(before, lengths)
 
     @property
     def new(self) -> npt.NDArray[Any]:
         """The ids of all pixels after, (n,)."""
-        return np.repeat(self.after, self.runs.lengths)
+        _, lengths, _, after = self.kept.value
+        return np.repeat(after, lengths)
 
     @property
     def box(self) -> Box:
         """The smallest box around all pixels."""
-        if not self.runs.starts.size:
+        runs = self.runs
+        if not runs.starts.size:
             return Box(0, 0, 0, 0)
         width = self.plane.shape[1]
-        first, left = np.divmod(self.runs.starts, width)
-        last, right = np.divmod(self.runs.ends - 1, width)
+        first, left = np.divmod(runs.starts, width)
+        last, right = np.divmod(runs.ends - 1, width)
         over = bool((first != last).any())  # a run that goes on in the next row
         edges = (0, width) if over else (int(left.min()), int(right.max()) + 1)
         return Box.from_edges(int(first[0]), edges[0], int(last[-1]) + 1, edges[1])
@@ -132,12 +160,11 @@ class LabelWrite:
     def having(self, value: int) -> LabelWrite:
         """Return what of it has a new id."""
         mine = self.after == value
-        runs = Runs(self.runs.starts[mine], self.runs.lengths[mine])
-        return LabelWrite(self.plane, runs, self.before[mine], self.after[mine])
+        return LabelWrite(self.plane, Spillable(tuple(part[mine] for part in self.kept.value)))
 
     def parts(self, most: int) -> Iterator[LabelWrite]:
         """Yield the same as writes of so many pixels at the most."""
-        runs = self.runs
+        runs, before, after = self.runs, self.before, self.after
         ends = np.cumsum(runs.lengths)
         for start in range(0, max(1, runs.size), most):
             first = int(np.searchsorted(ends, start, side="right"))
@@ -147,7 +174,7 @@ class LabelWrite:
             stops = np.minimum(ends[inside], start + most)
             skipped = begins - (ends[inside] - runs.lengths[inside])
             part = Runs(runs.starts[inside] + skipped, stops - begins)
-            yield LabelWrite(self.plane, part, self.before[inside], self.after[inside])
+            yield LabelWrite.of_runs(self.plane, part, before[inside], after[inside])
 
     def apply(self, layer: Labels) -> None:
         """Write the new ids, as one step that napari's own undo knows too.
@@ -177,26 +204,33 @@ class LabelWrite:
         _set(layer, self.plane, rows[mine], columns[mine], wanted[mine])
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, slots=True)
 class PaintStroke:
     """What napari's own tools changed in one go: brush, eraser, bucket, polygon.
 
+    As a `LabelWrite`, it is equal to no other one.
+
     Parameters
     ----------
-    item : list
+    kept : Spillable
         napari's own note of it, which only napari reads.
     data : weak reference
         To the labels that were changed: others in their place are left alone.
     """
 
-    item: list[Any]
-    data: weakref.ref[Any]
+    kept: Spillable[list[Any]] = field(compare=False)
+    data: weakref.ref[Any] = field(compare=False)
+    itself: object = field(default_factory=object, repr=False)
     largest: ClassVar[int] = 0  # what was painted once can be painted again
 
     @classmethod
     def of(cls, layer: Labels, item: list[Any]) -> PaintStroke:
         """Make a stroke of what napari says in its event, or remembers."""
-        return cls(list(item), weakref.ref(layer.data))
+        return cls(Spillable(list(item)), weakref.ref(layer.data))
+
+    def forgotten(self) -> PaintStroke:
+        """Return what is left of it when it can't be undone any more: that it was."""
+        return replace(self, kept=Spillable([]))
 
     def parts(self, most: int) -> Iterator[PaintStroke]:
         """Yield the stroke: it is small, and only napari can take it apart."""
@@ -206,11 +240,12 @@ class PaintStroke:
     def touches(self, plane: Plane) -> bool:
         """Whether pixels of a plane are among those that changed."""
         at = [(axis, n) for axis, n in enumerate(plane.index) if axis not in plane.axes]
-        return stroke_touches(self.item, at)
+        item = self.kept.value
+        return not item or stroke_touches(item, at)  # nobody knows where, when it is forgotten
 
     def relabellings(self, shape: tuple[int, ...]) -> tuple[Relabelling, ...]:
         """Return the same as changes of a labels array of this shape. May run on any thread."""
-        return tuple(Relabelling.of(*part) for part in stroke_pixels(self.item, shape))
+        return tuple(Relabelling.of(*part) for part in stroke_pixels(self.kept.value, shape))
 
     def apply(self, layer: Labels) -> None:
         """Paint it again."""
@@ -222,7 +257,7 @@ class PaintStroke:
 
     def _replay(self, layer: Labels, *, undoing: bool) -> None:
         if layer.data is self.data():
-            replay_stroke(layer, self.item, undoing=undoing)
+            replay_stroke(layer, self.kept.value, undoing=undoing)
 
 
 Write = LabelWrite | PaintStroke

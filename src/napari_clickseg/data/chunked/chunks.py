@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_clickseg.util.making_room import RoomMaker
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
@@ -49,8 +51,7 @@ class ChunkStore:
         self._begun: dict[int, Any] = {}  # arrays on the disk that it goes on from, by number
         self._begun_in: Path | None = None  # their folder
         self._own: set[Key] = set()  # chunks that were changed since
-        self._thread: threading.Thread | None = None
-        self.error: OSError | RuntimeError | None = None  # why the disk does not take more
+        self.room = RoomMaker(self._move_out, "napari-clickseg chunks")
 
     def array(
         self, shape: Sequence[int], chunks: Sequence[int], dtype: npt.DTypeLike = np.uint16
@@ -126,9 +127,7 @@ class ChunkStore:
 
     def wait(self) -> None:
         """Wait until there is as little in memory as there may be."""
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        self.room.wait()
 
     @property
     def nbytes(self) -> int:
@@ -143,27 +142,19 @@ class ChunkStore:
         self._bytes -= self._near.pop(key).nbytes
 
     def _make_room(self) -> None:
-        with self._lock:
-            if self._bytes > self._most and self._thread is None:
-                self._thread = threading.Thread(target=self._move_out, name="chunks", daemon=True)
-                self._thread.start()
+        if self._bytes > self._most:
+            self.room.ask()
 
     def _move_out(self) -> None:
         """Write chunks that were not used for longest, and let go of them; on the thread."""
-        try:
-            while self._bytes > _LEFT * self._most:
-                for key, chunk, changes in self._oldest():
-                    self._store(key, chunk)
-                    with self._lock:
-                        if self._changes.get(key) == changes:
-                            del self._changes[key]
-                            (self._far.add if chunk.any() else self._far.discard)(key)
-                            self._let_go(key)
-            self.error = None
-        except (OSError, RuntimeError) as error:  # at Python's end zarr has no threads any more
-            self.error = error  # it stays in memory; the next one that is written tries again
-        finally:
-            self._thread = None
+        while self._bytes > _LEFT * self._most:
+            for key, chunk, changes in self._oldest():
+                self._store(key, chunk)
+                with self._lock:
+                    if self._changes.get(key) == changes:
+                        del self._changes[key]
+                        (self._far.add if chunk.any() else self._far.discard)(key)
+                        self._let_go(key)
 
     def _oldest(self) -> list[tuple[Key, npt.NDArray[Any], int]]:
         """Let go of what the disk has; return copies of some that it does not have."""
