@@ -163,6 +163,7 @@ class JournalThread:
                 batch, self._waiting = self._waiting, []
                 self._busy, ended = True, self._closed
             self._carry_out(batch)
+            del batch  # it holds images that may be closed by now
             if ended and not self._waiting:
                 with self._changed:
                     self._busy = False

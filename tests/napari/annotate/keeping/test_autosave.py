@@ -423,3 +423,25 @@ def test_nothing_in_a_journal_names_the_image(
     assert bench.controller.autosave.flush()
     (path,) = kept(tmp_path)
     assert b"Doe" not in path.read_bytes() and "Doe" not in path.name
+
+
+def test_what_was_left_is_offered_also_where_labels_are_made_twice_in_quick_succession(
+    make_bench: Benches, grey: np.ndarray, tmp_path: Path
+) -> None:
+    """What was found for the first ones must not keep it from the others."""
+    first = make_bench(home=tmp_path)
+    first.open(grey)
+    first.click(30, 40)
+    first.do("accept")
+    crash(first)
+    second = make_bench(home=tmp_path)
+    image = second.viewer.add_image(grey)
+    second.controller.set_up(image)
+    assert second.controller.autosave.flush(), "It was found, but nobody has been told yet."
+    second.viewer.layers.remove(second.pairing.annotation)
+    second.controller.set_up(image)
+    assert second.controller.autosave.flush()
+    second.wait(lambda: "1 object" in second.state.left)
+    second.controller.autosave.take_up()
+    second.settle()
+    assert np.array_equal(second.labels, first.labels)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg.journal.recording import read_journal
+from napari_clickseg.util.spilling import MemoryBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,6 +93,69 @@ def test_where_nothing_can_be_kept_work_goes_on_and_is_kept_when_it_can_be(
     assert np.array_equal(recording.labels(), bench.labels)
     assert not np.array_equal(recording.labels(), before)
     assert len(recording.scene.objects) == 3
+
+
+@contextlib.contextmanager
+def nothing_grows(folder: Path) -> Iterator[None]:
+    """Let no file have a single byte, as on a disk that is full; the system does it."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextlib.contextmanager
+def no_folder(folder: Path) -> Iterator[None]:
+    """Have a file where the folder is to be."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_bytes(b"")
+    try:
+        yield
+    finally:
+        folder.unlink()
+
+
+@pytest.mark.parametrize("fault", [nothing_grows, no_folder])
+@pytest.mark.parametrize("what", ["labels", "undo"])
+def test_what_finds_no_room_on_the_disk_stays_in_memory_is_said_and_is_tried_again(
+    make_bench: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    fault: Callable[[Path], contextlib.AbstractContextManager[None]],
+) -> None:
+    monkeypatch.setenv("CLICKSEG_HOME", str(tmp_path))
+    scratch = tmp_path / "scratch"
+    undo = MemoryBudget(lambda: scratch, 0 if what == "undo" else 1 << 30)
+    for module in ("timeline", "keeping.autosave"):
+        monkeypatch.setattr(f"napari_clickseg._napari.annotate.{module}.undo_memory", lambda: undo)
+    bench = make_bench()
+    levels = [np.zeros((8192 >> n, 8192 >> n), np.uint8) for n in range(4)]
+    bench.open(levels, multiscale=True, contrast_limits=(0, 255))
+    store = full_resolution(bench.state.annotation).store
+    if what == "labels":
+        monkeypatch.setattr(store, "_most", 0)
+    kept = undo if what == "undo" else store
+    with fault(scratch):
+        accept(bench, A)
+        bench.wait(lambda: "find no room in" in bench.state.message)
+        assert str(scratch) in bench.state.message and "\n" not in bench.state.message
+        accept(bench, (500, 900), (4000, 5000))
+        bench.do("undo")
+        bench.do("redo")
+        assert kept.nbytes, "it is in memory"
+        labels = np.asarray(full_resolution(bench.state.annotation)[:, :6000])
+        assert len(np.unique(labels)) == 4
+        bench.state.message = "Large labels and what can be undone find no room in it."
+    bench.wait(lambda: not kept.nbytes)
+    bench.wait(lambda: not bench.state.message)
+    assert np.array_equal(full_resolution(bench.state.annotation)[:, :6000], labels)
+    for _ in range(6):
+        bench.do("undo")
+    assert not full_resolution(bench.state.annotation)[:, :6000].any()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import datetime
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +14,17 @@ import numpy as np
 from napari_clickseg._napari.annotate.classes import classes_of
 from napari_clickseg._napari.annotate.keeping.recorder import Recorder
 from napari_clickseg._napari.annotate.state import ClassSpec
-from napari_clickseg._napari.annotate.timeline import Entry
-from napari_clickseg._napari.viewer.layers import unwrapped
+from napari_clickseg._napari.annotate.timeline import Entry, undo_memory
+from napari_clickseg._napari.viewer.layers import full_resolution, unwrapped
 from napari_clickseg._napari.viewer.metadata import complete_planes, is_in_folder, mark_complete
 from napari_clickseg._napari.viewer.writes import writes_of
+from napari_clickseg.data.chunked.chunks import ChunkStore
 from napari_clickseg.data.inspection.summary import number
 from napari_clickseg.journal.happenings import Classed, Modelled, Viewing
 from napari_clickseg.journal.relabelling import changed_between, joined
 from napari_clickseg.journal.shelf import Shelf
 from napari_clickseg.journal.writing import JournalThread
+from napari_clickseg.runs.home import default_home
 from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
@@ -39,7 +42,9 @@ if TYPE_CHECKING:
     from napari_clickseg.journal.recording import Recording, Step
     from napari_clickseg.journal.relabelling import Runs
     from napari_clickseg.journal.shelf import LeftJournal
+    from napari_clickseg.util.making_room import RoomMaker
 
+_NO_ROOM = "Large labels and what can be undone find no room in"
 _UNDOABLE = 1 << 26  # pixels of steps that can still be undone after they were taken up
 
 
@@ -86,7 +91,8 @@ class Autosave:
         self._offers: dict[Pairing, _Offer] = {}
         self._results: deque[Callable[[], object]] = deque()
         self._digests: dict[str, str] = {}  # of models, by name or path
-        self._closed = False
+        self._closed = self._said_no_room = False
+        self._watch(undo_memory().room)
         if self._shelf is not None:
             self._state.kept_in = str(self._shelf.folder)
 
@@ -94,6 +100,10 @@ class Autosave:
 
     def follow(self, pairing: Pairing) -> None:
         """Note what is done on an image from now on, and look whether something was left of it."""
+        labels = pairing.annotation
+        store = getattr(full_resolution(labels), "store", None) if labels is not None else None
+        if isinstance(store, ChunkStore):
+            self._watch(store.room)
         if self._shelf is None or pairing.annotation is None or pairing.under_review:
             return
         there = self._recorders.get(pairing)
@@ -224,6 +234,11 @@ class Autosave:
             self.leave(pairing)
         self.thread.end()
 
+    def _watch(self, room: RoomMaker) -> None:
+        """Say it when the disk takes nothing of what does not fit into memory."""
+        room.refused.connect(self._no_room, unique=True)
+        room.taken.connect(self._room_again, unique=True)
+
     def _drop(self, pairing: Pairing) -> None:
         offer = self._offers.pop(pairing, None)
         if offer is not None:
@@ -258,6 +273,9 @@ class Autosave:
         pairing = recorder.pairing
         if self._closed or self._recorders.get(pairing) is not recorder:
             self.thread.do(offer.left.place.let_go)
+            for other in self._recorders.values():  # it could not see what this one held
+                if other.digest == recorder.digest and not other.path and other.pairing.untouched:
+                    self.thread.do(partial(self._look, other))
             return
         if not offer.writes and pairing.untouched and _returns(pairing):
             # The labels are as they were left: so are clicks and steps, without being asked for.
@@ -306,6 +324,12 @@ class Autosave:
     def _not_written(self, error: Exception) -> None:
         self._post(lambda: self._tell(error))
 
+    def _no_room(self, error: Exception) -> None:
+        self._post(lambda: self._tell_no_room(error))
+
+    def _room_again(self) -> None:
+        self._post(self._tell_room_again)
+
     def _post(self, act: Callable[[], object]) -> None:
         if not self._closed:
             self._results.append(act)
@@ -316,6 +340,19 @@ class Autosave:
             f"What you make can't be kept in {self._state.kept_in}: {one_line(error)}. Make room "
             "there, or save to a project (Shift+S) often."
         )
+
+    def _tell_no_room(self, error: Exception) -> None:
+        if not self._said_no_room:
+            self._said_no_room = True
+            self._state.message = (
+                f"{_NO_ROOM} {default_home() / 'scratch'}: {one_line(error)}. It stays in memory; "
+                "make room there, it is tried again."
+            )
+
+    def _tell_room_again(self) -> None:
+        self._said_no_room = False
+        if self._state.message.startswith(_NO_ROOM):
+            self._state.message = ""
 
 
 def _prepared(left: LeftJournal, recorder: Recorder) -> _Offer:
