@@ -180,6 +180,9 @@ class Fuzzer:
         still = 0
         while still < 2:
             QApplication.processEvents()
+            # Widgets that are no longer needed, as napari's of a layer that was removed, which hold
+            # the layer: only a loop that runs deletes them by itself.
+            QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
             still = still + 1 if self._idle() else 0
             assert time.monotonic() < end, "It never comes to rest."
         assert controller.state.model_status != "loading"
