@@ -1,13 +1,14 @@
 """What it costs to accept objects on a slide, beside a photograph, and how much memory many take.
 
 ``xvfb-run -a -s "-screen 0 1280x1024x24" python benchmarks/large_masks.py [--many 5000]``
+``python benchmarks/large_masks.py --many 5000 --no-window``
 
 Opens the real viewer with the real widget on a photograph of 2,048² pixels and on a slide (a
 pyramid of zarr arrays that is read lazily), and accepts objects of 200² pixels on both, in turns:
 how long the slot takes, and how long until the window is painted again, as time of the processor
 for the window's thread, since waiting for other programs is nobody's cost. Then each is undone and
 redone. With `--many`, so many are accepted on the slide, with the memory that the process has
-after each tenth of them. The network is a stand-in that outlines a square around each click, as
+after each tenth of them; with `--no-window` all that is drawn is left out of it. The network is a stand-in that outlines a square around each click, as
 what is measured comes after its answer. Prints Markdown tables.
 """
 
@@ -23,12 +24,15 @@ import psutil
 import torch
 import zarr
 from gui_latency import Driver
+from napari.components import ViewerModel
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
+from napari_clickseg._napari.annotate.controller import AnnotateController
 from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg.engine import segmenter
 from napari_clickseg.models.card import ModelCard
+from napari_clickseg.runs.home import default_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,14 +164,49 @@ def many(driver: Driver, side: int, count: int) -> None:
             took.clear()
 
 
+def many_without_window(side: int, count: int) -> None:
+    """Accept so many objects on a slide that nobody sees; print memory after each tenth."""
+    viewer = ViewerModel()
+    controller = AnnotateController(viewer, load=load, home=default_home())
+    image = viewer.add_image(slide(side), contrast_limits=(0, 255), multiscale=True)
+    controller.set_up(image)
+
+    def settle() -> None:
+        controller.deliver()
+        while not controller.runner.idle:
+            time.sleep(0.0005)
+            controller.deliver()
+
+    settle()
+    say("| objects | memory, MiB | processor, an object |")
+    say("|--:|--:|--:|")
+    began = time.process_time()
+    for number, (y, x) in enumerate(places(side, count), 1):
+        controller._clicked((y, x), True)
+        settle()
+        controller.do(Action.ACCEPT)
+        settle()
+        if number == 100 or number % (count // 10) == 0:
+            controller.autosave.flush()
+            gc.collect()
+            used = psutil.Process().memory_info().rss / 2**20
+            each = 1000 * (time.process_time() - began) / number
+            say(f"| {number:,} | {used:.0f} | {each:.0f} ms |")
+    controller.close()
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=100_000)
     parser.add_argument("--objects", type=int, default=14)
     parser.add_argument("--many", type=int, default=0)
+    parser.add_argument("--no-window", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.no_window:
+        many_without_window(args.side, args.many)
+        return
     segmenter.load_segmenter = load
     driver = Driver()
     if args.many:
