@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from napari_clickseg._napari.review import cleaning_up
+from napari_clickseg._napari.review import cleaning_up, jobs
 from napari_clickseg.cli import main
 from napari_clickseg.core.cleanup import CleanUp, cleaned
 from napari_clickseg.data.masks import read_labels
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_reviewer", "project", "reviewer", "told"]  # the fixtures
 
+PATIENCE = 60.0
 RULES = CleanUp(1, 20, 30)
 FOUND = speckled(3, SHAPE)
 
@@ -123,6 +125,26 @@ def test_the_latest_choice_wins_and_one_that_is_left_half_way_is_dropped(
     assert cleaning.state.cleanup == CleanUp(smallest=4)
     np.testing.assert_array_equal(cleaning.labels, cleaned(FOUND, CleanUp(smallest=4)))
     assert drafts(project, tmp_path / "home") == []
+
+
+def test_a_choice_never_waits_behind_corrections_that_are_kept_again_and_again(
+    cleaning: Reviewer, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[str] = []
+    free = threading.Event()
+
+    def slow(image: str, *_: Any, **__: Any) -> jobs.Saved:
+        free.wait(PATIENCE)
+        kept.append(image)
+        return jobs.Saved(image)
+
+    monkeypatch.setattr(jobs, "keep", slow)
+    for _ in range(20):  # as the timer does while the first one is being written
+        cleaning.controller.images.keep()
+    cleaning.state.cleanup = RULES
+    free.set()
+    cleaning.wait(lambda: kept_rules(path_of(project)) == RULES)
+    assert len(kept) <= 2
 
 
 def test_a_new_prediction_of_the_image_has_nothing_of_the_earlier_one(

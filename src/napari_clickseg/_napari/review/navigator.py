@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.viewer.runner import Runner, Stop
     from napari_clickseg.core.plane import Plane
 
+_KEEPING = "keeping"
+
 _log = logging.getLogger(__name__)
 
 NOT_YET = "Nothing is to be reviewed yet; images are being predicted."
@@ -198,10 +200,13 @@ class Navigator:
 
     def keep(self) -> None:
         """Write corrections to disk, so that they outlive whatever happens."""
-        if self.sheet is not None and not self._writing and not self._cleaning.busy:
-            capture = self.sheet.capture()
-            if capture is not None:
-                self._keep(self.sheet, capture, self._note)
+        if self.sheet is None or self._writing or self._cleaning.busy:
+            return
+        if self._runner.active(_KEEPING):  # of a slide it takes longer than until the next time
+            return
+        capture = self.sheet.capture()
+        if capture is not None:
+            self._keep(self.sheet, capture, self._note, key=_KEEPING)
 
     def leave(self, then: Callable[[], object]) -> None:
         """Close the image; its layers stay where what was begun can't be kept otherwise.
@@ -439,10 +444,11 @@ class Navigator:
         failed: Callable[[Exception], None] | None = None,
         *,
         last: bool = False,
+        key: str | None = None,
     ) -> None:
         image, file = sheet.image, sheet.file
         job = lambda _: jobs.keep(image, capture, file, last=last)  # noqa: E731
-        self._runner.submit(None, job, done, failed or self._not_kept)
+        self._runner.submit(key, job, done, failed or self._not_kept)
 
     def _not_kept(self, error: Exception) -> None:
         self.failed.emit(
