@@ -8,8 +8,9 @@ pyramid of zarr arrays that is read lazily), and accepts objects of 200² pixels
 how long the slot takes, and how long until the window is painted again, as time of the processor
 for the window's thread, since waiting for other programs is nobody's cost. Then each is undone and
 redone. With `--many`, so many are accepted on the slide, with the memory that the process has
-after each tenth of them; with `--no-window` all that is drawn is left out of it. The network is a stand-in that outlines a square around each click, as
-what is measured comes after its answer. Prints Markdown tables.
+after each tenth of them; with `--no-window` all that is drawn is left out of it. The network is a
+stand-in that outlines a square around each click, as what is measured comes after its answer.
+Prints Markdown tables.
 """
 
 from __future__ import annotations

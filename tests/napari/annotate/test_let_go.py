@@ -51,3 +51,30 @@ def test_what_was_made_on_an_image_goes_with_its_layers(
     look_through_all()
     left = [type(one).__name__ for ref in gone if (one := ref()) is not None]
     assert not left, left
+
+
+def test_layers_that_are_removed_one_by_one_and_made_again_go_too(
+    make_bench: Callable[..., Any], grey: np.ndarray, tmp_path: Path
+) -> None:
+    bench = make_bench(home=tmp_path)
+    image = bench.open(grey)
+    gone: dict[str, weakref.ref[Any]] = {}
+    for name in ("annotation", "positive", "negative", "prediction"):
+        bench.click(30, 40)
+        bench.do("accept")
+        bench.click(80, 100)
+        (layer,) = [one for one in bench.viewer.layers if one.name.endswith(name)]
+        gone[name] = weakref.ref(layer)
+        bench.viewer.layers.remove(layer)
+        del layer
+        bench.settle()
+        bench.controller.set_up(image)
+        bench.settle()
+        bench.viewer.layers.selection.active = image
+        assert bench.controller.autosave.flush()
+        bench.controller.deliver()
+    bench.click(60, 20)
+    bench.wait(lambda: bench.controller.listing.idle)
+    look_through_all()
+    left = [name for name, ref in gone.items() if ref() is not None]
+    assert not left, left

@@ -200,6 +200,8 @@ class Pairing:
 
     def forget(self, layer: Layer) -> bool:
         """Let go of a layer that was removed; return whether it was one of ours."""
+        self._made = [one for one in self._made if one != layer]
+        self._beside = [one for one in self._beside if one != layer]
         if self.annotation is not None and layer == self.annotation:
             self._let_annotation_go()
         elif self.positive is not None and layer == self.positive:
@@ -253,10 +255,8 @@ class Pairing:
     def take_over(self, scene: Scene, past: Sequence[Entry], future: Sequence[Entry]) -> None:
         """Go on with what was made of the image earlier, and with the steps that led to it."""
         self.timeline.restore(past, future)
-        scenes = [
-            scene,
-            *(one for entry in (*past, *future) for one in (entry.before, entry.after)),
-        ]
+        steps = (*past, *future)
+        scenes = [scene, *(one for step in steps for one in (step.before, step.after))]
         self._clicks.skip_keys(max((m.key for one in scenes for m in _all_marks(one)), default=0))
         self.set_scene(scene)
 
