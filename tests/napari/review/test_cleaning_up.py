@@ -147,6 +147,19 @@ def test_a_choice_never_waits_behind_corrections_that_are_kept_again_and_again(
     assert len(kept) <= 2
 
 
+def test_what_is_not_written_yet_is_not_taken_for_a_correction(
+    cleaning: Reviewer, project: Path, tmp_path: Path
+) -> None:
+    cleaning.state.cleanup = RULES
+    images = cleaning.controller.images
+    cleaning.wait(lambda: not images._cleaning.busy)
+    images.keep()  # as the timer does
+    cleaning.settle()
+    images.keep()
+    cleaning.settle()
+    assert kept_rules(path_of(project)) == RULES and drafts(project, tmp_path / "home") == []
+
+
 def test_a_new_prediction_of_the_image_has_nothing_of_the_earlier_one(
     cleaning: Reviewer, project: Path
 ) -> None:

@@ -52,7 +52,7 @@ class _Shown:
     rules : CleanUp
         By which all of it is shown.
     kept : CleanUp, optional
-        By which it lies on the disk; None while that is being written.
+        By which it lies on the disk, or could not be written; None while it is being written.
     found : array (Y, X)
         As the model found it; None until it was read.
     written : list of LabelWrite
@@ -94,6 +94,11 @@ class CleaningUp:
     def busy(self) -> bool:
         """Whether not all that was chosen is shown yet."""
         return self._shown is not None and self._wanted != self._shown.rules
+
+    @property
+    def unkept(self) -> bool:
+        """Whether what was chosen is still to be written in place of the prediction."""
+        return self._shown is not None and self._shown.kept is None
 
     def begin(self, sheet: ReviewSheet, prediction: ShownPrediction | None) -> None:
         """Have the user choose for an image; without a prediction there is nothing to choose."""
@@ -182,6 +187,7 @@ class CleaningUp:
                     self._state.cleaned = cleaned_text(rules, cleaned)
 
         def failed(error: Exception) -> None:
+            shown.kept = rules  # what is shown is a correction then, and kept as one
             self._state.cleaned = ""
             self._fail(f"The clean-up can't be kept with the prediction: {one_line(error)}")
 

@@ -200,8 +200,8 @@ class Navigator:
 
     def keep(self) -> None:
         """Write corrections to disk, so that they outlive whatever happens."""
-        if self.sheet is None or self._writing or self._cleaning.busy:
-            return
+        if self.sheet is None or self._writing or self._cleaning.unkept:
+            return  # what is cleaned up is no correction
         if self._runner.active(_KEEPING):  # of a slide it takes longer than until the next time
             return
         capture = self.sheet.capture()
