@@ -62,7 +62,7 @@ def test_a_small_image_brought_to_the_front_after_a_large_one_is_no_speck() -> N
     front.bring([small], [large])
     filled = 159 * viewer.scene.camera.zoom / np.array(viewer.canvas.size)
     assert filled.max() == pytest.approx(0.95)
-    viewer.scene.camera.zoom /= 2
+    viewer.scene.camera.zoom /= 1.5
     before = viewer.scene.camera.zoom
     front.bring([small], [large])
     assert viewer.scene.camera.zoom == before, "the user may see more than the image"

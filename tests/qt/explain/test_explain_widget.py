@@ -50,7 +50,7 @@ def test_what_a_mask_rests_on_comes_as_layers_on_the_image(
     opened: tuple[Any, Any, ExplainWidget], qtbot: Any
 ) -> None:
     viewer, annotate, widget = opened
-    assert "press 'Annotate this image' first" in press(qtbot, widget, widget.heat_map)
+    assert "press “Annotate this image” first" in press(qtbot, widget, widget.heat_map)
     annotate.context.controller.set_up()
     assert "Click on an object first" in press(qtbot, widget, widget.heat_map)
     click(qtbot, annotate, 45, 40)

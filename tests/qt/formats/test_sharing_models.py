@@ -180,7 +180,7 @@ def test_a_model_is_written_as_a_package_of_bioimage_io_with_what_is_annotated(
     monkeypatch.setattr(share_form.QInputDialog, "getText", lambda *_: ("A. Person", True))
     files.share.model.value = "default"
     files.share.export.native.click()
-    assert "press 'Annotate this image'" in files.message.value
+    assert "press “Annotate this image”" in files.message.value
     annotate.context.controller.set_up(viewer.add_image(spots, name="spots"))
     files.share.export.native.click()
     assert "click on an object" in files.message.value and not out.exists()

@@ -493,7 +493,7 @@ class AnnotateController:
     def _do_on_pairing(self, action: Action) -> None:
         pairing, plane = self.context.resolve()
         if pairing is None:
-            self.state.message = "Choose an image and press 'Annotate this image' first."
+            self.state.message = "Choose an image and press “Annotate this image” first."
         elif action is Action.UNDO:
             if not self.answers.take_back():
                 self._walk(redo=False)

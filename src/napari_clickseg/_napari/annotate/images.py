@@ -248,7 +248,7 @@ class Images:
         context, state = self._context, self._state
         pairing, plane = context.resolve()
         if pairing is None:
-            state.message = "Choose an image and press 'Annotate this image' first."
+            state.message = "Choose an image and press “Annotate this image” first."
             return None
         if plane is None:
             state.message = "Clicks need a 2D view of the image; leave 3D or move the sliders."
@@ -280,7 +280,7 @@ class Images:
         self._state.probability = pairing.display.probability is not None
         if pairing.annotation is None or None in (pairing.positive, pairing.negative):
             self._state.message = (
-                f"The layer '{layer.name}' was removed; press 'Annotate this image' to "
+                f"The layer '{layer.name}' was removed; press “Annotate this image” to "
                 "have a new one."
             )
         self._answers.request()
@@ -300,7 +300,7 @@ class Images:
         """Let go of an image whose layers don't fit any more."""
         self._drop(
             pairing,
-            f"The image '{pairing.image.name}' has another shape now; press 'Annotate this image' "
+            f"The image '{pairing.image.name}' has another shape now; press “Annotate this image” "
             "to have new layers for it.",
         )
 

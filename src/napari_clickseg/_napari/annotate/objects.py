@@ -201,7 +201,7 @@ class Objects:
         layer = pairing.annotation
         if layer is None:
             raise AnnotationError(
-                "The annotation layer was removed; press 'Annotate this image' to have a new one."
+                "The annotation layer was removed; press “Annotate this image” to have a new one."
             )
         check_companion(layer, pairing.image, pairing.channel_axis)
         check_writable(layer, value)

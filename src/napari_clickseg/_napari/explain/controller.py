@@ -157,7 +157,7 @@ class ExplainController:
         context, state = self._annotate.context, self.state
         pairing, plane = context.resolve()
         if pairing is None or plane is None:
-            state.message = "Open Annotate and press 'Annotate this image' first."
+            state.message = "Open Annotate and press “Annotate this image” first."
             return
         segmenter, prompt = context.segmenter, context.prompt()
         if segmenter is None:

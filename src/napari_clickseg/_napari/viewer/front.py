@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _COVERING = ("opaque", "translucent", "translucent_no_depth")  # the others add to what is below
 _FILLED = 0.95  # of the canvas, along the longer side
-_SPECK = 0.25  # of the canvas, along both sides
+_SPECK = 0.5  # of the canvas, along both sides
 _SOLID = 0.5  # opacity above which what is below can't be made out
 
 

@@ -27,7 +27,7 @@ _FORMS = {
     "Package of bioimage.io (*.zip)": ".zip",
 }
 _NO_IMAGE = (
-    "A package shows what the model answers: with Annotate, press 'Annotate this image' on an "
+    "A package shows what the model answers: with Annotate, press “Annotate this image” on an "
     "image of the kind it is for, and export again."
 )
 _NO_CLICK = (

@@ -135,7 +135,7 @@ class AllObjects:
         """Look for the objects of a plane, or of the selected box in it."""
         state, image, layer = self._state, pairing.image, pairing.annotation
         if layer is None:
-            state.message = "Press 'Annotate this image' first, to have a layer for the objects."
+            state.message = "Press “Annotate this image” first, to have a layer for the objects."
             return
         try:
             check_companion(layer, image, pairing.channel_axis)
