@@ -139,8 +139,8 @@ install_plugin() {
         lowest)
             # Of what the plugin asks for itself; the developer's tools may be newer.
             printf '%s\n' "${napari[@]}" >"$LOWEST.in"
-            uv_pip compile --quiet --upgrade --resolution lowest-direct --extra cluster \
-                --output-file "$LOWEST" pyproject.toml "$LOWEST.in"
+            uv_pip compile --quiet --upgrade --resolution lowest-direct \
+                --extra cluster --extra formats --output-file "$LOWEST" pyproject.toml "$LOWEST.in"
             versions=(--constraint "$LOWEST")
             ;;
         newest) versions=(--upgrade) ;;

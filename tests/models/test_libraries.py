@@ -29,10 +29,12 @@ pixels, labels = np.zeros((3, 80, 90), np.uint8), np.zeros((80, 90), np.int64)
 image, _ = cut(pixels, labels, (40, 40), 64, window, 3, lambda found: found)
 shaded(image, PRESETS["strong"], np.random.default_rng(0))
 from napari_clickseg.training.loop.optimising import OPTIMIZERS
+network(torch.zeros(2, 1, 64, 64)).sum().backward()
+small = torch.nn.Conv2d(1, 4, 3)
 for make in OPTIMIZERS.values():
-    optimizer = make(network.decoder.parameters(), lr=1e-3, weight_decay=1e-2)
+    optimizer = make(small.parameters(), lr=1e-3, weight_decay=1e-2)
     for _ in range(2):
-        network(torch.zeros(2, 1, 64, 64)).sum().backward()
+        small(torch.zeros(2, 1, 8, 8)).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
     optimizer.load_state_dict(optimizer.state_dict())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
     from napari_clickseg._qt.review.widget import ReviewWidget
     from napari_clickseg._qt.train.widget import TrainWidget
     from napari_clickseg.engine.segmenter import Segmenter
+
+
+@contextmanager
+def until_gone(qtbot: Any, widget: Any) -> Iterator[None]:
+    """Wait until what is done within has deleted a widget.
+
+    pytest-qt's waitSignal lets go of the signal afterwards, which PySide refuses: its owner is
+    gone.
+    """
+    gone: list[bool] = []
+    widget.destroyed.connect(lambda: gone.append(True))
+    yield
+    qtbot.waitUntil(lambda: bool(gone), timeout=30_000)
 
 
 @pytest.fixture(scope="session")

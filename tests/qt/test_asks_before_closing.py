@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg._qt.parts import folders
 from napari_clickseg.data.project import read_project
+from tests.qt.conftest import until_gone
 from tests.qt.test_manners import ON, Keyboard, settled
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def test_a_stroke_of_the_brush_is_asked_for_also_when_the_widget_was_closed(
     user = User(viewer, widget, qtbot)
     labels = widget.context.state.annotation
     labels.paint((40, 40), 3)
-    with qtbot.waitSignal(widget.destroyed):
+    with until_gone(qtbot, widget):
         viewer.window.remove_dock_widget(widget)
     user.close("Ctrl+W")
     assert user.question is not None

@@ -8,6 +8,7 @@ import pytest
 
 from napari_clickseg._napari.annotate.controller import AnnotateController
 from napari_clickseg._qt.annotate.widget import AnnotateWidget
+from tests.qt.conftest import until_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ def test_taking_the_widget_out_of_its_dock_closes_the_controller_once(
 ) -> None:
     viewer, widget = open_annotate()
     controller = widget.context.controller
-    with qtbot.waitSignal(widget.destroyed):
+    with until_gone(qtbot, widget):
         viewer.window.remove_dock_widget(widget)
     assert closings == [controller]
 
@@ -53,7 +54,7 @@ def test_pressing_the_docks_cross_closes_the_controller_once(
     _, widget = open_annotate()
     controller = widget.context.controller
     dock = widget.parentWidget()
-    with qtbot.waitSignal(widget.destroyed):
+    with until_gone(qtbot, widget):
         dock.destroyOnClose()
     assert closings == [controller]
 
@@ -128,7 +129,7 @@ def test_moving_or_hiding_the_dock_closes_nothing(
 def test_after_closing_nothing_of_the_widget_listens(annotating: Open, qtbot: Any) -> None:
     viewer, widget = annotating()
     state, controller = widget.context.state, widget.context.controller
-    with qtbot.waitSignal(widget.destroyed):
+    with until_gone(qtbot, widget):
         viewer.window.remove_dock_widget(widget)
     state.message = "Nobody shows this."
     state.threshold = 0.3
@@ -150,19 +151,19 @@ def test_two_widgets_in_one_viewer_show_the_same_and_the_last_one_closes_it(
     assert second.objects.tool.value is True
     second.rules.rule.value = "overwrite"
     assert first.rules.rule.value == "overwrite"
-    with qtbot.waitSignal(first.destroyed):
+    with until_gone(qtbot, first):
         viewer.window.remove_dock_widget(first)
     assert closings == []
     second.context.state.positive.add([26, 32])
     qtbot.waitUntil(lambda: np.asarray(second.context.state.prediction.data).any())
-    with qtbot.waitSignal(second.destroyed):
+    with until_gone(qtbot, second):
         viewer.window.remove_dock_widget(second)
     assert len(closings) == 1
 
 
 def test_a_widget_can_be_opened_again_after_closing(annotating: Open, qtbot: Any) -> None:
     viewer, widget = annotating()
-    with qtbot.waitSignal(widget.destroyed):
+    with until_gone(qtbot, widget):
         viewer.window.remove_dock_widget(widget)
     _, again = viewer.window.add_plugin_dock_widget("napari-clickseg", "Annotate")
     qtbot.waitUntil(lambda: again.context.state.model_status == "ready", timeout=30_000)
@@ -184,5 +185,5 @@ def test_a_plain_viewer_and_naparis_proxy_of_it_share_the_controller(
     one, other = AnnotateWidget(viewer), AnnotateWidget(viewer.__wrapped__)
     assert one.context.controller is other.context.controller
     for widget in (one, other):
-        with qtbot.waitSignal(widget.destroyed):
+        with until_gone(qtbot, widget):
             widget.deleteLater()

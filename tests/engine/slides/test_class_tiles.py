@@ -70,14 +70,16 @@ def test_tiles_in_any_order_are_the_image_predicted_in_one_go(
 def test_an_image_beyond_what_is_predicted_in_one_go_keeps_its_zoom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    image, segmenter = picture((64, 64 * 66)), model(window=WindowSpec(size=256, zoom=1.0))
+    assert whole_window((64, 64 * 66), 1.0, 256).zoom < 1
+    image, segmenter = picture((64, 700)), model(window=WindowSpec(size=256, zoom=1.0))
     sees = tiles(segmenter, image)
-    assert (sees.window.zoom, sees.window.size) == (1.0, 64 * 66)
+    assert (sees.window.zoom, sees.window.size) == (1.0, 700)
+    monkeypatch.setattr(inference, "whole_window", partial(whole_window, largest=500))
     lowered, _ = predict_unclicked(segmenter, image)
     monkeypatch.setattr(inference, "whole_window", partial(whole_window, largest=None))
     whole, _ = predict_unclicked(segmenter, image)
     assert (lowered != whole).any()
-    box = Box(0, 1000, 64, 700)
+    box = Box(0, 150, 64, 300)
     np.testing.assert_array_equal(sees.look(box).labels, whole[box.slices])
 
 

@@ -40,9 +40,14 @@ class Hand:
         row, column = middle + (np.array(pixel) - camera.center[-2:]) * camera.zoom
         return QPoint(round(column), round(row))
 
-    def click(self, pixel: tuple[int, int], button: Any = LEFT, **held: Any) -> None:
+    def click(
+        self,
+        pixel: tuple[int, int],
+        button: Any = LEFT,
+        held: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+    ) -> None:
         QTest.mouseMove(self.canvas, self.at(pixel))
-        QTest.mouseClick(self.canvas, button, pos=self.at(pixel), **held)
+        QTest.mouseClick(self.canvas, button, held, self.at(pixel))
         self.qtbot.wait(20)
 
     def double_click(self, pixel: tuple[int, int]) -> None:
@@ -149,7 +154,7 @@ def test_an_accepted_object_comes_back_with_its_clicks(at_work: Any, qtbot: Any)
         qtbot.waitUntil(lambda place=place: np.asarray(state.prediction.data)[place] == 1)
         hand.press(Action.ACCEPT)
         qtbot.waitUntil(lambda place=place: np.asarray(state.annotation.data)[place] > 0)
-    hand.click(ON, modifier=Qt.KeyboardModifier.ShiftModifier)
+    hand.click(ON, held=Qt.KeyboardModifier.ShiftModifier)
     qtbot.waitUntil(lambda: state.editing)
     assert (state.object_id, state.n_positive) == (1, 1)
     assert np.round(state.positive.data).tolist() == [list(ON)]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.qt.conftest import until_gone
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,6 +53,6 @@ def test_a_widget_that_goes_leaves_a_view_that_is_painted(
     widget.parentWidget().setFloating(floating)
     widget.context.state.busy = True
     assert not view(viewer).updatesEnabled()
-    with qtbot.waitSignal(widget.destroyed):
+    with until_gone(qtbot, widget):
         viewer.window.remove_dock_widget(widget)
     assert view(viewer).updatesEnabled()

@@ -13,6 +13,7 @@ from qtpy.QtGui import QOpenGLContext
 from qtpy.QtWidgets import QWidget
 
 from napari_clickseg._qt.parts.canvas import middle
+from tests.qt.conftest import until_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ def test_layers_are_taken_down_in_the_context_that_draws_them(
 
     def close_the_widget() -> None:
         widget.at_end(lambda: viewer.layers.remove(viewer.layers[-1]))
-        with qtbot.waitSignal(widget.destroyed, timeout=30_000):
+        with until_gone(qtbot, widget):
             viewer.window.remove_dock_widget(widget)
 
     ways = (lambda: viewer.layers.remove(viewer.layers[-1]), viewer.layers.clear, close_the_widget)

@@ -24,7 +24,7 @@ from napari_clickseg.data.project import read_project
 from napari_clickseg.data.review import ACCEPTED, REJECTED
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.models.fitting import ModelOffer
-from tests.qt.conftest import picture, prediction
+from tests.qt.conftest import picture, prediction, until_gone
 from tests.qt.fitting import assert_nothing_is_cut_off, tip
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def test_what_was_painted_with_the_brush_outlives_the_widget(
     assert widget.queue.model.data(widget.queue.model.index(0, 2)) == "begun"
     hand.press(Action.PREVIOUS_IMAGE)
     assert (hand.labels == painted).all()
-    with qtbot.waitSignal(widget.destroyed, timeout=30_000):
+    with until_gone(qtbot, widget):
         viewer.window.remove_dock_widget(widget)
     assert len(viewer.layers) == 0 and not viewer.keymap
     assert mask(project, "first") is None
@@ -389,7 +389,7 @@ def test_stopping_ends_after_the_image_and_closing_ends_nothing(
     click(widget.predict.predict)
     qtbot.waitUntil(lambda: state.predicting.done > 0, timeout=60_000)
     assert "of 2000 predicted" in widget.predict.status.value
-    with qtbot.waitSignal(widget.destroyed, timeout=30_000):
+    with until_gone(qtbot, widget):
         viewer.window.remove_dock_widget(widget)
     assert processes[0].poll() is None
     _, again = open_review(viewer)

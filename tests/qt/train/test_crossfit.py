@@ -22,6 +22,7 @@ from napari_clickseg.data.click_table import read_click_table
 from napari_clickseg.pictures.outcomes import COLOURS, PixelOutcome
 from tests.crossfit.conftest import NETWORK, write_project
 from tests.crossfit.paused import paused
+from tests.qt.conftest import until_gone
 from tests.qt.fitting import assert_nothing_is_cut_off, tip
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def test_edits_survive_the_widget_and_are_read_again(
     look(widget, qtbot)
     image = waiting.rows[0].image
     viewer.layers["negative clicks"].add([[60.0, 60.0]])
-    with qtbot.waitSignal(widget.destroyed):  # at once, before any worker can have written it
+    with until_gone(qtbot, widget):  # at once, before any worker can have written it
         viewer.window.remove_dock_widget(widget)
     assert (60.0, 60.0, False) in saved(waiting, image)
     assert not viewer.layers["negative clicks"].editable

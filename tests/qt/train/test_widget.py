@@ -22,6 +22,7 @@ from napari_clickseg._napari.train.state import Check, RunEntry
 from napari_clickseg.training.progress import Curves, HelpRow, Message, RunProgress
 from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.verdict import Verdict
+from tests.qt.conftest import until_gone
 from tests.qt.fitting import assert_nothing_is_cut_off, tip
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def test_closing_the_widget_does_not_end_a_training_and_it_is_found_again(
     click(widget.run.train)
     status(widget, "running", qtbot)
     path = run_of(widget).path
-    with qtbot.waitSignal(widget.destroyed):
+    with until_gone(qtbot, widget):
         viewer.window.remove_dock_widget(widget)
     assert training_child.processes[0].poll() is None
     _, again = open_train(viewer)
@@ -225,7 +226,7 @@ def test_closing_the_widget_does_not_end_a_training_and_it_is_found_again(
 def test_nothing_listens_after_closing(open_train: Open, qtbot: Any) -> None:
     viewer, widget = open_train()
     state, controller = widget.context.state, widget.context.controller
-    with qtbot.waitSignal(widget.destroyed):
+    with until_gone(qtbot, widget):
         viewer.window.remove_dock_widget(widget)
     state.message = "Nobody shows this."
     annotate(viewer, "a")
