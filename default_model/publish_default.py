@@ -47,6 +47,8 @@ def run_row(number: int, training: dict[str, Any]) -> str:
     """Return a line of the table of runs."""
     spec = training["spec"]
     windows = ", ".join(f"{s['size']} px ({s['share']:.0%})" for s in spec["stages"])
+    if "averaged" in training:
+        windows += f"; averaged, {training['averaged']['share']:.0%} of it, with its start"
     shares = [*spec["shares"], 0.0][:3]  # runs before the seventh knew two
     cells = (
         f"{training['samples']:,}",

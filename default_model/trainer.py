@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from default_model.pool import Kind, Pool
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
-from napari_clickseg.models.checkpoint import load_network, save_model
+from napari_clickseg.models.checkpoint import load_network, read_card, save_model
 from napari_clickseg.models.guided import GuidedNetwork
 from napari_clickseg.models.network import build_network, create
 from napari_clickseg.models.pretrained import input_range
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_clickseg.models.card import InputRange
     from napari_clickseg.training.clicks.live import Lesson, Source
 
 __all__ = ["DefaultModelSpec", "Stage", "Trainer", "train_default_model"]
@@ -159,6 +160,7 @@ class Trainer:
         (folder / "spec.json").write_text(spec.model_dump_json(indent=2))
         torch.manual_seed(spec.seed)
         self.device = torch.device(spec.device)
+        self.input_range = self._input_range(start)
         form = self._form()
         network = build_network(form)
         self.before: dict[str, Any] = {}
@@ -257,7 +259,7 @@ class Trainer:
             encoding=spec.encoding,
             fusion=spec.fusion,
             guidance_widths=spec.guidance_widths,
-            input_range=input_range(spec.encoder) if spec.encoder_weights else None,
+            input_range=self.input_range,
             image_channels=3,
             disk_radius=spec.disk_radius * size / 256,
             window=WindowSpec(size=size),
@@ -265,12 +267,20 @@ class Trainer:
             "parts: a click on each part. Objects longer than 4096 pixels: outline in parts.",
         )
 
+    def _input_range(self, start: Path | None) -> InputRange | None:
+        """Return what the encoder is shown: as in the run that is resumed, or in the start."""
+        kept = self.folder / "model.safetensors"
+        before = kept if kept.exists() else start
+        if before is not None:
+            return read_card(before).input_range
+        return input_range(self.spec.encoder) if self.spec.encoder_weights else None
+
     def _optimizer(self) -> torch.optim.Optimizer:
         encoder: list[Tensor] = []
         rest: list[Tensor] = []
         for name, parameter in self.network.named_parameters():
             (encoder if name.startswith("encoder.") else rest).append(parameter)
-        trained = self.spec.encoder_weights is not None
+        trained = self.input_range is not None
         groups: list[dict[str, Any]] = [
             {"params": rest, "factor": 1.0},
             {"params": encoder, "factor": self.spec.encoder_rate, "orthogonal": not trained},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from safetensors.torch import load_file
 
 from default_model import trainer as default_model
 from default_model.pool import Pool
@@ -18,8 +19,8 @@ from default_model.trainer import (
     train_default_model,
 )
 from napari_clickseg.engine.segmenter import Segmenter
-from napari_clickseg.models.card import DataSource
-from napari_clickseg.models.checkpoint import load_network
+from napari_clickseg.models.card import DataSource, InputRange
+from napari_clickseg.models.checkpoint import load_network, read_card, save_model
 from napari_clickseg.training.clicks.record import TrainingImage
 
 if TYPE_CHECKING:
@@ -201,6 +202,15 @@ def test_a_resumed_run_still_knows_what_it_started_from(tmp_path: Path, pool: Po
     before = started.run().training["started_from"]
     assert before["samples"] == 8
     assert Trainer(spec(16), pool, tmp_path / "new").run().training["started_from"] == before
+
+
+def test_a_run_shows_the_encoder_what_its_start_did(tmp_path: Path, pool: Pool) -> None:
+    Trainer(spec(8), pool, tmp_path / "old").save()
+    start = tmp_path / "old/model.safetensors"
+    shown = InputRange(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    save_model(start, load_file(start), read_card(start).model_copy(update={"input_range": shown}))
+    assert Trainer(spec(8), pool, tmp_path / "new", start=start).save().input_range == shown
+    assert Trainer(spec(16), pool, tmp_path / "new").card().input_range == shown
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
