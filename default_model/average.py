@@ -1,8 +1,8 @@
 """Average the weights of a model with those of the model that its run started from.
 
-From the top of the repository, ``python -m default_model.average START RUN/model.safetensors --out
-MODEL``; then `default_model.fit_scouting`, as after a run. The mean of two models of one ancestor is
-often better than either (Wortsman et al., Model soups, ICML 2022).
+From the top of the repository, ``python -m default_model.average START RUN/model.safetensors
+--out MODEL``; then `default_model.fit_scouting`, as after a run. The mean of two models of one
+ancestor is often better than either (Wortsman et al., Model soups, ICML 2022).
 """
 
 from __future__ import annotations

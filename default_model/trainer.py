@@ -191,7 +191,6 @@ class Trainer:
             _freeze_statistics(self.network)
         self.optimizer = self._optimizer()
         self.precision = Precision(self.device, wanted=True)
-        self.seconds, self.samples, self.iteration = 0.0, 0, 0
         self._resume()
         seed = spec.seed * 1_000_003 + self.iteration
         self.rng = np.random.default_rng(seed)
@@ -290,6 +289,7 @@ class Trainer:
         )
 
     def _resume(self) -> None:
+        self.seconds, self.samples, self.iteration = 0.0, 0, 0
         path = self.folder / "last.ckpt"
         if not path.exists():
             return
