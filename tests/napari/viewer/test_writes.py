@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_clickseg._napari.viewer.layers import _pyramid
+from napari_clickseg._napari.viewer.layers import empty_pyramid
 from napari_clickseg._napari.viewer.writes import (
     AnnotationError,
     LabelWrite,
@@ -93,7 +93,7 @@ def test_what_is_drawn_of_a_pyramid_is_what_napari_would_load(
     order: tuple[int, ...], contour: int
 ) -> None:
     viewer = ViewerModel()
-    layer = viewer.add_labels(_pyramid((3, 5000, 4097), (1, 2)), multiscale=True)
+    layer = viewer.add_labels(empty_pyramid((3, 5000, 4097), (1, 2)), multiscale=True)
     viewer.dims.order, layer.contour = order, contour
     viewer.dims.set_current_step(0, 1)
     drawn: list[Any] = []
@@ -114,7 +114,7 @@ def test_what_is_drawn_of_a_pyramid_is_what_napari_would_load(
 
 
 def test_objects_far_from_each_other_are_written_without_what_lies_between() -> None:
-    layer = Labels(_pyramid((100_000, 100_000), (0, 1)), multiscale=True)
+    layer = Labels(empty_pyramid((100_000, 100_000), (0, 1)), multiscale=True)
     plane = Plane((0, 1), (0, 0), (100_000, 100_000))
     rows, columns = np.array([5, 5, 99_990]), np.array([7, 99_999, 3])
     write = LabelWrite.at(plane, rows, columns, np.zeros(3, int), np.array([1, 2, 3]))
@@ -160,7 +160,7 @@ def test_all_levels_of_a_pyramid_are_written_and_taken_back(plane: Plane) -> Non
     shape = [3] * len(plane.index)
     for axis, n in zip(plane.axes, plane.shape, strict=True):
         shape[axis] = n
-    layer = Labels(_pyramid(tuple(shape), plane.axes), multiscale=True)
+    layer = Labels(empty_pyramid(tuple(shape), plane.axes), multiscale=True)
     assert len(layer.data) == 5
     random = np.random.default_rng(0)
     for top, left, height, width in ((0, 0, 1, 1), (4000, 4000, 997, 97), (17, 33, 200, 301)):
@@ -224,4 +224,4 @@ def test_what_cannot_be_written_is_refused_in_one_line(
 def test_what_can_be_written_is_not_refused() -> None:
     check_writable(Labels(np.zeros((20, 30), np.uint8)), 255)
     check_writable(Labels(zarr.zeros((20, 30), dtype="uint16")), 255)
-    check_writable(Labels(_pyramid((5000, 3000), (0, 1)), multiscale=True), 65535)
+    check_writable(Labels(empty_pyramid((5000, 3000), (0, 1)), multiscale=True), 65535)

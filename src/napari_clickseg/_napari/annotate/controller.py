@@ -522,7 +522,9 @@ class AnnotateController:
         elif action is Action.CLEAR:
             objects.clear(pairing, plane)
         elif action is Action.TAKE_UP:
-            self._take_up_at(tuple(self.viewer.cursor.position))
+            position = tuple(self.viewer.cursor.position)
+            if not self.images.covered(position, pairing):
+                objects.take_up_at(pairing, plane, position)
         elif action in (Action.READING, Action.READING_BACK):
             step = 1 if action is Action.READING else -1
             when_answered(pairing, plane, lambda _: self._read_on(pairing, plane, step))
@@ -538,7 +540,7 @@ class AnnotateController:
             self._least_certain.step(back=action is Action.LEAST_CERTAIN_BACK)
         elif action is Action.DELETE:
             position = tuple(self.viewer.cursor.position)
-            if pairing.scene.draft(plane).editing or self.images.pointed_at(position):
+            if pairing.scene.draft(plane).editing or not self.images.covered(position, pairing):
                 objects.delete_at(pairing, plane, position)
 
     def _read_on(self, pairing: Pairing, plane: Plane, step: int) -> None:

@@ -253,14 +253,17 @@ class Images:
         if plane is None:
             state.message = "Clicks need a 2D view of the image; leave 3D or move the sliders."
             return None
+        return None if self.covered(position, pairing) else (pairing, plane)
+
+    def covered(self, position: tuple[float, ...], pairing: Pairing) -> bool:
+        """Whether another image is what one sees at a world position; say so."""
         seen = self.seen_at(position, pairing)
         if seen is not None:
-            state.message = (
+            self._state.message = (
                 f"That is '{seen.name}', but '{pairing.image.name}' is being annotated; choose "
                 f"'{seen.name}' under “Image” to annotate it, or hide it."
             )
-            return None
-        return pairing, plane
+        return seen is not None
 
     def layer_removed(self, event: Any) -> None:
         """Do without a layer that the user removed."""

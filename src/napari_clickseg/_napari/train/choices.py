@@ -108,8 +108,8 @@ class TrainChoices:
         """Say of the displayed plane that there is really nothing in it, or take that back."""
         self.refresh_offers()
         pairs = [offer.pair for offer in self.state.offers]
-        self.state.message = toggle_empty(self.viewer, pairs)
         self._forget_check()
+        self.state.message = toggle_empty(self.viewer, pairs)
 
     def choose_way(self, way: Way) -> None:
         """Train once, or click-train by cross-fitting."""
