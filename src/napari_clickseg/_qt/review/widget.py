@@ -192,6 +192,7 @@ class ReviewWidget(Dock):
 
     def _show_correct(self) -> None:
         opened = bool(self.context.state.current)
+        self.clean_up.setVisible(opened)
         self.correct.setVisible(opened)
         (self._keeping.start if opened else self._keeping.stop)()
 
