@@ -298,7 +298,8 @@ def align_labels(root: QWidget, to_come: Iterable[str] = ()) -> None:
     width = max((label.sizeHint().width() for label in labels), default=0)
     if labels:
         long = labels[0].fontMetrics().horizontalAdvance
-        beside = labels[0].sizeHint().width() - long(labels[0].text())
+        # Those that were aligned before want the width that they were given then.
+        beside = min(label.sizeHint().width() - long(label.text()) for label in labels)
         width = max([width, *(long(text) + beside for text in to_come)])
     for label in labels:
         label.setMinimumWidth(width)
