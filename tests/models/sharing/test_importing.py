@@ -60,7 +60,7 @@ def as_onnx(
 
 
 def probabilities(name: str, image: torch.Tensor) -> np.ndarray:
-    return load_segmenter(name, "cpu").forward(image.numpy())
+    return load_segmenter(name, "cpu", half=False).forward(image.numpy())
 
 
 def mine() -> list[str]:
@@ -222,7 +222,7 @@ def test_weights_of_a_known_network_answer_as_they_did_and_can_be_trained_on(
         logits = network(image[None])
     wanted = logits.sigmoid() if outputs == 1 else logits.softmax(1)
     answer = probabilities("cells", image)
-    np.testing.assert_allclose(answer[-1], wanted[0, -1].numpy(), atol=1e-2)
+    np.testing.assert_allclose(answer[-1], wanted[0, -1].numpy(), atol=5e-3)
     known, card = load_network(added.entry.path)
     assert card.architecture == "unet"  # so that it is a `start` like any other
     assert known.state_dict().keys() == build_network(card).state_dict().keys()
