@@ -338,7 +338,7 @@ class Trainer:
         maps, target = lesson.maps, lesson.target
         inputs = lesson.inputs.contiguous(memory_format=torch.channels_last)
         with self.precision.autocast():
-            answer = _answered(self.network, inputs)
+            answer = self._answered(lesson, inputs)
         logits = answer.logits.float()
         losses = click_loss(
             logits, target, maps.positive, maps.negative, pixel=self.spec.pixel_loss
@@ -364,6 +364,27 @@ class Trainer:
         self.live.advance(lesson, torch.sigmoid(logits.detach()))
         self.samples += target.shape[0]
         return float(losses.detach().mean())
+
+    def _answered(self, lesson: Lesson, inputs: Tensor) -> _Answered:
+        """Answer a batch; the encoder sees each window once, while nothing moves it."""
+        network, live = self.network, self.live
+        assert live is not None
+        if not isinstance(network, GuidedNetwork):
+            return _Answered(network(inputs), None)
+        annotations = [live.going_on[i] for i in lesson.chosen]
+        new = [k for k, annotation in enumerate(annotations) if annotation.features is None]
+        if new:
+            fresh = network.features(inputs[new, : network.image_channels])
+            for k, seen in zip(new, zip(*fresh, strict=True), strict=True):
+                annotations[k].features = list(seen)
+        windows = zip(*(annotation.features or [] for annotation in annotations), strict=True)
+        features = [
+            torch.stack(at_stride).contiguous(memory_format=torch.channels_last)
+            for at_stride in windows
+        ]
+        for k in new:
+            annotations[k].features = [part.detach() for part in annotations[k].features or []]
+        return _Answered(*network.answer(features, inputs))
 
     def _note(self, found: Tensor, truth: Tensor, steps: Tensor) -> None:
         both = (found & truth).sum(dim=(1, 2, 3)) / (found | truth).sum(dim=(1, 2, 3))
@@ -403,12 +424,6 @@ class Trainer:
 class _Answered(NamedTuple):
     logits: Tensor
     overlap: Tensor | None
-
-
-def _answered(network: torch.nn.Module, inputs: Tensor) -> _Answered:
-    if isinstance(network, GuidedNetwork):
-        return _Answered(*network.assessed(inputs))
-    return _Answered(network(inputs), None)
 
 
 def overlaps(found: Tensor, truth: Tensor, areas: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from default_model.trainer import (
 from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.models.card import DataSource, InputRange
 from napari_clickseg.models.checkpoint import load_network, read_card, save_model
+from napari_clickseg.models.guided import GuidedNetwork
 from napari_clickseg.training.clicks.record import TrainingImage
 
 if TYPE_CHECKING:
@@ -211,6 +212,38 @@ def test_a_run_shows_the_encoder_what_its_start_did(tmp_path: Path, pool: Pool) 
     save_model(start, load_file(start), read_card(start).model_copy(update={"input_range": shown}))
     assert Trainer(spec(8), pool, tmp_path / "new", start=start).save().input_range == shown
     assert Trainer(spec(16), pool, tmp_path / "new").card().input_range == shown
+
+
+def test_the_encoder_sees_a_window_once_and_learns_from_that(tmp_path: Path, pool: Pool) -> None:
+    beside = spec(80, fusion="beside", encoding="prompts", guidance_widths=(4, 8, 8, 8), steps=6)
+    run = Trainer(beside, pool, tmp_path / "run")
+    seen: list[int] = []
+    network = run.network
+    assert isinstance(network, GuidedNetwork)
+    see = network.features
+
+    def count(image: torch.Tensor) -> list[torch.Tensor]:
+        seen.append(image.shape[0])
+        return see(image)
+
+    network.features = count  # type: ignore[method-assign]
+    before = {name: value.clone() for name, value in network.encoder.state_dict().items()}
+    run.run()
+    assert seen[0] == 4  # nothing is known at first
+    assert sum(seen) < 0.8 * 80
+    after = network.encoder.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    live = run.live
+    assert live is not None
+    kept = next(a for a in live.going_on if a.features is not None)
+    network.eval()
+    with torch.no_grad(), run.precision.autocast():
+        known = see(kept.image[None])
+    for now, then in zip(known[1:], (kept.features or [])[1:], strict=True):
+        # The encoder has learned a little since.
+        torch.testing.assert_close(now[0].float(), then.float(), atol=0.5, rtol=0.5)
+    assert live._move(kept)
+    assert kept.features is None
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])

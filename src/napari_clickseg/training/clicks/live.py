@@ -74,6 +74,8 @@ class Annotation:
         Scribbles, in network pixels.
     region : Tensor (1, N, N), optional
         1 in boxes and lassos around the object, -1 in lassos around what is not; None without.
+    features : list of Tensor (C, H, W), optional
+        What the encoder last made of the image, at each stride; None until somebody keeps it.
     """
 
     subject: Subject
@@ -87,6 +89,7 @@ class Annotation:
     ignored: Tensor | None = None
     strokes: list[Stroke] = field(default_factory=list)
     region: Tensor | None = None
+    features: list[Tensor] | None = None
 
     @property
     def begun(self) -> bool:
@@ -385,6 +388,7 @@ class LiveAnnotations:
         annotation.strokes = [Stroke(there(s.points), s.positive) for s in annotation.strokes]
         annotation.view, annotation.image, annotation.target = seen.view, seen.image, seen.target
         annotation.previous, annotation.ignored = moved, seen.ignored
+        annotation.features = None
         return True
 
     def _degraded(self, previous: Tensor) -> Tensor:
