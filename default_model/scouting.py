@@ -47,7 +47,8 @@ def fit_scouting(
 
     A softmax over the scores says how likely each look is chosen; the weights maximise the IoU
     that is then to be expected. Each object is clicked on twice: in its middle, and where a hand
-    may hit that misses it.
+    may hit that misses it. What is chosen is looked at a second time if more IoU is to be expected
+    of that.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def fit_scouting(
     """
     spec = ScoutingSpec(size=size, looks=looks, factor=factor, weights=(0.0,) * len(FEATURES))
     chosen = NocSpec(objects=objects)
-    described, overlaps = [], []
+    described: list[npt.NDArray[np.float64]] = []
+    overlaps: tuple[list[list[float]], ...] = ([], [])  # of the looks, of second ones
     for name, image, labels in images:
         source = ImageSource(image)
         intensity = measure(source, trim=segmenter.card.intensity_trim)
@@ -76,20 +78,27 @@ def fit_scouting(
             truth = np.asarray(labels == identifier)
             for click in _clicks(truth, chosen.rng(f"{name} {identifier}")):
                 estimates, features = estimator.scouted((click,), spec)
+                again = [estimator.look_again(estimate, (click,)) for estimate in estimates]
                 described.append(features)
-                overlaps.append([_overlap(estimate, truth) for estimate in estimates])
+                for known, looks_there in zip(overlaps, (estimates, again), strict=True):
+                    known.append([_overlap(estimate, truth) for estimate in looks_there])
     if not described:
         raise ScoutingError("There is no object to fit to; give images with labelled objects.")
     scale = np.concatenate(described).std(axis=0)
     scale[scale < 1e-9] = np.inf
-    weights = _fitted([features / scale for features in described], overlaps) / scale
-    return spec.model_copy(update={"weights": tuple(float(w) for w in weights)})
+    standardised = [features / scale for features in described]
+    fits = [_fitted(standardised, known) for known in overlaps]
+    second = fits[1][1] > fits[0][1]
+    weights = fits[second][0] / scale
+    return spec.model_copy(
+        update={"weights": tuple(float(w) for w in weights), "second_look": second}
+    )
 
 
 def _fitted(
     described: list[npt.NDArray[np.float64]], overlaps: list[list[float]]
-) -> npt.NDArray[np.float64]:
-    """Return the weights of standardised features that maximise the expected overlap."""
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Return the weights of standardised features that maximise the expected overlap, and that."""
 
     def lost(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         loss, slope = _RIDGE * float(weights @ weights), 2 * _RIDGE * weights
@@ -101,7 +110,8 @@ def _fitted(
         return loss, slope
 
     start = np.zeros(len(FEATURES))
-    return np.asarray(minimize(lost, start, jac=True, method="L-BFGS-B").x)
+    best = minimize(lost, start, jac=True, method="L-BFGS-B")
+    return np.asarray(best.x), -float(best.fun)
 
 
 def _clicks(truth: npt.NDArray[np.bool_], rng: np.random.Generator) -> list[Click]:

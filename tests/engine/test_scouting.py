@@ -188,6 +188,46 @@ def test_fitted_weights_find_objects_that_the_first_look_misses(card: ModelCard)
     assert (without & truth).sum() / (without | truth).sum() < 0.5
 
 
+class FineOnly(Model):
+    """Sees an object's exact outline only in a window as large as the network's own."""
+
+    def look(self, inputs: np.ndarray, sight: Sight) -> Looked:
+        mask = near_only(inputs)
+        if inputs.shape[-1] < SIZE:
+            mask = ndimage.binary_dilation(mask[0] > 0.5, iterations=2)[None].astype(np.float32)
+        return Looked(mask)
+
+
+def test_what_is_chosen_is_looked_at_again_where_that_was_found_to_help(card: ModelCard) -> None:
+    training = [(str(seed), *disks(seed, 24)) for seed in range(4)]
+    spec = fit_scouting(FineOnly(card), training, size=32)  # type: ignore[arg-type]
+    assert spec.second_look
+    assert not fit_scouting(Model(card), training, size=SIZE).second_look  # type: ignore[arg-type]
+    image, labels = disks(77, 36)
+    click = Click(*np.argwhere(labels == 2).mean(0))
+    areas = []
+    for second_look in (False, True):
+        scouting = spec.model_copy(update={"second_look": second_look})
+        asked: list[int] = []
+        model = FineOnly(card.model_copy(update={"scouting": scouting}))
+
+        def ask(inputs: np.ndarray, sight: Sight, model: FineOnly = model) -> Looked:
+            asked.append(inputs.shape[-1])  # noqa: B023
+            return model.look(inputs, sight)
+
+        limits = Intensity((0.0,), (255.0,))
+        estimator = Estimator(model.card, ImageSource(image), limits, ask)
+        prompt = Prompt((click,))
+        answer = estimator.step(prompt, None)
+        assert answer is not None
+        assert asked.count(SIZE) == second_look
+        assert estimator.step(prompt, None) is not None
+        assert asked.count(SIZE) == second_look, "what was seen is kept"
+        areas.append(int((answer.part(Box(0, 0, *image.shape)) > 0.5).sum()))
+    true = int((labels == 2).sum())
+    assert abs(areas[1] - true) < 0.5 * abs(areas[0] - true)
+
+
 def test_weights_of_another_version_are_left_alone(card: ModelCard) -> None:
     other = card.model_copy(update={"scouting": ScoutingSpec(weights=(1.0, 2.0))})
     image, _ = disks(0, 100)

@@ -67,6 +67,7 @@ class Estimator:
         self.card, self.source, self.intensity, self.ask = card, source, intensity, ask
         self._seen: OrderedDict[Window, Sight] = OrderedDict()
         self._read: tuple[tuple[Gesture, ...], list[Estimate]] | None = None  # see `_readings`
+        self._again: dict[int, Estimate] = {}  # of these, what a second look answered
         # Of looks around a click that were given up: what was seen by then.
         self._begun: tuple[tuple[Gesture, ...], dict[Window, Estimate]] = (), {}
 
@@ -169,7 +170,7 @@ class Estimator:
             assert spec is not None
             estimates, looks, described = self._looked_around(gestures, spec)
             order = readings(looks, described, spec.weights)
-            self._read = gestures, [estimates[k] for k in order]
+            self._read, self._again = (gestures, [estimates[k] for k in order]), {}
         return self._read[1]
 
     def _scout(self, gestures: tuple[Gesture, ...], reading: int = 0) -> Estimate:
@@ -181,7 +182,18 @@ class Estimator:
         if not self._scouts(gestures):
             return self.look(self._first_window(gestures), gestures, None)
         readings = self._readings(gestures)
-        return readings[reading % len(readings)]
+        number = reading % len(readings)
+        chosen, spec = readings[number], self.card.scouting
+        if spec is None or not spec.second_look:
+            return chosen
+        if number not in self._again:
+            self._again[number] = self.look_again(chosen, gestures)
+        return self._again[number]
+
+    def look_again(self, estimate: Estimate, gestures: tuple[Gesture, ...]) -> Estimate:
+        """Go on from an answer, in the same window with as many pixels as the network takes."""
+        window = replace(estimate.window, size=self.card.window.size)
+        return self.look(window, gestures, estimate)
 
     def scouted(
         self, gestures: tuple[Gesture, ...], spec: ScoutingSpec

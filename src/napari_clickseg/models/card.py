@@ -78,6 +78,7 @@ class ScoutingSpec(BaseModel):
     looks: int = Field(5, ge=1, le=16)
     factor: float = Field(1.7, gt=1.0, le=8.0)  # by which each look is nearer
     weights: tuple[Weight, ...] = Field(max_length=256)  # of the first of `scouting.FEATURES`
+    second_look: bool = False  # at what was chosen, in the same window at its full size
 
 
 class ObjectsSpec(BaseModel):
