@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import InputRange
     from napari_clickseg.training.clicks.live import Lesson, Source
 
-__all__ = ["DefaultModelSpec", "Stage", "Trainer", "train_default_model"]
+__all__ = ["DefaultModelSpec", "Stage", "Trainer", "train_default_model", "untrained"]
 
 logger = logging.getLogger(__name__)
 # Of a run that is resumed: how long it is, and where and in what windows it goes on.
@@ -119,6 +119,35 @@ class DefaultModelSpec(BaseModel):
         return shares
 
 
+def untrained(spec: DefaultModelSpec, shown: InputRange | None = None) -> ModelCard:
+    """Return the card of a model that has not learned yet.
+
+    Parameters
+    ----------
+    spec : DefaultModelSpec
+        Of its training.
+    shown : InputRange, optional
+        What the encoder is shown.
+    """
+    size = max(stage.size for stage in spec.stages)
+    return ModelCard(
+        name="default",
+        description="Class-agnostic click model: outlines the object that is clicked on.",
+        architecture=spec.architecture,
+        encoder=spec.encoder,
+        options=spec.options,
+        encoding=spec.encoding,
+        fusion=spec.fusion,
+        guidance_widths=spec.guidance_widths,
+        input_range=shown,
+        image_channels=3,
+        disk_radius=spec.disk_radius * size / 256,
+        window=WindowSpec(size=size),
+        limits="Thin vessels, cracks and roads: needs many clicks. Objects made of several "
+        "parts: a click on each part. Objects longer than 4096 pixels: outline in parts.",
+    )
+
+
 class Trainer:
     """A run in a folder: `spec.json`, `events.jsonl`, `last.ckpt` and `model.safetensors`.
 
@@ -161,7 +190,7 @@ class Trainer:
         torch.manual_seed(spec.seed)
         self.device = torch.device(spec.device)
         self.input_range = self._input_range(start)
-        form = self._form()
+        form = untrained(spec, self.input_range)
         network = build_network(form)
         self.before: dict[str, Any] = {}
         if start is not None:
@@ -243,28 +272,8 @@ class Trainer:
             **({"commit": self.commit} if self.commit else {}),
             **({"started_from": self.before} if self.before else {}),
         }
-        return self._form().model_copy(update={"data": self.data, "training": training})
-
-    def _form(self) -> ModelCard:
-        """Return the card of a model that has not learned yet."""
-        spec = self.spec
-        size = max(stage.size for stage in spec.stages)
-        return ModelCard(
-            name="default",
-            description="Class-agnostic click model: outlines the object that is clicked on.",
-            architecture=spec.architecture,
-            encoder=spec.encoder,
-            options=spec.options,
-            encoding=spec.encoding,
-            fusion=spec.fusion,
-            guidance_widths=spec.guidance_widths,
-            input_range=self.input_range,
-            image_channels=3,
-            disk_radius=spec.disk_radius * size / 256,
-            window=WindowSpec(size=size),
-            limits="Thin vessels, cracks and roads: needs many clicks. Objects made of several "
-            "parts: a click on each part. Objects longer than 4096 pixels: outline in parts.",
-        )
+        form = untrained(self.spec, self.input_range)
+        return form.model_copy(update={"data": self.data, "training": training})
 
     def _input_range(self, start: Path | None) -> InputRange | None:
         """Return what the encoder is shown: as in the run that is resumed, or in the start."""
