@@ -63,6 +63,7 @@ def annotate(viewer: Any, *names: str) -> None:
 def click(button: Any) -> None:
     native = getattr(button, "native", button)
     assert native.isEnabled(), native.text()
+    assert native.rect().isValid(), f"'{native.text()}' has no room yet: a click would miss it"
     QTest.mouseClick(native, LEFT)
 
 
@@ -434,7 +435,7 @@ def test_files_and_folders_are_chosen_in_dialogs(
     state, home = widget.context.state, widget.context.state.home
     widget.source.source.value = "project"
     widget.folds["Folder"].expand(animate=False)
-    qtbot.wait(200)
+    qtbot.waitUntil(lambda: widget.choose.native.rect().isValid())
     click(widget.source.folder), click(widget.source.table), click(widget.choose)
     widget.main.box.value = widget.main.box.choices[-1]
     assert (state.project, state.home, state.settings) == ("", home, {}), "dialogs were cancelled"
