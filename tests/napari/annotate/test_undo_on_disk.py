@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.components import ViewerModel
 
@@ -80,18 +80,16 @@ class Hand:
         pairing.step(after, plane, (write,))
 
 
-@given(STEPS)
-def test_undo_and_redo_lead_to_the_same_states_where_nothing_stays_in_memory(
-    steps: list[Any],
-) -> None:
+def leads_to_the_same_states(steps: list[Any]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         tiny = MemoryBudget(lambda: Path(folder), 0)
         plenty = MemoryBudget(lambda: Path(folder) / "nothing", 1 << 30)
+        far = len(steps) + 1  # past the first step, and past the last one
         hands = []
         for budget in (tiny, plenty):
             patch.setattr(timelines, "undo_memory", lambda budget=budget: budget)
             hand = Hand()
-            for one in [*steps, *[("undo", None, None)] * 20, *[("redo", None, None)] * 20]:
+            for one in [*steps, *[("undo", None, None)] * far, *[("redo", None, None)] * far]:
                 hand.do(*one)
                 settle(budget)
             hands.append(hand)
@@ -100,6 +98,15 @@ def test_undo_and_redo_lead_to_the_same_states_where_nothing_stays_in_memory(
         assert tiny.nbytes == 0 and not (Path(folder) / "nothing").exists()
         for hand in hands:
             hand.controller.close()
+
+
+# Of few examples in `make test`, since each one makes two viewers.
+test_undo_and_redo_lead_to_the_same_states_where_nothing_stays_in_memory = settings(
+    max_examples=10
+)(given(STEPS)(leads_to_the_same_states))
+test_undo_and_redo_lead_to_the_same_states_for_many_steps = pytest.mark.slow(
+    settings(max_examples=100)(given(STEPS)(leads_to_the_same_states))
+)
 
 
 def settle(budget: MemoryBudget) -> None:
