@@ -49,3 +49,14 @@ def test_what_cannot_be_built_is_said_in_one_line(
     with pytest.raises(NetworkError, match=says) as caught:
         create(architecture, encoder, channels=6, classes=1, options=options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "tu-test_resnet"])
+def test_another_architectures_options_are_left_out(encoder: str) -> None:
+    """So that several can be compared with the same ones, whichever library has the encoder."""
+    options = {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}
+    network = create("linknet", encoder, channels=3, classes=1, options=options)
+    del options["decoder_channels"]
+    same = create("linknet", encoder, channels=3, classes=1, options=options)
+    shapes = [{n: p.shape for n, p in one.state_dict().items()} for one in (network, same)]
+    assert shapes[0] == shapes[1]

@@ -77,6 +77,9 @@ def create(
     import segmentation_models_pytorch as smp
 
     _check_names(architecture, encoder, options or {})
+    # timm would refuse those of another architecture, which _check_names lets pass.
+    known = arguments(architecture)
+    fitting = {name: value for name, value in (options or {}).items() if name in known}
     packaged = weights == "imagenet" and channels == 3 and encoder in packaged_encoders()
     try:
         with without_values():
@@ -86,7 +89,7 @@ def create(
                 encoder_weights=None if packaged else weights,
                 in_channels=channels,
                 classes=classes,
-                **(options or {}),
+                **fitting,
             )
     except _REFUSALS as error:
         lines = str(error).strip("'\" \n").splitlines() or [type(error).__name__]
