@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # A network that takes no time, and learns nothing.
 SETTINGS: dict[str, Any] = {
-    "task": "binary", "start": "scratch", "encoder": "mobilenet_v2",
+    "task": "binary", "start": "scratch", "encoder": "tu-test_resnet",
     "options": {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}, "architecture": "unet",
     "size": 64, "batch": 2, "windows": 2, "epochs": 1, "augmentation": "light", "device": "cpu",
 }  # fmt: skip

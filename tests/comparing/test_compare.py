@@ -124,7 +124,7 @@ def test_the_report_has_a_column_for_each_value_and_a_row_for_each_other(
         "2 epochs of 2 windows of 64 pixels", "the macro figures are the pooled ones",
         "### IoU pooled", "### Dice image-wise", "## On the test images", "best epoch",
         "million parameters", "seconds an epoch", "latency in ms", "epochs.png", "cost.png",
-        "With one seed", "Encoder: mobilenet_v2.",
+        "With one seed", "Encoder: tu-test_resnet.",
     ):  # fmt: skip
         assert part in text
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NETWORK = {
-    "start": "scratch", "architecture": "unet", "encoder": "mobilenet_v2",
+    "start": "scratch", "architecture": "unet", "encoder": "tu-test_resnet",
     "options": {"encoder_depth": 3, "decoder_channels": [16, 8, 4]},
     "size": 64, "batch": 2, "windows": 4, "epochs": 1, "augmentation": "light", "device": "cpu",
     "encoder_rate": 1.0,

@@ -35,7 +35,7 @@ OPTIONS = {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}
 def spec(samples: int, **fields: Any) -> DefaultModelSpec:
     known: dict[str, Any] = {
         "architecture": "unet",
-        "encoder": "mobilenet_v2",
+        "encoder": "tu-test_resnet",
         "options": OPTIONS,
         "learning_rate": 2e-3,
         "stages": [Stage(size=32, batch=4, share=1.0)],
@@ -139,7 +139,7 @@ def test_the_cards_of_a_run_say_what_it_was(tmp_path: Path) -> None:
     assert card == written
     assert card.data == data
     assert card.window.size == 32
-    assert (card.architecture, card.encoder, card.options) == ("unet", "mobilenet_v2", OPTIONS)
+    assert (card.architecture, card.encoder, card.options) == ("unet", "tu-test_resnet", OPTIONS)
     assert DefaultModelSpec.model_validate(card.training["spec"]) == asked
     assert DefaultModelSpec.model_validate_json((tmp_path / "spec.json").read_text()) == asked
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TINY: dict[str, Any] = {
-    "task": "instances", "start": "scratch", "architecture": "unet", "encoder": "mobilenet_v2",
+    "task": "instances", "start": "scratch", "architecture": "unet", "encoder": "tu-test_resnet",
     "options": {"encoder_depth": 3, "decoder_channels": [16, 8, 4]}, "size": 64, "batch": 4,
     "windows": 8, "epochs": 2, "device": "cpu", "ema": 0.5,
 }  # fmt: skip
@@ -86,18 +86,18 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_model(
     again = tmp_path / "again"
     spec = TrainingSpec(project=str(project), **TINY | {"epochs": 2})
 
-    def after_a_round(event: dict[str, Any]) -> None:
+    def after_an_epoch(event: dict[str, Any]) -> None:
         if event["event"] == "epoch" and event["epoch"] == 1:
             (again / "stop").touch()
 
-    finetune(spec, again, on_event=after_a_round)
+    finetune(spec, again, on_event=after_an_epoch)
     (again / "stop").unlink(missing_ok=True)
     resume(again)
-    rounds = [
+    epochs = [
         [row.split(",")[:3] for row in (one / "metrics.csv").read_text().splitlines()]
         for one in (run, again)
     ]
-    assert rounds[0] == rounds[1]
+    assert epochs[0] == epochs[1]
 
 
 def test_all_objects_of_an_image_are_written_with_classes_and_scores(
