@@ -259,7 +259,7 @@ def main() -> None:
 def _say(event: dict[str, Any]) -> None:
     if event["event"] == "epoch":
         print(
-            f"round {event['epoch']}: pq {event['metrics'].get('pq', float('nan')):.3f}", flush=True
+            f"epoch {event['epoch']}: pq {event['metrics'].get('pq', float('nan')):.3f}", flush=True
         )
 
 

@@ -183,17 +183,17 @@ def measure(model: Path, project: Path, dev: Path | None) -> dict[str, Any]:
         sets[f"{name} (dev)"] = list(read_project(dev / name).records)
     figures: dict[str, Any] = {}
     for name, records in sets.items():
-        found = {"model": Matching(), "classical": Matching()}
+        matched = {"model": Matching(), "classical": Matching()}
         for record in records:
             plane, truth = read_plane(record.image), read_labels(record.mask).astype(np.int32)
             image = plane.read_all()
             mine = ObjectFinder.of(segmenter, image, rgb=plane.rgb).find()
             assert mine is not None
-            found["model"] += match(mine.labels, truth)
-            found["classical"] += match(otsu(image), truth)
+            matched["model"] += match(mine.labels, truth)
+            matched["classical"] += match(otsu(image), truth)
         figures[name] = {"images": len(records)} | {
             way: {"ap_50": one.ap(), "ap_mean": one.mean_ap, "pq": one.pq}
-            for way, one in found.items()
+            for way, one in matched.items()
         }
         print(name, json.dumps(figures[name]), flush=True)
     return figures

@@ -102,11 +102,11 @@ def _fitted(
 
     def lost(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         loss, slope = _RIDGE * float(weights @ weights), 2 * _RIDGE * weights
-        for features, found in zip(described, overlaps, strict=True):
+        for features, overlap in zip(described, overlaps, strict=True):
             share = softmax(features @ weights)
-            expected = float(share @ found)
+            expected = float(share @ overlap)
             loss -= expected / len(described)
-            slope -= (share * (np.asarray(found) - expected)) @ features / len(described)
+            slope -= (share * (np.asarray(overlap) - expected)) @ features / len(described)
         return loss, slope
 
     start = np.zeros(len(FEATURES))

@@ -270,7 +270,7 @@ def _latency(groups: Sequence[Group]) -> str:
     return (
         f"Latency: from a window of {one['size']} pixels to its probabilities, one at a time, the "
         f"median of several, on {one['device']}{half}"
-        f"{', ' + threads if one['device'] == 'cpu' else ''}, after all trainings. Rounds include "
+        f"{', ' + threads if one['device'] == 'cpu' else ''}, after all trainings. Epochs include "
         "the validation."
     )
 

@@ -30,7 +30,7 @@ class Part:
     Parameters
     ----------
     done, total : int
-        Rounds or images; 0 where that is not known.
+        Epochs or images; 0 where that is not known.
     share : float
         Of it that is done, 0 … 1.
     message : str

@@ -131,7 +131,7 @@ class TrainingSpec(BaseModel):
     warm_up: float = Field(
         0.05, ge=0, lt=1, description="Share of the training in which the learning rate rises."
     )
-    epochs: int = Field(0, ge=0, description="Rounds, at the most; 0: from data.")
+    epochs: int = Field(0, ge=0, description="At the most; 0: from data.")
     windows: int = Field(
         0, ge=0, description="Windows cut from the images in an epoch; 0: from data."
     )
@@ -158,7 +158,7 @@ class TrainingSpec(BaseModel):
         True, description="Half precision where the processor or graphics card is quick at it."
     )
     patience: int = Field(
-        15, ge=0, description="Rounds without getting better after which it ends; 0: never."
+        15, ge=0, description="Epochs without getting better after which it ends; 0: never."
     )
     metric: str = Field(
         "auto", description="Figure on the validation images by which the best weights are chosen."

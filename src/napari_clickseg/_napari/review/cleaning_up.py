@@ -53,8 +53,8 @@ class _Shown:
         By which all of it is shown.
     kept : CleanUp, optional
         By which it lies on the disk, or could not be written; None while it is being written.
-    found : array (Y, X)
-        As the model found it; None until it was read.
+    uncleaned : array (Y, X)
+        As the model predicted it; None until it was read.
     written : list of LabelWrite
         What was changed in the layer of a choice of which not all is shown yet.
     """
@@ -64,7 +64,7 @@ class _Shown:
     plane: Plane
     rules: CleanUp
     kept: CleanUp | None
-    found: Any = None
+    uncleaned: Any = None
     written: list[LabelWrite] = field(default_factory=list)
 
 
@@ -204,9 +204,9 @@ def _key_of(shown: _Shown) -> str:
 def _part(shown: _Shown, rules: CleanUp, part: Block) -> Part:
     """Return a part as it becomes, and what changes by that. Runs on a worker thread."""
     labels = shown.prediction.labels
-    if shown.found is None:
-        shown.found = found_labels(shown.prediction.path)
-    _, after = cleaned_part(shown.found, rules, part, shown.plane.shape)
+    if shown.uncleaned is None:
+        shown.uncleaned = found_labels(shown.prediction.path)
+    _, after = cleaned_part(shown.uncleaned, rules, part, shown.plane.shape)
     after, now = after.astype(labels.dtype), labels[part.core.slices]
     changed = after != now
     if not changed.any():

@@ -92,8 +92,8 @@ def found_labels(path: Path) -> Any:
 
         root: Any = zarr.open_group(str(path), mode="r")
         return root[_FOUND if _FOUND in root else "0"]
-    found = path.parent.parent / found_names(path)[0]
-    return read_labels(found if found.is_file() else path)
+    uncleaned = path.parent.parent / found_names(path)[0]
+    return read_labels(uncleaned if uncleaned.is_file() else path)
 
 
 def clean_up(
