@@ -395,8 +395,8 @@ class Trainer:
             annotations[k].features = [part.detach() for part in annotations[k].features or []]
         return _Answered(*network.answer(features, inputs))
 
-    def _note(self, found: Tensor, truth: Tensor, steps: Tensor) -> None:
-        both = (found & truth).sum(dim=(1, 2, 3)) / (found | truth).sum(dim=(1, 2, 3))
+    def _note(self, mask: Tensor, truth: Tensor, steps: Tensor) -> None:
+        both = (mask & truth).sum(dim=(1, 2, 3)) / (mask | truth).sum(dim=(1, 2, 3))
         self.overlaps += zip(steps.tolist(), both.tolist(), strict=True)
 
     def _mean_overlaps(self) -> dict[str, float]:
@@ -435,18 +435,18 @@ class _Answered(NamedTuple):
     overlap: Tensor | None
 
 
-def overlaps(found: Tensor, truth: Tensor, areas: Tensor) -> Tensor:
+def overlaps(masks: Tensor, truth: Tensor, areas: Tensor) -> Tensor:
     """Return the IoU of answers with objects that may reach out of the window.
 
     Parameters
     ----------
-    found, truth : bool Tensor (B, 1, N, N)
+    masks, truth : bool Tensor (B, 1, N, N)
         In the window.
     areas : Tensor (B,)
         Of all of each object.
     """
-    both = (found & truth).sum((1, 2, 3))
-    return both / (found.sum((1, 2, 3)) + areas - both).clamp(min=1)
+    both = (masks & truth).sum((1, 2, 3))
+    return both / (masks.sum((1, 2, 3)) + areas - both).clamp(min=1)
 
 
 def _check_same(spec: DefaultModelSpec, folder: Path) -> None:
