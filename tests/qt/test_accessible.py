@@ -60,9 +60,14 @@ def comes_before(first: QRect, second: QRect) -> bool:
     return first.left() <= second.left() if beside else first.top() < second.top()
 
 
-def test_all_controls_are_named_and_tab_goes_through_them_as_one_reads(
+def test_controls_are_named_tab_reaches_all_as_one_reads_and_escape_leads_back_to_the_image(
     docks: dict[str, Any], qtbot: Any
 ) -> None:
+    tab_goes_as_one_reads(docks, qtbot)
+    tab_reaches_all_and_escape_leads_back(docks["Annotate"], qtbot)
+
+
+def tab_goes_as_one_reads(docks: dict[str, Any], qtbot: Any) -> None:
     wrong: list[Any] = []
     for name, widget in docks.items():
         dock = widget.parentWidget()
@@ -94,11 +99,8 @@ def in_tab_order(root: QWidget) -> list[QWidget]:
     return order
 
 
-def test_tab_reaches_every_control_that_is_offered_and_escape_leads_back_to_the_image(
-    docks: dict[str, Any], qtbot: Any
-) -> None:
+def tab_reaches_all_and_escape_leads_back(widget: Any, qtbot: Any) -> None:
     """By real keys: numbers, lists and choices, too."""
-    widget = docks["Annotate"]
     widget.parentWidget().raise_()
     window = widget.window()
     window.activateWindow()

@@ -40,15 +40,15 @@ def world_box(viewer: Any, layer: Any, y: tuple[float, float], x: tuple[float, f
 def test_a_box_is_seen_where_it_was_drawn(open_annotate: Callable[..., Any], qtbot: Any) -> None:
     viewer, widget = open_annotate()
     for transform in ({}, {"scale": (0.5, 2.0), "translate": (40, -7)}, {"rotate": 90}):
+        image = viewer.add_image(
+            np.zeros((96, 128), np.uint8), contrast_limits=(0, 255), **transform
+        )
+        widget.context.controller.set_up(image)
         for order in ((0, 1), (1, 0)):
-            image = viewer.add_image(
-                np.zeros((96, 128), np.uint8), contrast_limits=(0, 255), **transform
-            )
             viewer.dims.order = order
-            widget.context.controller.set_up(image)
             viewer.reset_view()
             draw_a_box(viewer, widget, image, qtbot)
-            viewer.layers.clear()
+        viewer.layers.clear()
 
 
 def draw_a_box(viewer: Any, widget: Any, image: Any, qtbot: Any) -> None:
