@@ -19,6 +19,8 @@ from napari_clickseg._qt.formats.model_dialog import ModelDialog
 from napari_clickseg._qt.parts.files_widget import open_files
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.writer import ProjectWriter
+from napari_clickseg.models.checkpoint import save_model
+from napari_clickseg.models.network import build_network
 from napari_clickseg.models.registry import find_model, list_models
 from napari_clickseg.models.sharing.bioimage_package import read_bioimage
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_clickseg._qt.formats.widget import FilesWidget
+    from napari_clickseg.models.card import ModelCard
 
 pytestmark = pytest.mark.gui
 
@@ -168,17 +171,22 @@ def test_a_model_is_written_as_a_package_of_bioimage_io_with_what_is_annotated(
     open_annotate: Callable[..., Any],
     spots: np.ndarray,
     training_home: Path,
+    make_card: Callable[..., ModelCard],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     qtbot: Any,
 ) -> None:
+    card = make_card(name="small", encoder="tu-test_resnet", encoding="channels")
+    (training_home / "models").mkdir(parents=True)
+    weights = build_network(card).state_dict()
+    save_model(training_home / "models" / "small.safetensors", weights, card)
     viewer, annotate = open_annotate()
     files = open_files(getattr(viewer, "__wrapped__", viewer), "Share")
-    out = tmp_path / "default.zip"
+    out = tmp_path / "small.zip"
     chosen = (str(out.with_suffix("")), "Package of bioimage.io (*.zip)")
     monkeypatch.setattr(share_form.QFileDialog, "getSaveFileName", lambda *_: chosen)
     monkeypatch.setattr(share_form.QInputDialog, "getText", lambda *_: ("A. Person", True))
-    files.share.model.value = "default"
+    files.share.model.value = "small"
     files.share.export.native.click()
     assert "press “Annotate this image”" in files.message.value
     annotate.context.controller.set_up(viewer.add_image(spots, name="spots"))
