@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,9 +16,9 @@ from napari_clickseg.data.writer import ProjectWriter
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Put before the program: whatever resolves a name or connects ends it.
+# Runs commands, one after the other: whatever resolves a name or connects ends it.
 NO_NETWORK = """
-import sys
+import json, sys
 
 def refuse(event, args):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
@@ -31,7 +32,7 @@ def refuse(event, args):
 
 sys.addaudithook(refuse)
 from napari_clickseg.cli import main
-sys.exit(main())
+sys.exit(max(main(words) for words in json.loads(sys.argv[1])))
 """
 
 
@@ -48,9 +49,10 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def _run(*commands: list[str | Path]) -> subprocess.CompletedProcess[str]:
+    words = json.dumps([[str(word) for word in command] for command in commands])
     return subprocess.run(
-        [sys.executable, "-c", NO_NETWORK, *map(str, arguments)],
+        [sys.executable, "-c", NO_NETWORK, words],
         capture_output=True,
         text=True,
         timeout=600,
@@ -59,17 +61,18 @@ def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_connection_would_be_noticed(tmp_path: Path) -> None:
-    done = _run("models", "add", "https://example.org/model.safetensors")
+    done = _run(["models", "add", "https://example.org/model.safetensors"])
     assert done.returncode == 97
     assert "asked the network" in done.stderr
 
 
 def test_predicting_a_project_and_training_on_it_ask_nothing(project: Path, tmp_path: Path) -> None:
     image = project / "images" / "0.png"
-    done = _run("predict", image, "--positive", "20,25", "--out", tmp_path / "mask.tif")
+    settings = ["epochs=1", "windows=4", "batch=2", "size=64", "device=cpu"]
+    done = _run(
+        ["predict", image, "--positive", "20,25", "--out", tmp_path / "mask.tif"],
+        ["train", project, "--out", tmp_path / "run", *(f"--set={one}" for one in settings)],
+    )
     assert done.returncode == 0, done.stderr
     assert (tifffile.imread(tmp_path / "mask.tif") > 0).any()
-    settings = ["epochs=1", "windows=4", "batch=2", "size=64", "device=cpu"]
-    done = _run("train", project, "--out", tmp_path / "run", *(f"--set={one}" for one in settings))
-    assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "best.safetensors").exists()

@@ -25,8 +25,6 @@ def load_once() -> Callable[..., Segmenter]:
 
 
 @pytest.fixture(autouse=True)
-def one_default_model(
-    load_once: Callable[..., Segmenter], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def one_default_model(load_once: Callable[..., Segmenter], monkeypatch: pytest.MonkeyPatch) -> None:
     """A command starts sessions of it, and changes nothing of it."""
     monkeypatch.setattr("napari_clickseg.engine.segmenter.load_segmenter", load_once)

@@ -23,28 +23,34 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.gui
 
 
-def test_without_an_image_the_widget_says_so_and_only_the_model_can_be_chosen(
-    open_annotate: Open,
+def test_the_widget_says_what_to_do_before_and_with_an_image(
+    open_annotate: Open, spots: np.ndarray, qtbot: Any
 ) -> None:
-    _, widget = open_annotate()
+    viewer, widget = open_annotate()
+    state = AnnotateState()
+    assert widget.objects.number.value == state.object_id
+    assert widget.rules.rule.value == state.rule
+    assert widget.rules.scheme.value == state.scheme
+    assert widget.models.model.value == state.model
+    assert widget.models.device.value == state.device
     assert "Open an image" in widget.message.value
     assert not widget.images.start.enabled
     assert not widget.objects.widget.native.isEnabled()
     assert widget.models.widget.native.isEnabled()
-
-
-def test_with_an_image_the_widget_says_which_button_to_press(
-    open_annotate: Open, spots: np.ndarray, qtbot: Any
-) -> None:
-    viewer, widget = open_annotate()
     viewer.add_image(spots)
     qtbot.waitUntil(lambda: widget.images.start.enabled)
+    assert widget.images.channels.choices == (None,)
     assert widget.images.start.text in widget.message.value
     assert not widget.objects.widget.native.isEnabled()
     assert not any(widget.folds[name].isEnabled() for name in ("Look", "Mask", "Rules"))
+    labels = viewer.add_labels(np.zeros(spots.shape, int), name="mine")
+    qtbot.waitUntil(lambda: labels in widget.images.labels.box.choices)
+    widget.images.labels.layer = labels
+    widget.layers.use.native.click()
+    assert widget.context.state.annotation == labels
 
 
-def test_one_button_makes_the_layers_and_lets_the_user_click(annotating: Open) -> None:
+def test_one_button_makes_the_layers_and_lets_the_user_click(annotating: Open, qtbot: Any) -> None:
     viewer, widget = annotating()
     state = widget.context.state
     companions = (state.annotation, state.positive, state.negative, state.prediction)
@@ -53,14 +59,23 @@ def test_one_button_makes_the_layers_and_lets_the_user_click(annotating: Open) -
     assert widget.objects.tool.value is True
     assert not widget.images.start.enabled
     assert "Click on an object" in widget.message.value
-
-
-def test_clicks_are_counted_and_accepting_goes_on_to_the_next_id(
-    annotating: Open, qtbot: Any
-) -> None:
-    _, widget = annotating()
-    state, objects = widget.context.state, widget.objects
+    assert widget.folds["Stack"].isHidden(), "the image is flat"
+    objects = widget.objects
+    assert not any(button.enabled for button in (objects.accept, objects.skip, objects.clear))
     assert not objects.undo.enabled
+    clicks_are_counted_and_accepting_goes_on_to_the_next_id(widget, qtbot)
+    all_is_greyed_out_that_there_is_nothing_to_do_with(widget)
+    companions_are_never_offered_as_images(viewer, widget, qtbot)
+    viewer.layers.remove(state.annotation)
+    assert widget.images.start.enabled
+    widget.images.start.native.click()
+    assert state.annotation in viewer.layers
+
+
+def clicks_are_counted_and_accepting_goes_on_to_the_next_id(
+    widget: AnnotateWidget, qtbot: Any
+) -> None:
+    state, objects = widget.context.state, widget.objects
     state.positive.add([26, 32])
     qtbot.waitUntil(lambda: not state.busy and np.asarray(state.prediction.data).any())
     assert "1 positive, 0 negative" in objects.counts.value
@@ -72,6 +87,25 @@ def test_clicks_are_counted_and_accepting_goes_on_to_the_next_id(
     objects.undo.native.click()
     assert objects.redo.enabled
     assert "0 accepted" in objects.counts.value
+
+
+def all_is_greyed_out_that_there_is_nothing_to_do_with(widget: AnnotateWidget) -> None:
+    state, form = widget.context.state, widget.objects
+    buttons = (form.accept, form.skip, form.clear)
+    form.clear.changed.emit(True)
+    assert not state.begun and not any(button.enabled for button in buttons)
+    widget.context.controller._clicked((4.0, 4.0), True)
+    assert state.begun and all(button.enabled for button in buttons)
+    form.clear.changed.emit(True)
+    assert not state.begun and not any(button.enabled for button in buttons)
+
+
+def companions_are_never_offered_as_images(viewer: Any, widget: AnnotateWidget, qtbot: Any) -> None:
+    widget.context.state.probability = True
+    qtbot.wait(50)
+    assert any("probability" in layer.name for layer in viewer.layers)
+    assert widget.images.image.box.choices == (viewer.layers["spots"],)
+    assert widget.images.image.layer == viewer.layers["spots"]
 
 
 def test_clicks_made_while_the_model_loads_are_answered_when_it_is_there(
@@ -117,34 +151,6 @@ def test_an_image_that_is_opened_with_its_labels_is_chosen_as_one_without(
     assert widget.images.image.layer.name == "first"
 
 
-def test_companions_are_never_offered_as_images(annotating: Open, qtbot: Any) -> None:
-    viewer, widget = annotating()
-    widget.context.state.probability = True
-    qtbot.wait(50)
-    assert any("probability" in layer.name for layer in viewer.layers)
-    assert widget.images.image.box.choices == (viewer.layers["spots"],)
-    assert widget.images.image.layer == viewer.layers["spots"]
-
-
-def test_a_removed_annotation_layer_can_be_made_again(annotating: Open) -> None:
-    viewer, widget = annotating()
-    state = widget.context.state
-    viewer.layers.remove(state.annotation)
-    assert widget.images.start.enabled
-    widget.images.start.native.click()
-    assert state.annotation in viewer.layers
-
-
-def test_open_layers_can_be_picked(open_annotate: Open, spots: np.ndarray, qtbot: Any) -> None:
-    viewer, widget = open_annotate()
-    viewer.add_image(spots)
-    labels = viewer.add_labels(np.zeros(spots.shape, int), name="mine")
-    qtbot.waitUntil(lambda: labels in widget.images.labels.box.choices)
-    widget.images.labels.layer = labels
-    widget.layers.use.native.click()
-    assert widget.context.state.annotation == labels
-
-
 def test_channels_are_offered_for_images_that_may_have_some(
     open_annotate: Open, spots: np.ndarray, qtbot: Any
 ) -> None:
@@ -173,11 +179,6 @@ def test_another_images_channels_do_not_disturb_the_one_before(
     widget.images.start.native.click()
     assert state.image.name == "z", state.message
     assert first in viewer.layers
-
-
-def test_the_stack_group_is_hidden_for_flat_images(annotating: Open) -> None:
-    _, widget = annotating()
-    assert widget.folds["Stack"].isHidden()
 
 
 def test_every_control_has_a_tooltip(annotating: Open) -> None:
@@ -268,17 +269,6 @@ def test_showing_a_change_is_quick_and_changes_nothing_else(
     assert {field: median(took) for field, took in times.items() if median(took) >= 0.020} == {}
 
 
-def test_what_there_is_nothing_to_do_with_is_greyed_out(annotating: Open) -> None:
-    _, widget = annotating()
-    state, form = widget.context.state, widget.objects
-    buttons = (form.accept, form.skip, form.clear)
-    assert not any(button.enabled for button in buttons)
-    widget.context.controller._clicked((4.0, 4.0), True)
-    assert state.begun and all(button.enabled for button in buttons)
-    form.clear.changed.emit(True)
-    assert not state.begun and not any(button.enabled for button in buttons)
-
-
 def test_dragging_a_slider_ends_at_its_last_value(annotating: Open, qtbot: Any) -> None:
     _, widget = annotating()
     state = widget.context.state
@@ -300,13 +290,3 @@ def test_the_state_starts_with_the_users_settings_and_leaves_them_behind(
     widget._end()
     _, again = open_annotate()
     assert again.context.state.rule == "overwrite"
-
-
-def test_a_new_state_is_shown_as_it_is(open_annotate: Open) -> None:
-    _, widget = open_annotate()
-    state = AnnotateState()
-    assert widget.objects.number.value == state.object_id
-    assert widget.rules.rule.value == state.rule
-    assert widget.rules.scheme.value == state.scheme
-    assert widget.models.model.value == state.model
-    assert widget.models.device.value == state.device
