@@ -67,9 +67,11 @@ def scouting(card: ModelCard) -> str:
     spec = card.scouting
     if spec is None:
         return "the whole view, then closer"
+    again = f", and looked at once more at {card.window.size} px," if spec.second_look else ""
     return (
-        f"up to {spec.looks} distances at {spec.size} px, each {spec.factor:g} times nearer; "
-        "which answer is taken was fitted on the training images (`default_model/fit_scouting.py`)"
+        f"up to {spec.looks} distances at {spec.size} px, each {spec.factor:g} times nearer; which "
+        f"answer is taken{again} was fitted on the training images "
+        "(`default_model/fit_scouting.py`)"
     )
 
 
