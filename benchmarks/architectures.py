@@ -3,11 +3,11 @@
     python -m benchmarks.architectures TRAIN --measure DATASET... [--samples N] [--json F]
 
 Each network learns from the same number of samples of the same pool, by the default model's own
-training, from ImageNet's weights where a package brings them and from scratch elsewhere; then
-objects of the data sets to measure on are clicked on. So few samples don't make good models, but
-they show what learns quickly for its latency. Latencies are measured in turns, best of many, so
-that a busy machine does not favour any: of a whole forward, and of a later look in a window that
-the encoder has seen. Prints a Markdown table.
+training, with an encoder that has ImageNet's weights and keeps them, as in its first stage, or from
+scratch; then objects of the data sets to measure on are clicked on. So few samples don't make good
+models, but they show what learns quickly for its latency. Latencies are measured in turns, best of
+many, so that a busy machine does not favour any: of a whole forward, and of a later look in a
+window that the encoder has seen. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
 def spec_of(fields: dict[str, Any], samples: int, size: int) -> DefaultModelSpec:
     """Return the training of a network."""
     known = {"options": SMALL, "encoding": "prompts", "samples": samples}
-    stages = (Stage(size=size, batch=8, share=1.0),)
+    frozen = "encoder_weights" in fields  # as the default model's first stage
+    stages = (Stage(size=size, batch=8, share=1.0, frozen=frozen),)
     return DefaultModelSpec.model_validate(known | fields | {"stages": stages})
 
 
