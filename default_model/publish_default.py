@@ -46,7 +46,12 @@ def history(training: dict[str, Any]) -> list[dict[str, Any]]:
 def run_row(number: int, training: dict[str, Any]) -> str:
     """Return a line of the table of runs."""
     spec = training["spec"]
-    windows = ", ".join(f"{s['size']} px ({s['share']:.0%})" for s in spec["stages"])
+    shares_of: dict[int, float] = {}
+    for stage in spec["stages"]:
+        shares_of[stage["size"]] = shares_of.get(stage["size"], 0) + stage["share"]
+    windows = ", ".join(f"{size} px ({share:.0%})" for size, share in shares_of.items())
+    if len(spec["stages"]) > 3:
+        windows += " in turns"
     if "averaged" in training:
         windows += f"; averaged, {training['averaged']['share']:.0%} of it, with its start"
     shares = [*spec["shares"], 0.0][:3]  # runs before the seventh knew two
