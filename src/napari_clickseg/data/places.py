@@ -32,24 +32,25 @@ def wrong_name(name: str) -> str:
     only ends up outside does not.
     """
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
-        return f"'{_shown(name)}' has a character that no name of a file has"
+        return f"'{plain_name(name)}' has a character that no name of a file has"
     inner = PurePosixPath(name)
     parts = [part for part in inner.parts if part != "/"]
     while parts and parts[0] == "..":
         parts.pop(0)
     ends_as_folder = name.endswith("/") and inner.suffix.lower() != ".zarr"
     if not parts or ends_as_folder or parts in _FOLDERS:
-        return f"'{_shown(name)}' is a folder, not a file"
+        return f"'{plain_name(name)}' is a folder, not a file"
     if ".." in parts:
-        return f"'{_shown(name)}' leads out of its folder"
+        return f"'{plain_name(name)}' leads out of its folder"
     if any(len(part.encode("utf-8", "replace")) > _LONGEST for part in parts):
-        return f"'{_shown(name)}' is longer than a name of a file can be"
+        return f"'{plain_name(name)}' is longer than a name of a file can be"
     if len(name) > _LONGEST_PATH:
-        return f"'{_shown(name)}' is longer than a path can be"
+        return f"'{plain_name(name)}' is longer than a path can be"
     return ""
 
 
-def _shown(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a stranger's name of a file as a message can say it."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in name)
     return plain if len(plain) <= _SHOWN else f"{plain[:_SHOWN]}…"
 

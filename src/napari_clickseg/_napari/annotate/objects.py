@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels
 
+from napari_clickseg._napari.annotate.listing.several_objects import holds
 from napari_clickseg._napari.viewer.layers import (
     check_companion,
     companion_transform,
@@ -427,7 +428,7 @@ class Objects:
         scene = pairing.scene
         marks = region.known.marks if region.known is not None else ()
         # What was painted since is as the user wants it: clicks that say otherwise are of no use.
-        marks = tuple(mark for mark in marks if _holds(mark, plane, region.patch))
+        marks = tuple(mark for mark in marks if holds(mark, plane, region.patch))
         draft = Draft(region.patch)
         if own:
             self._choose_class_of(pairing, plane, region)
@@ -495,11 +496,6 @@ def _seen_layer(pairing: Pairing, plane: Plane, seen: npt.NDArray[np.float32]) -
         name=f"{image.name} as the model sees it",
         **transform,
     )
-
-
-def _holds(mark: AnyMark, plane: Plane, patch: Patch) -> bool:
-    one = mark.said(plane)
-    return one is not None and (not isinstance(one, Click) or one.holds(patch))
 
 
 def _around(pixel: tuple[int, int], shape: tuple[int, int]) -> Box:

@@ -30,7 +30,7 @@ from napari_clickseg.data.bundles.manifest import (
     most_bytes,
 )
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.places import leads_out
+from napari_clickseg.data.places import leads_out, plain_name
 from napari_clickseg.data.project import read_folder
 from napari_clickseg.data.reading.header import size_text
 from napari_clickseg.util.files import PARTIAL, left_behind, this_process
@@ -46,7 +46,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNPACKING = ".unpacking"  # ends the name of a folder that is not complete yet
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
-_SHOWN = 80  # letters of a name
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError,
 )  # fmt: skip
@@ -138,11 +137,12 @@ def _checked(
     strange = next(iter(entries.keys() ^ manifest.files.keys()), None)
     if strange is not None:
         which = "lacks" if strange in manifest.files else "was added to by"
-        raise BundleError(f"{bundle.name} {which} {_shown(strange)}; get it again.")
+        raise BundleError(f"{bundle.name} {which} {plain_name(strange)}; get it again.")
     for name, known in manifest.files.items():
         if not may_hold(name) or leads_out(folder, name):
             raise BundleError(
-                f"{bundle.name} holds {_shown(name)}, which no bundle may, so it is not unpacked."
+                f"{bundle.name} holds {plain_name(name)}, which no bundle may, so it is not "
+                "unpacked."
             )
         _check_entry(entries[name], bundle)
         if entries[name].file_size != known.length:
@@ -156,7 +156,7 @@ def _check_entry(entry: zipfile.ZipInfo, bundle: Path) -> None:
     mode = entry.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG) or entry.is_dir():
         raise BundleError(
-            f"{bundle.name} holds {_shown(entry.filename)}, a link or no file, so it is not "
+            f"{bundle.name} holds {plain_name(entry.filename)}, a link or no file, so it is not "
             "unpacked."
         )
     if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _METHODS:
@@ -254,20 +254,16 @@ def _check_project(partial: Path, manifest: Manifest, bundle: Path) -> None:
         for name in (row.image, row.mask):
             if name and name not in manifest.files and name not in stores:
                 raise BundleError(
-                    f"{bundle.name}: its table names {_shown(name)}, which is not in it, so it is "
-                    "not unpacked."
+                    f"{bundle.name}: its table names {plain_name(name)}, which is not in it, so "
+                    "it is not unpacked."
                 )
     if not table.rows:
         raise BundleError(f"{bundle.name} holds no image, so it is not unpacked.")
 
 
 def _changed(bundle: Path, name: str) -> str:
-    return f"{bundle.name}: {_shown(name)} was changed or damaged (its sum is wrong); get it again."
-
-
-def _shown(name: str) -> str:
-    plain = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return plain if len(plain) <= _SHOWN else f"{plain[:_SHOWN]}…"
+    plain = plain_name(name)
+    return f"{bundle.name}: {plain} was changed or damaged (its sum is wrong); get it again."
 
 
 def _reason(error: OSError, bundle: Path, folder: Path) -> str:
