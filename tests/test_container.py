@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+import tomllib
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -14,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DESKTOP = ROOT / "tools" / "desktop.sh"
+SETUP = ROOT / "tools" / "setup.sh"
 TOOLS = ("Xvnc", "openbox", "websockify")
 
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
@@ -38,6 +40,13 @@ def test_the_stages_that_are_offered_exist() -> None:
     stages = set(re.findall(r"^FROM .* AS (\w+)$", (ROOT / "Dockerfile").read_text(), re.M))
     offered = re.findall(r"STAGE=(\w+)", (ROOT / "docs" / "container.md").read_text())
     assert set(offered) == {"cli", "desktop"} <= stages
+
+
+def test_the_image_has_all_extras() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (installed,) = re.findall(r"^readonly EXTRAS=(.+)$", SETUP.read_text(), re.M)
+    # `all` is napari with a Qt binding, which QT chooses.
+    assert installed.split(",") == sorted(project["optional-dependencies"].keys() - {"all"})
 
 
 @needs_bash

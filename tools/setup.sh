@@ -17,7 +17,7 @@ readonly VENV=${VENV:-.venv} QT=${QT:-pyqt6} VERSIONS=${VERSIONS:-pinned}
 if [[ ${OS:-} == Windows_NT ]]; then readonly BIN=$VENV/Scripts; else readonly BIN=$VENV/bin; fi
 readonly STAMP=$VENV/.clickseg-setup LOWEST=$VENV/lowest.txt
 readonly PACKAGES=tools/debian-packages.txt DESKTOP_PACKAGES=tools/debian-desktop.txt
-readonly EXTRAS=cluster,formats,imagenet,microscopes,onnx
+readonly EXTRAS=cluster,formats,imagenet,microscopes,onnx,video
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() {
