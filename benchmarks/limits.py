@@ -94,6 +94,8 @@ def limits(segmenter: clickseg.Segmenter, image: Any, truth: Bool, spec: NocSpec
     assert click is not None and card.scouting is not None
     own = window_of(truth, card, card.window.size)
     estimates, described = estimator.scouted((click,), card.scouting)
+    if card.scouting.second_look:
+        estimates = [estimator.look_again(one, (click,)) for one in estimates]
     overlaps = [overlap(estimate, truth) for estimate in estimates]
     chosen = int(plausibility(described, card.scouting.weights).argmax())
     known = estimator.look(own, (click,), None)
