@@ -267,6 +267,20 @@ def test_after_a_kill_what_was_made_of_the_open_image_is_offered_and_the_others_
     assert second.bench.pairing.scene == scene
 
 
+def test_layers_that_the_user_removes_take_nothing_with_them(walker: Walker, raw: Path) -> None:
+    walker.open(raw)
+    walker.make(30, 40)
+    made = walker.labels.copy()
+    image, layers = walker.state.current, walker.bench.viewer.layers
+    layers.remove(walker.folder.sheet.labels)
+    walker.settle()
+    assert walker.state.current == "" and len(layers) == 0
+    assert walker.states[Path(image).stem] == "begun"
+    walker.folder.open(image)
+    walker.settle()
+    assert (walker.labels == made).all()
+
+
 def test_what_is_open_is_saved_when_the_widget_is_closed(
     make_walker: Callable[..., Walker], raw: Path, tmp_path: Path
 ) -> None:

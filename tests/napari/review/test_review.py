@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from napari_clickseg._napari.project.pairs import pairs_of
+from napari_clickseg._napari.project.sheet import Capture
 from napari_clickseg._napari.review.controller import ReviewController
 from napari_clickseg._napari.review.drafts import place_of
 from napari_clickseg._napari.review.navigator import NOT_YET
@@ -32,6 +33,8 @@ from tests.napari.annotate.test_gestures import PlaneCounter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from napari_clickseg._napari.project.correction import Correction
 
 SHAPE = (60, 80)
 ON, OTHER, OFF = (15, 15), (40, 50), (5, 70)  # pixels of two predicted objects, and of none
@@ -588,6 +591,55 @@ def test_corrections_are_on_disk_soon_and_no_longer_than_needed(
     reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
     reviewer.do("accept")
     assert drafts(project, home) == []
+
+
+def test_labels_that_nobody_changed_are_not_looked_through_again(
+    reviewer: Reviewer, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    whole = Capture.correction
+
+    def counted(capture: Capture) -> Correction:
+        looks.append(capture)
+        return whole(capture)
+
+    monkeypatch.setattr(Capture, "correction", counted)
+
+    def keep() -> int:
+        looks.clear()
+        reviewer.controller.images.keep()
+        reviewer.settle()
+        return len(looks)
+
+    def hidden_and_painted() -> None:
+        reviewer.controller.images.sheet.labels.visible = False
+        reviewer.paint(np.s_[6:8], np.s_[0:5], 9)
+
+    reviewer.do("next")
+    keep()
+    for number, change in enumerate(
+        (
+            lambda: reviewer.paint(np.s_[0:4], np.s_[0:5], 9),
+            lambda: (reviewer.bench.click(*OFF), reviewer.bench.do("accept")),
+            lambda: reviewer.bench.do("undo"),
+            lambda: reviewer.bench.click(*OTHER),  # what is begun is in the draft, too
+            hidden_and_painted,
+            lambda: reviewer.bench.do("undo"),
+            lambda: [path.unlink() for path in place_of(tmp_path / "home", project).glob("*.npz")],
+        )
+    ):
+        change()
+        assert keep() == 1, number
+        assert keep() == 0, number
+        assert drafts(project, tmp_path / "home") == ["c"]
+        assert reviewer.state.row("images/c.png").begun
+    made = np.array(reviewer.labels)
+    made[0, 70] = 1
+    reviewer.labels[0, 70] = 1  # as a script does that draws nothing
+    reviewer.do("next")
+    assert reviewer.current == "b"
+    reviewer.do("previous")
+    assert (reviewer.labels == made).all()
 
 
 def test_a_mask_that_appeared_meanwhile_is_kept_and_so_are_the_corrections(

@@ -21,7 +21,7 @@ from napari_clickseg._napari.folder.jobs import FolderOrder, FolderReader, save
 from napari_clickseg._napari.folder.listing import look_at, placed
 from napari_clickseg._napari.folder.state import DONE, UNREADABLE, FolderState
 from napari_clickseg._napari.project.image_rows import matching_rows, neighbour
-from napari_clickseg._napari.project.sheet import SheetError
+from napari_clickseg._napari.project.sheet import SheetError, SheetWatch
 from napari_clickseg._napari.viewer import changes
 from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.keys import Keys
@@ -90,7 +90,7 @@ class FolderController:
         self._step = 1  # which way the user goes
         self._keys: Keys | None = None
         self._closed = False
-        viewer.layers.events.removed.connect(self._layer_removed)
+        self._watch = SheetWatch(viewer, self.runner, lambda: self.sheet, self.leave)
 
     # ---- public: what views and keys call
 
@@ -181,7 +181,7 @@ class FolderController:
         if self._closed:
             return
         self._closed = True
-        self._viewer.layers.events.removed.disconnect(self._layer_removed)
+        self._watch.end()
         if self._keys is not None:
             self._keys.give_back()
         sheet, self.sheet = self.sheet, None
@@ -440,18 +440,6 @@ class FolderController:
     def _take_away(self, sheet: FolderSheet) -> None:
         self.sheet = None  # so it is not taken for the user's doing
         sheet.take_away()
-
-    def _layer_removed(self, event: Any) -> None:
-        """Close the image when the user takes its layers away, after napari has."""
-        sheet = self.sheet
-        if sheet is None or event.value not in (sheet.layer, sheet.labels):
-            return
-
-        def gone() -> None:
-            if self.sheet is sheet:
-                self.leave()
-
-        self.runner.post(gone)
 
 
 def _save_all(runner: Runner, left: list[FolderOrder]) -> None:

@@ -28,6 +28,8 @@ from napari_clickseg.data.names import record_name
 from napari_clickseg.journal.scene import Accepted, Draft, Scene
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
     from napari.layers.base import Layer
     from napari.utils.colormaps import CyclicLabelColormap
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.project.opened import OpenedImage
     from napari_clickseg._napari.project.pairs import PairData
+    from napari_clickseg._napari.viewer.runner import Runner
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.data.annotations import Annotations
 
@@ -68,9 +71,10 @@ class Capture:
         """Copy the labels and what is known of them. Runs on a worker thread."""
         labels = np.array(self.pair.read_labels(self.plane))
         notes = annotations_of(self.pair, self.plane, labels, self.earlier)
-        return Correction(labels, notes, self.pair.classes, self._pending())
+        return Correction(labels, notes, self.pair.classes, self.pending())
 
-    def _pending(self) -> Pending:
+    def pending(self) -> Pending:
+        """Return what is not in the labels yet."""
         draft = self.scene.draft(self.plane)
         said = [mark.said(self.plane) for mark in self.scene.on(self.plane)]
         return Pending(
@@ -333,6 +337,44 @@ class Sheet:
         depth = camera.center[0]
         camera.center = (depth, (top + bottom) / 2, (left + right) / 2)
         camera.zoom = _ROOM * min(size[0] / high, size[1] / wide)
+
+
+class SheetWatch:
+    """Closes the image that is open when the user takes its layers away, after napari has.
+
+    Parameters
+    ----------
+    sheet : callable
+        Returns what is open.
+    close : callable
+        Closes it.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner,
+        sheet: Callable[[], Sheet | None],
+        close: Callable[[], object],
+    ) -> None:
+        self._removed = viewer.layers.events.removed
+        self._runner, self._sheet, self._close = runner, sheet, close
+        self._removed.connect(self._look)
+
+    def end(self) -> None:
+        """Look no longer."""
+        self._removed.disconnect(self._look)
+
+    def _look(self, event: Any) -> None:
+        sheet = self._sheet()
+        if sheet is None or event.value not in (sheet.layer, sheet.labels):
+            return
+
+        def gone() -> None:
+            if self._sheet() is sheet:
+                self._close()
+
+        self._runner.post(gone)
 
 
 def _colormap(colours: tuple[str, ...]) -> CyclicLabelColormap | None:

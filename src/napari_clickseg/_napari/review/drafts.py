@@ -80,6 +80,7 @@ class DraftFile:
         self._claim: BaseFileLock | None = None
         self._opened = 0
         self._written: tuple[int, Pending] | None = None
+        self._noted: tuple[int, Pending] | None = None  # edits, and what was pending, by then
         self._seen: tuple[int, int, int] | None = (
             None  # the file as this program has written or read it
         )
@@ -110,7 +111,7 @@ class DraftFile:
 
     def begin(self, labels: npt.NDArray[Any]) -> None:
         """Say what was there before the user changed anything."""
-        self._opened = _sum(labels)
+        self._opened, self._noted = _sum(labels), None
 
     def load(self, shape: tuple[int, ...]) -> Correction | None:
         """Return the draft; None if there is none, or it is broken, or of another shape.
@@ -166,6 +167,16 @@ class DraftFile:
             write_whole(self.path, lambda path: _write(path, correction))
             self._written, self._seen = now, _stamp(self.path)
         return True
+
+    def note(self, edits: int, pending: Pending) -> None:
+        """Note that all was kept that was made by so many edits."""
+        self._noted = edits, pending
+
+    def begun_at(self, edits: int, pending: Pending) -> bool | None:
+        """Return whether there are corrections, without a look at them; None if it takes one."""
+        if self._noted != (edits, pending) or _stamp(self.path) != self._seen:
+            return None
+        return self._written is not None
 
     def drop(self) -> None:
         """Remove the draft."""

@@ -158,16 +158,26 @@ def take_back(home: Path, folder: Path, image: str, capture: Capture | None) -> 
     return Saved(image, TO_REVIEW, begun=begun)
 
 
-def keep(image: str, capture: Capture, file: DraftFile, *, last: bool = False) -> Saved:
+def keep(image: str, capture: Capture, file: DraftFile, edits: int, *, last: bool = False) -> Saved:
     """Write the draft of an image if there is something new; the last time, let go of it.
+
+    Parameters
+    ----------
+    edits : int
+        As in `ReviewSheet`. The last time all is compared, whatever it says.
 
     Raises
     ------
     OSError
         If it can't be written.
     """
+    pending = capture.pending()
+    begun = None if last else file.begun_at(edits, pending)
     try:
-        return Saved(image, begun=file.keep(capture.correction()))
+        if begun is None:
+            begun = file.keep(capture.correction())
+            file.note(edits, pending)
+        return Saved(image, begun=begun)
     finally:
         if last:
             file.let_go()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_clickseg._napari.project.sheet import SheetError
+from napari_clickseg._napari.project.sheet import SheetError, SheetWatch
 from napari_clickseg._napari.review import jobs
 from napari_clickseg._napari.review.cleaning_up import CleaningUp
 from napari_clickseg._napari.review.reading import Reader
@@ -27,7 +27,6 @@ from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from napari.components import ViewerModel
 
@@ -86,7 +85,7 @@ class Navigator:
         self._reviewed_last: list[str] = []  # in this order
         self._at = -1
         self._writing = False
-        viewer.layers.events.removed.connect(self._layer_removed)
+        self._watch = SheetWatch(viewer, runner, lambda: self.sheet, self.put_away)
 
     # ---- what keys and buttons do
 
@@ -265,7 +264,7 @@ class Navigator:
 
     def close(self) -> None:
         """Let go of everything; what is not on disk yet is written by a thread of its own."""
-        self._viewer.layers.events.removed.disconnect(self._layer_removed)
+        self._watch.end()
         self._cleaning.close()
         sheet, self.sheet = self.sheet, None
         capture = sheet.capture() if sheet is not None else None
@@ -446,8 +445,8 @@ class Navigator:
         last: bool = False,
         key: str | None = None,
     ) -> None:
-        image, file = sheet.image, sheet.file
-        job = lambda _: jobs.keep(image, capture, file, last=last)  # noqa: E731
+        image, file, edits = sheet.image, sheet.file, sheet.edits
+        job = lambda _: jobs.keep(image, capture, file, edits, last=last)  # noqa: E731
         self._runner.submit(key, job, done, failed or self._not_kept)
 
     def _not_kept(self, error: Exception) -> None:
@@ -471,18 +470,6 @@ class Navigator:
         self.sheet = None  # so it is not taken for the user's doing
         sheet.take_away()
         self._state.current = ""
-
-    def _layer_removed(self, event: Any) -> None:
-        """Close the image when the user takes its layers away, after napari has."""
-        sheet = self.sheet
-        if sheet is None or event.value not in (sheet.layer, sheet.labels):
-            return
-
-        def gone() -> None:
-            if self.sheet is sheet:
-                self.put_away()
-
-        self._runner.post(gone)
 
 
 def _write_all(left: list[tuple[Capture, DraftFile]]) -> None:

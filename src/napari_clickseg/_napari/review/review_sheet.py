@@ -14,10 +14,25 @@ if TYPE_CHECKING:
 
 
 class ReviewSheet(Sheet):
-    """The layers of an image that is reviewed, set up for correction by clicks."""
+    """The layers of an image that is reviewed, set up for correction by clicks.
+
+    Its `edits` count what may have changed the labels. Whoever writes into the array of the layer
+    and does not have it drawn is not seen.
+    """
 
     said = "Click on an object to correct it; a click elsewhere begins a new one."
     file: DraftFile
+    edits = 0
+
+    def open(self, shown: Correction) -> None:
+        super().open(shown)
+        for name in ("data", "labels_update", "paint", "reload", "set_data"):
+            getattr(self.labels.events, name).connect(self._count)
+        if self._pairing is not None:
+            self._pairing.events.written.connect(self._count, max_args=0)
+
+    def _count(self, _: Any = None) -> None:
+        self.edits += 1
 
     def _take(self, opened: OpenedImage) -> None:
         super()._take(opened)
