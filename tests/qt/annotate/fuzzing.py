@@ -660,8 +660,9 @@ class Fuzzer:
         state = self.state
         if state.annotation is None:
             return
-        assert self.controller.autosave.flush()
-        self.settle()
+        for _ in range(2):  # what an image that was closed at once has held is looked for again
+            assert self.controller.autosave.flush()
+            self.settle()
         name, now = self._name(state.image), np.array(state.annotation.data)
         left = self.left[name]
         if now.any() or state.can_undo or state.can_redo or state.begun:

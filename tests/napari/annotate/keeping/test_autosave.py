@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -241,6 +242,34 @@ def test_what_was_saved_is_offered_no_more_and_what_came_after_is(
     second.controller.autosave.take_up()
     second.settle()
     assert np.array_equal(second.labels, labels)
+
+
+def test_an_image_closed_at_once_and_opened_again_is_offered_what_was_left(
+    make_bench: Benches, grey: np.ndarray, tmp_path: Path
+) -> None:
+    first = make_bench(home=tmp_path)
+    first.open(grey)
+    first.click(30, 40)
+    first.do("accept")
+    crash(first)
+
+    second = make_bench(home=tmp_path)
+    controller, layers = second.controller, second.viewer.layers
+    autosave, gate = controller.autosave, threading.Event()
+    controller.set_up(second.viewer.add_image(grey))
+    assert autosave.flush()  # it has found the journal, and nobody was told
+    autosave.thread.do(gate.wait)
+    layers.clear()
+    controller.set_up(second.viewer.add_image(grey))
+    controller.deliver()  # the first one is told, and is not there any more
+    gate.set()
+    for _ in range(3):
+        assert autosave.flush()
+        second.settle()
+    assert second.state.left
+    autosave.take_up()
+    second.settle()
+    assert second.labels.any()
 
 
 def test_what_was_said_of_completeness_comes_back_also_where_nothing_else_was_done(

@@ -273,8 +273,11 @@ class Autosave:
         pairing = recorder.pairing
         if self._closed or self._recorders.get(pairing) is not recorder:
             self.thread.do(offer.left.place.let_go)
-            for other in self._recorders.values():  # it could not see what this one held
-                if other.digest == recorder.digest and not other.path and other.pairing.untouched:
+            # They could not see what this one held; who has no digest yet may look before it is let
+            # go.
+            for other in self._recorders.values():
+                same = other.digest in ("", recorder.digest)
+                if same and not other.path and other.pairing.untouched:
                     self.thread.do(partial(self._look, other))
             return
         if not offer.writes and pairing.untouched and _returns(pairing):
@@ -289,6 +292,11 @@ class Autosave:
         if not offer.left.recording.unsaved:
             self.thread.do(offer.left.place.let_go)
             return
+        there = self._offers.get(pairing)  # who has looked twice may have found two
+        if there is not None and there.left.changed > offer.left.changed:
+            self.thread.do(offer.left.place.let_go)
+            return
+        self._drop(pairing)
         self._offers[pairing] = offer
         self.show()
 
