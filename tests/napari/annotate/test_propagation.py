@@ -111,6 +111,35 @@ def test_going_on_waits_for_the_answer(bench: Any, stack: np.ndarray, fake_model
     assert bench.state.plane == 1 and bench.labels[0].any()
 
 
+def test_who_goes_on_twice_need_not_wait(bench: Any, stack: np.ndarray, fake_model: Any) -> None:
+    bench.open(stack)
+    at(bench, 0)
+    fake_model.gate.clear()
+    bench.click(30, 30, wait=False)
+    for action in ("propagate", "propagate", "accept"):
+        bench.do(action, wait=False)
+    fake_model.gate.set()
+    bench.settle()
+    assert bench.state.plane == 2, bench.state.message
+    assert [bool(plane.any()) for plane in bench.labels] == [True] * 3 + [False] * 3
+    assert [one.plane.index[0] for one in bench.pairing.scene.objects] == [0, 1, 2]
+
+
+def test_who_goes_elsewhere_himself_accepts_nothing_there(
+    bench: Any, stack: np.ndarray, fake_model: Any
+) -> None:
+    bench.open(stack)
+    at(bench, 0)
+    fake_model.gate.clear()
+    bench.click(30, 30, wait=False)
+    bench.do("propagate", wait=False)
+    bench.do("accept", wait=False)
+    bench.viewer.dims.set_point(0, 4)
+    fake_model.gate.set()
+    bench.settle()
+    assert not bench.labels.any() and "elsewhere" in bench.state.message
+
+
 def test_at_the_end_and_on_flat_images_there_is_nothing_to_go_on_to(
     bench: Any, stack: np.ndarray
 ) -> None:

@@ -578,6 +578,8 @@ class Fuzzer:
 
     def three_d(self) -> None:
         self.viewer.dims.ndisplay = 5 - self.viewer.dims.ndisplay
+        # As a real hand's does: napari reads what is under where the mouse was last.
+        QTest.mouseMove(self.canvas, QPoint(self.canvas.width() // 2, self.canvas.height() // 2))
 
     def flat(self) -> None:
         self.viewer.dims.ndisplay = 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.viewer.planes import plane_data
@@ -26,7 +26,7 @@ _LARGE = 4096 * 4096  # pixels of a plane that is not predicted as a whole unles
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    act: Callable[[], object]
+    act: Callable[[Plane | None], object]
     needs_answer: bool
     pairing: Pairing
     plane: Plane | None
@@ -61,18 +61,25 @@ class Answers:
 
         Nothing happens if the pairing is closed before that.
         """
-        self._enqueue(_Waiting(act, False, pairing, None))
+        self._enqueue(_Waiting(lambda _: act(), False, pairing, None))
 
     def when_answered(
-        self, pairing: Pairing, plane: Plane, act: Callable[[Choice], object]
+        self, pairing: Pairing, plane: Plane, act: Callable[[Plane, Choice], object]
     ) -> None:
         """Act now, or as soon as the clicks made so far are answered.
 
-        Nothing happens if the user goes to another plane or image before that. What is chosen
-        now is handed to `act`: whoever chooses another class meanwhile means the next object.
+        Nothing happens if the user goes to another plane or image before that. Where something
+        that waited before it leads to another plane, `act` is about that one: who presses a key
+        twice need not wait for what the first one does. What is chosen now is handed to `act`:
+        whoever chooses another class meanwhile means the next object.
         """
         choice = self._state.choice
-        self._enqueue(_Waiting(lambda: act(choice), True, pairing, plane))
+
+        def answered(at: Plane | None) -> None:
+            if at is not None:
+                act(at, choice)
+
+        self._enqueue(_Waiting(answered, True, pairing, plane))
 
     def take_back(self) -> bool:
         """Forget the last thing that waits or is being begun; return whether there was one."""
@@ -99,9 +106,21 @@ class Answers:
             while self._waiting and not self._has_to_wait(self._waiting[0]):
                 first = self._waiting.popleft()
                 if self._is_here(first):
-                    first.act()
+                    before = self._context.plane
+                    first.act(first.plane)
+                    self._lead_on(first.pairing, before)
         finally:
             self._going_on = False
+
+    def _lead_on(self, pairing: Pairing, before: Plane | None) -> None:
+        """Have what waits follow where the one before it has led to."""
+        now = self._context.plane
+        if before is None or now == before or pairing is not self._context.pairing:
+            return
+        self._waiting = deque(
+            replace(one, plane=now) if one.pairing is pairing and one.plane == before else one
+            for one in self._waiting
+        )
 
     def _enqueue(self, one: _Waiting) -> None:
         self._waiting.append(one)

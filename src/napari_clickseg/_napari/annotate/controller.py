@@ -224,7 +224,7 @@ class AnnotateController:
         if pairing is None or plane is None:
             self.state.message = "Only a stack can be gone through; this image has one plane."
             return
-        start = partial(self._propagation.start, pairing, plane, last)
+        start = partial(self._propagation.start, pairing, last)
         self.answers.when_answered(pairing, plane, start)
 
     def cancel(self) -> None:
@@ -516,7 +516,7 @@ class AnnotateController:
         elif shown and not prompt and action is Action.CLEAR:
             self._all_objects.give_up()
         elif action is Action.ACCEPT:
-            when_answered(pairing, plane, partial(objects.accept, pairing, plane))
+            when_answered(pairing, plane, partial(objects.accept, pairing))
         elif action is Action.SKIP:
             objects.skip(pairing, plane)
         elif action is Action.CLEAR:
@@ -527,9 +527,9 @@ class AnnotateController:
                 objects.take_up_at(pairing, plane, position)
         elif action in (Action.READING, Action.READING_BACK):
             step = 1 if action is Action.READING else -1
-            when_answered(pairing, plane, lambda _: self._read_on(pairing, plane, step))
+            when_answered(pairing, plane, lambda at, _: self._read_on(pairing, at, step))
         elif action is Action.PROPAGATE:
-            when_answered(pairing, plane, partial(self._propagation.one, pairing, plane))
+            when_answered(pairing, plane, partial(self._propagation.one, pairing))
         elif action is Action.FILL_IN:
             self._interpolation.fill(pairing, plane)
         elif action is Action.MERGE:

@@ -84,7 +84,7 @@ class Propagation:
         if self._context.segmenter is not None:
             self._look_anew(pairing, following, prediction.patch, begun)
 
-    def start(self, pairing: Pairing, plane: Plane, last: int, choice: Choice) -> None:
+    def start(self, pairing: Pairing, last: int, plane: Plane, choice: Choice) -> None:
         """Run to plane `last`, accepting on every plane, this one included."""
         axis = pairing.walking_axis()
         if axis is None:

@@ -130,7 +130,7 @@ class FolderController:
         if pairing is None or plane is None:
             self.state.message = "Show the image in 2D first, with all its layers."
             return
-        then = partial(self._done, sheet, pairing, plane)
+        then = partial(self._done, sheet, pairing)
         annotate.answers.when_answered(pairing, plane, then)
 
     def not_done(self) -> None:

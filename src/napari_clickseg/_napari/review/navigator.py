@@ -143,7 +143,7 @@ class Navigator:
                 "back."
             )
             return
-        accept = partial(self._accept, sheet, pairing, plane)
+        accept = partial(self._accept, sheet, pairing)
         annotate.answers.when_answered(pairing, plane, accept)
 
     def reject(self) -> None:

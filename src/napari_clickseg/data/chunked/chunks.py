@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import mmap
+import sys
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _MOST = 64 << 20  # bytes of chunks in memory
 _LEFT = 0.75  # of them, when room was made
+_OWN_PAGES = 1 << 16  # bytes of a chunk from which on it lies in pages of its own
 
 
 class ChunkStore:
@@ -118,7 +121,7 @@ class ChunkStore:
                 if not values.any():
                     return
                 of = self._specs[key[0]]
-                there = np.zeros(of.chunks, of.dtype)
+                there = _zeros(of.chunks, of.dtype)
                 self._hold(key, there)
             there[inside] = values
             self._changes[key] = self._changes.get(key, 0) + 1
@@ -162,7 +165,10 @@ class ChunkStore:
         with self._lock:
             for key in list(itertools.islice(self._near, 32)):
                 if key in self._changes:
-                    out.append((key, self._near[key].copy(), self._changes[key]))
+                    there = self._near[key]
+                    copied = _zeros(there.shape, there.dtype)
+                    copied[...] = there
+                    out.append((key, copied, self._changes[key]))
                 else:
                     self._let_go(key)
         return out
@@ -191,7 +197,7 @@ class ChunkStore:
         number, *at = key
         of = self._specs[number]
         where = _place_of(at, of.shape, of.chunks)
-        out = np.zeros(of.chunks, of.dtype)
+        out = _zeros(of.chunks, of.dtype)
         out[tuple(slice(0, part.stop - part.start) for part in where)] = array[where]
         return out
 
@@ -207,6 +213,21 @@ class ChunkStore:
                     str(number), shape=of.shape, chunks=of.chunks, dtype=of.dtype, fill_value=0
                 )
             return self._arrays[number]
+
+
+def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return zeros in pages of their own, which the system has back when they are let go.
+
+    Thousands of chunks come and go. On the heap what is made meanwhile, and stays, comes to lie
+    between them, so that what they leave is too small for others, and is nobody's.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < _OWN_PAGES:
+        return np.zeros(shape, dtype)
+    private: Any = {}
+    if sys.platform != "win32":
+        private["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    return np.frombuffer(mmap.mmap(-1, size, **private), dtype).reshape(shape)
 
 
 def _place_of(at: Sequence[int], shape: Sequence[int], chunks: Sequence[int]) -> tuple[slice, ...]:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 from napari_clickseg._napari.viewer import changes
 from napari_clickseg.journal.recording import read_journal
@@ -14,8 +15,6 @@ from napari_clickseg.journal.recording import read_journal
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
     Benches = Callable[..., Any]
 
@@ -272,6 +271,32 @@ def test_an_image_closed_at_once_and_opened_again_is_offered_what_was_left(
     assert second.labels.any()
 
 
+@pytest.mark.parametrize(
+    ("afterwards", "said"),
+    [
+        (lambda bench: bench.click(80, 100), "1 click on the next object."),
+        (lambda bench: (bench.click(80, 100), bench.do("accept")), "1 object."),
+        (lambda bench: (bench.take_up(30, 40), bench.do("delete")), "changes of saved objects."),
+    ],
+)
+def test_what_was_saved_is_not_counted_in_what_was_left(
+    make_bench: Benches, grey: np.ndarray, tmp_path: Path, afterwards: Any, said: str
+) -> None:
+    from napari_clickseg._napari.viewer.changes import note_saved
+
+    first = make_bench(home=tmp_path)
+    first.open(grey)
+    first.click(30, 40)
+    first.do("accept")
+    first.click(30, 130)
+    first.do("accept")
+    note_saved(first.pairing.annotation, (), first.pairing.timeline.writes)
+    afterwards(first)
+    crash(first)
+    second = open_again(make_bench, grey, tmp_path)
+    assert second.state.left.endswith(f": {said}")
+
+
 def test_what_was_said_of_completeness_comes_back_also_where_nothing_else_was_done(
     make_bench: Benches, grey: np.ndarray, tmp_path: Path
 ) -> None:
@@ -284,7 +309,7 @@ def test_what_was_said_of_completeness_comes_back_also_where_nothing_else_was_do
     crash(first)
 
     second = open_again(make_bench, np.stack([grey, grey]), tmp_path)
-    assert "whether all of them are labelled" in second.state.left
+    assert "whether all objects are labelled" in second.state.left
     assert second.state.complete is None
     second.viewer.dims.set_current_step(0, 0)
     second.controller.autosave.take_up()
@@ -320,6 +345,28 @@ def test_labels_that_were_there_before_and_saved_nowhere_come_back_too(
     second.click(100, 100)
     second.do("accept")
     assert second.labels.max() == 9  # an id that nothing had
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_labels_on_planes_that_nothing_was_written_on_come_back_too(
+    make_bench: Benches, grey: np.ndarray, tmp_path: Path, rolled: bool
+) -> None:
+    stack = np.stack([grey] * 5)
+    first = make_bench(home=tmp_path)
+    image = first.viewer.add_image(stack)
+    mine = np.zeros(stack.shape, np.uint16)
+    mine[:, 5:20, 100:150] = 7
+    first.controller.adopt(image, annotation=first.viewer.add_labels(mine))
+    if rolled:
+        first.viewer.dims.roll()
+    first.settle()
+    first.click(3, 40)
+    first.do("accept")
+    crash(first)
+    second = open_again(make_bench, stack, tmp_path)
+    second.controller.autosave.take_up()
+    second.settle()
+    assert np.array_equal(second.labels, first.labels)
 
 
 def test_other_data_of_the_annotation_layer_are_noted(

@@ -191,7 +191,7 @@ class Autosave:
         self._restore_classes(recording)
         self._identity.save_with(pairing)
         self.show()
-        self._state.message = f"Taken up: {_what(recording)}. Undo goes back as before."
+        self._state.message = f"Taken up: {_what(recording, saved=True)}. Undo goes back as before."
         self._answers.request()
 
     def _go_on_from(self, pairing: Pairing, offer: _Offer) -> None:
@@ -428,13 +428,21 @@ def _shown(pairing: Pairing, recording: Recording) -> bool:
     return all((mark.position, mark.positive) in there for mark in recording.scene.clicks)
 
 
-def _what(recording: Recording) -> str:
-    objects = number(len(recording.scene.objects), "object", "objects")
-    marks, said = len(recording.scene.marks), recording.unsaved_complete
-    text = objects + (f" and {number(marks, 'click', 'clicks')} on the next" if marks else "")
-    return text + (", and whether all of them are labelled" if said else "")
+def _what(recording: Recording, *, saved: bool) -> str:
+    """Say what there is in a recording; without `saved`, what of that is saved nowhere else."""
+    there = recording.saved[-1].after.objects if recording.saved and not saved else ()
+    objects = sum(one not in there for one in recording.scene.objects)
+    marks = len(recording.scene.marks)
+    parts = [number(objects, "object")] if objects else []
+    if marks:
+        parts.append(f"{number(marks, 'click')} on the next{'' if parts else ' object'}")
+    text = " and ".join(parts)
+    if recording.unsaved_complete:
+        text += f"{', and ' if text else ''}whether all objects are labelled"
+    return text or "changes of saved objects"
 
 
 def _text(offer: _Offer) -> str:
     when = datetime.datetime.fromtimestamp(offer.left.changed).strftime("%Y-%m-%d %H:%M")
-    return f"Unsaved work on this image was left on {when}: {_what(offer.left.recording)}."
+    what = _what(offer.left.recording, saved=False)
+    return f"Unsaved work on this image was left on {when}: {what}."

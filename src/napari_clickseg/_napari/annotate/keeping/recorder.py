@@ -209,12 +209,18 @@ class Recorder:
         return [*there, Stepped(one.before, one.after, one.plane, one.end, lambda: writes)]
 
     def _there_before(self, write: Relabelling) -> Iterator[Relabelling]:
-        """Yield the labels around what is written that nobody has noted yet.
+        """Yield the labels that nobody has noted yet: all, of large ones those around a write.
 
         Of large labels they are read late, so they may be what was written since: what follows
         leaves pixels alone that are as it would make them, so nothing is lost by that.
         """
         if not write.runs.starts.size:
+            return
+        if self._before is not self.labels:  # a copy of all of them: also of other planes
+            height, width = self.shape[-2:]
+            tiles = (-(-height // _TILE), -(-width // _TILE))
+            for *at, y, x in np.ndindex(*self.shape[:-2], *tiles):
+                yield from self._tile(tuple(at), y, x, (height, width))
             return
         ends = np.concatenate([write.runs.starts, write.runs.ends - 1])
         *outer, rows, columns = np.unravel_index(ends, self.shape)
