@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -217,10 +218,10 @@ class Recorder:
         if not write.runs.starts.size:
             return
         if self._before is not self.labels:  # a copy of all of them: also of other planes
-            height, width = self.shape[-2:]
-            tiles = (-(-height // _TILE), -(-width // _TILE))
-            for *at, y, x in np.ndindex(*self.shape[:-2], *tiles):
-                yield from self._tile(tuple(at), y, x, (height, width))
+            *outer_shape, height, width = self.shape
+            tiles = itertools.product(range(-(-height // _TILE)), range(-(-width // _TILE)))
+            for (y, x), index in itertools.product(tiles, np.ndindex(*outer_shape)):
+                yield from self._tile(tuple(map(int, index)), y, x, (height, width))
             return
         ends = np.concatenate([write.runs.starts, write.runs.ends - 1])
         *outer, rows, columns = np.unravel_index(ends, self.shape)
