@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.colors import to_hex
 from napari.components import ViewerModel
+from napari.layers import Labels
 
 from napari_clickseg._napari.project.gather import gather
 from napari_clickseg._napari.project.pairs import snapshot
+from napari_clickseg._napari.train.previews import PreviewLayers, montage
 from napari_clickseg._napari.viewer.metadata import mark_complete
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.training.finetune import finetune
+from napari_clickseg.training.progress import RunProgress, follow
 from napari_clickseg.training.spec import TrainingSpec
 from tests.training.quick_reports import few_clicks, no_curves
 
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     import pytest
 
 BRIGHT, DARK = (240, 8), (130, 48)  # grey value, first column
-CLASSES = [
+CLASSES: list[dict[str, Any]] = [
     {"id": 1, "name": "bright", "colour": "#0000ff"},
     {"id": 2, "name": "dark", "colour": "#00ff00"},
 ]
@@ -60,3 +65,14 @@ def test_objects_of_two_classes_are_trained_and_found_as_two(
     assert read_card(best).classes == ("bright", "dark")
     found = load_segmenter(str(best), "cpu").start(np.asarray(layers[0][0].data)).predict().labels
     assert found[20, 20] == 1 and found[20, 60] == found[60, 60] == 2
+
+    events = map(json.loads, (tmp_path / "run" / "events.jsonl").read_text().splitlines())
+    progress = follow(RunProgress(), events)
+    shown = montage(tmp_path / "project", tmp_path / "run", progress.previews, of_classes=True)
+    previews = PreviewLayers(viewer)
+    while not previews.show(shown):
+        pass
+    for layer in previews.layers[1:]:
+        assert isinstance(layer, Labels)
+        for one in CLASSES:
+            assert to_hex(layer.get_color(one["id"])) == one["colour"]

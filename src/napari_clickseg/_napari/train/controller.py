@@ -419,5 +419,7 @@ class TrainController(TrainChoices):
 
 
 def _montage(run: Path, previews: tuple[Preview, ...]) -> Montage:
-    project = Path(RunFolder(run).spec.project)
-    return montage(project if project.is_dir() else project.parent, run, previews)
+    spec = RunFolder(run).spec
+    project = Path(spec.project)
+    folder = project if project.is_dir() else project.parent
+    return montage(folder, run, previews, of_classes=spec.task in ("binary", "multiclass"))

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Image, Labels
 
+from napari_clickseg._napari.viewer.colours import class_colours, label_colormap
 from napari_clickseg._napari.viewer.front import bring_into_view, take_units
 from napari_clickseg._napari.viewer.layers import remove_layers
+from napari_clickseg.data.classes import read_classes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,14 +36,19 @@ class Montage:
     ----------
     image : uint8 (Y, X, 3)
     truth, prediction : int32 (Y, X)
+    colours : tuple of str
+        Of the ids from 1 on, where they are classes.
     """
 
     image: npt.NDArray[np.uint8]
     truth: npt.NDArray[np.int32]
     prediction: npt.NDArray[np.int32]
+    colours: tuple[str, ...] = ()
 
 
-def montage(project: Path, run: Path, previews: Sequence[Preview]) -> Montage:
+def montage(
+    project: Path, run: Path, previews: Sequence[Preview], *, of_classes: bool = False
+) -> Montage:
     """Read previews and lay them side by side; runs on a worker thread.
 
     Parameters
@@ -52,11 +59,15 @@ def montage(project: Path, run: Path, previews: Sequence[Preview]) -> Montage:
         The folder of the run.
     previews : sequence of Preview
         At least one.
+    of_classes : bool
+        Their ids are the project's classes, and get their colours.
 
     Raises
     ------
     ImageError
         If a file can't be read.
+    ProjectError
+        If the project's classes can't be read.
     """
     parts = [_part(project, run, preview) for preview in previews]
     height = max(part.truth.shape[0] for part in parts)
@@ -65,6 +76,7 @@ def montage(project: Path, run: Path, previews: Sequence[Preview]) -> Montage:
         np.zeros((height, width, 3), np.uint8),
         np.zeros((height, width), np.int32),
         np.zeros((height, width), np.int32),
+        _class_colours(project) if of_classes else (),
     )
     left = 0
     for part in parts:
@@ -74,6 +86,12 @@ def montage(project: Path, run: Path, previews: Sequence[Preview]) -> Montage:
         whole.prediction[place] = part.prediction
         left += part.truth.shape[1] + _GAP
     return whole
+
+
+def _class_colours(project: Path) -> tuple[str, ...]:
+    classes = read_classes(project)
+    known = {} if classes is None else {one.id: one.colour for one in classes.classes}
+    return class_colours(known)
 
 
 def _part(project: Path, run: Path, preview: Preview) -> Montage:
@@ -162,6 +180,8 @@ class PreviewLayers:
             layer.contour = 2
         else:
             layer = Labels(shown.prediction.copy(), name=name, opacity=0.5, **self._where)
+        if isinstance(layer, Labels) and shown.colours:
+            layer.colormap = label_colormap(shown.colours)
         take_units(self._viewer, layer)
         selected = self._viewer.layers.selection.active
         self._viewer.layers.append(layer)
