@@ -215,6 +215,7 @@ class Fuzzer:
                 f"{np.unique(after[ledger.labels != after])}; “{self.state.message}”"
             )
             ledger.note(after, self._how)
+        self._note_journals()
         for layer in [one for one in self.ledgers if one not in self.viewer.layers]:
             gone = self.ledgers.pop(layer)
             if gone.labels.any():
@@ -224,6 +225,18 @@ class Fuzzer:
         if now is not None and now not in self.ledgers:
             steps = self.state.can_undo or self.state.can_redo
             self.ledgers[now] = Ledger(now, self._name(image), np.array(now.data), taken_up=steps)
+
+    def _note_journals(self) -> None:
+        """Note labels whose image was closed, or lacks layers, while they stay: a journal ends.
+
+        It comes back when the newer one of the same labels is forgotten.
+        """
+        pairings = [self.controller.pairings.get(image) for image in self._images()]
+        annotated = [one.annotation for one in pairings if one is not None]
+        for layer, ledger in self.ledgers.items():
+            known = self.ever[ledger.name]
+            if layer not in annotated and not any(same(one, ledger.labels) for one in known):
+                known.append(ledger.labels)
 
     def _name(self, image: Image) -> str:
         """Return which of the images it is, whatever it is called by now."""
