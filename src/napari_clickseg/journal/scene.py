@@ -187,14 +187,15 @@ class Scene:
     def value(self, plane: Plane, class_id: int | None = None) -> int:
         """Return the id that the object being made on a plane gets.
 
-        A corrected object keeps its own. A new one gets `class_id`, where ids are classes.
+        A corrected object keeps its own. Any other one gets `class_id`, where ids are classes, be
+        it carried here as another class or not: the user may have chosen this one since.
         """
         draft = self.draft(plane)
         if draft.editing is not None:
             return draft.editing.value
-        if draft.value is not None:
-            return draft.value
-        return self.object_id if class_id is None else class_id
+        if class_id is not None:
+            return class_id
+        return self.object_id if draft.value is None else draft.value
 
     @property
     def in_use(self) -> bool:

@@ -99,6 +99,21 @@ def test_a_plane_that_is_left_alone_gets_an_id_of_its_own(bench: Any, stack: np.
     assert areas(bench.labels)[1] == 0 and areas(bench.labels, 2)[1] > 0
 
 
+def test_a_class_that_is_chosen_on_the_next_plane_is_what_is_written_there(
+    bench: Any, stack: np.ndarray
+) -> None:
+    bench.state.scheme = "classes"
+    bench.open(stack)
+    at(bench, 0)
+    bench.click(30, 30)
+    bench.do("propagate")
+    bench.controller.add_class("another")
+    assert bench.state.current_class.identifier == 2
+    bench.do("accept")
+    assert set(np.unique(bench.labels[0])) == {0, 1}
+    assert set(np.unique(bench.labels[1])) == {0, 2}
+
+
 def test_going_on_waits_for_the_answer(bench: Any, stack: np.ndarray, fake_model: Any) -> None:
     bench.open(stack)
     at(bench, 0)
