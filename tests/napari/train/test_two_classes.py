@@ -13,7 +13,7 @@ from napari.layers import Labels
 from napari_clickseg._napari.project.gather import gather
 from napari_clickseg._napari.project.pairs import snapshot
 from napari_clickseg._napari.train.previews import PreviewLayers, montage
-from napari_clickseg._napari.viewer.metadata import mark_complete
+from napari_clickseg._napari.viewer.metadata import mark_complete, saved_classes
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.training.finetune import finetune
@@ -76,3 +76,16 @@ def test_objects_of_two_classes_are_trained_and_found_as_two(
         assert isinstance(layer, Labels)
         for one in CLASSES:
             assert to_hex(layer.get_color(one["id"])) == one["colour"]
+
+
+def test_classes_without_a_colour_or_a_name_are_classes_all_the_same() -> None:
+    layer = Labels(np.eye(4, dtype=np.uint8))
+    layer.metadata["napari-clickseg"] = {
+        "scheme": "instances", "classes": [{"id": 1, "name": "cell"}, {"id": 2}],
+        "objects": {"1": 2},
+    }  # fmt: skip
+    classes, objects = saved_classes(layer)
+    assert classes is not None
+    assert [(one.id, one.name) for one in classes.classes] == [(1, "cell"), (2, "2")]
+    assert len({one.colour for one in classes.classes}) == 2
+    assert objects.of_ids == {1: 2}

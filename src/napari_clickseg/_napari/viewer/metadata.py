@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from napari_clickseg._napari.viewer.colours import colour_of
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 
 if TYPE_CHECKING:
@@ -131,7 +132,11 @@ def listed_classes(layer: Labels) -> ProjectClasses | None:
         return ProjectClasses(
             scheme=saved["scheme"],
             classes=tuple(
-                ProjectClass(id=c["id"], name=c["name"] or str(c["id"]), colour=c["colour"])
+                ProjectClass(
+                    id=c["id"],
+                    name=c.get("name") or str(c["id"]),
+                    colour=c.get("colour") or colour_of(int(c["id"])),
+                )
                 for c in saved["classes"]
             ),
         )
