@@ -96,9 +96,7 @@ class Looks:
         """Look at a window for the first time."""
         if isinstance(self.network, GuidedNetwork):
             self.features = self.network.features(self.inputs[:, : self.network.image_channels])
-            self.network.answer(self.features, self.inputs)
-        else:
-            self.network(self.inputs)
+        self.later()
 
     def later(self) -> None:
         """Look at it again; the encoder's features are known, if they don't depend on clicks."""

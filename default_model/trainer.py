@@ -382,17 +382,15 @@ class Trainer:
             return _Answered(network(inputs), None)
         annotations = [live.going_on[i] for i in lesson.chosen]
         new = [k for k, annotation in enumerate(annotations) if annotation.features is None]
-        if new:
-            fresh = network.features(inputs[new, : network.image_channels])
-            for k, seen in zip(new, zip(*fresh, strict=True), strict=True):
-                annotations[k].features = list(seen)
-        windows = zip(*(annotation.features or [] for annotation in annotations), strict=True)
+        fresh = network.features(inputs[new, : network.image_channels]) if new else []
+        seen = dict(zip(new, zip(*fresh, strict=True), strict=True))  # these are learned from
+        for k, parts in seen.items():
+            annotations[k].features = [part.detach() for part in parts]
+        windows = [seen.get(k) or one.features or () for k, one in enumerate(annotations)]
         features = [
             torch.stack(at_stride).contiguous(memory_format=torch.channels_last)
-            for at_stride in windows
+            for at_stride in zip(*windows, strict=True)
         ]
-        for k in new:
-            annotations[k].features = [part.detach() for part in annotations[k].features or []]
         return _Answered(*network.answer(features, inputs))
 
     def _note(self, mask: Tensor, truth: Tensor, steps: Tensor) -> None:

@@ -32,6 +32,15 @@ def crash(bench: Any) -> None:
             recorder._place.let_go()
 
 
+def crashed_after_an_object(make_bench: Benches, grey: np.ndarray, home: Path) -> Any:
+    bench = make_bench(home=home)
+    bench.open(grey)
+    bench.click(30, 40)
+    bench.do("accept")
+    crash(bench)
+    return bench
+
+
 def open_again(make_bench: Benches, grey: np.ndarray, home: Path, **options: Any) -> Any:
     bench = make_bench(home=home)
     bench.open(grey, **options)
@@ -246,11 +255,7 @@ def test_what_was_saved_is_offered_no_more_and_what_came_after_is(
 def test_an_image_closed_at_once_and_opened_again_is_offered_what_was_left(
     make_bench: Benches, grey: np.ndarray, tmp_path: Path
 ) -> None:
-    first = make_bench(home=tmp_path)
-    first.open(grey)
-    first.click(30, 40)
-    first.do("accept")
-    crash(first)
+    crashed_after_an_object(make_bench, grey, tmp_path)
 
     second = make_bench(home=tmp_path)
     controller, layers = second.controller, second.viewer.layers
@@ -505,11 +510,7 @@ def test_what_was_left_is_offered_also_where_labels_are_made_twice_in_quick_succ
     make_bench: Benches, grey: np.ndarray, tmp_path: Path
 ) -> None:
     """What was found for the first ones must not keep it from the others."""
-    first = make_bench(home=tmp_path)
-    first.open(grey)
-    first.click(30, 40)
-    first.do("accept")
-    crash(first)
+    first = crashed_after_an_object(make_bench, grey, tmp_path)
     second = make_bench(home=tmp_path)
     image = second.viewer.add_image(grey)
     second.controller.set_up(image)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import itertools
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -89,7 +88,8 @@ class Recorder:
         self._place: JournalPlace | None = None
         self._file: JournalFile | None = None
         self._left: deque[Happening | _Replaced] = deque()  # that could not be noted yet
-        self._tiles: set[tuple[int, ...]] = set()
+        self._noted_before = False
+        self._tiles: set[tuple[int, ...]] = set()  # of large labels, that were noted
         for entry in self.timeline.steps:
             self._added(entry)
         self.timeline.added.connect(self._added)
@@ -218,10 +218,12 @@ class Recorder:
         if not write.runs.starts.size:
             return
         if self._before is not self.labels:  # a copy of all of them: also of other planes
-            *outer_shape, height, width = self.shape
-            tiles = itertools.product(range(-(-height // _TILE)), range(-(-width // _TILE)))
-            for (y, x), index in itertools.product(tiles, np.ndindex(*outer_shape)):
-                yield from self._tile(tuple(map(int, index)), y, x, (height, width))
+            if not self._noted_before:
+                self._noted_before = True
+                labelled = np.flatnonzero(self._before)
+                if labelled.size:
+                    ids = self._before.reshape(-1)[labelled]
+                    yield Relabelling.of(labelled, np.zeros(labelled.size, np.int64), ids)
             return
         ends = np.concatenate([write.runs.starts, write.runs.ends - 1])
         *outer, rows, columns = np.unravel_index(ends, self.shape)
