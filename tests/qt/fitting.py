@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QWidget
 
@@ -26,6 +26,12 @@ def assert_nothing_is_cut_off(widget: QWidget, parts: Iterable[QWidget] = ()) ->
         if isinstance(control, (QAbstractButton, QLabel, QComboBox)):
             right = control.mapTo(widget, control.rect().topRight()).x()
             assert right <= edge, control
+
+
+def until_nothing_is_cut_off(qtbot: Any, widget: QWidget, parts: Iterable[QWidget] = ()) -> None:
+    """Wait until the layout has followed what changed, however busy the machine is."""
+    shown = tuple(parts)
+    qtbot.waitUntil(lambda: assert_nothing_is_cut_off(widget, shown), timeout=20_000)
 
 
 def tip(control: QWidget) -> str:

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import open_widget
-from tests.qt.fitting import assert_nothing_is_cut_off
+from tests.qt.fitting import until_nothing_is_cut_off
 from tests.qt.review.test_widget import show_everything as show_all_of_review
 from tests.qt.train.test_widget import annotate as annotate_layers
 from tests.qt.train.test_widget import show_everything as show_all_of_train
@@ -69,7 +69,7 @@ def test_no_text_is_cut_on_a_scaled_screen(
         assert window.height() <= screen.geometry().height()
         corner = widget.mapTo(window, QPoint(widget.width(), widget.height()))
         assert corner.x() <= window.width() and corner.y() <= window.height(), name
-        assert_nothing_is_cut_off(widget)
+        until_nothing_is_cut_off(qtbot, widget)
 
 
 def settle(widget: QWidget, qtbot: Any) -> None:

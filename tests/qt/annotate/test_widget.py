@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QWidget
 from napari_clickseg._napari.annotate.state import AnnotateState, ClassSpec
 from napari_clickseg._napari.viewer.colours import PALETTE
 from napari_clickseg._napari.viewer.private import unselected
-from tests.qt.fitting import assert_nothing_is_cut_off
+from tests.qt.fitting import until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,8 +218,8 @@ def test_no_text_is_cut_off_in_a_narrow_dock(annotating: Open, qtbot: Any) -> No
         viewer.theme = theme
         viewer.window._qt_window.resizeDocks([dock], [200], _horizontal())
         qtbot.wait(200)
-        assert widget.width() <= 330
-        assert_nothing_is_cut_off(widget)
+        qtbot.waitUntil(lambda: widget.width() <= 330)
+        until_nothing_is_cut_off(qtbot, widget)
 
 
 def _horizontal() -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from tests.qt.fitting import assert_nothing_is_cut_off
+from tests.qt.fitting import until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ def test_what_a_mask_rests_on_comes_as_layers_on_the_image(
     press(qtbot, widget, widget.gestures)
     seen = [n for n in (1, 2) if viewer.layers[f"dish gesture {n}"].visible]
     assert seen == [2], "two maps over one another would be read as one"
-    assert_nothing_is_cut_off(widget)
+    until_nothing_is_cut_off(qtbot, widget)
 
 
 def test_what_is_being_explained_can_be_given_up_and_closing_ends_it(

@@ -25,7 +25,7 @@ from napari_clickseg.data.review import ACCEPTED, REJECTED
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.models.fitting import ModelOffer
 from tests.qt.conftest import picture, prediction, until_gone
-from tests.qt.fitting import assert_nothing_is_cut_off, tip
+from tests.qt.fitting import tip, until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -466,8 +466,8 @@ def test_nothing_is_cut_off_in_a_narrow_dock(open_review: Open, project: Path, q
         viewer.screenshot(str(pictures / f"review-{theme}.png"), canvas_only=False, flash=False)
         viewer.window._qt_window.resizeDocks([dock], [200], Qt.Orientation.Horizontal)
         qtbot.wait(300)
-        assert widget.width() <= 360
-        assert_nothing_is_cut_off(widget)
+        qtbot.waitUntil(lambda: widget.width() <= 360)
+        until_nothing_is_cut_off(qtbot, widget)
         buttons = [each for each in widget.findChildren(QAbstractButton) if each.isVisible()]
         assert len(buttons) > 15 and not [each.text() for each in buttons if not tip(each)]
 

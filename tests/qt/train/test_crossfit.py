@@ -23,7 +23,7 @@ from napari_clickseg.pictures.outcomes import COLOURS, PixelOutcome
 from tests.crossfit.conftest import NETWORK, write_project
 from tests.crossfit.paused import paused
 from tests.qt.conftest import until_gone
-from tests.qt.fitting import assert_nothing_is_cut_off, tip
+from tests.qt.fitting import tip, until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -314,8 +314,8 @@ def test_nothing_is_cut_off_in_a_narrow_dock(
         widget._scroll.ensureWidgetVisible(widget.clicks)
         path = str(PICTURES / f"crossfit-{theme}.png")
         viewer.screenshot(path, canvas_only=False, flash=False)
-        assert widget.width() <= 340
-        assert_nothing_is_cut_off(widget, parts)
+        qtbot.waitUntil(lambda: widget.width() <= 340)
+        until_nothing_is_cut_off(qtbot, widget, parts)
     buttons = [one for part in parts for one in part.findChildren(QAbstractButton)]
     assert not [one.text() for one in buttons if one.isVisible() and not tip(one)]
 

@@ -23,7 +23,7 @@ from napari_clickseg.training.progress import Curves, HelpRow, Message, RunProgr
 from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.verdict import Verdict
 from tests.qt.conftest import until_gone
-from tests.qt.fitting import assert_nothing_is_cut_off, tip
+from tests.qt.fitting import tip, until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -407,8 +407,8 @@ def test_no_text_is_cut_off_in_a_narrow_dock(open_train: Open, qtbot: Any) -> No
         viewer.theme = theme
         viewer.window._qt_window.resizeDocks([dock], [200], Qt.Orientation.Horizontal)
         qtbot.wait(300)
-        assert widget.width() <= 340
-        assert_nothing_is_cut_off(widget)
+        qtbot.waitUntil(lambda: widget.width() <= 340)
+        until_nothing_is_cut_off(qtbot, widget)
 
 
 def test_the_folder_is_remembered(
