@@ -55,12 +55,12 @@ def main() -> None:
             settle()
             step()
         settle()
-        sheet = review.images.sheet
-        assert sheet is not None, review.state.message
+        image_layers = review.images.image_layers
+        assert image_layers is not None, review.state.message
 
         def paint() -> None:
             rows, columns = np.mgrid[500:700, 500:700].reshape(2, -1)
-            sheet.labels.data_setitem((rows, columns), 2)
+            image_layers.labels.data_setitem((rows, columns), 2)
 
         steps: dict[str, Callable[[], object]] = {
             "when it is opened": lambda: None,

@@ -14,7 +14,7 @@ from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg._qt.parts import folders
 from napari_clickseg.data.project import read_project
 from tests.qt.conftest import until_gone
-from tests.qt.test_manners import ON, Keyboard, settled
+from tests.qt.test_focus_and_wheel import ON, Keyboard, settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

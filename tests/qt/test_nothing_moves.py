@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_clickseg._napari.viewer.actions import Action
 from tests.qt.review.test_widget import Hand as ReviewHand
-from tests.qt.test_manners import Keyboard, settled
+from tests.qt.test_focus_and_wheel import Keyboard, settled
 from tests.qt.train.test_widget import BUSY_RUN
 from tests.qt.train.test_widget import CHANGES as TRAINED
 from tests.qt.train.test_widget import annotate as annotate_layers

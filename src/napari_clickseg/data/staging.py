@@ -25,7 +25,7 @@ from napari_clickseg.util.files import (
     begin_folder,
     fill,
     has_ended,
-    left_behind,
+    partial_files,
     sweep,
     this_process,
     write_whole,
@@ -287,7 +287,7 @@ def tidy(folder: Path, *within: str) -> None:
     # Not through links: what lies elsewhere is not the project's.
     places = [folder, *(folder / name for name in within if not (folder / name).is_symlink())]
     mend(folder)
-    if not any(left_behind(place) for place in places):
+    if not any(partial_files(place) for place in places):
         return
     # Who can't hold it must leave that alone: somebody may be putting old files back.
     with contextlib.suppress(ProjectError), held(folder, patience=0):

@@ -101,7 +101,7 @@ def sync_folder(folder: Path) -> None:
         os.close(there)
 
 
-def left_behind(folder: Path) -> list[Path]:
+def partial_files(folder: Path) -> list[Path]:
     """Return the unfinished files in a folder that nobody is writing any more.
 
     Those are the files of processes of this computer that have ended, and what other computers
@@ -112,7 +112,7 @@ def left_behind(folder: Path) -> list[Path]:
 
 def sweep(folder: Path) -> None:
     """Remove the unfinished files, and folders, in a folder that nobody is writing any more."""
-    for path in left_behind(folder):
+    for path in partial_files(folder):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
             continue

@@ -102,8 +102,8 @@ class Walker:
 
     @property
     def labels(self) -> np.ndarray:
-        assert self.folder.sheet is not None, self.state.message
-        return np.asarray(self.folder.sheet.labels.data).reshape(SHAPE)
+        assert self.folder.image_layers is not None, self.state.message
+        return np.asarray(self.folder.image_layers.labels.data).reshape(SHAPE)
 
     def close(self) -> None:
         self.folder.close()
@@ -119,7 +119,7 @@ class Walker:
         for recorder in autosave._recorders.values():
             if recorder._place is not None:
                 recorder._place.let_go()
-        self.folder.sheet = None
+        self.folder.image_layers = None
 
 
 @pytest.fixture
@@ -257,10 +257,10 @@ def test_after_a_kill_what_was_made_of_the_open_image_is_offered_and_the_others_
     first.crash()
     second = make_walker()
     second.open(raw)
-    assert second.current == "img1" and second.labels.any() and not second.bench.state.left
+    assert second.current == "img1" and second.labels.any() and not second.bench.state.unsaved_work
     second.next()
     assert second.current == "img2" and not second.labels.any()
-    assert "1 object and 1 click" in second.bench.state.left
+    assert "1 object and 1 click" in second.bench.state.unsaved_work
     second.bench.controller.autosave.take_up()
     second.settle()
     assert np.array_equal(second.labels, labels)
@@ -272,7 +272,7 @@ def test_layers_that_the_user_removes_take_nothing_with_them(walker: Walker, raw
     walker.make(30, 40)
     made = walker.labels.copy()
     image, layers = walker.state.current, walker.bench.viewer.layers
-    layers.remove(walker.folder.sheet.labels)
+    layers.remove(walker.folder.image_layers.labels)
     walker.settle()
     assert walker.state.current == "" and len(layers) == 0
     assert walker.states[Path(image).stem] == "begun"
@@ -349,7 +349,7 @@ def test_of_two_windows_on_one_image_the_second_loses_nothing(
     assert "another mask meanwhile" in told[-1]
     second.back()
     assert second.labels[20, 20] and not second.labels[40, 60]
-    assert "1 object" in second.bench.state.left
+    assert "1 object" in second.bench.state.unsaved_work
     second.bench.controller.autosave.take_up()
     second.settle()
     assert second.labels[20, 20] and second.labels[40, 60]

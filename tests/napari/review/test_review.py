@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_clickseg._napari.project.image_layers import Capture
 from napari_clickseg._napari.project.pairs import pairs_of
-from napari_clickseg._napari.project.sheet import Capture
 from napari_clickseg._napari.review.controller import ReviewController
 from napari_clickseg._napari.review.drafts import place_of
 from napari_clickseg._napari.review.navigator import NOT_YET
@@ -128,17 +128,17 @@ class Reviewer:
     @property
     def labels(self) -> Any:
         """The labels that are shown, without an axis for channels."""
-        sheet = self.controller.images.sheet
-        assert sheet is not None, self.state.message
-        return sheet.labels.data.reshape(sheet.labels.data.shape[-2:])
+        image_layers = self.controller.images.image_layers
+        assert image_layers is not None, self.state.message
+        return image_layers.labels.data.reshape(image_layers.labels.data.shape[-2:])
 
     def paint(self, rows: slice, columns: slice, value: int) -> None:
         """Paint as napari's brush does: into the layer, undoable."""
-        sheet = self.controller.images.sheet
-        assert sheet is not None
+        image_layers = self.controller.images.image_layers
+        assert image_layers is not None
         index = np.nonzero(np.isin(np.arange(SHAPE[0]), np.r_[rows])[:, None]
                            & np.isin(np.arange(SHAPE[1]), np.r_[columns]))  # fmt: skip
-        sheet.labels.data_setitem(index, value)
+        image_layers.labels.data_setitem(index, value)
 
 
 @pytest.fixture
@@ -190,14 +190,14 @@ def test_what_a_model_said_of_objects_is_shown_in_review_and_accepted_with_them(
     )
     reviewer.look()
     reviewer.do("next")
-    sheet = reviewer.controller.images.sheet
-    assert reviewer.current == "c" and sheet is not None
-    assert sheet.labels.features.set_index("index")["score"].to_dict() == {1: 0.1, 2: 0.2}
-    own = sheet.labels.colormap
+    image_layers = reviewer.controller.images.image_layers
+    assert reviewer.current == "c" and image_layers is not None
+    assert image_layers.labels.features.set_index("index")["score"].to_dict() == {1: 0.1, 2: 0.2}
+    own = image_layers.labels.colormap
     reviewer.bench.state.by_score = True
-    assert sheet.labels.colormap.name == BY_SCORE
+    assert image_layers.labels.colormap.name == BY_SCORE
     reviewer.bench.state.by_score = False
-    assert same_colours(sheet.labels.colormap, own)
+    assert same_colours(image_layers.labels.colormap, own)
     reviewer.paint(slice(0, 4), slice(0, 4), 9)
     reviewer.do("accept")
     accepted = record(project, "c")
@@ -529,9 +529,9 @@ def test_napari_can_not_undo_into_the_image_before(reviewer: Reviewer) -> None:
     reviewer.do("next")
     reviewer.paint(np.s_[0:4], np.s_[0:5], 9)
     reviewer.do("next")
-    sheet = reviewer.controller.images.sheet
-    assert sheet is not None
-    sheet.labels.undo()
+    image_layers = reviewer.controller.images.image_layers
+    assert image_layers is not None
+    image_layers.labels.undo()
     assert (reviewer.labels == prediction()).all()
 
 
@@ -612,7 +612,7 @@ def test_labels_that_nobody_changed_are_not_looked_through_again(
         return len(looks)
 
     def hidden_and_painted() -> None:
-        reviewer.controller.images.sheet.labels.visible = False
+        reviewer.controller.images.image_layers.labels.visible = False
         reviewer.paint(np.s_[6:8], np.s_[0:5], 9)
 
     reviewer.do("next")
@@ -676,10 +676,10 @@ def test_a_mask_that_can_not_be_written_keeps_the_corrections(
     assert "masks cannot be read: Not a directory" in reviewer.state.message and len(told) == 1
     assert reviewer.current == "c" and (reviewer.labels == made).all()
     assert (project / "index.csv").read_bytes() == index
-    sheet = reviewer.controller.images.sheet
-    assert sheet is not None
-    sheet.labels.undo()
-    sheet.labels.redo()
+    image_layers = reviewer.controller.images.image_layers
+    assert image_layers is not None
+    image_layers.labels.undo()
+    image_layers.labels.redo()
     assert (reviewer.labels == made).all()
     (project / "masks").unlink()
     (project / "elsewhere").rename(project / "masks")

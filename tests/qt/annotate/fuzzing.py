@@ -682,14 +682,14 @@ class Fuzzer:
         left = self.left[name]
         if now.any() or state.can_undo or state.can_redo or state.begun:
             return
-        assert state.left or not left, "What was left of the image is not offered."
-        if not state.left or self.rng.random() < 0.2:
+        assert state.unsaved_work or not left, "What was left of the image is not offered."
+        if not state.unsaved_work or self.rng.random() < 0.2:
             return
         if self.rng.random() < 0.2:
-            self.widget.left.forget.native.click()
+            self.widget.unsaved_work.forget.native.click()
             left.clear()  # which of them it was is not seen
             return
-        self.widget.left.take_up.native.click()
+        self.widget.unsaved_work.take_up.native.click()
         self.settle()
         after = np.array(state.annotation.data)
         assert any(same(one, after) for one in self.ever[name]) or not after.any(), (

@@ -76,7 +76,7 @@ def test_a_folder_is_gone_through_by_keys_and_in_the_list(
     listed, state = widget.folder.list, hand.state
     assert [row.name for row in listed.model.rows] == ["img0", "img1", "img2", "img3"]
     assert not widget.images.widget.native.isVisible()  # there is nothing else to choose
-    layer = hand.folder.sheet.labels
+    layer = hand.folder.image_layers.labels
     layer.data_setitem((np.array([5, 5]), np.array([5, 6])), 1)  # as napari's brush does
     hand.press(DOWN)
     hand.settle()
@@ -98,7 +98,7 @@ def test_a_folder_is_gone_through_by_keys_and_in_the_list(
     QTest.mouseClick(listed.view.viewport(), LEFT, pos=first)
     hand.settle()
     assert state.current.endswith("img0.png")
-    assert hand.folder.sheet.labels.data[5, 5] == 1
+    assert hand.folder.image_layers.labels.data[5, 5] == 1
     hand.press(UP)
     assert "no image before" in widget.folder.text.value
 
@@ -115,7 +115,7 @@ def test_next_at_2048_pixels_is_quicker_than_napari_shows_a_new_one(
     hand.open(make(tmp_path / "raw", 6, 2048), monkeypatch, tmp_path / "masks")
     taken = []
     for n in range(1, 6):
-        hand.folder.sheet.labels.data_setitem((np.array([5]), np.array([5])), 1)
+        hand.folder.image_layers.labels.data_setitem((np.array([5]), np.array([5])), 1)
         qtbot.wait(1500)  # somebody looks at the image; the next one is read
         begun = perf_counter()
         hand.press(DOWN)

@@ -62,9 +62,9 @@ class Hand:
 
     @property
     def labels(self) -> np.ndarray:
-        sheet = self.widget.context.controller.images.sheet
-        assert sheet is not None, self.widget.context.state.message
-        return np.asarray(sheet.labels.data)
+        image_layers = self.widget.context.controller.images.image_layers
+        assert image_layers is not None, self.widget.context.state.message
+        return np.asarray(image_layers.labels.data)
 
     @property
     def annotate(self) -> Any:
@@ -172,9 +172,9 @@ def test_what_was_painted_with_the_brush_outlives_the_widget(
     hand = Hand(viewer, widget, qtbot)
     click(widget.next)
     hand.settle()
-    sheet = widget.context.controller.images.sheet
-    assert sheet is not None and viewer.layers.selection.active == sheet.labels
-    sheet.labels.mode, sheet.labels.selected_label = "paint", 7
+    image_layers = widget.context.controller.images.image_layers
+    assert image_layers is not None and viewer.layers.selection.active == image_layers.labels
+    image_layers.labels.mode, image_layers.labels.selected_label = "paint", 7
     assert not hand.annotate.state.tool, "the brush has the mouse"
     hand.click((80, 100))
     painted = hand.labels.copy()

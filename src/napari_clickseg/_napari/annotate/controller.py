@@ -11,15 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_clickseg._napari.annotate.answers import Answers
+from napari_clickseg._napari.annotate.autosave.autosave import Autosave
 from napari_clickseg._napari.annotate.classes import Identity
 from napari_clickseg._napari.annotate.context import Context
+from napari_clickseg._napari.annotate.editing.split_merge import SplitMerge
 from napari_clickseg._napari.annotate.images import Images
-from napari_clickseg._napari.annotate.keeping.autosave import Autosave
 from napari_clickseg._napari.annotate.listing.object_list import ObjectList
 from napari_clickseg._napari.annotate.listing.scene_changes import SceneChanges
 from napari_clickseg._napari.annotate.loading import Loading, ModelChoice
 from napari_clickseg._napari.annotate.loading import load as load_by_name
-from napari_clickseg._napari.annotate.mending.split_merge import SplitMerge
 from napari_clickseg._napari.annotate.objects import Objects
 from napari_clickseg._napari.annotate.pairing import say_complete
 from napari_clickseg._napari.annotate.pointing.click_tool import ClickTool
@@ -111,7 +111,7 @@ class AnnotateController:
         self._all_objects = AllObjects(context, status, identity, trained, load, notify)
         changes = SceneChanges(context, status, identity, answers)
         self.listing = ObjectList(context, status, answers, changes, notify)
-        self._mending = SplitMerge(context, identity, answers, changes)
+        self._split_merge = SplitMerge(context, identity, answers, changes)
         self._interpolation = Interpolation(context, identity, answers, changes)
         self._least_certain = LeastCertain(context, self.listing)
         self.preview = HoverPreview(context, self.images, answers)
@@ -533,9 +533,9 @@ class AnnotateController:
         elif action is Action.FILL_IN:
             self._interpolation.fill(pairing, plane)
         elif action is Action.MERGE:
-            self._mending.merge(pairing, plane)
+            self._split_merge.merge(pairing, plane)
         elif action is Action.SPLIT:
-            self._mending.split(pairing, plane)
+            self._split_merge.split(pairing, plane)
         elif action in (Action.LEAST_CERTAIN, Action.LEAST_CERTAIN_BACK):
             self._least_certain.step(back=action is Action.LEAST_CERTAIN_BACK)
         elif action is Action.DELETE:

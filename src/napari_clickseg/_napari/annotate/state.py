@@ -106,7 +106,7 @@ class AnnotateState:
         One line on the model: its name and the device it runs on, or what went wrong.
     busy : bool
         A click is being answered.
-    left : str
+    unsaved_work : str
         What was left of the image and can be taken up, one line; empty if nothing was.
     kept_in : str
         The folder in which unsaved work is kept; empty if none is.
@@ -215,7 +215,7 @@ class AnnotateState:
     model_status: ModelStatus = "none"
     model_text: str = ""
     busy: bool = False
-    left: str = ""
+    unsaved_work: str = ""
     kept_in: str = ""
     message: str = ""
     image: Image | None = None

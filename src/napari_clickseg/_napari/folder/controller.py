@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error
 
 from napari_clickseg._napari.annotate.classes import classes_of
-from napari_clickseg._napari.folder.folder_sheet import FolderSheet
+from napari_clickseg._napari.folder.folder_layers import FolderLayers
 from napari_clickseg._napari.folder.jobs import FolderOrder, FolderReader, save
 from napari_clickseg._napari.folder.listing import look_at, placed
 from napari_clickseg._napari.folder.state import DONE, UNREADABLE, FolderState
+from napari_clickseg._napari.project.image_layers import LayersError, LayersWatch
 from napari_clickseg._napari.project.image_rows import matching_rows, neighbour
-from napari_clickseg._napari.project.sheet import SheetError, SheetWatch
 from napari_clickseg._napari.viewer import changes
 from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.keys import Keys
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.state import Choice
-    from napari_clickseg._napari.folder.folder_sheet import FolderImage
+    from napari_clickseg._napari.folder.folder_layers import FolderImage
     from napari_clickseg._napari.folder.jobs import FolderSaved
     from napari_clickseg._napari.folder.listing import FolderListing
     from napari_clickseg._napari.project.image_rows import ImageRow
@@ -82,7 +82,7 @@ class FolderController:
     ) -> None:
         self.state = state or FolderState()
         self.runner = Runner(notify or (lambda: None), Stopped)
-        self.sheet: FolderSheet | None = None
+        self.image_layers: FolderLayers | None = None
         self._viewer, self._annotate, self._home, self._ask = viewer, annotate, home, ask
         self._reader = FolderReader()
         self._held: dict[tuple[Path, str], FolderOrder] = {}  # what could not be saved
@@ -90,7 +90,7 @@ class FolderController:
         self._step = 1  # which way the user goes
         self._keys: Keys | None = None
         self._closed = False
-        self._watch = SheetWatch(viewer, self.runner, lambda: self.sheet, self.leave)
+        self._watch = LayersWatch(viewer, self.runner, lambda: self.image_layers, self.leave)
 
     # ---- public: what views and keys call
 
@@ -122,42 +122,46 @@ class FolderController:
 
     def done(self) -> None:
         """Say that all objects of the image are labelled, and open the next one."""
-        annotate, sheet = self._annotate, self._ready()
-        if sheet is None:
+        annotate, image_layers = self._annotate, self._ready()
+        if image_layers is None:
             return
-        pairing = sheet.activate()
+        pairing = image_layers.activate()
         _, plane = annotate.context.resolve()
         if pairing is None or plane is None:
             self.state.message = "Show the image in 2D first, with all its layers."
             return
-        then = partial(self._done, sheet, pairing)
+        then = partial(self._done, image_layers, pairing)
         annotate.answers.when_answered(pairing, plane, then)
 
     def not_done(self) -> None:
         """Say that not all objects of the image are labelled."""
-        sheet = self._ready()
-        if sheet is not None:
-            sheet.activate()
+        image_layers = self._ready()
+        if image_layers is not None:
+            image_layers.activate()
             self._annotate.mark_complete(False)
             self.save(done=False)
 
     def save(self, done: bool | None = None) -> None:
         """Save the image that is open, and go on with it."""
-        sheet = self.sheet
-        order = self._order(sheet, done) if sheet is not None else None
-        if sheet is None or order is None:
+        image_layers = self.image_layers
+        order = self._order(image_layers, done) if image_layers is not None else None
+        if image_layers is None or order is None:
             return
-        pairing = sheet.pairing
+        pairing = image_layers.pairing
         written = pairing.timeline.writes if pairing is not None else ()
 
         def saved(result: FolderSaved) -> None:
             self._note(result)
-            if sheet is self.sheet and sheet.image == result.row.image:
-                sheet.base, sheet.there, sheet.digest = result.base, result.there, result.digest
-                sheet.state = result.row.state
-                sheet.note_accepted(result.complete)
-                unsaved = changes.since_saved(sheet.labels, written)
-                changes.note_saved(sheet.labels, unsaved, written)
+            if image_layers is self.image_layers and image_layers.image == result.row.image:
+                image_layers.base, image_layers.there, image_layers.digest = (
+                    result.base,
+                    result.there,
+                    result.digest,
+                )
+                image_layers.state = result.row.state
+                image_layers.note_accepted(result.complete)
+                unsaved = changes.since_saved(image_layers.labels, written)
+                changes.note_saved(image_layers.labels, unsaved, written)
                 self._annotate.state.message = f"Saved in {self.state.project}."
 
         self._submit(order, saved, self._not_saved(order))
@@ -165,14 +169,17 @@ class FolderController:
     @property
     def shows(self) -> bool:
         """Whether the image that clicks go to is one of the folder."""
-        return self.sheet is not None and self._annotate.pairing is self.sheet.pairing is not None
+        return (
+            self.image_layers is not None
+            and self._annotate.pairing is self.image_layers.pairing is not None
+        )
 
     def leave(self) -> None:
         """Save the image that is open, and take its layers away."""
-        sheet = self.sheet
-        if sheet is not None:
-            hand_over = self._part(sheet)
-            self._take_away(sheet)
+        image_layers = self.image_layers
+        if image_layers is not None:
+            hand_over = self._part(image_layers)
+            self._take_away(image_layers)
             hand_over()
         self.state.current = self._wanted = ""
 
@@ -184,8 +191,8 @@ class FolderController:
         self._watch.end()
         if self._keys is not None:
             self._keys.give_back()
-        sheet, self.sheet = self.sheet, None
-        order = self._order(sheet) if sheet is not None else None
+        image_layers, self.image_layers = self.image_layers, None
+        order = self._order(image_layers) if image_layers is not None else None
         left = [*self._held.values(), *([order] if order is not None else [])]
         # Not a daemon: the program must not end before it has.
         self.runner.close()
@@ -251,7 +258,11 @@ class FolderController:
     def _open(self, image: str, *, passing: bool) -> None:
         """Open an image; with `passing`, one that can't be read is passed over."""
         state = self.state
-        if self.sheet is not None and self.sheet.image == image and self.sheet.show():
+        if (
+            self.image_layers is not None
+            and self.image_layers.image == image
+            and self.image_layers.show()
+        ):
             self.runner.cancel("open")
             self._wanted, state.busy = image, ""
             return
@@ -293,7 +304,7 @@ class FolderController:
             self.runner.submit("ahead", work, lambda _: None, self._failed, gives_way=True)
 
     def _show(self, opened: FolderImage) -> None:
-        state, there, annotate = self.state, self.sheet, self._annotate
+        state, there, annotate = self.state, self.image_layers, self._annotate
         hand_over: Callable[[], None] | None = None
         if self._keys is None:
             keys = {each.key: self._key(each.action) for each in shortcuts("images")}
@@ -306,14 +317,14 @@ class FolderController:
             hand_over = self._part(there)
             if not there.turn(opened):
                 self._take_away(there)
-        if self.sheet is None:
-            sheet = FolderSheet(self._viewer, annotate, opened)
+        if self.image_layers is None:
+            image_layers = FolderLayers(self._viewer, annotate, opened)
             try:
-                sheet.open(opened.shown)
-                self.sheet = sheet
-            except SheetError as error:
+                image_layers.open(opened.shown)
+                self.image_layers = image_layers
+            except LayersError as error:
                 self._tell(str(error))
-        state.current = opened.image if self.sheet is not None else ""
+        state.current = opened.image if self.image_layers is not None else ""
         if hand_over is not None:
             hand_over()
 
@@ -325,15 +336,17 @@ class FolderController:
 
     # ---- saving
 
-    def _ready(self) -> FolderSheet | None:
-        if self.sheet is None:
+    def _ready(self) -> FolderLayers | None:
+        if self.image_layers is None:
             self.state.message = "Open a folder first, and an image of it."
-        return self.sheet
+        return self.image_layers
 
-    def _done(self, sheet: FolderSheet, pairing: Pairing, plane: Plane, choice: Choice) -> None:
+    def _done(
+        self, image_layers: FolderLayers, pairing: Pairing, plane: Plane, choice: Choice
+    ) -> None:
         """Accept the object that was being made, and go on."""
         annotate = self._annotate
-        if sheet is not self.sheet or sheet.pairing is not pairing:
+        if image_layers is not self.image_layers or image_layers.pairing is not pairing:
             return
         if pairing.scene.prompt(plane):
             if not pairing.scene.on(plane):
@@ -345,19 +358,25 @@ class FolderController:
         self.save(done=True)
         self._go(1)
 
-    def _order(self, sheet: FolderSheet, done: bool | None = None) -> FolderOrder | None:
-        capture = sheet.capture()
+    def _order(self, image_layers: FolderLayers, done: bool | None = None) -> FolderOrder | None:
+        capture = image_layers.capture()
         if capture is None:
             self._tell("The labels have another shape than the image, so they are not saved.")
             return None
         project = Path(self.state.project)
         return FolderOrder(
-            project, sheet.image, sheet.base, capture, sheet.there, sheet.digest, done
+            project,
+            image_layers.image,
+            image_layers.base,
+            capture,
+            image_layers.there,
+            image_layers.digest,
+            done,
         )
 
-    def _part(self, sheet: FolderSheet) -> Callable[[], None]:
+    def _part(self, image_layers: FolderLayers) -> Callable[[], None]:
         """Note what was made of an image that is left, and return what has it saved."""
-        order, pairing = self._order(sheet), sheet.pairing
+        order, pairing = self._order(image_layers), image_layers.pairing
         autosave = self._annotate.autosave
         recorder = autosave.part(pairing) if pairing is not None else None
 
@@ -437,9 +456,9 @@ class FolderController:
 
     # ---- layers
 
-    def _take_away(self, sheet: FolderSheet) -> None:
-        self.sheet = None  # so it is not taken for the user's doing
-        sheet.take_away()
+    def _take_away(self, image_layers: FolderLayers) -> None:
+        self.image_layers = None  # so it is not taken for the user's doing
+        image_layers.take_away()
 
 
 def _save_all(runner: Runner, left: list[FolderOrder]) -> None:

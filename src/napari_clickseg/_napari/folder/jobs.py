@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg._napari.folder.folder_sheet import FolderImage
+from napari_clickseg._napari.folder.folder_layers import FolderImage
 from napari_clickseg._napari.folder.listing import rows_of, state_of
 from napari_clickseg._napari.project.correction import Correction
 from napari_clickseg._napari.project.image_rows import ImageRow
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_clickseg._napari.project.sheet import Capture
+    from napari_clickseg._napari.project.image_layers import Capture
     from napari_clickseg.data.index import Row, Table
     from napari_clickseg.data.project import Unannotated
 

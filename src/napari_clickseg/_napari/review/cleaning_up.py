@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from napari_clickseg._napari.review.drafts import DraftFile
     from napari_clickseg._napari.review.reading import ShownPrediction
-    from napari_clickseg._napari.review.review_sheet import ReviewSheet
+    from napari_clickseg._napari.review.review_layers import ReviewLayers
     from napari_clickseg._napari.review.state import ReviewState
     from napari_clickseg._napari.viewer.runner import Runner, Stop
     from napari_clickseg.core.instances.joining import Block
@@ -45,7 +45,7 @@ _KEY = "clean up"
 
 @dataclass(eq=False)
 class _Shown:
-    """A prediction in the annotation layer of a sheet.
+    """A prediction in the annotation layer of a image_layers.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class _Shown:
         What was changed in the layer of a choice of which not all is shown yet.
     """
 
-    sheet: ReviewSheet
+    image_layers: ReviewLayers
     prediction: ShownPrediction
     plane: Plane
     rules: CleanUp
@@ -100,23 +100,23 @@ class CleaningUp:
         """Whether what was chosen is still to be written in place of the prediction."""
         return self._shown is not None and self._shown.kept is None
 
-    def begin(self, sheet: ReviewSheet, prediction: ShownPrediction | None) -> None:
+    def begin(self, image_layers: ReviewLayers, prediction: ShownPrediction | None) -> None:
         """Have the user choose for an image; without a prediction there is nothing to choose."""
         self.end()
         self._wanted = rules = CleanUp() if prediction is None else prediction.rules
         if prediction is not None:
             height, width = prediction.labels.shape
-            ndim = sheet.labels.ndim
+            ndim = image_layers.labels.ndim
             plane = Plane((ndim - 2, ndim - 1), (0,) * ndim, (height, width))
-            self._shown = _Shown(sheet, prediction, plane, rules, rules)
+            self._shown = _Shown(image_layers, prediction, plane, rules, rules)
         self._show(rules, prediction is not None)
 
     def end(self) -> None:
         """Leave the image as it was kept; a choice of which not all is shown yet is dropped."""
         shown, self._shown, self._then = self._shown, None, None
         self._worker.cancel(_KEY)
-        if shown is not None and shown.written and shown.sheet.pairing is not None:
-            shown.sheet.pairing.write(*shown.written, revert=True)
+        if shown is not None and shown.written and shown.image_layers.pairing is not None:
+            shown.image_layers.pairing.write(*shown.written, revert=True)
         self._wanted = CleanUp()
         self._show(CleanUp(), False)
 
@@ -142,14 +142,14 @@ class CleaningUp:
         self._writer.cancel(_key_of(shown))  # it may be written all the same
         shown.kept = None
         parts = blocks(shown.plane.shape, _SIDE, rules.margin)
-        self._clean(shown, rules, deque(_seen_first(parts, shown.sheet.labels)))
+        self._clean(shown, rules, deque(_seen_first(parts, shown.image_layers.labels)))
 
     def _clean(self, shown: _Shown, rules: CleanUp, left: deque[Block]) -> None:
         """Clean up the next part, and those after it."""
         part = left.popleft()
 
         def done(cleaned: Part) -> None:
-            pairing = shown.sheet.pairing
+            pairing = shown.image_layers.pairing
             if shown is not self._shown or pairing is None:
                 return
             shown.prediction.labels[part.core.slices], write = cleaned
@@ -178,7 +178,7 @@ class CleaningUp:
 
     def _keep(self, shown: _Shown, rules: CleanUp) -> None:
         """Write what is shown in place of the prediction; a draft is what differs from it."""
-        prediction, file = shown.prediction, shown.sheet.file
+        prediction, file = shown.prediction, shown.image_layers.file
 
         def kept(cleaned: Cleaned | None) -> None:
             if cleaned is not None:

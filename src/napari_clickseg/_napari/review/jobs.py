@@ -19,7 +19,7 @@ from napari_clickseg.data.writer import ProjectWriter
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_clickseg._napari.project.sheet import Capture
+    from napari_clickseg._napari.project.image_layers import Capture
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def keep(image: str, capture: Capture, file: DraftFile, edits: int, *, last: boo
     Parameters
     ----------
     edits : int
-        As in `ReviewSheet`. The last time all is compared, whatever it says.
+        As in `ReviewLayers`. The last time all is compared, whatever it says.
 
     Raises
     ------

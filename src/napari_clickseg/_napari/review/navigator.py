@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_clickseg._napari.project.sheet import SheetError, SheetWatch
+from napari_clickseg._napari.project.image_layers import LayersError, LayersWatch
 from napari_clickseg._napari.review import jobs
 from napari_clickseg._napari.review.cleaning_up import CleaningUp
 from napari_clickseg._napari.review.reading import Reader
-from napari_clickseg._napari.review.review_sheet import ReviewSheet
+from napari_clickseg._napari.review.review_layers import ReviewLayers
 from napari_clickseg._napari.review.text import opened_text
 from napari_clickseg.data.errors import AnnotatedError
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.controller import AnnotateController
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.state import Choice
-    from napari_clickseg._napari.project.sheet import Capture
+    from napari_clickseg._napari.project.image_layers import Capture
     from napari_clickseg._napari.review.drafts import DraftFile
     from napari_clickseg._napari.review.reading import Opened
     from napari_clickseg._napari.review.state import QueueRow, ReviewState
@@ -75,7 +75,7 @@ class Navigator:
         annotate: Callable[[], AnnotateController],
         home: Path,
     ) -> None:
-        self.sheet: ReviewSheet | None = None
+        self.image_layers: ReviewLayers | None = None
         self._viewer, self._state, self._runner = viewer, state, runner
         self._annotate, self._home = annotate, home
         self._reader = Reader(home)
@@ -85,7 +85,7 @@ class Navigator:
         self._reviewed_last: list[str] = []  # in this order
         self._at = -1
         self._writing = False
-        self._watch = SheetWatch(viewer, runner, lambda: self.sheet, self.put_away)
+        self._watch = LayersWatch(viewer, runner, lambda: self.image_layers, self.put_away)
 
     # ---- what keys and buttons do
 
@@ -115,12 +115,12 @@ class Navigator:
 
     def _stays(self, image: str) -> bool:
         """Go on with the image that is open, if it is this one and as it was opened."""
-        sheet, state = self.sheet, self._state
-        if sheet is None or sheet.image != image:
+        image_layers, state = self.image_layers, self._state
+        if image_layers is None or image_layers.image != image:
             return False
         row = state.row(image)
-        changed = sheet.outdated or (row is not None and row.state != sheet.state)
-        if changed or not sheet.show():
+        changed = image_layers.outdated or (row is not None and row.state != image_layers.state)
+        if changed or not image_layers.show():
             self.put_away()  # so that what was begun is on disk before it is read
             return False
         self._runner.cancel("open")
@@ -129,13 +129,13 @@ class Navigator:
 
     def accept(self) -> None:
         """Make what is shown the image's mask, and open the next one."""
-        sheet = self._ready()
-        if sheet is None:
+        image_layers = self._ready()
+        if image_layers is None:
             return
         if self._cleaning.busy:  # what is accepted is what was chosen
             self._cleaning.when_shown(self.accept)
             return
-        pairing, annotate = sheet.activate(), self._annotate()
+        pairing, annotate = image_layers.activate(), self._annotate()
         _, plane = annotate.context.resolve()
         if pairing is None or plane is None:
             self._state.message = (
@@ -143,15 +143,15 @@ class Navigator:
                 "back."
             )
             return
-        accept = partial(self._accept, sheet, pairing)
+        accept = partial(self._accept, image_layers, pairing)
         annotate.answers.when_answered(pairing, plane, accept)
 
     def reject(self) -> None:
         """Leave the image to be annotated by hand, and open the next one."""
-        sheet, state = self._ready(), self._state
-        if sheet is None:
+        image_layers, state = self._ready(), self._state
+        if image_layers is None:
             return
-        row, image, folder = state.row(sheet.image), sheet.image, Path(state.project)
+        row, image, folder = state.row(image_layers.image), image_layers.image, Path(state.project)
         if row is None or row.state != TO_REVIEW:
             state.message = f"{image} has no prediction that could be rejected."
             return
@@ -159,7 +159,7 @@ class Navigator:
 
     def take_back(self) -> None:
         """Have the last image that was accepted or rejected reviewed again, and open it."""
-        state, sheet = self._state, self.sheet
+        state, image_layers = self._state, self.image_layers
         image = self._last_reviewed()
         if self._writing:
             return
@@ -167,7 +167,7 @@ class Navigator:
             state.message = "Nothing was accepted or rejected yet."
             return
         self._cleaning.end()
-        shown = sheet if sheet is not None and sheet.image == image else None
+        shown = image_layers if image_layers is not None and image_layers.image == image else None
         capture = shown.capture() if shown is not None else None
         home, folder = self._home, Path(state.project)
         self._runner.cancel("open")
@@ -175,7 +175,7 @@ class Navigator:
         def done(saved: jobs.Saved) -> None:
             self._note(saved)
             self._reviewed_last = [each for each in self._reviewed_last if each != image]
-            if shown is not None and shown is self.sheet:
+            if shown is not None and shown is self.image_layers:
                 self._take_away(shown)  # what was made of it is in the draft
             self.changed.emit()
             self._writing = False
@@ -199,13 +199,13 @@ class Navigator:
 
     def keep(self) -> None:
         """Write corrections to disk, so that they outlive whatever happens."""
-        if self.sheet is None or self._writing or self._cleaning.unkept:
+        if self.image_layers is None or self._writing or self._cleaning.unkept:
             return  # what is cleaned up is no correction
         if self._runner.active(_KEEPING):  # of a slide it takes longer than until the next time
             return
-        capture = self.sheet.capture()
+        capture = self.image_layers.capture()
         if capture is not None:
-            self._keep(self.sheet, capture, self._note, key=_KEEPING)
+            self._keep(self.image_layers, capture, self._note, key=_KEEPING)
 
     def leave(self, then: Callable[[], object]) -> None:
         """Close the image; its layers stay where what was begun can't be kept otherwise.
@@ -215,48 +215,48 @@ class Navigator:
         then : callable
             Called when that is done.
         """
-        sheet = self.sheet
+        image_layers = self.image_layers
         self._cleaning.end()
-        capture = sheet.capture() if sheet is not None else None
-        if sheet is None or capture is None:
+        capture = image_layers.capture() if image_layers is not None else None
+        if image_layers is None or capture is None:
             then()
             return
 
         def kept(_: jobs.Saved) -> None:
-            self._take_away(sheet)
+            self._take_away(image_layers)
             then()
 
         # Let go of also where it fails: the layers are the user's then.
         def failed(error: Exception) -> None:
             self.failed.emit(f"{one_line(error)} What you corrected stays in the layers.")
-            self.sheet = None
+            self.image_layers = None
             then()
 
-        self._keep(sheet, capture, kept, failed, last=True)
+        self._keep(image_layers, capture, kept, failed, last=True)
 
     def put_away(self) -> None:
         """Close the image that is open; what was begun is kept."""
-        sheet = self.sheet
-        if sheet is not None:
-            self._hand_in(sheet)
-            self._take_away(sheet)
+        image_layers = self.image_layers
+        if image_layers is not None:
+            self._hand_in(image_layers)
+            self._take_away(image_layers)
 
-    def _hand_in(self, sheet: ReviewSheet) -> None:
+    def _hand_in(self, image_layers: ReviewLayers) -> None:
         """Keep what was begun; what can't be written is held for as long as napari runs."""
         self._cleaning.end()
-        capture = sheet.capture()
+        capture = image_layers.capture()
         if capture is None:
-            sheet.file.let_go()
+            image_layers.file.let_go()
             return
-        key = self._state.project, sheet.image
-        self._held[key] = capture, sheet.file
+        key = self._state.project, image_layers.image
+        self._held[key] = capture, image_layers.file
 
         def kept(saved: jobs.Saved) -> None:
             if key in self._held and self._held[key][0] is capture:
                 del self._held[key]
             self._note(saved)
 
-        self._keep(sheet, capture, kept, last=True)
+        self._keep(image_layers, capture, kept, last=True)
 
     def forget(self) -> None:
         """Begin anew, with another project."""
@@ -266,12 +266,12 @@ class Navigator:
         """Let go of everything; what is not on disk yet is written by a thread of its own."""
         self._watch.end()
         self._cleaning.close()
-        sheet, self.sheet = self.sheet, None
-        capture = sheet.capture() if sheet is not None else None
-        if sheet is not None and capture is not None:
-            self._held[self._state.project, sheet.image] = capture, sheet.file
-        elif sheet is not None:
-            sheet.file.let_go()
+        image_layers, self.image_layers = self.image_layers, None
+        capture = image_layers.capture() if image_layers is not None else None
+        if image_layers is not None and capture is not None:
+            self._held[self._state.project, image_layers.image] = capture, image_layers.file
+        elif image_layers is not None:
+            image_layers.file.let_go()
         left = list(self._held.values())
         if left:
             # Not a daemon: the program must not end before it has.
@@ -314,7 +314,7 @@ class Navigator:
             at = len(self._opened) - 1
         self._at = at
         self.shown.emit()
-        there = self.sheet
+        there = self.image_layers
         if there is not None:
             self._hand_in(there)
             if there.turn(opened):
@@ -322,15 +322,15 @@ class Navigator:
                 state.current, state.message = opened.image, _said(opened)
                 return
             self._take_away(there)
-        sheet = ReviewSheet(self._viewer, self._annotate(), opened)
+        image_layers = ReviewLayers(self._viewer, self._annotate(), opened)
         try:
-            sheet.open(opened.shown)
-        except SheetError as error:
+            image_layers.open(opened.shown)
+        except LayersError as error:
             opened.file.let_go()
             self.failed.emit(str(error))
             return
-        self.sheet = sheet
-        self._cleaning.begin(sheet, opened.prediction)
+        self.image_layers = image_layers
+        self._cleaning.begin(image_layers, opened.prediction)
         state.current, state.message = opened.image, _said(opened)
 
     def _following(self) -> QueueRow | None:
@@ -355,17 +355,23 @@ class Navigator:
 
     # ---- accepting
 
-    def _ready(self) -> ReviewSheet | None:
+    def _ready(self) -> ReviewLayers | None:
         if self._writing:
             return None
-        if self.sheet is None:
+        if self.image_layers is None:
             self._state.message = "Open an image first, with “Next” or in the list."
-        return self.sheet
+        return self.image_layers
 
-    def _accept(self, sheet: ReviewSheet, pairing: Pairing, plane: Plane, choice: Choice) -> None:
+    def _accept(
+        self, image_layers: ReviewLayers, pairing: Pairing, plane: Plane, choice: Choice
+    ) -> None:
         """Accept the object that was being made, and then the image."""
         annotate, state = self._annotate(), self._state
-        if sheet is not self.sheet or self._writing or sheet.pairing is not pairing:
+        if (
+            image_layers is not self.image_layers
+            or self._writing
+            or image_layers.pairing is not pairing
+        ):
             return
         if pairing.scene.prompt(plane):
             if not pairing.scene.on(plane):
@@ -373,19 +379,24 @@ class Navigator:
             elif not annotate.objects.accept(pairing, plane, choice):
                 state.message = annotate.state.message
                 return
-        capture = sheet.capture()
+        capture = image_layers.capture()
         if capture is None:
             state.message = "The labels have another shape than the image; open it again."
             return
         order = jobs.Accepting(
-            self._home, Path(state.project), sheet.image, sheet.base, capture, sheet.file
+            self._home,
+            Path(state.project),
+            image_layers.image,
+            image_layers.base,
+            capture,
+            image_layers.file,
         )
-        self._write(f"Accepting {sheet.image} …", lambda _: jobs.accept(order))
+        self._write(f"Accepting {image_layers.image} …", lambda _: jobs.accept(order))
 
     def _write(self, text: str, job: Callable[[Stop], jobs.Saved]) -> None:
-        sheet, state = self.sheet, self._state
-        assert sheet is not None
-        # An image that is still being read would come into the sheet of this one.
+        image_layers, state = self.image_layers, self._state
+        assert image_layers is not None
+        # An image that is still being read would come into the image_layers of this one.
         self._runner.cancel("open")
         state.busy, state.message, self._writing = text, "", True
 
@@ -394,21 +405,21 @@ class Navigator:
 
         def done(saved: jobs.Saved) -> None:
             ended()
-            self._reviewed(sheet, saved)
+            self._reviewed(image_layers, saved)
 
         def failed(error: Exception) -> None:
             ended()
-            self._not_reviewed(sheet, error)
+            self._not_reviewed(image_layers, error)
 
         self._runner.submit(None, job, done, failed)
 
-    def _reviewed(self, sheet: ReviewSheet, saved: jobs.Saved) -> None:
+    def _reviewed(self, image_layers: ReviewLayers, saved: jobs.Saved) -> None:
         state = self._state
         self._cleaning.end()
-        if saved.file is not None and sheet.image == saved.image:
-            sheet.base, sheet.file = saved.base, saved.file
-            sheet.note_accepted(saved.complete)
-        sheet.state = saved.state
+        if saved.file is not None and image_layers.image == saved.image:
+            image_layers.base, image_layers.file = saved.base, saved.file
+            image_layers.note_accepted(saved.complete)
+        image_layers.state = saved.state
         self._held.pop((state.project, saved.image), None)
         self._reviewed_last.append(saved.image)
         self._note(saved)
@@ -419,13 +430,13 @@ class Navigator:
         else:
             state.message = f"{saved.image} is {saved.state}. {self._nothing_left()}"
 
-    def _not_reviewed(self, sheet: ReviewSheet, error: Exception) -> None:
+    def _not_reviewed(self, image_layers: ReviewLayers, error: Exception) -> None:
         """Say why; what was corrected is still there."""
         if isinstance(error, AnnotatedError):
-            sheet.outdated = True
+            image_layers.outdated = True
             text = (
-                f"{sheet.image} was annotated meanwhile, and that mask is kept. What you made is "
-                "kept beside it: open the image again to compare."
+                f"{image_layers.image} was annotated meanwhile, and that mask is kept. What you "
+                "made is kept beside it: open the image again to compare."
             )
         else:
             text = f"{one_line(error)} What you corrected is kept."
@@ -437,7 +448,7 @@ class Navigator:
 
     def _keep(
         self,
-        sheet: ReviewSheet,
+        image_layers: ReviewLayers,
         capture: Capture,
         done: Callable[[jobs.Saved], None],
         failed: Callable[[Exception], None] | None = None,
@@ -445,7 +456,7 @@ class Navigator:
         last: bool = False,
         key: str | None = None,
     ) -> None:
-        image, file, edits = sheet.image, sheet.file, sheet.edits
+        image, file, edits = image_layers.image, image_layers.file, image_layers.edits
         job = lambda _: jobs.keep(image, capture, file, edits, last=last)  # noqa: E731
         self._runner.submit(key, job, done, failed or self._not_kept)
 
@@ -465,10 +476,10 @@ class Navigator:
         if new != row:
             state.queue = tuple(new if each is row else each for each in state.queue)
 
-    def _take_away(self, sheet: ReviewSheet) -> None:
+    def _take_away(self, image_layers: ReviewLayers) -> None:
         self._cleaning.end()
-        self.sheet = None  # so it is not taken for the user's doing
-        sheet.take_away()
+        self.image_layers = None  # so it is not taken for the user's doing
+        image_layers.take_away()
         self._state.current = ""
 
 
@@ -483,4 +494,4 @@ def _write_all(left: list[tuple[Capture, DraftFile]]) -> None:
 
 
 def _said(opened: Opened) -> str:
-    return opened.notice or opened_text(opened.state, opened.other is not None) or ReviewSheet.said
+    return opened.notice or opened_text(opened.state, opened.other is not None) or ReviewLayers.said

@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QColorDialog, QLineEdit, QSizePolicy
 
 from napari_clickseg._qt.parts.controls import button, form
-from napari_clickseg._qt.parts.manners import teach
+from napari_clickseg._qt.parts.focus_and_wheel import leave_to_image
 
 if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.state import ClassSpec
@@ -59,7 +59,7 @@ class _ClassRow:
         edit = self.name.native
         assert isinstance(edit, QLineEdit)
         edit.editingFinished.connect(self._rename)
-        teach(self.widget.native)
+        leave_to_image(self.widget.native)
 
     @property
     def _spec(self) -> ClassSpec:

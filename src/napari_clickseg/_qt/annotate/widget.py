@@ -12,7 +12,6 @@ from napari_clickseg._qt.annotate.folder_form import FolderForm
 from napari_clickseg._qt.annotate.form_context import FormContext
 from napari_clickseg._qt.annotate.image_form import ImageForm, LayersForm
 from napari_clickseg._qt.annotate.lease import lease
-from napari_clickseg._qt.annotate.left_form import LeftForm
 from napari_clickseg._qt.annotate.look_form import LookForm, MaskForm
 from napari_clickseg._qt.annotate.model_form import ModelForm, StatusLine
 from napari_clickseg._qt.annotate.object_form import ObjectForm, hint
@@ -20,6 +19,7 @@ from napari_clickseg._qt.annotate.object_list_form import ObjectListForm
 from napari_clickseg._qt.annotate.one_repaint import OneRepaint
 from napari_clickseg._qt.annotate.rules_form import RulesForm
 from napari_clickseg._qt.annotate.stack_form import StackForm
+from napari_clickseg._qt.annotate.unsaved_work_form import UnsavedWorkForm
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.controls import Fold, breakable, note
 from napari_clickseg._qt.parts.dock import Dock
@@ -84,7 +84,7 @@ class AnnotateWidget(Dock):
         self.listed = ObjectListForm(context)
         self.stack = StackForm(context)
         self.message = note("What to do next, or what went wrong.", lines=2)
-        self.left = LeftForm(context)
+        self.unsaved_work = UnsavedWorkForm(context)
         self.folds = {
             "Folder": Fold("Folder", self.folder, "A folder of images, one after the other."),
             "Model": Fold("Model", self.models.widget.native, "The model and its device."),
@@ -129,12 +129,12 @@ class AnnotateWidget(Dock):
         )
 
     def _foot(self) -> QWidget:
-        """Put what was left above the message, which stays where it is."""
+        """Put unsaved work above the message, which stays where it is."""
         foot = QWidget()
         layout = QVBoxLayout(foot)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self.left)
+        layout.addWidget(self.unsaved_work)
         layout.addWidget(self.message.native)
         return foot
 

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_clickseg._qt.parts.accessible import name_controls, set_tab_order
 from napari_clickseg._qt.parts.canvas import CurrentContext
 from napari_clickseg._qt.parts.controls import align_labels, reserve_lines
-from napari_clickseg._qt.parts.manners import teach
+from napari_clickseg._qt.parts.focus_and_wheel import leave_to_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,8 +120,8 @@ class Dock(QWidget):
         self._ends += acts
 
     def fit(self) -> None:
-        """Line up all labels, leave room for what can't be narrower, and teach all manners."""
-        teach(self)
+        """Line up labels, leave room for what can't be narrower, and leave keys to the image."""
+        leave_to_image(self)
         name_controls(self)
         set_tab_order(self)
         align_labels(self, self.labels_to_come)

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QCompleter, QFileDialog, QVBoxLayou
 
 from napari_clickseg._napari.train.fields import NAMED, NOT_CROSSFIT, settings_of, text_of
 from napari_clickseg._qt.parts.controls import choice, form, looking_anew, stack, timer
-from napari_clickseg._qt.parts.manners import teach
+from napari_clickseg._qt.parts.focus_and_wheel import leave_to_image
 from napari_clickseg.models.pretrained import packaged_encoders
 from napari_clickseg.models.registry import list_models
 
@@ -67,7 +67,7 @@ class SpecForm(QWidget):
         field = _FIELDS[setting.kind](self._context, setting)
         self.fields[setting.name] = field
         self._lines[setting.name] = form(field.widget)
-        teach(self._lines[setting.name].native)
+        leave_to_image(self._lines[setting.name].native)
         self._column.addWidget(self._lines[setting.name].native)
         self._show(setting.name)
         self._show_way()

@@ -33,7 +33,7 @@ from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.places import leads_out, plain_name
 from napari_clickseg.data.project import read_folder
 from napari_clickseg.data.reading.header import size_text
-from napari_clickseg.util.files import PARTIAL, left_behind, this_process
+from napari_clickseg.util.files import PARTIAL, partial_files, this_process
 from napari_clickseg.util.pages import write_report_files
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def _folder_beside(folder: Path) -> Iterator[Path]:
     parents = [parent for parent in folder.absolute().parents if not parent.exists()]
     parent = folder.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
-    for old in left_behind(parent):
+    for old in partial_files(parent):
         if old.name.endswith(_UNPACKING) and not old.is_symlink():
             shutil.rmtree(old, ignore_errors=True)
     prefix = f"{PARTIAL}{this_process()}-"

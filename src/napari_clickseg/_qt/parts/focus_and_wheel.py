@@ -1,4 +1,4 @@
-"""How controls behave beside an image: they leave it the keyboard and the wheel.
+"""Keyboard focus and mouse wheel: controls beside an image leave both to it.
 
 Keys are for the image: a control has the keyboard only while the user types into it, or went to it
 by Tab; Escape gives it back. The wheel is for scrolling: it changes a value only where that control
@@ -8,6 +8,7 @@ has the keyboard.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
@@ -34,11 +35,11 @@ _TURNED = (QAbstractSlider, QAbstractSpinBox, QComboBox)  # by the wheel
 _TYPED = (QAbstractSpinBox, QLineEdit, QPlainTextEdit)
 _FADED = 0.4
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-# Properties of controls: what a line said when typing began; that a view was taught.
-_BEFORE, _TAUGHT = "clickseg-before", "clickseg-taught"
+# Properties of controls: what a line said when typing began; that a view is watched.
+_BEFORE, _WATCHED = "clickseg-before", "clickseg-watched"
 
 
-def teach(root: QWidget) -> None:
+def leave_to_image(root: QWidget) -> None:
     """Have a control, and every control within it, leave keyboard and wheel to the image."""
     for control in (root, *root.findChildren(QWidget)):
         no_control = control.focusPolicy() == Qt.FocusPolicy.NoFocus  # a header, a corner
@@ -51,8 +52,8 @@ def teach(root: QWidget) -> None:
         elif isinstance(control, (QAbstractButton, QComboBox, QAbstractSlider)):
             control.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         if isinstance(control, (*_TURNED, *_TYPED, QAbstractButton, QAbstractItemView)):
-            control.removeEventFilter(_manners())
-            control.installEventFilter(_manners())
+            control.removeEventFilter(_filter())
+            control.installEventFilter(_filter())
         if isinstance(control, QAbstractSlider):
             _fade(control)
         if isinstance(control, QAbstractItemView):
@@ -69,7 +70,7 @@ def give_keyboard_back(control: QWidget) -> None:
             image.setFocus(Qt.FocusReason.OtherFocusReason)
 
 
-class _Manners(QObject):
+class _Filter(QObject):
     """Looks at what controls are sent, before they do."""
 
     def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:
@@ -154,16 +155,12 @@ def _soon(control: QWidget) -> None:
 def _give_back_after_editing(view: QAbstractItemView) -> None:
     view.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     delegate = view.itemDelegate()
-    if delegate is not None and not view.property(_TAUGHT):
-        view.setProperty(_TAUGHT, True)
+    if delegate is not None and not view.property(_WATCHED):
+        view.setProperty(_WATCHED, True)
         delegate.closeEditor.connect(lambda *_: _soon(view))
 
 
-_only: list[_Manners] = []
-
-
-def _manners() -> _Manners:
+@cache
+def _filter() -> _Filter:
     """Return the one filter; it has no state."""
-    if not _only:
-        _only.append(_Manners())
-    return _only[0]
+    return _Filter()

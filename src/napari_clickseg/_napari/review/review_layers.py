@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_clickseg._napari.project.sheet import Sheet
+from napari_clickseg._napari.project.image_layers import ImageLayers
 from napari_clickseg._napari.viewer.metadata import under_review
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.drafts import DraftFile
 
 
-class ReviewSheet(Sheet):
+class ReviewLayers(ImageLayers):
     """The layers of an image that is reviewed, set up for correction by clicks.
 
     Its `edits` count what may have changed the labels. Whoever writes into the array of the layer

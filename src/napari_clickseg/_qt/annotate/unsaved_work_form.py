@@ -1,4 +1,4 @@
-"""What was left of an image when napari ended, offered at the foot of the widget."""
+"""Unsaved work on an image, left when napari ended, offered at the foot of the widget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_clickseg._qt.annotate.form_context import FormContext
 
 
-class LeftForm(QWidget):
+class UnsavedWorkForm(QWidget):
     """Says that something was left, with buttons that take it up and forget it.
 
     It is there only while something is offered. Being at the foot, it moves nothing above it.
@@ -38,13 +38,13 @@ class LeftForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 4)
         layout.addWidget(self.text.native)
         layout.addWidget(row(self.take_up, self.forget).native)
-        context.ties.show(self._show, "left", "kept_in")
+        context.ties.show(self._show, "unsaved_work", "kept_in")
 
     def _show(self) -> None:
         state = self._state
-        self.text.value = breakable(state.left)
+        self.text.value = breakable(state.unsaved_work)
         self.text.native.setToolTip(
             f"What was made of this image and saved nowhere else. Unsaved work is kept in "
             f"{state.kept_in}."
         )
-        self.setVisible(bool(state.left))
+        self.setVisible(bool(state.unsaved_work))

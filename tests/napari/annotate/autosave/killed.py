@@ -1,6 +1,6 @@
 """Annotates by a script until it is killed, and says after each step what is accepted.
 
-    python -m tests.napari.annotate.keeping.killed KILLS SEED FOLDER
+    python -m tests.napari.annotate.autosave.killed KILLS SEED FOLDER
 
 A process for each kill, forked where napari and the network are loaded; each is killed by SIGKILL
 at a random moment. A line for each says what the journal gave of what had been shown: "kept" and

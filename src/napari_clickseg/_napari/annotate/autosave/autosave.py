@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_clickseg._napari.annotate.autosave.recorder import Recorder
 from napari_clickseg._napari.annotate.classes import classes_of
-from napari_clickseg._napari.annotate.keeping.recorder import Recorder
 from napari_clickseg._napari.annotate.state import ClassSpec
 from napari_clickseg._napari.annotate.timeline import Entry, undo_memory
 from napari_clickseg._napari.viewer.layers import full_resolution, unwrapped
@@ -167,7 +167,7 @@ class Autosave:
         """Have the state say what was left of the current image."""
         pairing = self._context.pairing
         offer = self._offers.get(pairing) if pairing is not None else None
-        self._state.left = _text(offer) if offer is not None else ""
+        self._state.unsaved_work = _text(offer) if offer is not None else ""
 
     def take_up(self) -> None:
         """Go on with what was left of the current image."""

@@ -78,13 +78,13 @@ def test_all_that_was_made_is_taken_up_again_with_undo(
 
     second = open_again(make_bench, grey, tmp_path)
     assert not second.labels.any()  # never unasked
-    assert "2 objects and 1 click" in second.state.left
+    assert "2 objects and 1 click" in second.state.unsaved_work
     second.controller.autosave.take_up()
     second.settle()
     assert np.array_equal(second.labels, labels)
     assert second.pairing.scene == scene
     assert np.array_equal(second.mask, mask)
-    assert second.state.left == ""
+    assert second.state.unsaved_work == ""
     steps = 0
     while second.state.can_undo:
         for bench in (first, second):
@@ -131,10 +131,10 @@ def test_what_is_forgotten_is_offered_no_more(
     crash(first)
     second = open_again(make_bench, grey, tmp_path)
     second.controller.autosave.forget()
-    assert second.state.left == ""
+    assert second.state.unsaved_work == ""
     assert second.controller.autosave.flush()
     third = open_again(make_bench, grey, tmp_path)
-    assert third.state.left == "" and not kept(tmp_path)
+    assert third.state.unsaved_work == "" and not kept(tmp_path)
 
 
 def test_who_has_begun_something_else_is_told_and_loses_neither(
@@ -149,7 +149,7 @@ def test_who_has_begun_something_else_is_told_and_loses_neither(
     second.click(50, 50)
     second.controller.autosave.take_up()
     assert "begun something else" in second.state.message
-    assert not second.labels.any() and second.state.left
+    assert not second.labels.any() and second.state.unsaved_work
     second.do("accept")
     other = second.labels.copy()
     crash(second)
@@ -170,7 +170,7 @@ def test_what_came_to_nothing_does_not_hide_what_was_left_before(
     labels = first.labels.copy()
     crash(first)
     second = open_again(make_bench, grey, tmp_path)
-    assert "1 object" in second.state.left
+    assert "1 object" in second.state.unsaved_work
     second.click(80, 100)  # something else
     second.do("accept")
     second.take_up(80, 100)
@@ -180,7 +180,7 @@ def test_what_came_to_nothing_does_not_hide_what_was_left_before(
     assert second.controller.autosave.thread.close()
     assert len(kept(tmp_path)) == 2
     third = open_again(make_bench, grey, tmp_path)
-    assert "1 object" in third.state.left
+    assert "1 object" in third.state.unsaved_work
     third.controller.autosave.take_up()
     third.settle()
     assert np.array_equal(third.labels, labels)
@@ -208,7 +208,7 @@ def test_that_all_labels_were_deleted_is_offered_where_they_are_still_there(
     assert not first.labels.any()
     crash(first)
     second = opened()
-    assert second.state.left
+    assert second.state.unsaved_work
     second.controller.autosave.take_up()
     second.settle()
     assert not second.labels.any()
@@ -246,7 +246,7 @@ def test_what_was_saved_is_offered_no_more_and_what_came_after_is(
     second.settle()
     assert second.controller.autosave.flush()
     second.controller.deliver()
-    assert second.state.left
+    assert second.state.unsaved_work
     second.controller.autosave.take_up()
     second.settle()
     assert np.array_equal(second.labels, labels)
@@ -270,7 +270,7 @@ def test_an_image_closed_at_once_and_opened_again_is_offered_what_was_left(
     for _ in range(3):
         assert autosave.flush()
         second.settle()
-    assert second.state.left
+    assert second.state.unsaved_work
     autosave.take_up()
     second.settle()
     assert second.labels.any()
@@ -299,7 +299,7 @@ def test_what_was_saved_is_not_counted_in_what_was_left(
     afterwards(first)
     crash(first)
     second = open_again(make_bench, grey, tmp_path)
-    assert second.state.left.endswith(f": {said}")
+    assert second.state.unsaved_work.endswith(f": {said}")
 
 
 def test_what_was_said_of_completeness_comes_back_also_where_nothing_else_was_done(
@@ -314,12 +314,12 @@ def test_what_was_said_of_completeness_comes_back_also_where_nothing_else_was_do
     crash(first)
 
     second = open_again(make_bench, np.stack([grey, grey]), tmp_path)
-    assert "whether all objects are labelled" in second.state.left
+    assert "whether all objects are labelled" in second.state.unsaved_work
     assert second.state.complete is None
     second.viewer.dims.set_current_step(0, 0)
     second.controller.autosave.take_up()
     second.settle()
-    assert second.state.complete is True and second.state.left == ""
+    assert second.state.complete is True and second.state.unsaved_work == ""
     second.viewer.dims.set_current_step(0, 1)
     assert second.state.complete is False
     layer = second.pairing.annotation
@@ -327,7 +327,7 @@ def test_what_was_said_of_completeness_comes_back_also_where_nothing_else_was_do
     crash(second)
 
     third = open_again(make_bench, np.stack([grey, grey]), tmp_path)
-    assert third.state.left == "", "it is saved elsewhere by now"
+    assert third.state.unsaved_work == "", "it is saved elsewhere by now"
 
 
 def test_labels_that_were_there_before_and_saved_nowhere_come_back_too(
@@ -445,7 +445,7 @@ def test_layers_that_stayed_open_are_not_offered_to_who_opens_the_widget_again(
     assert second.controller.autosave.flush()
     second.controller.deliver()
     assert second.controller.autosave.flush()
-    assert second.state.left == ""
+    assert second.state.unsaved_work == ""
     second.click(90, 100)
     second.do("accept")
     assert second.controller.autosave.flush()
@@ -518,7 +518,7 @@ def test_what_was_left_is_offered_also_where_labels_are_made_twice_in_quick_succ
     second.viewer.layers.remove(second.pairing.annotation)
     second.controller.set_up(image)
     assert second.controller.autosave.flush()
-    second.wait(lambda: "1 object" in second.state.left)
+    second.wait(lambda: "1 object" in second.state.unsaved_work)
     second.controller.autosave.take_up()
     second.settle()
     assert np.array_equal(second.labels, first.labels)

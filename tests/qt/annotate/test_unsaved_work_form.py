@@ -52,11 +52,11 @@ def offered(open_annotate: Callable[..., Any], spots: np.ndarray, qtbot: Any) ->
     viewer.add_image(spots, name="spots")
     qtbot.waitUntil(lambda: widget.images.start.enabled, timeout=5000)
     state = widget.context.state
-    assert state.left == "" and not widget.left.isVisible()
+    assert state.unsaved_work == "" and not widget.unsaved_work.isVisible()
     qtbot.wait(50)
     before = places(widget)
     widget.images.start.native.click()
-    qtbot.waitUntil(lambda: bool(state.left), timeout=30_000)
+    qtbot.waitUntil(lambda: bool(state.unsaved_work), timeout=30_000)
     qtbot.wait(50)
     return viewer, widget, before
 
@@ -65,7 +65,7 @@ def places(widget: Any) -> dict[str, tuple[int, int]]:
     """Where the buttons above the foot are, of those that are seen."""
     places = {}
     for button in widget.findChildren(QPushButton):
-        if button.isVisible() and not widget.left.isAncestorOf(button):
+        if button.isVisible() and not widget.unsaved_work.isAncestorOf(button):
             at = button.mapToGlobal(QPoint(0, 0))
             places[button.text()] = at.x(), at.y()
     return places
@@ -82,14 +82,14 @@ def test_it_is_offered_below_all_that_can_be_pressed_and_taken_up_by_a_press(
 ) -> None:
     _, widget, before = offered
     state = widget.context.state
-    assert "1 object" in state.left and widget.left.isVisible()
-    assert str(default_home()) in widget.left.text.native.toolTip()
+    assert "1 object" in state.unsaved_work and widget.unsaved_work.isVisible()
+    assert str(default_home()) in widget.unsaved_work.text.native.toolTip()
     after = places(widget)
     assert {name: after[name] for name in before if name in after} == before
     assert not state.annotation.data.any()
-    press(widget.left.take_up)
+    press(widget.unsaved_work.take_up)
     assert (state.annotation.data > 0).sum() == 20 * 24
-    assert not widget.left.isVisible()
+    assert not widget.unsaved_work.isVisible()
     assert "Undo" in state.message
     widget.objects.undo.native.click()
     assert not state.annotation.data.any()
@@ -97,8 +97,8 @@ def test_it_is_offered_below_all_that_can_be_pressed_and_taken_up_by_a_press(
 
 def test_it_is_forgotten_by_a_press(offered: Any, qtbot: Any) -> None:
     _, widget, _ = offered
-    press(widget.left.forget)
-    assert not widget.left.isVisible()
+    press(widget.unsaved_work.forget)
+    assert not widget.unsaved_work.isVisible()
     folder = default_home() / "journals"
     qtbot.waitUntil(lambda: not list(folder.glob("*.jsonl")), timeout=30_000)
     assert len(list(folder.glob("*.forgotten"))) == 1

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg._napari.folder.state import UNTOUCHED
+from napari_clickseg._napari.project.image_layers import ImageLayers
 from napari_clickseg._napari.project.opened import OpenedImage
-from napari_clickseg._napari.project.sheet import Sheet
 from napari_clickseg._napari.viewer.metadata import in_folder
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class FolderImage(OpenedImage):
     digest: int
 
 
-class FolderSheet(Sheet):
+class FolderLayers(ImageLayers):
     """The layers of an image of a folder, set up for annotation by clicks."""
 
     def _take(self, opened: OpenedImage) -> None:

@@ -130,7 +130,7 @@ def test_what_finds_no_room_on_the_disk_stays_in_memory_is_said_and_is_tried_aga
     monkeypatch.setenv("CLICKSEG_HOME", str(tmp_path))
     scratch = tmp_path / "scratch"
     undo = MemoryBudget(lambda: scratch, 0 if what == "undo" else 1 << 30)
-    for module in ("timeline", "keeping.autosave"):
+    for module in ("timeline", "autosave.autosave"):
         monkeypatch.setattr(f"napari_clickseg._napari.annotate.{module}.undo_memory", lambda: undo)
     bench = make_bench()
     levels = [np.zeros((8192 >> n, 8192 >> n), np.uint8) for n in range(4)]

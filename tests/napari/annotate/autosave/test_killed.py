@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[4]
 
 
 def outcomes(kills: int, seed: int, folder: Path) -> list[str]:
-    command = [sys.executable, "-m", "tests.napari.annotate.keeping.killed"]
+    command = [sys.executable, "-m", "tests.napari.annotate.autosave.killed"]
     done = subprocess.run(
         [*command, str(kills), str(seed), str(folder)],
         cwd=ROOT,

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _ROOM = 0.95  # of the canvas that the image takes
 
 
-class SheetError(ValueError):
+class LayersError(ValueError):
     """An image that can't be shown for correction; the message says why."""
 
 
@@ -87,7 +87,7 @@ class Capture:
         )
 
 
-class Sheet:
+class ImageLayers:
     """The layers of an image of a project, set up for annotation by clicks.
 
     Parameters
@@ -139,7 +139,7 @@ class Sheet:
 
         Raises
         ------
-        SheetError
+        LayersError
             If that is not possible; then there are no layers.
         """
         viewer, annotate = self._viewer, self._annotate
@@ -156,7 +156,7 @@ class Sheet:
         self._pairing = self.pairing
         if self._pairing is None:
             self.take_away()
-            raise SheetError(annotate.state.message)
+            raise LayersError(annotate.state.message)
         self._begin(shown.pending)
 
     def show(self) -> bool:
@@ -339,12 +339,12 @@ class Sheet:
         camera.zoom = _ROOM * min(size[0] / high, size[1] / wide)
 
 
-class SheetWatch:
+class LayersWatch:
     """Closes the image that is open when the user takes its layers away, after napari has.
 
     Parameters
     ----------
-    sheet : callable
+    image_layers : callable
         Returns what is open.
     close : callable
         Closes it.
@@ -354,11 +354,11 @@ class SheetWatch:
         self,
         viewer: ViewerModel,
         runner: Runner,
-        sheet: Callable[[], Sheet | None],
+        image_layers: Callable[[], ImageLayers | None],
         close: Callable[[], object],
     ) -> None:
         self._removed = viewer.layers.events.removed
-        self._runner, self._sheet, self._close = runner, sheet, close
+        self._runner, self._image_layers, self._close = runner, image_layers, close
         self._removed.connect(self._look)
 
     def end(self) -> None:
@@ -366,12 +366,12 @@ class SheetWatch:
         self._removed.disconnect(self._look)
 
     def _look(self, event: Any) -> None:
-        sheet = self._sheet()
-        if sheet is None or event.value not in (sheet.layer, sheet.labels):
+        image_layers = self._image_layers()
+        if image_layers is None or event.value not in (image_layers.layer, image_layers.labels):
             return
 
         def gone() -> None:
-            if self._sheet() is sheet:
+            if self._image_layers() is image_layers:
                 self._close()
 
         self._runner.post(gone)

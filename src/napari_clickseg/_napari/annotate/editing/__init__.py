@@ -1,0 +1,1 @@
+"""Objects edited by hand: split, and merged."""

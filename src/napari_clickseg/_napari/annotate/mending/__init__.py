@@ -1,1 +1,0 @@
-"""Objects put right by hand: split, and merged."""
