@@ -92,8 +92,8 @@ def from_nothing(
         if iou(mask, truth) >= target:
             break
         session.start_from(None)
-        found, used = clicked(session, np.zeros(truth.shape, bool), piece, target, MOST)
-        mask, clicks = mask | found, clicks + used
+        annotated, used = clicked(session, np.zeros(truth.shape, bool), piece, target, MOST)
+        mask, clicks = mask | annotated, clicks + used
     return mask, clicks
 
 
@@ -102,11 +102,11 @@ def from_prediction(
 ) -> tuple[Bool, int, float]:
     """Correct what a model finds without a click; return mask, clicks, and the IoU before."""
     session = model.start(image)
-    found = session.predict().mask
-    begun = iou(found, truth)
+    predicted = session.predict().mask
+    begun = iou(predicted, truth)
     if not truth.any():
-        return truth, int(found.any()), begun
-    mask, clicks = clicked(session, found, truth, target, MOST * len(pieces(truth)))
+        return truth, int(predicted.any()), begun
+    mask, clicks = clicked(session, predicted, truth, target, MOST * len(pieces(truth)))
     return mask, clicks, begun
 
 
@@ -140,20 +140,20 @@ def loop(
     for number, record in enumerate(records, 1):
         image, labels = read_plane(record.image).read_all(), read_labels(record.mask)
         truth = labels == args.id if args.id else labels > 0
-        found = {"default": from_nothing(default, image, truth, args.target)}
+        annotated = {"default": from_nothing(default, image, truth, args.target)}
         begun = None
         if model is None:
-            found["adapted"] = found["default"]
+            annotated["adapted"] = annotated["default"]
         else:
             mask, used, begun = from_prediction(model, image, truth, args.target)
-            found["adapted"] = (mask, used)
+            annotated["adapted"] = (mask, used)
         for name, predictor in others.items():
-            found[name] = from_nothing(predictor, image, truth, args.target)
+            annotated[name] = from_nothing(predictor, image, truth, args.target)
         writer.add(
-            f"{number:04d}", image, found["adapted"][0], group=record.group, really_empty=True
+            f"{number:04d}", image, annotated["adapted"][0], group=record.group, really_empty=True
         )
-        clicks = {name: used for name, (_, used) in found.items()}
-        ious = {name: round(iou(mask, truth), 4) for name, (mask, _) in found.items()}
+        clicks = {name: used for name, (_, used) in annotated.items()}
+        ious = {name: round(iou(mask, truth), 4) for name, (mask, _) in annotated.items()}
         costs.append(Cost(record.name, clicks, ious, begun))
         print(f"{number}/{len(records)} {record.name} {clicks}", file=sys.stderr, flush=True)
         if number % args.every == 0 and number < len(records):
@@ -217,9 +217,9 @@ def main() -> None:
         costs = loop(chosen(project, args), folder, args, others)
         say(name, costs, args)
         settings = {key: str(value) for key, value in vars(args).items()}
-        found = {"settings": settings, "costs": [asdict(cost) for cost in costs]}
-        found["saved"] = {m: saved(costs, m) for m in costs[0].clicks if m != "adapted"}
-        (args.out / f"loop-{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+        summary = {"settings": settings, "costs": [asdict(cost) for cost in costs]}
+        summary["saved"] = {m: saved(costs, m) for m in costs[0].clicks if m != "adapted"}
+        (args.out / f"loop-{name}.json").write_text(json.dumps(summary, indent=1) + "\n")
 
 
 if __name__ == "__main__":

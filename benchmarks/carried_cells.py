@@ -72,8 +72,8 @@ def clicked(segmenter: Any, image: Any, mask: Mask) -> Mask:
     """Return what a click in the middle of an object finds."""
     session = segmenter.start(image)
     session.click(*innermost(Patch.of(mask)))
-    found: Mask = session.predict().mask
-    return found
+    predicted: Mask = session.predict().mask
+    return predicted
 
 
 def main() -> int:

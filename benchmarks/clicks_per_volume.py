@@ -169,10 +169,10 @@ def carried_on(segmenter: Segmenter, volume: Volume, target: float, cost: Cost) 
         before = first
         for at in way:
             image, truth = volume.images[at], volume.truth[at]
-            found = None
+            carried = None
             if before.any():
-                found = carry(segmenter.start(image), Patch.of(before)).prediction.mask
-            before = clicked(segmenter, image, truth, found, target, cost)
+                carried = carry(segmenter.start(image), Patch.of(before)).prediction.mask
+            before = clicked(segmenter, image, truth, carried, target, cost)
             cost.planes.append(iou(before, truth))
 
 

@@ -102,8 +102,8 @@ class WindowedSession:
             at = window.to_network(cy, cx)
             seeds[0 if positive else 1] |= np.hypot(y - at[0], x - at[1]) <= RADIUS
         seeds[0] &= ~seeds[1]
-        found = self.method(seen, seeds[0], seeds[1], previous)
-        values = window.to_box(found.astype(np.float32), box)
+        labelled = self.method(seen, seeds[0], seeds[1], previous)
+        values = window.to_box(labelled.astype(np.float32), box)
         self.mask = np.zeros(self.shape, bool)
         self.mask[box.slices] = values > 0.5
 
@@ -143,8 +143,8 @@ def walker(image: np.ndarray, positive: Bool, negative: Bool, previous: Bool | N
     labels = np.zeros((SIZE, SIZE), np.int32)
     labels[[0, -1], :] = labels[:, [0, -1]] = 2
     labels[positive], labels[negative] = 1, 2
-    found = random_walker(image, labels, beta=300, mode="cg_j", tol=1e-3, channel_axis=-1)
-    return np.asarray(found) == 1
+    walked = random_walker(image, labels, beta=300, mode="cg_j", tol=1e-3, channel_axis=-1)
+    return np.asarray(walked) == 1
 
 
 def filled(image: np.ndarray, positive: Bool, negative: Bool, previous: Bool | None) -> Bool:

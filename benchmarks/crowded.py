@@ -154,7 +154,7 @@ def measure(run: Path, train: list[Record], test: list[Record]) -> dict[str, dic
     rules = card_rules(segmenter.card)
     by_class = segmenter.card.training["spec"]["scheme"] == "classes"
     dark, apart = learned(train, by_class)
-    found: dict[str, list[Matching]] = {way: [] for way in WAYS}
+    matchings: dict[str, list[Matching]] = {way: [] for way in WAYS}
     spent = dict.fromkeys(WAYS, 0.0)
     scores, right = [], []
     for record in test:
@@ -173,9 +173,9 @@ def measure(run: Path, train: list[Record], test: list[Record]) -> dict[str, dic
         classic = classical(image, dark, rules.smallest, apart)
         times = (looked - began, cut - began, time.perf_counter() - cut)
         for way, labels, seconds in zip(WAYS, (mine.labels, pieces, classic), times, strict=True):
-            found[way].append(_matched(labels, truth))
+            matchings[way].append(_matched(labels, truth))
             spent[way] += seconds
-    figures = {way: matching_figures(images) for way, images in found.items()}
+    figures = {way: matching_figures(images) for way, images in matchings.items()}
     for way in WAYS:
         figures[way]["seconds"] = spent[way] / len(test)
     figures["model"]["ranked"] = ranked(np.concatenate(scores), np.concatenate(right))
@@ -267,15 +267,15 @@ def _table(results: dict[str, dict[str, Any]]) -> str:
     heads = [*SHOWN, "s an image", "min of training"]
     lines = [f"| set, annotated, tested on | way | {' | '.join(heads)} |"]
     lines.append(f"|---|---|{'--:|' * len(heads)}")
-    for name, found in results.items():
+    for name, one in results.items():
         for way in WAYS:
-            figures = [f"{found[way][figure]:.3f}" for figure in SHOWN]
-            figures.append(f"{found[way]['seconds']:.2f}")
-            figures.append("" if way == "classical" else f"{found['training_seconds'] / 60:.1f}")
-            of = f"{name.rsplit('-', 1)[0]}, {found['train']}, {found['test']}"
+            figures = [f"{one[way][figure]:.3f}" for figure in SHOWN]
+            figures.append(f"{one[way]['seconds']:.2f}")
+            figures.append("" if way == "classical" else f"{one['training_seconds'] / 60:.1f}")
+            of = f"{name.rsplit('-', 1)[0]}, {one['train']}, {one['test']}"
             lines.append(f"| {of} | {way} | {' | '.join(figures)} |")
     lines += ["", "Right objects with a higher score than wrong ones:"]
-    lines += [f"- {name}: {found['model']['ranked']:.2f}" for name, found in results.items()]
+    lines += [f"- {name}: {one['model']['ranked']:.2f}" for name, one in results.items()]
     return "\n".join(lines)
 
 

@@ -65,8 +65,8 @@ def run_as_onnx(model: str, threads: int) -> dict[str, Callable[[Tensor], Tensor
         first = session.get_outputs()[0].name
 
         def by_onnxruntime(inputs: Tensor) -> Tensor:
-            found = session.run([first], {INPUTS: inputs.numpy()})[0]
-            return torch.from_numpy(found).logit()
+            answer = session.run([first], {INPUTS: inputs.numpy()})[0]
+            return torch.from_numpy(answer).logit()
 
         forms = {"float32, onnxruntime": by_onnxruntime}
         with suppress(ImportError):

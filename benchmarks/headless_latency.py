@@ -200,14 +200,14 @@ def main() -> None:
         f"|---|{'--:|' * 11}"
     )
     for side in args.sides:
-        found = in_own_process(side, args)
+        times = in_own_process(side, args)
         kind = "numpy" if side <= IN_MEMORY else "lazy Zarr"
         print(
-            f"| {side:,}² {kind} | {found['clicks']} | {1e3 * found['median']:.0f} "
-            f"| {1e3 * found['p95']:.0f} | {1e3 * found['first']:.0f} | {found['network']:.0%} "
-            f"| {1e3 * found['forward']:.0f} | {found['looks']:.1f} "
-            f"| {1e3 * found['fresh']:.0f} | {1e3 * found['again']:.0f} | {found['known']:.0%} "
-            f"| {found['memory']:.0f} |",
+            f"| {side:,}² {kind} | {times['clicks']} | {1e3 * times['median']:.0f} "
+            f"| {1e3 * times['p95']:.0f} | {1e3 * times['first']:.0f} | {times['network']:.0%} "
+            f"| {1e3 * times['forward']:.0f} | {times['looks']:.1f} "
+            f"| {1e3 * times['fresh']:.0f} | {1e3 * times['again']:.0f} | {times['known']:.0%} "
+            f"| {times['memory']:.0f} |",
             flush=True,
         )
 

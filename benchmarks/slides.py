@@ -110,12 +110,12 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
         finished = done
         sys.stderr.write(f"\r{done} of {total}")
 
-    found = predict_slide(
+    summary = predict_slide(
         segmenter, image, out, order, about, rgb=True, anew=True, on_tile=tell,
         stop=lambda: 0 < args.tiles <= finished,
     )  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    if found is None:
+    if summary is None:
         used = time.process_time() - used
         sys.stdout.write(f"\n{finished} tiles of {args.side}²: peak {peak:.2f} GiB, {used:.0f} s\n")
         return
@@ -123,7 +123,7 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     sys.stdout.write(
         f"\n{args.side}²: peak {peak:.2f} GiB, {time.perf_counter() - begin:.0f} s "
         f"({time.process_time() - used:.0f} s of the processor), {size:.0f} MiB written, "
-        f"objects {found.objects}, pixels {found.pixels}\n"
+        f"objects {summary.objects}, pixels {summary.pixels}\n"
     )
 
 

@@ -105,10 +105,10 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|--:|--:|")
     for run in range(args.runs + 1):
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        late = found["late"]
+        times = json.loads(done.stdout.splitlines()[-1])
+        late = times["late"]
         print(
-            f"| {run or 'cold'} | {found['opened']:.2f} s | {found['ready']:.1f} s "
+            f"| {run or 'cold'} | {times['opened']:.2f} s | {times['ready']:.1f} s "
             f"| {1000 * median(late):.1f} ms | {1000 * max(late):.0f} ms "
             f"| {sum(one > LONG for one in late)} | {sum(one > 0.3 for one in late)} |",
             flush=True,

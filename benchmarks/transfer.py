@@ -48,22 +48,22 @@ def spread(values: Floats) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
-def say(found: dict[str, Floats], figure: str) -> None:
+def say(curves_of: dict[str, Floats], figure: str) -> None:
     """Print the table, and how far the first start is ahead."""
-    epochs = min(curves.shape[1] for curves in found.values())
+    epochs = min(curves.shape[1] for curves in curves_of.values())
     steps = sorted({round(n) for n in np.linspace(1, epochs, min(epochs, 10))})
     print(f"\n| {figure} after epoch | {' | '.join(map(str, steps))} | best of each seed |")
     print(f"|---|{'--:|' * (len(steps) + 1)}")
-    for start, curves in found.items():
+    for start, curves in curves_of.items():
         means = (f"{curves[:, n - 1].mean():.3f}" for n in steps)
         best = ", ".join(f"{value:.3f}" for value in curves.max(axis=1))
         print(f"| {start} | {' | '.join(means)} | {best} |")
-    first, *others = found
+    first, *others = curves_of
     for other in others:
-        best = {name: found[name].max(axis=1) for name in (first, other)}
+        best = {name: curves_of[name].max(axis=1) for name in (first, other)}
         ahead = best[first].mean() - best[other].mean()
         twice = 2 * max(spread(values) for values in best.values())
-        gaps = found[first][:, :epochs].mean(axis=0) - found[other][:, :epochs].mean(axis=0)
+        gaps = curves_of[first][:, :epochs].mean(axis=0) - curves_of[other][:, :epochs].mean(axis=0)
         print(
             f"\n{first} is ahead of {other} by {ahead:.3f} at the best epoch "
             f"(twice the spread over seeds: {twice:.3f}), and in {(gaps > 0).sum()} of {epochs} "
@@ -82,17 +82,19 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()
     settings = {"task": "multiclass", "patience": 0} | read_settings(args.set)
-    found: dict[str, list[Floats]] = {start: [] for start in args.starts}
+    curves_of: dict[str, list[Floats]] = {start: [] for start in args.starts}
     for seed in args.seeds:
         for start in args.starts:
             fields = {"project": str(args.project), "start": start, "seed": seed} | settings
             curve = learned(args.out / f"{start}-{seed}", fields, args.figure)
-            found[start].append(curve)
+            curves_of[start].append(curve)
             (args.out / "transfer.json").write_text(
-                json.dumps({s: [list(c) for c in curves] for s, curves in found.items()}, indent=1)
+                json.dumps(
+                    {s: [list(c) for c in curves] for s, curves in curves_of.items()}, indent=1
+                )
                 + "\n"
             )
-    say({start: np.stack(curves) for start, curves in found.items()}, args.figure)
+    say({start: np.stack(curves) for start, curves in curves_of.items()}, args.figure)
 
 
 if __name__ == "__main__":

@@ -84,11 +84,11 @@ def saved(record: Record, folder: Path, ignore: int | None):
             truth = read_truth(record, crossfit.spec.training, ignore).mask
             yield read_prediction(crossfit.predictions / names[record.name], truth.shape)[1], truth
         return
-    found = sorted(folder.glob(f"{record.image.stem}.*"))
-    if not found:
+    masks = sorted(folder.glob(f"{record.image.stem}.*"))
+    if not masks:
         sys.exit(f"There is no prediction for {record.name} in {folder}.")
     labels = read_labels(record.mask)
-    yield read_labels(found[0]) != 0, (labels != 0) & (labels != ignore)
+    yield read_labels(masks[0]) != 0, (labels != 0) & (labels != ignore)
 
 
 def resized(mask: np.ndarray) -> np.ndarray:
@@ -218,10 +218,10 @@ def main() -> None:
                 else saved(records[one], args.predictions[k], args.ignore)
             )
         )
-        found = wrong_regions(pairs)
-        found = [found[one] for one in rng.permutation(len(found))[: args.regions]]
-        print(f"{dataset.name}: {len(found)} regions of {len(some)} images", file=sys.stderr)
-        frames += found
+        regions = wrong_regions(pairs)
+        regions = [regions[one] for one in rng.permutation(len(regions))[: args.regions]]
+        print(f"{dataset.name}: {len(regions)} regions of {len(some)} images", file=sys.stderr)
+        frames += regions
     cases = [Case(frame, n) for frame in frames for n in args.points]
     for done, case in enumerate(cases, 1):
         measure(case, args.seed)

@@ -380,7 +380,7 @@ class Trainer:
         assert live is not None
         if not isinstance(network, GuidedNetwork):
             return _Answered(network(inputs), None)
-        annotations = [live.going_on[i] for i in lesson.chosen]
+        annotations = [live.in_progress[i] for i in lesson.chosen]
         new = [k for k, annotation in enumerate(annotations) if annotation.features is None]
         fresh = network.features(inputs[new, : network.image_channels]) if new else []
         seen = dict(zip(new, zip(*fresh, strict=True), strict=True))  # these are learned from

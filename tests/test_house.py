@@ -20,6 +20,7 @@ ROLES = {
     "classes.py": "classes of a project; of an annotation",
     "clicks.py": "clicks as values; in a cross-fitting",
     "controller.py": "what happens in a widget",
+    "events.py": "lines of the log of long work; of a journal",
     "figures.py": "figures worked out of measurements",
     "folder.py": "the folder of long work",
     "form_context.py": "what the forms of a widget work with",

@@ -15,7 +15,7 @@ import numpy as np
 from napari_clickseg._napari.project import samples
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.pictures.albums import album_of
-from napari_clickseg.pictures.picturing import write_pictures
+from napari_clickseg.pictures.picture_folder import write_pictures
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 

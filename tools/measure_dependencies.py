@@ -84,20 +84,20 @@ def alone(direct: Sequence[str], name: str) -> int:
 
 def reached(names: Iterable[str]) -> set[str]:
     """Return packages with all that they need."""
-    found: set[str] = set()
+    out: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in out:
+            out.add(name)
             waiting += needs(name, frozenset())
-    return found
+    return out
 
 
 @cache
 def needs(name: str, extras: frozenset[str]) -> tuple[str, ...]:
     """Return what a package needs on this machine, of what is installed."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for line in distribution(name).requires or ():
         one = Requirement(line)
         wanted = [one.marker is None or one.marker.evaluate({"extra": e}) for e in ("", *extras)]
@@ -107,10 +107,10 @@ def needs(name: str, extras: frozenset[str]) -> tuple[str, ...]:
             distribution(one.name)
         except PackageNotFoundError:
             continue
-        found[canonicalize_name(one.name)] = None
+        names[canonicalize_name(one.name)] = None
         if one.extras:
-            found |= dict.fromkeys(needs(canonicalize_name(one.name), frozenset(one.extras)))
-    return tuple(found)
+            names |= dict.fromkeys(needs(canonicalize_name(one.name), frozenset(one.extras)))
+    return tuple(names)
 
 
 @cache

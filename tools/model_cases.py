@@ -39,7 +39,7 @@ class Case:
 
     image: npt.NDArray[Any]
     truth: npt.NDArray[np.bool_]
-    found: npt.NDArray[np.bool_]
+    predicted: npt.NDArray[np.bool_]
     clicks: tuple[tuple[float, float, bool], ...]
     iou: float
 
@@ -60,12 +60,12 @@ def cases(folder: Path, segmenter: clickseg.Segmenter, spec: NocSpec) -> list[Ca
 def draw(axes: Axes, case: Case) -> None:
     """Draw an object with its clicks, its outline and what was found."""
     image = case.image
-    rows, columns = np.nonzero(case.truth | case.found)
+    rows, columns = np.nonzero(case.truth | case.predicted)
     middle = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
     half = AROUND / 2 * max(np.ptp(rows), np.ptp(columns), 32)
     axes.imshow(image, cmap="gray" if image.ndim == 2 else None, interpolation="nearest")
     axes.contour(case.truth, [0.5], colors="white", linewidths=1.5, linestyles="dotted")
-    axes.contour(case.found, [0.5], colors="#00c8ff", linewidths=1.5)
+    axes.contour(case.predicted, [0.5], colors="#00c8ff", linewidths=1.5)
     for kind, colour in ((True, "#3be13b"), (False, "#ff4040")):
         at = [(y, x) for y, x, positive in case.clicks if positive == kind]
         if at:

@@ -143,17 +143,17 @@ def annotating() -> dict[str, Trace]:
     image = controller.viewer.add_image(data.coins())
     controller.set_up(image)
     wait((controller,), lambda: controller.segmenter is not None and controller.runner.idle)
-    found: dict[str, Trace] = {}
+    traces: dict[str, Trace] = {}
     with Tracer(controller.runner) as tracer:
         controller._clicked((98.0, 44.0), True)
         wait((controller,), lambda: controller.runner.idle)
-    found["first click"] = tracer.trace()
+    traces["first click"] = tracer.trace()
     with Tracer(controller.runner) as tracer:
         controller.do(Action.ACCEPT)
         wait((controller,), lambda: controller.runner.idle)
-    found["accept"] = tracer.trace()
+    traces["accept"] = tracer.trace()
     controller.close()
-    return found
+    return traces
 
 
 def training(folder: Path) -> dict[str, Trace]:
@@ -216,10 +216,10 @@ def main() -> None:
         home = Path(name)
         os.environ["CLICKSEG_HOME"] = str(home / "home")
         folder = project(home / "project")
-        found = annotating() | reviewing(folder, home) | training(folder)
+        traces = annotating() | reviewing(folder, home) | training(folder)
     print(f"{'':20} {'main thread':>16} {'workers':>16}")
     print(f"{'gesture':20}" + f"{'files':>7} {'changes':>9}" * 2 + f"{'planes worked out':>19}")
-    for gesture, trace in found.items():
+    for gesture, trace in traces.items():
         print(
             f"{gesture:20}"
             + "".join(
@@ -227,7 +227,7 @@ def main() -> None:
             )
         )
     if args.json:
-        figures = {gesture: asdict(trace) for gesture, trace in found.items()}
+        figures = {gesture: asdict(trace) for gesture, trace in traces.items()}
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 

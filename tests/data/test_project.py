@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from napari_clickseg.data.index import read_table
-from napari_clickseg.data.places import clicks_path
+from napari_clickseg.data.paths import clicks_path
 from napari_clickseg.data.project import ProjectError, read_project, read_records
 
 

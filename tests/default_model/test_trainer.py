@@ -235,7 +235,7 @@ def test_the_encoder_sees_a_window_once_and_learns_from_that(tmp_path: Path, poo
     assert any(not torch.equal(before[name], after[name]) for name in before)
     live = run.live
     assert live is not None
-    kept = next(a for a in live.going_on if a.features is not None)
+    kept = next(a for a in live.in_progress if a.features is not None)
     network.eval()
     with torch.no_grad(), run.precision.autocast():
         known = see(kept.image[None])

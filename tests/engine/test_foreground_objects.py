@@ -15,8 +15,8 @@ from napari_clickseg.core.window import Box
 from napari_clickseg.engine.finding import ObjectFinder, card_rules
 from napari_clickseg.engine.segmenter import Segmenter, load_segmenter
 from napari_clickseg.evaluation.matching import match, matching_figures
+from napari_clickseg.models.sharing.foreign_network import ForeignNetwork
 from napari_clickseg.models.sharing.onnx_import import import_onnx
-from napari_clickseg.models.sharing.wishes import ForeignNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable

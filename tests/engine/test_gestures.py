@@ -17,7 +17,7 @@ from napari_clickseg.core.masks import Refinement
 from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.core.window import Window
 from napari_clickseg.engine.segmenter import Superseded
-from napari_clickseg.engine.showing import shown
+from napari_clickseg.engine.window_prompts import window_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,7 +194,7 @@ def test_what_is_drawn_is_looked_at_until_the_answer_has_settled(
 
 
 def test_networks_that_learned_prompts_are_shown_them_as_they_are() -> None:
-    guidance = shown(
+    guidance = window_prompts(
         [
             DrawnBox(9.5, 9.5, 29.5, 39.5),
             Scribble(((20, 20), (20, 30))),
@@ -214,20 +214,20 @@ def test_networks_that_learned_prompts_are_shown_them_as_they_are() -> None:
 
 
 def test_other_networks_are_shown_clicks_and_a_mask_to_go_on_from() -> None:
-    box = shown([DrawnBox(9.5, 9.5, 29.5, 39.5)], WINDOW, None, "channels")
+    box = window_prompts([DrawnBox(9.5, 9.5, 29.5, 39.5)], WINDOW, None, "channels")
     assert box.region is None
     assert box.previous is not None
     assert abs((box.previous > 0.5).sum() - 20 * 30 * np.pi / 4) < 12, "what it is likeliest to be"
     ((y, x),) = box.positive
     assert abs(y - 19.5) < 1
     assert abs(x - 24.5) < 1
-    scribble = shown([Scribble(((20, 10), (20, 50)))], WINDOW, None, "likeness")
+    scribble = window_prompts([Scribble(((20, 10), (20, 50)))], WINDOW, None, "likeness")
     assert not scribble.strokes
     assert len(scribble.positive) == 5
     assert all(y == 20 and 10 < x < 50 for y, x in scribble.positive)
     before = np.full((64, 64), 0.9, np.float32)
     lasso = Lasso(((14.5, 14.5), (14.5, 19.5), (19.5, 19.5), (19.5, 14.5)), False)
-    off = shown([lasso], WINDOW, before, "channels")
+    off = window_prompts([lasso], WINDOW, before, "channels")
     assert off.previous is not None
     assert (off.previous == 0).sum() == 25
     assert before.min() > 0.8, "what was found before is not changed"

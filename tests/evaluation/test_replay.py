@@ -10,7 +10,7 @@ from skimage.io import imsave
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.plane import Plane
 from napari_clickseg.evaluation.replay import ReplayedObject, replay, replay_report
-from napari_clickseg.journal.happenings import Began, Modelled, Scribe, Stepped
+from napari_clickseg.journal.events import Began, Modelled, Scribe, Stepped
 from napari_clickseg.journal.recording import read_journal
 from napari_clickseg.journal.scene import Accepted, Mark, Scene
 from napari_clickseg.journal.writing import JournalFile

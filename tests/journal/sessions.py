@@ -13,7 +13,7 @@ from napari_clickseg.core.plane import Plane
 from napari_clickseg.data.annotations import ObjectNote
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.journal.checked_lines import checked_line
-from napari_clickseg.journal.happenings import (
+from napari_clickseg.journal.events import (
     Began,
     Classed,
     Laid,
@@ -67,11 +67,11 @@ class Session:
             self.labels, at = base.copy(), np.flatnonzero(base)
             self.note(Laid(Relabelling.of(at, np.zeros(at.size), base.reshape(-1)[at])))
 
-    def note(self, happening: Any) -> None:
-        for text in self.scribe.texts(happening):
+    def note(self, event: Any) -> None:
+        for text in self.scribe.texts(event):
             self.content += checked_line(text)
         # An id that was chosen is noted with the next step: until then a journal can't know it.
-        said = self.moments and not isinstance(happening, (Undone, Redone))
+        said = self.moments and not isinstance(event, (Undone, Redone))
         scene = self.moments[-1][1].scene if said else self.scene
         moment = Moment(self.labels.copy(), scene, len(self.past), len(self.future))
         self.moments.append((len(self.content), moment))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_clickseg.journal.compacting import compact, compacted
-from napari_clickseg.journal.happenings import SavedElsewhere
+from napari_clickseg.journal.events import SavedElsewhere
 from napari_clickseg.journal.recording import read_journal, read_lines
 from tests.journal.sessions import Session
 

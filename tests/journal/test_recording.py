@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_clickseg.journal.checked_lines import checked_line, whole_lines
-from napari_clickseg.journal.happenings import Modelled, SavedElsewhere, Undone
+from napari_clickseg.journal.events import Modelled, SavedElsewhere, Undone
 from napari_clickseg.journal.recording import JournalError, Recording, read_lines
 from tests.journal.sessions import CLASSES, SHAPE, Moment, Session, began
 
@@ -160,7 +160,7 @@ def test_each_line_is_json_that_others_can_read() -> None:
 
 
 def test_what_ids_mean_and_who_answered_is_read_too() -> None:
-    from napari_clickseg.journal.happenings import Classed, Viewing
+    from napari_clickseg.journal.events import Classed, Viewing
 
     session = Session(5)
     for one in (Classed(classes=CLASSES), Modelled(name="m"), Viewing(contrast=(3, 9), smooth=2)):

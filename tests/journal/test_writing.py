@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg.journal.happenings import Modelled, Redone, Scribe, Stepped
+from napari_clickseg.journal.events import Modelled, Redone, Scribe, Stepped
 from napari_clickseg.journal.recording import read_journal
 from napari_clickseg.journal.scene import Scene
-from napari_clickseg.journal.shelf import Shelf, image_digest
+from napari_clickseg.journal.store import JournalStore, image_digest
 from napari_clickseg.journal.writing import JournalFile, JournalThread
 from tests.journal.sessions import Session, began
 
@@ -107,7 +107,7 @@ def test_a_program_that_ends_writes_what_is_left(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "from napari_clickseg.journal.writing import JournalFile, JournalThread\n"
-        "from napari_clickseg.journal.happenings import Began, Scribe\n"
+        "from napari_clickseg.journal.events import Began, Scribe\n"
         "thread = JournalThread(print, pause=60)\n"
         f"file = JournalFile(Path({str(path)!r}), Scribe())\n"
         "began = Began(shape=(1, 1), dtype='uint8', digest='0', labels=(1, 1))\n"
@@ -120,8 +120,8 @@ def test_a_program_that_ends_writes_what_is_left(tmp_path: Path) -> None:
 # ---- where they lie
 
 
-def left_behind(shelf: Shelf, digest: str, session: Any) -> Path:
-    place = shelf.begin(digest)
+def left_behind(journals: JournalStore, digest: str, session: Any) -> Path:
+    place = journals.begin(digest)
     place.path.write_bytes(session.content)
     place.let_go()
     return place.path
@@ -134,48 +134,48 @@ def accepted(seed: int = 1) -> Session:
 
 
 def test_what_somebody_left_is_found_by_what_the_image_looks_like(tmp_path: Path) -> None:
-    shelf, session = Shelf(tmp_path), accepted()
-    left_behind(shelf, "0" * 32, session)
-    assert shelf.left("1" * 32) is None
-    left = shelf.left("0" * 32)
+    journals, session = JournalStore(tmp_path), accepted()
+    left_behind(journals, "0" * 32, session)
+    assert journals.latest("1" * 32) is None
+    left = journals.latest("0" * 32)
     assert left is not None
     assert np.array_equal(left.recording.labels(), session.labels)
 
 
 def test_the_latest_comes_first_and_what_is_worked_on_is_nobody_elses(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
-    first = left_behind(shelf, "0" * 32, accepted(1))
-    second = left_behind(shelf, "0" * 32, accepted(2))
+    journals = JournalStore(tmp_path)
+    first = left_behind(journals, "0" * 32, accepted(1))
+    second = left_behind(journals, "0" * 32, accepted(2))
     os.utime(first, (1e9, 1e9))
-    one = shelf.left("0" * 32)
+    one = journals.latest("0" * 32)
     assert one is not None and one.place.path == second
-    other = shelf.left("0" * 32)
+    other = journals.latest("0" * 32)
     assert other is not None and other.place.path == first
-    assert shelf.left("0" * 32) is None
-    assert shelf.begin("0" * 32).path not in (first, second)
+    assert journals.latest("0" * 32) is None
+    assert journals.begin("0" * 32).path not in (first, second)
 
 
 def test_what_is_forgotten_is_not_offered_again_and_can_be_fetched_for_a_month(
     tmp_path: Path,
 ) -> None:
-    shelf = Shelf(tmp_path)
-    left_behind(shelf, "0" * 32, accepted())
-    left = shelf.left("0" * 32)
+    journals = JournalStore(tmp_path)
+    left_behind(journals, "0" * 32, accepted())
+    left = journals.latest("0" * 32)
     assert left is not None
     left.place.forget()
-    assert shelf.left("0" * 32) is None
-    (kept,) = shelf.folder.glob("*.forgotten")
+    assert journals.latest("0" * 32) is None
+    (kept,) = journals.folder.glob("*.forgotten")
     os.utime(kept, (1e9, 1e9))
-    shelf.left("0" * 32)
+    journals.latest("0" * 32)
     assert not kept.exists()
 
 
 def test_old_journals_go_only_if_nothing_in_them_is_unsaved(tmp_path: Path) -> None:
-    shelf, unsaved, saved = Shelf(tmp_path), accepted(1), Session(2)
-    paths = [left_behind(shelf, str(i) * 32, one) for i, one in enumerate((unsaved, saved))]
+    journals, unsaved, saved = JournalStore(tmp_path), accepted(1), Session(2)
+    paths = [left_behind(journals, str(i) * 32, one) for i, one in enumerate((unsaved, saved))]
     for path in paths:
         os.utime(path, (1e9, 1e9))
-    shelf.sweep()
+    journals.sweep()
     assert [path.exists() for path in paths] == [True, False]
 
 

@@ -12,8 +12,8 @@ from napari_clickseg.engine.finding import ObjectFinder
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.evaluation.matching import match
 from napari_clickseg.models.checkpoint import read_card
-from napari_clickseg.models.fitting import TrainedModels, fitting
 from napari_clickseg.models.registry import find_model
+from napari_clickseg.models.trained_models import TrainedModels, best_fitting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def test_with_nothing_trained_it_is_what_finds_all_objects(
     monkeypatch.setenv("CLICKSEG_HOME", str(tmp_path))
     monkeypatch.setenv("CLICKSEG_MODELS", str(tmp_path / "models"))
     offers = TrainedModels(tmp_path).offers()
-    offer = fitting([one for one in offers if one.tells_apart], "")
+    offer = best_fitting([one for one in offers if one.tells_apart], "")
     assert offer is not None
     assert offer.path == str(ENTRY.path)
 

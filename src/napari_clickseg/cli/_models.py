@@ -223,9 +223,9 @@ def _export_bioimageio(args: argparse.Namespace) -> int:
 def run_import(args: argparse.Namespace) -> int:
     """Run `models import`."""
     from napari_clickseg.models.sharing.bioimage_import import import_bioimage
+    from napari_clickseg.models.sharing.foreign_network import ForeignNetwork
     from napari_clickseg.models.sharing.onnx_import import import_onnx
     from napari_clickseg.models.sharing.weights_import import import_weights
-    from napari_clickseg.models.sharing.wishes import ForeignNetwork
 
     said = ForeignNetwork(
         tuple(name.strip() for name in args.classes.split(",") if name.strip()),

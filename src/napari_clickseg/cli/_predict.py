@@ -18,7 +18,7 @@ from napari_clickseg.cli._common import (
     say_json,
     share,
 )
-from napari_clickseg.cli.ways import _all_objects, _rest, _slide
+from napari_clickseg.cli.predicting import _all_objects, _rest, _slide
 
 if TYPE_CHECKING:
     import argparse

@@ -118,8 +118,8 @@ def _models(names: list[str]) -> dict[str, Path]:
     """Find models by name or file, and see that they are ones."""
     from napari_clickseg.cli._common import UsageError
     from napari_clickseg.models.checkpoint import read_card
-    from napari_clickseg.models.fitting import model_name
     from napari_clickseg.models.registry import find_model
+    from napari_clickseg.models.trained_models import model_name
 
     models: dict[str, Path] = {}
     for name in names:

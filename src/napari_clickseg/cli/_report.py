@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     from napari_clickseg.pictures.albums import album_of
     from napari_clickseg.pictures.animation import check_animation
-    from napari_clickseg.pictures.picturing import write_pictures
+    from napari_clickseg.pictures.picture_folder import write_pictures
     from napari_clickseg.runs.home import known_run
     from napari_clickseg.util.text import counted
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from napari_clickseg.core.clicks import Click, PromptError
 from napari_clickseg.core.gestures import DrawnBox, Lasso, Scribble
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.places import read_text
+from napari_clickseg.data.paths import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.places import read_text
+from napari_clickseg.data.paths import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.places import read_text, wrong_name
+from napari_clickseg.data.paths import read_text, wrong_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -24,8 +24,8 @@ from napari_clickseg.data.index import (
     said_complete,
 )
 from napari_clickseg.data.names import image_stem
+from napari_clickseg.data.paths import clicks_path, listing, located
 from napari_clickseg.data.pixel_size import PixelSize
-from napari_clickseg.data.places import clicks_path, listing, located
 from napari_clickseg.data.reading.dicom import patient_group
 from napari_clickseg.data.reading.header import beginning
 from napari_clickseg.data.staging import mend, tidy

@@ -25,7 +25,7 @@ from napari_clickseg.data.encode import mask_suffix, storable_mask, write_labels
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.names import safe_name
-from napari_clickseg.data.places import inside, leads_out
+from napari_clickseg.data.paths import inside, leads_out
 from napari_clickseg.data.project import Record, is_project, read_folder
 from napari_clickseg.data.review_table import (
     ACCEPTED,

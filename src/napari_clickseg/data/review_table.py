@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.places import read_text, wrong_name
+from napari_clickseg.data.paths import read_text, wrong_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.places import inside, leads_out
+from napari_clickseg.data.paths import inside, leads_out
 from napari_clickseg.util.files import (
     PARTIAL,
     begin,

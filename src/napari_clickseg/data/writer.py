@@ -37,7 +37,7 @@ from napari_clickseg.data.index import (
 )
 from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.names import VERSION_MARK, check_name, record_name
-from napari_clickseg.data.places import is_outside, listing, located, name_from
+from napari_clickseg.data.paths import is_outside, listing, located, name_from
 from napari_clickseg.data.project import (
     FOLDERS,
     Record,

@@ -21,7 +21,7 @@ from napari_clickseg.engine.finding import ObjectFinder, class_ids
 from napari_clickseg.engine.inference import Estimator
 from napari_clickseg.engine.prediction import predict
 from napari_clickseg.engine.segmenter import load_segmenter
-from napari_clickseg.engine.slides.of_project import SlidesOfProject, tells_apart
+from napari_clickseg.engine.slides.project_slides import SlidesOfProject, tells_apart
 from napari_clickseg.engine.slides.tile_files import UnfinishedError
 from napari_clickseg.engine.slides.whole_slide import SlideError
 from napari_clickseg.models.checkpoint import sha256

@@ -23,7 +23,7 @@ from napari_clickseg.core.mosaic import predict_mosaic, whole_window
 from napari_clickseg.core.window import Box, Window, first_window, object_window
 from napari_clickseg.engine.estimate import Estimate, Looked, Sight
 from napari_clickseg.engine.scouting import LENGTHS, Scouted, describe, readings, scouting_windows
-from napari_clickseg.engine.showing import shown
+from napari_clickseg.engine.window_prompts import window_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -265,7 +265,7 @@ class Estimator:
         """
         card, sight = self.card, self._sight(window)
         before = None if previous is None else previous.window.moved_to(window, previous.foreground)
-        seen = shown(gestures, window, before, card.encoding)
+        seen = window_prompts(gestures, window, before, card.encoding)
         inputs = encode(
             sight.pixels,
             seen.positive,

@@ -17,8 +17,8 @@ from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.images import open_image
 from napari_clickseg.data.masks import read_labels
 from napari_clickseg.data.names import record_name, safe_name
+from napari_clickseg.data.paths import read_text
 from napari_clickseg.data.pixel_size import PixelSize, read_pixel_size, stated_pixel_size
-from napari_clickseg.data.places import read_text
 from napari_clickseg.formats.shapes.outlines import outlines
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from napari_clickseg.data.annotations import Annotations, ProjectClick, read_cli
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.masks import file_digest, read_labels
 from napari_clickseg.data.names import record_name
-from napari_clickseg.data.places import read_text
+from napari_clickseg.data.paths import read_text
 from napari_clickseg.data.project import is_project, read_project
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.formats.annotated import FormatError, ids_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_clickseg.journal.checked_lines import checked_line
-from napari_clickseg.journal.happenings import (
+from napari_clickseg.journal.events import (
     Classed,
     Completed,
     Laid,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from napari_clickseg.journal.happenings import Happening
+    from napari_clickseg.journal.events import JournalEvent
     from napari_clickseg.journal.recording import Recording, Step
     from napari_clickseg.journal.relabelling import Ints
 
@@ -85,7 +85,7 @@ def compacted(recording: Recording) -> bytes | None:
     kept = _kept_saved(recording, steps)
     if sum(one.runs.size for one in recording.walk) > _MOST or kept is None or not steps:
         return None
-    out: list[Happening] = [recording.began]
+    out: list[JournalEvent] = [recording.began]
     out += [Classed(classes=recording.classes)] if recording.classes is not None else []
     out += [recording.seen, *recording.models, *_laid(recording)]
     out += [Completed(index=at, complete=on) for at, on in recording.complete_saved.items()]

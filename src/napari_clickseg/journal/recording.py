@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_clickseg.journal.checked_lines import whole_lines
-from napari_clickseg.journal.happenings import (
+from napari_clickseg.journal.events import (
     VERSION,
     Began,
     Classed,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_clickseg.core.plane import Plane
-    from napari_clickseg.journal.happenings import Line
+    from napari_clickseg.journal.events import Line
     from napari_clickseg.journal.relabelling import Runs
 
 _MOST_PIXELS = 1 << 28  # of labels that are made of a journal alone

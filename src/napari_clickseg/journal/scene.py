@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from napari_clickseg.core.clicks import Click
 from napari_clickseg.core.prompts import Prompt
 from napari_clickseg.data.annotations import ObjectNote
-from napari_clickseg.util.growing import Growing
+from napari_clickseg.util.shared_tuple import SharedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ class Drawn:
 
 AnyMark: TypeAlias = Mark | Drawn
 # Of thousands of scenes, each of which may have an object more than the one before.
-Objects: TypeAlias = "tuple[Accepted, ...] | Growing[Accepted]"
+Objects: TypeAlias = "tuple[Accepted, ...] | SharedTuple[Accepted]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ class Scene:
         objects: Objects = self.objects
         if instead_of is not None:
             objects = tuple(one for one in objects if one is not instead_of)
-        grown = objects if isinstance(objects, Growing) else Growing(objects)
+        grown = objects if isinstance(objects, SharedTuple) else SharedTuple(objects)
         return replace(self, objects=grown.plus(new))
 
     def object_at(self, plane: Plane, value: int, pixel: tuple[int, int]) -> Accepted | None:

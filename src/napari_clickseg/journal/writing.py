@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_clickseg.journal.happenings import Happening, Scribe
+    from napari_clickseg.journal.events import JournalEvent, Scribe
 
 _PAUSE = 0.25  # seconds in which what happens is gathered before it is written
 _AGAIN = 2.0  # seconds
@@ -25,7 +25,7 @@ _AGAIN = 2.0  # seconds
 class TakesLines(Protocol):
     """What notes what happened."""
 
-    def write(self, happenings: list[Any]) -> None:
+    def write(self, events: list[Any]) -> None:
         """Note what happened; what can't be noted is kept for the next time."""
 
 
@@ -44,7 +44,7 @@ class JournalFile:
         self.path, self._scribe, self._good = path, scribe, whole
         self._left: list[bytes] = []  # what the disk has not taken yet
 
-    def write(self, happenings: list[Happening]) -> None:
+    def write(self, events: list[JournalEvent]) -> None:
         """Append lines; when it returns they are on the disk.
 
         Raises
@@ -52,7 +52,7 @@ class JournalFile:
         OSError
             If they can't be written. They are kept, and written with the next ones.
         """
-        for one in happenings:
+        for one in events:
             self._left += map(checked_line, self._scribe.texts(one))
         if not self._left:
             return
@@ -109,9 +109,9 @@ class JournalThread:
         self._at_end = at_end
         atexit.register(at_end)
 
-    def note(self, file: TakesLines, happening: Any) -> None:
+    def note(self, file: TakesLines, event: Any) -> None:
         """Have a line written; returns at once."""
-        self._add((file, happening))
+        self._add((file, event))
 
     def do(self, act: Callable[[], object]) -> None:
         """Have something done after what was noted before; returns at once."""
@@ -195,11 +195,11 @@ class JournalThread:
         self._write(lines)
 
     def _write(self, lines: dict[TakesLines, list[Any]]) -> None:
-        for file, happenings in lines.items():
+        for file, events in lines.items():
             if file in self._behind:
                 self._behind.remove(file)
             try:
-                file.write(happenings)
+                file.write(events)
             except Exception as error:  # noqa: BLE001  (the disk is full, or the folder is gone)
                 self._behind.append(file)
                 self._failed(error)

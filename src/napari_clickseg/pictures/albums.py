@@ -16,7 +16,7 @@ from napari_clickseg.data.review import is_there
 from napari_clickseg.data.review_table import REJECTED, TABLE, read_reviews
 from napari_clickseg.models.checkpoint import read_card
 from napari_clickseg.models.registry import find_model
-from napari_clickseg.pictures.subjects import PicturedImage, PredictedLabels
+from napari_clickseg.pictures.pictured_image import PicturedImage, PredictedLabels
 from napari_clickseg.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def album_of(
 
 
 def _of_run(path: Path, model: str, device: str, clicks: int) -> Album:
-    from napari_clickseg.pictures.finding_again import finding_with  # torch
+    from napari_clickseg.pictures.predictions import predicting_with  # torch
     from napari_clickseg.training.prepare import project_for
 
     run = RunFolder(path)
@@ -153,7 +153,7 @@ def _of_run(path: Path, model: str, device: str, clicks: int) -> Album:
     entry = find_model(model or str(run.model))
     card = read_card(entry.path)
     classes = spec.task in ("multiclass", "multilabel")
-    find = finding_with(str(entry.path), device, clicks, by_class=classes)
+    find = predicting_with(str(entry.path), device, clicks, by_class=classes)
     return Album(
         f"{spec.name}: its validation images",
         _predictor(told, card.automatic, clicks),
@@ -167,7 +167,7 @@ def _of_run(path: Path, model: str, device: str, clicks: int) -> Album:
 
 
 def _of_model(project: Project, model: str, device: str, clicks: int) -> Album:
-    from napari_clickseg.pictures.finding_again import finding_with  # torch
+    from napari_clickseg.pictures.predictions import predicting_with  # torch
 
     entry = find_model(model)
     card = read_card(entry.path)
@@ -187,7 +187,7 @@ def _of_model(project: Project, model: str, device: str, clicks: int) -> Album:
         project.folder.resolve().name,
         _predictor(model, card.automatic, clicks),
         tuple(ours),
-        finding_with(str(entry.path), device, clicks, by_class=classes),
+        predicting_with(str(entry.path), device, clicks, by_class=classes),
         by_class=classes,
         by_object=not _class_ids(project),
         ignored=_ignored(project),

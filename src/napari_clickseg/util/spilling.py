@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg.util.making_room import RoomMaker
+from napari_clickseg.util.background_spill import BackgroundSpill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ class MemoryBudget:
         self._numbers = itertools.count()
         self._bytes = 0
         self._page: _Page | None = None
-        self.room = RoomMaker(self._move_out, "napari-clickseg undo")
+        self.room = BackgroundSpill(self._move_out, "napari-clickseg undo")
 
     def count(self, one: Spillable[Any]) -> None:
         """Count a value in, once."""

@@ -15,10 +15,10 @@ from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.models.checkpoint import ModelFileError, load_network, save_model
 from napari_clickseg.models.network import NetworkError, build_network, create
 from napari_clickseg.models.registry import list_models
+from napari_clickseg.models.sharing.foreign_network import ForeignNetwork
 from napari_clickseg.models.sharing.onnx_export import export_onnx
 from napari_clickseg.models.sharing.onnx_import import import_onnx
 from napari_clickseg.models.sharing.weights_import import import_weights
-from napari_clickseg.models.sharing.wishes import ForeignNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable

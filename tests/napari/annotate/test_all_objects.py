@@ -240,7 +240,7 @@ def test_a_stray_right_click_does_not_stand_in_the_way_of_what_is_to_be_kept(
 def test_without_a_model_that_tells_objects_apart_it_says_how_to_get_one(
     bench: Any, grey: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_clickseg.models.fitting import TrainedModels
+    from napari_clickseg.models.trained_models import TrainedModels
 
     monkeypatch.setattr("napari_clickseg.models.registry.BUNDLED", tmp_path)
     monkeypatch.setenv("CLICKSEG_MODELS", str(tmp_path))
@@ -278,8 +278,8 @@ def test_a_trained_model_is_found_and_loaded(
     import torch
 
     from napari_clickseg.models.checkpoint import save_model
-    from napari_clickseg.models.fitting import TrainedModels
     from napari_clickseg.models.network import build_network
+    from napari_clickseg.models.trained_models import TrainedModels
 
     run = tmp_path / "runs" / "cells"
     run.mkdir(parents=True)

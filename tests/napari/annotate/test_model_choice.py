@@ -12,7 +12,7 @@ import torch
 from napari_clickseg._napari.viewer.metadata import Origin
 from napari_clickseg.models.card import DataSource, ModelCard
 from napari_clickseg.models.checkpoint import save_model
-from napari_clickseg.models.fitting import TrainedModels, note_origins, origins_of
+from napari_clickseg.models.trained_models import TrainedModels, note_origins, origins_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from napari_clickseg._napari.review.offers import OffersReader
 from napari_clickseg._napari.review.text import model_text
 from napari_clickseg.models.card import DataSource, ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import save_model
-from napari_clickseg.models.fitting import fitting
+from napari_clickseg.models.trained_models import best_fitting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,16 +38,16 @@ def test_a_review_begins_with_the_model_that_learned_from_the_project(
     home: Path, project: str, wanted: str
 ) -> None:
     models = OffersReader(home, home).look().models
-    offer = fitting(models, str(home.parent / project))
+    offer = best_fitting(models, str(home.parent / project))
     assert offer is not None and offer.name == wanted
     assert not model_text(offer, str(home.parent / project))
-    table = fitting(models, str(home.parent / project / "index.csv"))
+    table = best_fitting(models, str(home.parent / project / "index.csv"))
     assert table == offer, "a project is known by its table as well"
 
 
 def test_that_another_model_is_used_is_said(home: Path) -> None:
     models = OffersReader(home, home).look().models
-    offer = fitting(models, str(home.parent / "c"))
+    offer = best_fitting(models, str(home.parent / "c"))
     assert offer is not None and not offer.worse
     assert model_text(offer, "c") == f"“{offer.name}” was not trained on this project."
 
@@ -56,5 +56,5 @@ def test_a_model_that_got_worse_comes_last_and_says_so(home: Path) -> None:
     models = [one for one in OffersReader(home, home).look().models if not one.needs_clicks]
     assert [one.worse for one in models] == [False, False, False, True]
     models = [one for one in models if not one.bundled]
-    assert fitting(models[2:], "b") == models[2], "there is no other"
+    assert best_fitting(models[2:], "b") == models[2], "there is no other"
     assert "did worse than the model that its training began with" in model_text(models[2], "c")

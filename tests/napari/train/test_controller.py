@@ -19,7 +19,7 @@ from napari_clickseg.engine.automatic import predict_rest
 from napari_clickseg.engine.segmenter import Segmenter
 from napari_clickseg.models.card import ModelCard, WindowSpec
 from napari_clickseg.models.checkpoint import save_model
-from napari_clickseg.models.fitting import origins_of
+from napari_clickseg.models.trained_models import origins_of
 from napari_clickseg.runs.conduct import Stopped
 from napari_clickseg.training.prepare import prepare
 from napari_clickseg.training.run_folder import RunFolder

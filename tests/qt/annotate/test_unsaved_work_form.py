@@ -12,10 +12,10 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.plane import Plane
-from napari_clickseg.journal.happenings import Began, Scribe, Stepped
+from napari_clickseg.journal.events import Began, Scribe, Stepped
 from napari_clickseg.journal.relabelling import Relabelling
 from napari_clickseg.journal.scene import Accepted, Scene
-from napari_clickseg.journal.shelf import Shelf, image_digest
+from napari_clickseg.journal.store import JournalStore, image_digest
 from napari_clickseg.journal.writing import JournalFile
 from napari_clickseg.runs.home import default_home
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.gui
 
 def leave_behind(image: np.ndarray) -> Path:
     """Leave what a killed program would: one of the squares, accepted."""
-    place = Shelf(default_home()).begin(image_digest(image))
+    place = JournalStore(default_home()).begin(image_digest(image))
     mask = np.zeros(image.shape, bool)
     mask[16:36, 20:44] = True
     at = np.flatnonzero(mask)

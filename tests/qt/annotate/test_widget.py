@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QWidget
 from napari_clickseg._napari.annotate.state import AnnotateState, ClassSpec
 from napari_clickseg._napari.viewer.colours import PALETTE
 from napari_clickseg._napari.viewer.private import unselected
-from tests.qt.fitting import until_nothing_is_cut_off
+from tests.qt.legibility import until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -87,13 +87,14 @@ def test_every_new_click_lies_in_what_was_wrong_and_has_its_sign() -> None:
         lesson = annotations.lesson(6)
         answer = noisy(lesson.target, k)
         before = {
-            i: (annotations.going_on[i], len(annotations.going_on[i].clicks)) for i in lesson.chosen
+            i: (annotations.in_progress[i], len(annotations.in_progress[i].clicks))
+            for i in lesson.chosen
         }
-        views = {i: annotations.going_on[i].view for i in lesson.chosen}
+        views = {i: annotations.in_progress[i].view for i in lesson.chosen}
         annotations.advance(lesson, answer)
         for row, i in enumerate(lesson.chosen):
             one, count = before[i]
-            if annotations.going_on[i] is not one or one.view is not views[i]:
+            if annotations.in_progress[i] is not one or one.view is not views[i]:
                 continue  # over, or seen through another window now
             for y, x, positive in one.clicks[count:]:
                 predicted = answer[row, 0, round(y), round(x)] > 0.5
@@ -130,11 +131,11 @@ def test_windows_follow_the_object_and_clicks_and_mask_move_with_it() -> None:
     moved = closer = 0
     for _ in range(40):
         lesson = annotations.lesson(10)
-        ones = [annotations.going_on[i] for i in lesson.chosen]
+        ones = [annotations.in_progress[i] for i in lesson.chosen]
         spans = [one.view.span for one in ones]
         annotations.advance(lesson, lesson.target)
         for one, span in zip(ones, spans, strict=True):
-            if not any(one is other for other in annotations.going_on) or one.view.span == span:
+            if not any(one is other for other in annotations.in_progress) or one.view.span == span:
                 continue
             moved += 1
             closer += one.view.span < span
@@ -172,12 +173,12 @@ def test_everything_is_decided_by_the_seed(seed: int) -> None:
 def test_some_objects_begin_with_several_clicks_and_every_click_is_true() -> None:
     some = live(count=200)
     some.lesson(2)
-    several = [a for a in some.going_on if len(a.clicks) > 1]
+    several = [a for a in some.in_progress if len(a.clicks) > 1]
     fresh = [a for a in several if not a.previous.any()]
     assert len(fresh) >= 5
     assert all(positive for a in fresh for _, _, positive in a.clicks)
     assert any(not positive for a in several for _, _, positive in a.clicks)
-    for annotation in some.going_on:
+    for annotation in some.in_progress:
         for y, x, positive in annotation.clicks:
             assert bool(annotation.target[0, int(y), int(x)]) == positive
 
@@ -194,9 +195,9 @@ def test_only_a_network_that_is_told_of_gestures_gets_some() -> None:
         going = live(encoding=encoding, count=40)
         lesson = going.lesson(40)
         assert lesson.inputs.shape == (40, channels, SIZE, SIZE)
-        gestures = [a for a in going.going_on if a.strokes or a.region is not None]
+        gestures = [a for a in going.in_progress if a.strokes or a.region is not None]
         assert bool(gestures) == (encoding == "prompts")
-        assert all(a.begun for a in going.going_on)
+        assert all(a.begun for a in going.in_progress)
 
 
 def test_what_was_drawn_is_shown_where_the_object_is() -> None:
@@ -206,7 +207,7 @@ def test_what_was_drawn_is_shown_where_the_object_is() -> None:
     for step in range(15):
         lesson = going.lesson(20)
         for k, i in enumerate(lesson.chosen):
-            annotation = going.going_on[i]
+            annotation = going.in_progress[i]
             target = annotation.target[0] > 0.5
             if annotation.region is not None:
                 shown = lesson.inputs[k, 6]

@@ -125,7 +125,7 @@ def test_pixels_of_which_nothing_is_known_are_neither_learned_from_nor_clicked_o
             work.learned(torch.full_like(batch.target, 5.0), batch)  # takes all for the object
             lesson = batch.origin
             for i in lesson.chosen:
-                annotation = work.live.going_on[i]
+                annotation = work.live.in_progress[i]
                 if annotation.ignored is None:
                     continue
                 for y, x, _ in annotation.clicks:

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from default_model.generated import draw_objects, generated_sample, superpixels
 from default_model.pool import Pool, load_folder
-from napari_clickseg.training.clicks.appearance import augment_intensity, estrange
+from napari_clickseg.training.clicks.photometric import augment_intensity, estrange
 from napari_clickseg.training.clicks.record import TrainingImage, make_record
 from napari_clickseg.training.clicks.samples import Subject, View
 

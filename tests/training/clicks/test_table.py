@@ -114,15 +114,15 @@ def test_annotations_of_the_table_end_after_one_look() -> None:
     live = annotations(1.0, 1.0, prediction=False)
     lesson = live.lesson(40)
     assert float(lesson.previous.max()) == 0
-    before = [id(annotation) for annotation in live.going_on]
+    before = [id(annotation) for annotation in live.in_progress]
     live.advance(lesson, torch.zeros(40, 1, SIZE, SIZE))
-    assert not set(before) & {id(annotation) for annotation in live.going_on}
+    assert not set(before) & {id(annotation) for annotation in live.in_progress}
 
 
 def test_both_kinds_are_mixed() -> None:
     live = annotations(0.5, 1.0)
     live.lesson(40)
-    fixed = sum(len(annotation.clicks) > 1 for annotation in live.going_on)
+    fixed = sum(len(annotation.clicks) > 1 for annotation in live.in_progress)
     assert 10 <= fixed <= 30
 
 

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from napari_clickseg.core.plane import Plane
     from napari_clickseg.core.prompts import Prompt
     from napari_clickseg.engine.segmenter import Segmenter
-    from napari_clickseg.models.fitting import TrainedModels
+    from napari_clickseg.models.trained_models import TrainedModels
 
 _SHOWN = ("fill", "contour", "hidden")
 _PAUSE = 0.002  # seconds between parts of a large change, for what else the window has to do

@@ -9,8 +9,8 @@ from psygnal import Signal
 
 from napari_clickseg._napari.annotate.pairing import Pairing
 from napari_clickseg._napari.annotate.sessions import SessionMemory
-from napari_clickseg._napari.viewer.belonging import Belonging, belonging, clicks_of
 from napari_clickseg._napari.viewer.front import Front
+from napari_clickseg._napari.viewer.label_matching import LabelMatch, clicks_of, match_labels
 from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg._napari.viewer.metadata import is_explaining
 from napari_clickseg._napari.viewer.planes import displayed_plane, plane_data
@@ -107,9 +107,9 @@ class Images:
         if image is None or image in context.pairings:
             self.adopt(image, None, None, None)
             return
-        belonging = self.belonging(image)
-        if belonging.possible:
-            named = " or ".join(f"'{one.name}'" for one in belonging.possible)
+        match = self.matching_labels(image)
+        if match.possible:
+            named = " or ".join(f"'{one.name}'" for one in match.possible)
             state.message = (
                 f"Which labels belong to '{image.name}': {named}, or new ones? Choose under "
                 "“Labels”, then press “Annotate this image”."
@@ -117,9 +117,9 @@ class Images:
             return
         layers = context.viewer.layers
         positive, negative = (clicks_of(image, layers, positive=p) for p in (True, False))
-        self.adopt(image, belonging.labels, positive, negative)
+        self.adopt(image, match.labels, positive, negative)
 
-    def belonging(self, image: Image) -> Belonging:
+    def matching_labels(self, image: Image) -> LabelMatch:
         """Return the open labels that belong to an image."""
         context = self._context
         others = [p for p in context.pairings.values() if p.image != image]
@@ -127,7 +127,7 @@ class Images:
         here = context.pairings.get(image)
         taken += here.display.layers() if here is not None else []
         axis = self._state.channel_axis
-        return belonging(image, axis, context.viewer.layers, taken)
+        return match_labels(image, axis, context.viewer.layers, taken)
 
     # ---- which image
 

@@ -15,8 +15,8 @@ from napari_clickseg._napari.viewer.metadata import origin_of
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.engine.segmenter import Superseded
 from napari_clickseg.models._torch import beside_a_window
-from napari_clickseg.models.fitting import model_name
 from napari_clickseg.models.registry import list_models
+from napari_clickseg.models.trained_models import model_name
 from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.propagation import Propagation
     from napari_clickseg._napari.viewer.runner import Stop
     from napari_clickseg.engine.segmenter import Segmenter
-    from napari_clickseg.models.fitting import TrainedModels
+    from napari_clickseg.models.trained_models import TrainedModels
 
 
 def load(model: str, device: str, half: bool) -> Segmenter:

@@ -18,8 +18,8 @@ from napari_clickseg._napari.annotate.object_table import ObjectFactsCache
 from napari_clickseg._napari.annotate.painting.pyramid_brush import PyramidBrush
 from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.annotate.timeline import Entry, Timeline
-from napari_clickseg._napari.viewer.belonging import note_image
 from napari_clickseg._napari.viewer.changes import leave
+from napari_clickseg._napari.viewer.label_matching import note_image
 from napari_clickseg._napari.viewer.layers import (
     TRANSFORMS,
     CompanionError,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_clickseg.runs.home import default_home
-from napari_clickseg.util.growing import Growing
+from napari_clickseg.util.shared_tuple import SharedTuple
 from napari_clickseg.util.spilling import MemoryBudget
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Entry:
             return
         for one in reversed(objects):
             yield one.patch.kept
-            if isinstance(objects, Growing) and len(objects) > len(self.before.objects):
+            if isinstance(objects, SharedTuple) and len(objects) > len(self.before.objects):
                 return  # there is one more than before
 
 

@@ -14,7 +14,7 @@ from napari_clickseg._napari.project.image_rows import ImageRow
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.images import KINDS, is_image_file
 from napari_clickseg.data.index import INDEX, said_complete
-from napari_clickseg.data.places import name_from
+from napari_clickseg.data.paths import name_from
 from napari_clickseg.data.project import is_project, read_folder
 from napari_clickseg.data.reading.dicom import patient_group
 from napari_clickseg.data.writer import ProjectWriter

@@ -50,7 +50,7 @@ class Sharing:
 
         def work(notes: list[str]) -> str:
             from napari_clickseg.pictures.albums import album_of
-            from napari_clickseg.pictures.picturing import write_pictures
+            from napari_clickseg.pictures.picture_folder import write_pictures
 
             album = album_of(source, model=model, device=device)
             made = write_pictures(album, Path(out), progress=self._exchange.report)

@@ -22,7 +22,7 @@ from napari_clickseg.data.classes import ProjectClass, ProjectClasses
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.names import safe_name
-from napari_clickseg.data.places import name_from
+from napari_clickseg.data.paths import name_from
 from napari_clickseg.data.project import Record, is_project
 from napari_clickseg.data.reading.header import WHOLE
 from napari_clickseg.data.review import ReviewQueue

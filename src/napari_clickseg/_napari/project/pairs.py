@@ -15,8 +15,8 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_clickseg._napari.annotate.pairing import Pairing, finish_writing
-from napari_clickseg._napari.viewer.belonging import belonging, images_under
 from napari_clickseg._napari.viewer.features import noted_in, saved_notes
+from napari_clickseg._napari.viewer.label_matching import images_under, match_labels
 from napari_clickseg._napari.viewer.layers import (
     CompanionError,
     check_companion,
@@ -223,7 +223,7 @@ def _all_pairs(viewer: ViewerModel) -> list[LayerPair]:
             pairs.append(annotated[image])
         elif image not in taken:
             axis = _channel_axis(image)
-            known = belonging(image, axis, layers, taken)
+            known = match_labels(image, axis, layers, taken)
             some = (known.labels,) if known.labels is not None else known.possible
             sure = known.labels is not None
             pairs += [LayerPair(image, labels, axis, sure=sure) for labels in some]

@@ -25,7 +25,7 @@ from napari_clickseg._napari.viewer.actions import Action, shortcuts
 from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.metadata import origin_of
 from napari_clickseg._napari.viewer.runner import Runner
-from napari_clickseg.models.fitting import fitting
+from napari_clickseg.models.trained_models import best_fitting
 from napari_clickseg.runs.conduct import Stopped
 from napari_clickseg.util.text import counted, one_line
 
@@ -306,7 +306,7 @@ class ReviewController:
         """
         if not self._model_chosen:  # one that was trained meanwhile, for example
             own = [offer for offer in self.state.models if not offer.bundled]
-            offer = fitting(own, self.state.project)
+            offer = best_fitting(own, self.state.project)
             self.state.model = offer.path if offer is not None else ""
 
     def _looked(self, now: Predicting, queue: Queue | None) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.data.project import is_project
-from napari_clickseg.models.fitting import TrainedModels, last_changed
+from napari_clickseg.models.trained_models import TrainedModels, last_changed
 from napari_clickseg.util.files import write_whole
 
 if TYPE_CHECKING:
-    from napari_clickseg.models.fitting import ModelOffer
+    from napari_clickseg.models.trained_models import ModelOffer
 
 _MOST = 10  # projects that are offered
 

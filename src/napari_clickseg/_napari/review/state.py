@@ -15,7 +15,7 @@ from napari_clickseg.core.cleanup import CleanUp
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
 
 if TYPE_CHECKING:
-    from napari_clickseg.models.fitting import ModelOffer
+    from napari_clickseg.models.trained_models import ModelOffer
 
 PredictingStatus = Literal[
     "none", "starting", "running", "stopping", "stopped", "finished", "failed"

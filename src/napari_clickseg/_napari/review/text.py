@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_clickseg._napari.review.state import ANNOTATED
 from napari_clickseg._napari.train.text import time_text
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW
-from napari_clickseg.models.fitting import learned_from
+from napari_clickseg.models.trained_models import learned_from
 from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.review.state import Predicting, QueueCounts, QueueRow
     from napari_clickseg.core.cleanup import CleanUp
     from napari_clickseg.engine.slides.cleaning import Cleaned
-    from napari_clickseg.models.fitting import ModelOffer
+    from napari_clickseg.models.trained_models import ModelOffer
 
 _SAID = {
     TO_REVIEW: "",

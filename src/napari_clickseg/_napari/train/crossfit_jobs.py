@@ -14,7 +14,7 @@ from napari_clickseg.crossfit.editing import begin_copy, look, replace_clicks
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.reader import resume_arguments
 from napari_clickseg.data.click_table import read_click_table
-from napari_clickseg.models.fitting import note_origins, origins_of
+from napari_clickseg.models.trained_models import note_origins, origins_of
 from napari_clickseg.runs.home import new_run
 from napari_clickseg.training.defaults import completed
 from napari_clickseg.util.text import counted, one_line

@@ -20,7 +20,7 @@ from napari_clickseg._napari.train.fields import checked, crossfit_checked
 from napari_clickseg._napari.train.state import Check
 from napari_clickseg.crossfit.folder import CrossfitFolder
 from napari_clickseg.crossfit.reader import is_crossfit, resume_arguments
-from napari_clickseg.models.fitting import note_origins
+from napari_clickseg.models.trained_models import note_origins
 from napari_clickseg.runs.conduct import Stopped
 from napari_clickseg.runs.home import new_run, plain_name
 from napari_clickseg.runs.process import Launch, alive, last_words, launch

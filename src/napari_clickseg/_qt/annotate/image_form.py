@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Points
 
-from napari_clickseg._napari.viewer.belonging import clicks_of
+from napari_clickseg._napari.viewer.label_matching import clicks_of
 from napari_clickseg._qt.parts.controls import button, choice, form, timer
 from napari_clickseg._qt.parts.layer_choice import LayerChoice
 
@@ -131,9 +131,9 @@ class ImageForm:
         if image is not None and image == self._state.image:
             wanted, self._picked = self._state.annotation, None
         elif image is not None:
-            belonging = self._context.controller.images.belonging(image)
-            self._asked = bool(belonging.possible)
-            wanted = _ASK if self._asked else belonging.labels
+            match = self._context.controller.images.matching_labels(image)
+            self._asked = bool(match.possible)
+            wanted = _ASK if self._asked else match.labels
             if self._picked is not None and self._picked[0] == image:
                 wanted = self._picked[1]
         with self.labels.box.changed.blocked():

@@ -23,7 +23,7 @@ from napari_clickseg._qt.annotate.drawn_lines import DrawnLines, PickedLines
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.closing import ClosingGuard
 from napari_clickseg._qt.parts.wakeup import Wakeup
-from napari_clickseg.models.fitting import TrainedModels
+from napari_clickseg.models.trained_models import TrainedModels
 from napari_clickseg.runs.home import default_home
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
 
 from napari_clickseg._qt.parts.busy import BusyMark
 from napari_clickseg._qt.parts.controls import button, choice, form, looking_anew, note
-from napari_clickseg.models.fitting import model_name
 from napari_clickseg.models.registry import list_models
+from napari_clickseg.models.trained_models import model_name
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QResizeEvent

@@ -8,11 +8,11 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_clickseg._qt.annotate.all_objects_form import AllObjectsForm
 from napari_clickseg._qt.annotate.class_list import ClassList
+from napari_clickseg._qt.annotate.display_form import DisplayForm, MaskForm
 from napari_clickseg._qt.annotate.folder_form import FolderForm
 from napari_clickseg._qt.annotate.form_context import FormContext
 from napari_clickseg._qt.annotate.image_form import ImageForm, LayersForm
 from napari_clickseg._qt.annotate.lease import lease
-from napari_clickseg._qt.annotate.look_form import LookForm, MaskForm
 from napari_clickseg._qt.annotate.model_form import ModelForm, StatusLine
 from napari_clickseg._qt.annotate.object_form import ObjectForm, hint
 from napari_clickseg._qt.annotate.object_list_form import ObjectListForm
@@ -77,7 +77,7 @@ class AnnotateWidget(Dock):
         self.images = ImageForm(context)
         self.layers = LayersForm(context, self.images)
         self.objects = ObjectForm(context)
-        self.look_form, self.mask_form = LookForm(context), MaskForm(context)
+        self.look_form, self.mask_form = DisplayForm(context), MaskForm(context)
         self.classes = ClassList(context)
         self.rules = RulesForm(context)
         self.all_objects = AllObjectsForm(context)

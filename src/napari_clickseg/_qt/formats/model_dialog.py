@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_clickseg._qt.parts.accessible import name_controls
-from napari_clickseg.models.sharing.wishes import VALUES
+from napari_clickseg.models.sharing.foreign_network import VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.images import SUFFIXES
 from napari_clickseg.data.index import INDEX
-from napari_clickseg.data.places import is_outside, wrong_name
+from napari_clickseg.data.paths import is_outside, wrong_name
 
 MANIFEST, MODELS, RUNS = "manifest.json", "models", "runs"
 LONGEST_MANIFEST = 256 * 1024**2  # bytes

@@ -32,7 +32,7 @@ from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.images import SUFFIXES, is_image_file, read_header
 from napari_clickseg.data.index import INDEX, Row, Table, read_table
 from napari_clickseg.data.names import VERSION_MARK, safe_name
-from napari_clickseg.data.places import clicks_path, listing, located
+from napari_clickseg.data.paths import clicks_path, listing, located
 from napari_clickseg.data.project import read_folder
 from napari_clickseg.data.review_table import TABLE, read_review_table, review_table_text
 from napari_clickseg.data.staging import held

@@ -30,7 +30,7 @@ from napari_clickseg.data.bundles.manifest import (
     most_bytes,
 )
 from napari_clickseg.data.errors import ProjectError
-from napari_clickseg.data.places import leads_out, plain_name
+from napari_clickseg.data.paths import leads_out, plain_name
 from napari_clickseg.data.project import read_folder
 from napari_clickseg.data.reading.header import size_text
 from napari_clickseg.util.files import PARTIAL, partial_files, this_process

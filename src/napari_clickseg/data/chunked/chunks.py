@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_clickseg.util.making_room import RoomMaker
+from napari_clickseg.util.background_spill import BackgroundSpill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +54,7 @@ class ChunkStore:
         self._begun: dict[int, Any] = {}  # arrays on the disk that it goes on from, by number
         self._begun_in: Path | None = None  # their folder
         self._own: set[Key] = set()  # chunks that were changed since
-        self.room = RoomMaker(self._move_out, "napari-clickseg chunks")
+        self.room = BackgroundSpill(self._move_out, "napari-clickseg chunks")
 
     def array(
         self, shape: Sequence[int], chunks: Sequence[int], dtype: npt.DTypeLike = np.uint16

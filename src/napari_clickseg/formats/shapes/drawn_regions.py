@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_clickseg.data.places import read_text
+from napari_clickseg.data.paths import read_text
 from napari_clickseg.formats.shapes.filling import filled, united
 
 if TYPE_CHECKING:

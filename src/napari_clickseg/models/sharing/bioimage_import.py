@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_clickseg.models.card import ModelCard
     from napari_clickseg.models.sharing.adding import Added
     from napari_clickseg.models.sharing.bioimage_package import BioimagePackage
-    from napari_clickseg.models.sharing.wishes import ForeignNetwork
+    from napari_clickseg.models.sharing.foreign_network import ForeignNetwork
 
 _FAR = 0.01  # that an answer may be off from the package's own, of values between 0 and 1
 _LONGEST_TENSOR = 1 << 28

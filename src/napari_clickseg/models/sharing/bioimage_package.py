@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.models.checkpoint import ModelFileError
 from napari_clickseg.models.sharing.bioimage_steps import input_steps, output_steps
-from napari_clickseg.models.sharing.wishes import ForeignNetwork
+from napari_clickseg.models.sharing.foreign_network import ForeignNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

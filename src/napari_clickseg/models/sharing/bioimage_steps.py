@@ -13,7 +13,7 @@ from napari_clickseg.models.checkpoint import ModelFileError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_clickseg.models.sharing.wishes import Step
+    from napari_clickseg.models.sharing.foreign_network import Step
 
 _MOST = 16
 _LARGEST = {"uint8": 255.0, "uint16": 65535.0}  # of a type, what 1 is here

@@ -72,8 +72,8 @@ class OfferedModel:
             If it can't be used here.
         """
         if self.kind == "onnx":
+            from napari_clickseg.models.sharing.foreign_network import ForeignNetwork
             from napari_clickseg.models.sharing.onnx_import import import_onnx
-            from napari_clickseg.models.sharing.wishes import ForeignNetwork
 
             return import_onnx(self.path, ForeignNetwork(**said), name=name)
         if self.kind == "bioimage":

@@ -12,7 +12,7 @@ from napari_clickseg.models.checkpoint import CARD_KEY, ModelFileError, save_mod
 from napari_clickseg.models.network import ARCHITECTURE_OF_ONNX, NetworkError
 from napari_clickseg.models.onnx_network import BYTES, OUTPUTS_KEY, PROBABILITIES, answering
 from napari_clickseg.models.sharing.adding import Added, keep_model
-from napari_clickseg.models.sharing.wishes import ForeignNetwork, card_of
+from napari_clickseg.models.sharing.foreign_network import ForeignNetwork, card_of
 from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:

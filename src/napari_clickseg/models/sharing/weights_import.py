@@ -18,7 +18,7 @@ from napari_clickseg.models.checkpoint import ModelFileError, save_model
 from napari_clickseg.models.network import NetworkError, build_network
 from napari_clickseg.models.sharing.adding import Added, keep_model
 from napari_clickseg.models.sharing.fetching import LARGEST
-from napari_clickseg.models.sharing.wishes import ForeignNetwork, card_of
+from napari_clickseg.models.sharing.foreign_network import ForeignNetwork, card_of
 from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from napari_clickseg.core.guidance import Stroke
 from napari_clickseg.core.regions import place_clicks
 from napari_clickseg.core.simulated_gestures import draw_box, draw_lasso, draw_scribble
 from napari_clickseg.core.voronoi import place_points
-from napari_clickseg.training.clicks.appearance import augment_intensity
+from napari_clickseg.training.clicks.photometric import augment_intensity
 from napari_clickseg.training.clicks.samples import Subject, View, least_span
 from napari_clickseg.training.clicks.simulate import (
     ClickMaps,
@@ -190,15 +190,15 @@ class LiveAnnotations:
         self.encoding = encoding
         self.pool, self.size, self.radius, self.steps, self.count = pool, size, radius, steps, count
         self.rng, self.generator, self.device = rng, generator, device
-        self.going_on: list[Annotation] = []
+        self.in_progress: list[Annotation] = []
 
     def lesson(self, n: int) -> Lesson:
         """Take `n` of the annotations at random."""
-        missing = self.count - len(self.going_on)
+        missing = self.count - len(self.in_progress)
         if missing > 0:
-            self.going_on += self._begin(missing)
+            self.in_progress += self._begin(missing)
         chosen = tuple(int(i) for i in self.rng.choice(self.count, n, replace=False))
-        some = [self.going_on[i] for i in chosen]
+        some = [self.in_progress[i] for i in chosen]
         image = torch.stack([a.image for a in some])
         return Lesson(
             chosen,
@@ -227,7 +227,7 @@ class LiveAnnotations:
         """Go on with what the network answered, probabilities (B, 1, N, N)."""
         over, clicked = [], []
         for i, answer in zip(lesson.chosen, answers, strict=True):
-            annotation = self.going_on[i]
+            annotation = self.in_progress[i]
             annotation.step += 1
             annotation.previous = answer
             if annotation.step >= annotation.steps:
@@ -245,10 +245,10 @@ class LiveAnnotations:
                     over.append(i)
         self._click(clicked)
         for i, new in zip(over, self._begin(len(over)), strict=True):
-            self.going_on[i] = new
+            self.in_progress[i] = new
         for i in lesson.chosen:
-            if self.going_on[i].step:
-                self.going_on[i].previous = self._degraded(self.going_on[i].previous)
+            if self.in_progress[i].step:
+                self.in_progress[i].previous = self._degraded(self.in_progress[i].previous)
 
     def _begin(self, n: int) -> list[Annotation]:
         begun: list[Annotation] = []

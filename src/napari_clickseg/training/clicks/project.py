@@ -16,8 +16,8 @@ import torch
 from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.data.sets.dataset import IGNORED, Dataset
 from napari_clickseg.training.classes.augment import PRESETS, shaded
-from napari_clickseg.training.clicks.appearance import augment_intensity
 from napari_clickseg.training.clicks.live import Annotation, LiveAnnotations, mean_length
+from napari_clickseg.training.clicks.photometric import augment_intensity
 from napari_clickseg.training.clicks.record import SMALLEST, TrainingImage
 from napari_clickseg.training.clicks.samples import Subject, View
 from napari_clickseg.training.clicks.simulate import perturbed

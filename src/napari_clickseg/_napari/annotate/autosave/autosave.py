@@ -20,9 +20,9 @@ from napari_clickseg._napari.viewer.metadata import complete_planes, is_in_folde
 from napari_clickseg._napari.viewer.writes import writes_of
 from napari_clickseg.data.chunked.chunks import ChunkStore
 from napari_clickseg.data.inspection.summary import number
-from napari_clickseg.journal.happenings import Classed, Modelled, Viewing
+from napari_clickseg.journal.events import Classed, Modelled, Viewing
 from napari_clickseg.journal.relabelling import changed_between, joined
-from napari_clickseg.journal.shelf import Shelf
+from napari_clickseg.journal.store import JournalStore
 from napari_clickseg.journal.writing import JournalThread
 from napari_clickseg.runs.home import default_home
 from napari_clickseg.util.text import one_line
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.context import Context
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.viewer.writes import LabelWrite, Write
-    from napari_clickseg.journal.happenings import Happening
+    from napari_clickseg.journal.events import JournalEvent
     from napari_clickseg.journal.recording import Recording, Step
     from napari_clickseg.journal.relabelling import Runs
-    from napari_clickseg.journal.shelf import LeftJournal
-    from napari_clickseg.util.making_room import RoomMaker
+    from napari_clickseg.journal.store import StoredJournal
+    from napari_clickseg.util.background_spill import BackgroundSpill
 
 _NO_ROOM = "Large labels and what can be undone find no room in"
 _UNDOABLE = 1 << 26  # pixels of steps that can still be undone after they were taken up
@@ -58,7 +58,7 @@ class _Offer:
         What makes the labels that were there of those that are.
     """
 
-    left: LeftJournal
+    journal: StoredJournal
     writes: tuple[LabelWrite, ...]
     past: tuple[Entry, ...]
     future: tuple[Entry, ...]
@@ -85,7 +85,7 @@ class Autosave:
     ) -> None:
         self._context, self._state = context, context.state
         self._identity, self._answers, self._notify = identity, answers, notify
-        self._shelf = Shelf(home) if home is not None else None
+        self._journals = JournalStore(home) if home is not None else None
         self.thread = JournalThread(self._not_written)
         self._recorders: dict[Pairing, Recorder] = {}
         self._offers: dict[Pairing, _Offer] = {}
@@ -93,8 +93,8 @@ class Autosave:
         self._digests: dict[str, str] = {}  # of models, by name or path
         self._closed = self._said_no_room = False
         self._watch(undo_memory().room)
-        if self._shelf is not None:
-            self._state.kept_in = str(self._shelf.folder)
+        if self._journals is not None:
+            self._state.kept_in = str(self._journals.folder)
 
     # ---- on the main thread
 
@@ -104,7 +104,7 @@ class Autosave:
         store = getattr(full_resolution(labels), "store", None) if labels is not None else None
         if isinstance(store, ChunkStore):
             self._watch(store.room)
-        if self._shelf is None or pairing.annotation is None or pairing.under_review:
+        if self._journals is None or pairing.annotation is None or pairing.under_review:
             return
         there = self._recorders.get(pairing)
         if there is not None and there.timeline is pairing.timeline:
@@ -113,7 +113,7 @@ class Autosave:
             there.leave()
             self.let_go(there)
         self._drop(pairing)
-        recorder = Recorder(pairing, self.thread, self._shelf, self._circumstances)
+        recorder = Recorder(pairing, self.thread, self._journals, self._circumstances)
         self._recorders[pairing] = recorder
         self.thread.do(lambda: self._look(recorder))
 
@@ -160,7 +160,7 @@ class Autosave:
     def model_changed(self) -> None:
         """Find out which file answers, for the journals."""
         model = self._state.model
-        if self._shelf is not None and self._state.model_status == "ready":
+        if self._journals is not None and self._state.model_status == "ready":
             self.thread.do(lambda: self._look_at_model(model))
 
     def show(self) -> None:
@@ -181,7 +181,7 @@ class Autosave:
                 "when the image is opened again; it is kept."
             )
             return
-        recording = offer.left.recording
+        recording = offer.journal.recording
         try:
             self._go_on_from(pairing, offer)
         except ValueError as error:
@@ -195,9 +195,9 @@ class Autosave:
         self._answers.request()
 
     def _go_on_from(self, pairing: Pairing, offer: _Offer) -> None:
-        recorder, recording = self._recorders[pairing], offer.left.recording
+        recorder, recording = self._recorders[pairing], offer.journal.recording
         pairing.write_in_parts(*offer.writes)
-        self.thread.do(lambda: recorder.go_on_with(offer.left.place, recording))
+        self.thread.do(lambda: recorder.go_on_with(offer.journal.place, recording))
         pairing.take_over(recording.scene, offer.past, offer.future)
         recorder.completeness_noted = bool(recording.complete)
         for index, complete in recording.unsaved_complete.items():
@@ -212,7 +212,7 @@ class Autosave:
         if pairing is None or offer is None:
             return
         recorder = self._recorders[pairing]
-        self.thread.do(offer.left.place.forget)
+        self.thread.do(offer.journal.place.forget)
         self.thread.do(lambda: self._look(recorder))
         self.show()
         self._state.message = "Forgotten; for a month its file stays where unsaved work is kept."
@@ -234,7 +234,7 @@ class Autosave:
             self.leave(pairing)
         self.thread.end()
 
-    def _watch(self, room: RoomMaker) -> None:
+    def _watch(self, room: BackgroundSpill) -> None:
         """Say it when the disk takes nothing of what does not fit into memory."""
         room.refused.connect(self._no_room, unique=True)
         room.taken.connect(self._room_again, unique=True)
@@ -242,9 +242,9 @@ class Autosave:
     def _drop(self, pairing: Pairing) -> None:
         offer = self._offers.pop(pairing, None)
         if offer is not None:
-            self.thread.do(offer.left.place.let_go)
+            self.thread.do(offer.journal.place.let_go)
 
-    def _circumstances(self) -> Sequence[Happening]:
+    def _circumstances(self) -> Sequence[JournalEvent]:
         state, segmenter, pairing = self._state, self._context.segmenter, self._context.pairing
         limits = pairing.image.contrast_limits if pairing is not None else (0, 1)
         view = Viewing(
@@ -254,7 +254,7 @@ class Autosave:
             fill_holes=state.fill_holes,
             keep_clicked=state.keep_clicked,
         )
-        out: list[Happening] = [Classed(classes=classes_of(state)), view]
+        out: list[JournalEvent] = [Classed(classes=classes_of(state)), view]
         if segmenter is not None:
             digest = self._digests.get(state.model, "")
             out.append(Modelled(name=segmenter.card.name, sha256=digest))
@@ -272,7 +272,7 @@ class Autosave:
     def _offered(self, recorder: Recorder, offer: _Offer) -> None:
         pairing = recorder.pairing
         if self._closed or self._recorders.get(pairing) is not recorder:
-            self.thread.do(offer.left.place.let_go)
+            self.thread.do(offer.journal.place.let_go)
             # They could not see what this one held; who has no digest yet may look before it is let
             # go.
             for other in self._recorders.values():
@@ -285,16 +285,16 @@ class Autosave:
             self._go_on_from(pairing, offer)
             self._answers.request()
             return
-        if not offer.writes and _shown(pairing, offer.left.recording):
+        if not offer.writes and _shown(pairing, offer.journal.recording):
             # It was never lost: the layers have been open all the while.
             self.thread.do(lambda: self._go_on(recorder, offer))
             return
-        if not offer.left.recording.unsaved:
-            self.thread.do(offer.left.place.let_go)
+        if not offer.journal.recording.unsaved:
+            self.thread.do(offer.journal.place.let_go)
             return
         there = self._offers.get(pairing)  # who has looked twice may have found two
-        if there is not None and there.left.changed > offer.left.changed:
-            self.thread.do(offer.left.place.let_go)
+        if there is not None and there.journal.changed > offer.journal.changed:
+            self.thread.do(offer.journal.place.let_go)
             return
         self._drop(pairing)
         self._offers[pairing] = offer
@@ -303,17 +303,17 @@ class Autosave:
     # ---- on the thread
 
     def _look(self, recorder: Recorder) -> None:
-        assert self._shelf is not None
+        assert self._journals is not None
         returns = _returns(recorder.pairing)
 
         def wanted(recording: Recording) -> bool:
             fits = recording.began.labels == recorder.shape
             return fits and (returns or not _came_to_nothing(recording, recorder))
 
-        left = self._shelf.left(recorder.look(), also_saved=returns, wanted=wanted)
-        if left is None:
+        journal = self._journals.latest(recorder.look(), also_saved=returns, wanted=wanted)
+        if journal is None:
             return
-        offer = _prepared(left, recorder)
+        offer = _prepared(journal, recorder)
         self._post(lambda: self._offered(recorder, offer))
 
     def _look_at_model(self, model: str) -> None:
@@ -325,9 +325,9 @@ class Autosave:
 
     def _go_on(self, recorder: Recorder, offer: _Offer) -> None:
         if recorder.path:  # it has begun one of its own already
-            offer.left.place.let_go()
+            offer.journal.place.let_go()
         else:
-            recorder.go_on_with(offer.left.place, offer.left.recording)
+            recorder.go_on_with(offer.journal.place, offer.journal.recording)
 
     def _not_written(self, error: Exception) -> None:
         self._post(lambda: self._tell(error))
@@ -363,9 +363,9 @@ class Autosave:
             self._state.message = ""
 
 
-def _prepared(left: LeftJournal, recorder: Recorder) -> _Offer:
+def _prepared(journal: StoredJournal, recorder: Recorder) -> _Offer:
     """Work out what taking it up will do; on the thread."""
-    recording, shape = left.recording, recorder.shape
+    recording, shape = journal.recording, recorder.shape
     axes = (len(shape) - 2, len(shape) - 1)
     changes = changed_between(recording.walk, lambda runs: _read(recorder.labels, runs, shape))
     writes = tuple(write for one in changes for write in writes_of(one, shape, axes))
@@ -377,7 +377,7 @@ def _prepared(left: LeftJournal, recorder: Recorder) -> _Offer:
             break
         kept.append(_entry(step, shape, axes))
     future = tuple(_entry(step, shape, axes) for step in recording.future)
-    return _Offer(left, writes, tuple(reversed(kept)), future)
+    return _Offer(journal, writes, tuple(reversed(kept)), future)
 
 
 def _came_to_nothing(recording: Recording, recorder: Recorder) -> bool:
@@ -443,6 +443,6 @@ def _what(recording: Recording, *, saved: bool) -> str:
 
 
 def _text(offer: _Offer) -> str:
-    when = datetime.datetime.fromtimestamp(offer.left.changed).strftime("%Y-%m-%d %H:%M")
-    what = _what(offer.left.recording, saved=False)
+    when = datetime.datetime.fromtimestamp(offer.journal.changed).strftime("%Y-%m-%d %H:%M")
+    what = _what(offer.journal.recording, saved=False)
     return f"Unsaved work on this image was left on {when}: {what}."

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_clickseg._napari.viewer.layers import full_resolution
 from napari_clickseg.journal.compacting import compact
-from napari_clickseg.journal.happenings import (
+from napari_clickseg.journal.events import (
     Began,
     Completed,
     Laid,
@@ -24,7 +24,7 @@ from napari_clickseg.journal.happenings import (
 )
 from napari_clickseg.journal.recording import JournalError
 from napari_clickseg.journal.relabelling import Relabelling
-from napari_clickseg.journal.shelf import image_digest
+from napari_clickseg.journal.store import image_digest
 from napari_clickseg.journal.writing import JournalFile
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.pairing import Pairing
     from napari_clickseg._napari.annotate.timeline import Entry
     from napari_clickseg._napari.viewer.writes import Write
-    from napari_clickseg.journal.happenings import Happening
+    from napari_clickseg.journal.events import JournalEvent
     from napari_clickseg.journal.recording import Recording
-    from napari_clickseg.journal.shelf import JournalPlace, Shelf
+    from napari_clickseg.journal.store import JournalPlace, JournalStore
     from napari_clickseg.journal.writing import JournalThread
 
 _TILE = 2048  # side of the parts in which labels are read that were there before
@@ -71,14 +71,14 @@ class Recorder:
         self,
         pairing: Pairing,
         thread: JournalThread,
-        shelf: Shelf,
-        circumstances: Callable[[], Sequence[Happening]],
+        journals: JournalStore,
+        circumstances: Callable[[], Sequence[JournalEvent]],
     ) -> None:
         image, layer = pairing.image, pairing.annotation
         assert layer is not None
         self.pairing, self.timeline = pairing, pairing.timeline
-        self._thread, self._shelf, self._circumstances = thread, shelf, circumstances
-        self._noted: dict[type, Happening] = {}  # the circumstances that are in the journal
+        self._thread, self._journals, self._circumstances = thread, journals, circumstances
+        self._noted: dict[type, JournalEvent] = {}  # the circumstances that are in the journal
         self.completeness_noted = False  # perhaps there is nothing else in the journal
         self.image: Any = full_resolution(image)
         self.labels: Any = full_resolution(layer)
@@ -87,7 +87,7 @@ class Recorder:
         self.digest = ""
         self._place: JournalPlace | None = None
         self._file: JournalFile | None = None
-        self._left: deque[Happening | _Replaced] = deque()  # that could not be noted yet
+        self._left: deque[JournalEvent | _Replaced] = deque()  # that could not be noted yet
         self._noted_before = False
         self._tiles: set[tuple[int, ...]] = set()  # of large labels, that were noted
         for entry in self.timeline.steps:
@@ -163,7 +163,7 @@ class Recorder:
         scribe = Scribe(recording.scene, past, future)
         self._place, self._file = place, JournalFile(place.path, scribe, recording.whole)
 
-    def write(self, happenings: Sequence[Happening | _Replaced]) -> None:
+    def write(self, events: Sequence[JournalEvent | _Replaced]) -> None:
         """Note what happened; on the thread.
 
         Raises
@@ -171,11 +171,11 @@ class Recorder:
         OSError
             If the disk does not take it: it is kept until it does.
         """
-        self._left += happenings
+        self._left += events
         if not self._left and self._file is None:
             return
         file = self._file if self._file is not None else self._begin()
-        lines: list[Happening] = []
+        lines: list[JournalEvent] = []
         while self._left:
             lines += self._lines(self._left[0])
             self._left.popleft()
@@ -187,7 +187,7 @@ class Recorder:
         return str(self._file.path) if self._file is not None else ""
 
     def _begin(self) -> JournalFile:
-        self._place = self._shelf.begin(self.look())
+        self._place = self._journals.begin(self.look())
         self._file = JournalFile(self._place.path, Scribe())
         began = Began(
             shape=tuple(int(n) for n in self.image.shape),
@@ -200,7 +200,7 @@ class Recorder:
         self._left.appendleft(began)
         return self._file
 
-    def _lines(self, one: Happening | _Replaced) -> list[Happening]:
+    def _lines(self, one: JournalEvent | _Replaced) -> list[JournalEvent]:
         if isinstance(one, _Replaced):
             return [Laid(part) for part in _between(one.old, one.new)]
         if not isinstance(one, Stepped):

@@ -21,7 +21,7 @@ from napari_clickseg._napari.viewer.writes import check_writable
 from napari_clickseg.core.instances.separating import SeparationRules
 from napari_clickseg.core.window import Box
 from napari_clickseg.engine.segmenter import Superseded
-from napari_clickseg.models.fitting import fitting
+from napari_clickseg.models.trained_models import best_fitting
 from napari_clickseg.training.spec import TASK_WORDS
 from napari_clickseg.util.text import counted
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_clickseg.engine.finding import FoundObjects, ObjectFinder
     from napari_clickseg.engine.segmenter import Segmenter
     from napari_clickseg.models.card import ModelCard
-    from napari_clickseg.models.fitting import TrainedModels
+    from napari_clickseg.models.trained_models import TrainedModels
 
 _WORK = "find all"
 _LARGEST = 8192 * 8192  # pixels that are searched at once
@@ -284,7 +284,7 @@ class AllObjects:
         if here is not None and here.card.encoding == "image" and not here.card.training:
             raise NoFinderError(why_none(here.card))  # nobody asked for another model
         offers = [] if self._trained is None else self._trained.offers()
-        offer = fitting([one for one in offers if one.tells_apart], project)
+        offer = best_fitting([one for one in offers if one.tells_apart], project)
         if offer is None:
             raise NoFinderError(
                 "There is no model yet that tells objects apart. Annotate some images, say which "

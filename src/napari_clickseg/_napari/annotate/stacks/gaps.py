@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_clickseg._napari.viewer.writes import LabelWrite
-from napari_clickseg.core.instances.between import interpolated, overlapping_most
+from napari_clickseg.core.instances.shape_interpolation import interpolated, overlapping_most
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 from napari_clickseg.engine.segmenter import Superseded

@@ -32,7 +32,7 @@ class Began(_Line):
     shape : tuple of int
         Of the image's finest level.
     digest : str
-        See `shelf.image_digest`.
+        See `store.image_digest`.
     labels : tuple of int
         Shape of the annotation.
     at : str
@@ -166,7 +166,7 @@ class Stepped:
 _Said: TypeAlias = (  # what is written as it is
     Began | Modelled | Viewing | Classed | Completed | Undone | Redone | SavedElsewhere
 )
-Happening: TypeAlias = _Said | Laid | Stepped
+JournalEvent: TypeAlias = _Said | Laid | Stepped
 Line: TypeAlias = _Said | _LaidLine | _SceneLine | _StepLine
 
 
@@ -209,15 +209,15 @@ class Scribe:
         self._scene = scene if scene is not None else Scene()
         self._past, self._future = list(past), list(future)
 
-    def texts(self, happening: Happening) -> list[str]:
+    def texts(self, event: JournalEvent) -> list[str]:
         """Return the lines that note something, as JSON."""
-        if isinstance(happening, Laid):
-            return [_LaidLine(change=RelabellingNote.of(happening.change)).model_dump_json()]
-        if isinstance(happening, Stepped):
-            return self._step(happening)
-        if isinstance(happening, (Undone, Redone)):
-            self._walk(back=isinstance(happening, Undone))
-        return [happening.model_dump_json(exclude_none=True)]
+        if isinstance(event, Laid):
+            return [_LaidLine(change=RelabellingNote.of(event.change)).model_dump_json()]
+        if isinstance(event, Stepped):
+            return self._step(event)
+        if isinstance(event, (Undone, Redone)):
+            self._walk(back=isinstance(event, Undone))
+        return [event.model_dump_json(exclude_none=True)]
 
     def _step(self, step: Stepped) -> list[str]:
         out = []

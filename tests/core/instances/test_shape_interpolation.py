@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_clickseg.core.instances.between import interpolated, overlapping_most
+from napari_clickseg.core.instances.shape_interpolation import interpolated, overlapping_most
 from napari_clickseg.core.patch import Patch
 
 

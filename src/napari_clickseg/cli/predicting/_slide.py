@@ -18,7 +18,7 @@ from napari_clickseg.cli._common import (
     say_json,
     shown_on,
 )
-from napari_clickseg.cli.ways import _all_objects
+from napari_clickseg.cli.predicting import _all_objects
 from napari_clickseg.runs.conduct import conducted
 
 if TYPE_CHECKING:

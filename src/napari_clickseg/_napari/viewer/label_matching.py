@@ -25,7 +25,7 @@ _AFTER = re.compile(r"([\s_.\-(\[]|$)")  # the name of an image ends there
 
 
 @dataclass(frozen=True, slots=True)
-class Belonging:
+class LabelMatch:
     """Labels that belong to an image.
 
     Parameters
@@ -40,12 +40,12 @@ class Belonging:
     possible: tuple[Labels, ...] = ()
 
 
-def belonging(
+def match_labels(
     image: Image,
     channel_axis: int | None,
     layers: Iterable[Layer],
     taken: Collection[Layer] = (),
-) -> Belonging:
+) -> LabelMatch:
     """Find the open labels that belong to an image, without reading any.
 
     Labels belong to the image that they were made on, to the one of the same project's records, to
@@ -74,13 +74,13 @@ def belonging(
     for owners in (_made_on, _of_project, _named_after):
         own = [one for one in left if image in owners(one, images)]
         if own:
-            return Belonging(own[0]) if len(own) == 1 else Belonging(None, tuple(own))
+            return LabelMatch(own[0]) if len(own) == 1 else LabelMatch(None, tuple(own))
         # What is another image's can't be this one's.
         left = [one for one in left if not owners(one, images)]
     alike = [one for one in images if one is image or _could_go(one, left)]
     if len(left) == 1 and len(alike) == 1:
-        return Belonging(left[0])
-    return Belonging(None, tuple(left))
+        return LabelMatch(left[0])
+    return LabelMatch(None, tuple(left))
 
 
 def images_under(

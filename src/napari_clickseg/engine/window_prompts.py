@@ -31,7 +31,7 @@ _ALONG = 5  # clicks along a scribble, for networks that know none
 
 
 @dataclass(slots=True)
-class Shown:
+class WindowPrompts:
     """What `core.guidance.encode` takes beside the pixels.
 
     Parameters
@@ -53,9 +53,9 @@ class Shown:
     previous: FloatArray | None = None
 
 
-def shown(
+def window_prompts(
     gestures: Sequence[Gesture], window: Window, previous: FloatArray | None, encoding: Encoding
-) -> Shown:
+) -> WindowPrompts:
     """Bring gestures into the pixels of a window.
 
     Parameters
@@ -69,7 +69,7 @@ def shown(
     encoding : str
         Of the network.
     """
-    out = Shown(previous=previous)
+    out = WindowPrompts(previous=previous)
     for one in gestures:
         clicks = out.positive if one.positive else out.negative
         if isinstance(one, Click):
@@ -86,7 +86,7 @@ def shown(
     return out
 
 
-def _add(out: Shown, one: DrawnBox | Scribble | Lasso, window: Window) -> None:
+def _add(out: WindowPrompts, one: DrawnBox | Scribble | Lasso, window: Window) -> None:
     if isinstance(one, Scribble):
         out.strokes.append(Stroke(_inside(one.points, window), one.positive))
         return

@@ -11,7 +11,7 @@ from napari_clickseg.core.oracle import next_click
 from napari_clickseg.engine.finding import ObjectFinder
 from napari_clickseg.engine.imagewise import ids_of_classes, pieces_of
 from napari_clickseg.engine.segmenter import load_segmenter
-from napari_clickseg.pictures.subjects import PredictedLabels
+from napari_clickseg.pictures.pictured_image import PredictedLabels
 from napari_clickseg.training.clicks.project import connected_parts
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from napari_clickseg.core.clicks import Click
     from napari_clickseg.engine.session import Session
-    from napari_clickseg.pictures.subjects import PicturedImage
+    from napari_clickseg.pictures.pictured_image import PicturedImage
 
 BoolArray = npt.NDArray[np.bool_]
 
 
-def finding_with(
+def predicting_with(
     model: str, device: str, clicks: int, *, by_class: bool
 ) -> Callable[[PicturedImage], PredictedLabels | None]:
     """Load a model, and return what finds objects with it.

@@ -14,7 +14,7 @@ from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.pictures.albums import PicturesError, album_of
 from napari_clickseg.pictures.outcomes import COLOURS, PixelOutcome
-from napari_clickseg.pictures.picturing import write_pictures
+from napari_clickseg.pictures.picture_folder import write_pictures
 
 
 def discs(shift: int = 0) -> np.ndarray:

@@ -118,7 +118,7 @@ class TrainedModels:
         return sorted(paths, key=last_changed, reverse=True)[:_MOST]
 
 
-def fitting(models: Sequence[ModelOffer], project: str) -> ModelOffer | None:
+def best_fitting(models: Sequence[ModelOffer], project: str) -> ModelOffer | None:
     """Return the model to begin with: one that learned from the project, the first if none did.
 
     One that its training made worse comes only where there is no other.

@@ -66,7 +66,7 @@ def _samples(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class LeftJournal:
+class StoredJournal:
     """A journal that somebody left, and that nobody else works on.
 
     Parameters
@@ -106,7 +106,7 @@ class JournalPlace:
         self.let_go()
 
 
-class Shelf:
+class JournalStore:
     """The folder with all journals.
 
     Parameters
@@ -129,13 +129,13 @@ class Shelf:
             release(claim)
         raise AssertionError("there are names without end")
 
-    def left(
+    def latest(
         self,
         digest: str,
         *,
         also_saved: bool = False,
         wanted: Callable[[Recording], bool] = lambda _: True,
-    ) -> LeftJournal | None:
+    ) -> StoredJournal | None:
         """Claim the last journal of an image that holds something unsaved, if there is one.
 
         Those that nobody works on any more and that are worth nothing are swept.
@@ -154,14 +154,14 @@ class Shelf:
         main = self._main(digest)
         paths = {main, *self.folder.glob(f"{main.stem}{MARK}*{_ENDING}")}
         dated = [(_changed(path), path) for path in paths if path.exists()]
-        saved: LeftJournal | None = None
+        saved: StoredJournal | None = None
         for changed, path in sorted(dated, reverse=True):
             free, claim = take(path)
             if not free:
                 continue
             place = JournalPlace(path, claim)
             with contextlib.suppress(JournalError):
-                one = LeftJournal(place, read_journal(path), changed)
+                one = StoredJournal(place, read_journal(path), changed)
                 fits = one.recording.began.digest == digest and wanted(one.recording)
                 if fits and one.recording.unsaved:
                     if saved is not None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_clickseg.core.intensity import Intensity
     from napari_clickseg.pictures.albums import Album, Entry
     from napari_clickseg.pictures.animation import AnimationKind
-    from napari_clickseg.pictures.subjects import PicturedImage, PredictedLabels
+    from napari_clickseg.pictures.pictured_image import PicturedImage, PredictedLabels
 
 _MOST, _MOST_MOVING = 1200, 640  # pixels of the long side of a picture, and of a frame
 _FRAMES = 400  # of an animation, which is held in memory

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 
-class Growing(Sequence[Value]):
+class SharedTuple(Sequence[Value]):
     """Like a tuple that grows at its end, of which all shorter ones are kept, too.
 
     A history of n tuples, each longer by one, takes memory by n²; these take it by n.
@@ -28,9 +28,9 @@ class Growing(Sequence[Value]):
     def __init__(self, values: Sequence[Value] = ()) -> None:
         self._shared, self._count = list(values), len(values)
 
-    def plus(self, value: Value) -> Growing[Value]:
+    def plus(self, value: Value) -> SharedTuple[Value]:
         """Return one that is longer by a value; this one stays as it is."""
-        out: Growing[Value] = Growing()
+        out: SharedTuple[Value] = SharedTuple()
         grown_already = len(self._shared) > self._count
         out._shared = self._shared[: self._count] if grown_already else self._shared
         out._shared.append(value)
@@ -58,12 +58,12 @@ class Growing(Sequence[Value]):
         return reversed(self._shared[: self._count])
 
     def __eq__(self, other: Any) -> bool:
-        if not isinstance(other, Growing | tuple) or len(other) != len(self):
+        if not isinstance(other, SharedTuple | tuple) or len(other) != len(self):
             return False
         return self._same(other) or all(a is b or a == b for a, b in zip(self, other, strict=True))
 
     def _same(self, other: Any) -> bool:
-        return isinstance(other, Growing) and other._shared is self._shared
+        return isinstance(other, SharedTuple) and other._shared is self._shared
 
     __hash__ = None  # type: ignore[assignment]
 

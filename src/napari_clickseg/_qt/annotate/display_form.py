@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_clickseg._qt.annotate.form_context import FormContext
 
 
-class LookForm:
+class DisplayForm:
     """Chooses how the prediction and the clicks are drawn."""
 
     def __init__(self, context: FormContext) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _AGAIN = 2.0  # seconds
 
 
-class RoomMaker:
+class BackgroundSpill:
     """Makes room when asked to, one thread at a time, and keeps nothing alive.
 
     Parameters

@@ -1,6 +1,6 @@
 """What it takes to keep what was corrected of a slide, while it is under review.
 
-``python benchmarks/keeping_slides.py [--side 8192]``
+``python benchmarks/slide_drafts.py [--side 8192]``
 
 Opens the prediction of a black slide in *Review*, without a window, and has the corrections kept as
 the widget does now and then: once before anything is done, after an object is painted, and after
