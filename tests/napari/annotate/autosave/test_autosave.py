@@ -352,6 +352,39 @@ def test_labels_that_were_there_before_and_saved_nowhere_come_back_too(
     assert second.labels.max() == 9  # an id that nothing had
 
 
+@pytest.mark.parametrize("clicked", [True, False])
+def test_labels_that_were_there_before_come_back_also_where_nothing_was_accepted(
+    make_bench: Benches, grey: np.ndarray, tmp_path: Path, clicked: bool
+) -> None:
+    first = make_bench(home=tmp_path)
+    image = first.viewer.add_image(grey)
+    mine = np.zeros(grey.shape, np.uint16)
+    mine[5:20, 100:150] = 7
+    first.controller.adopt(image, annotation=first.viewer.add_labels(mine.copy()))
+    first.settle()
+    if clicked:
+        first.click(60, 40)
+    else:
+        first.controller.mark_complete(True)
+    crash(first)
+    second = open_again(make_bench, grey, tmp_path)
+    assert not second.labels.any()
+    said = "1 click on the next object, and other labels" if clicked else "labels, and whether"
+    assert said in second.state.unsaved_work
+    second.controller.autosave.take_up()
+    second.settle()
+    assert np.array_equal(second.labels, mine)
+    assert len(second.pairing.scene.marks) == clicked
+    assert second.state.complete is (None if clicked else True)
+    second.do("accept")
+    assert second.labels.max() == (8 if clicked else 7)
+    crash(second)
+    third = open_again(make_bench, grey, tmp_path)
+    third.controller.autosave.take_up()
+    third.settle()
+    assert np.array_equal(third.labels, second.labels)
+
+
 @pytest.mark.parametrize("rolled", [False, True])
 def test_labels_on_planes_that_nothing_was_written_on_come_back_too(
     make_bench: Benches, grey: np.ndarray, tmp_path: Path, rolled: bool

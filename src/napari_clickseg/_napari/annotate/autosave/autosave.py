@@ -56,10 +56,13 @@ class _Offer:
     ----------
     writes : tuple of LabelWrite
         What makes the labels that were there of those that are.
+    others : bool
+        Some of those are of no object that was accepted: painted, or there before.
     """
 
     journal: StoredJournal
     writes: tuple[LabelWrite, ...]
+    others: bool
     past: tuple[Entry, ...]
     future: tuple[Entry, ...]
 
@@ -191,7 +194,7 @@ class Autosave:
         self._restore_classes(recording)
         self._identity.save_with(pairing)
         self.show()
-        self._state.message = f"Taken up: {_what(recording, saved=True)}. Undo goes back as before."
+        self._state.message = f"Taken up: {_what(offer, saved=True)}. Undo goes back as before."
         self._answers.request()
 
     def _go_on_from(self, pairing: Pairing, offer: _Offer) -> None:
@@ -377,7 +380,9 @@ def _prepared(journal: StoredJournal, recorder: Recorder) -> _Offer:
             break
         kept.append(_entry(step, shape, axes))
     future = tuple(_entry(step, shape, axes) for step in recording.future)
-    return _Offer(journal, writes, tuple(reversed(kept)), future)
+    ids = {0, *(one.value for one in recording.scene.objects)}
+    others = any(not ids.issuperset(write.after.tolist()) for write in writes)
+    return _Offer(journal, writes, others, tuple(reversed(kept)), future)
 
 
 def _came_to_nothing(recording: Recording, recorder: Recorder) -> bool:
@@ -428,8 +433,9 @@ def _shown(pairing: Pairing, recording: Recording) -> bool:
     return all((mark.position, mark.positive) in there for mark in recording.scene.clicks)
 
 
-def _what(recording: Recording, *, saved: bool) -> str:
-    """Say what there is in a recording; without `saved`, what of that is saved nowhere else."""
+def _what(offer: _Offer, *, saved: bool) -> str:
+    """Say what there is in an offer; without `saved`, what of that is saved nowhere else."""
+    recording = offer.journal.recording
     there = recording.saved[-1].after.objects if recording.saved and not saved else ()
     objects = sum(one not in there for one in recording.scene.objects)
     marks = len(recording.scene.marks)
@@ -437,6 +443,8 @@ def _what(recording: Recording, *, saved: bool) -> str:
     if marks:
         parts.append(f"{number(marks, 'click')} on the next{'' if parts else ' object'}")
     text = " and ".join(parts)
+    if offer.others:
+        text += ", and other labels" if text else "labels"
     if recording.unsaved_complete:
         text += f"{', and ' if text else ''}whether all objects are labelled"
     return text or "changes of saved objects"
@@ -444,5 +452,5 @@ def _what(recording: Recording, *, saved: bool) -> str:
 
 def _text(offer: _Offer) -> str:
     when = datetime.datetime.fromtimestamp(offer.journal.changed).strftime("%Y-%m-%d %H:%M")
-    what = _what(offer.journal.recording, saved=False)
+    what = _what(offer, saved=False)
     return f"Unsaved work on this image was left on {when}: {what}."

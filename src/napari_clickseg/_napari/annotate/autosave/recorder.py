@@ -203,27 +203,32 @@ class Recorder:
     def _lines(self, one: JournalEvent | _Replaced) -> list[JournalEvent]:
         if isinstance(one, _Replaced):
             return [Laid(part) for part in _between(one.old, one.new)]
-        if not isinstance(one, Stepped):
-            return [one]
-        writes = one.writes()
-        there = [Laid(part) for write in writes for part in self._there_before(write)]
-        return [*there, Stepped(one.before, one.after, one.plane, one.end, lambda: writes)]
+        writes = one.writes() if isinstance(one, Stepped) else ()
+        made = isinstance(one, Stepped | Completed)
+        there = [Laid(part) for part in self._there_before(writes)] if made else []
+        if isinstance(one, Stepped):
+            one = Stepped(one.before, one.after, one.plane, one.end, lambda: writes)
+        return [*there, one]
 
-    def _there_before(self, write: Relabelling) -> Iterator[Relabelling]:
-        """Yield the labels that nobody has noted yet: all, of large ones those around a write.
+    def _there_before(self, writes: Sequence[Relabelling]) -> Iterator[Relabelling]:
+        """Yield the labels that nobody has noted yet: all, of large ones those around writes.
 
-        Of large labels they are read late, so they may be what was written since: what follows
-        leaves pixels alone that are as it would make them, so nothing is lost by that.
+        All of them also where only clicks were made: they may be saved nowhere else. Of large
+        labels they are read late, so they may be what was written since: what follows leaves
+        pixels alone that are as it would make them, so nothing is lost by that.
         """
+        if self._before is self.labels:
+            for write in writes:
+                yield from self._around(write)
+        elif not self._noted_before:  # a copy of all of them: also of other planes
+            self._noted_before = True
+            labelled = np.flatnonzero(self._before)
+            if labelled.size:
+                ids = self._before.reshape(-1)[labelled]
+                yield Relabelling.of(labelled, np.zeros(labelled.size, np.int64), ids)
+
+    def _around(self, write: Relabelling) -> Iterator[Relabelling]:
         if not write.runs.starts.size:
-            return
-        if self._before is not self.labels:  # a copy of all of them: also of other planes
-            if not self._noted_before:
-                self._noted_before = True
-                labelled = np.flatnonzero(self._before)
-                if labelled.size:
-                    ids = self._before.reshape(-1)[labelled]
-                    yield Relabelling.of(labelled, np.zeros(labelled.size, np.int64), ids)
             return
         ends = np.concatenate([write.runs.starts, write.runs.ends - 1])
         *outer, rows, columns = np.unravel_index(ends, self.shape)
