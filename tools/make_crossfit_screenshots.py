@@ -9,14 +9,14 @@ generated) runs until its clicks are placed.
 
 from __future__ import annotations
 
-import argparse
-import os
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from picture_window import PictureWindow, sample_project
+from picture_window import PictureWindow, arguments, own_home, sample_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZE = (1280, 940)
 SETTINGS = {
@@ -33,17 +33,12 @@ SETTINGS = {
 
 def main() -> None:
     """Make the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser = arguments(__doc__)
     parser.add_argument("--image", type=int, default=0, help="number of the image that is shown")
-    parser.add_argument("--keep", type=Path, help="keep the run here; a second call shows it again")
     args = parser.parse_args()
     settings = SETTINGS | dict(text.split("=", 1) for text in args.set)
-    with tempfile.TemporaryDirectory() as folder:
-        # Settings and runs of whoever runs this stay as they are.
-        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
-        os.environ["CLICKSEG_HOME"] = str((args.keep or Path(folder)).absolute())
-        place_clicks(Path(os.environ["CLICKSEG_HOME"]) / "runs" / "cells", settings)
+    with own_home(args.keep) as home:
+        place_clicks(home / "runs" / "cells", settings)
         window = Window("dark")
         look_at_clicks(window, args.image)
         window.picture("crossfit-clicks-dark")

@@ -8,14 +8,14 @@ The project is that of File > Open Sample > A small project of cells, which is g
 
 from __future__ import annotations
 
-import argparse
-import os
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from picture_window import PictureWindow, sample_project
+from picture_window import PictureWindow, arguments, own_home, sample_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZE = (1280, 940)
 SETTINGS = {
@@ -32,17 +32,9 @@ SETTINGS = {
 
 def main() -> None:
     """Make all pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--keep", type=Path, help="keep the run here; a second call shows it again")
-    args = parser.parse_args()
+    args = arguments(__doc__).parse_args()
     settings = SETTINGS | dict(text.split("=", 1) for text in args.set)
-    with tempfile.TemporaryDirectory() as folder:
-        home = (args.keep or Path(folder)).absolute()
-        # Settings and runs of whoever runs this stay as they are.
-        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
-        os.environ["CLICKSEG_HOME"] = str(home)
-        os.environ["CLICKSEG_MODELS"] = str(Path(folder) / "models")
+    with own_home(args.keep) as home:
         project = sample_project()
         train(project, home / "runs" / "cells", settings)
         predict(project)

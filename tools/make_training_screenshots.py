@@ -9,35 +9,24 @@ With the default settings this takes as long as a training takes.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from picture_window import IMAGES, PictureWindow
+from picture_window import IMAGES, PictureWindow, arguments, own_home
 
 SIZE = (1280, 900)
 
 
 def main() -> None:
     """Make all pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--keep", type=Path, help="keep the run here; a second call shows it again")
-    args = parser.parse_args()
+    args = arguments(__doc__).parse_args()
     settings = dict(text.split("=", 1) for text in args.set)
-    with tempfile.TemporaryDirectory() as folder:
-        # Settings and runs of whoever runs this stay as they are.
-        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
-        os.environ["CLICKSEG_HOME"] = str((args.keep or Path(folder)).absolute())
-        os.environ["CLICKSEG_MODELS"] = str(Path(folder) / "models")
+    with own_home(args.keep) as home:
         spec = {key: _value(text) for key, text in settings.items()}
         train(Window("dark"), spec)
         show(Window("light"))
-        (run,) = (Path(os.environ["CLICKSEG_HOME"]) / "runs").iterdir()
+        (run,) = (home / "runs").iterdir()
         shutil.copy(run / "curves.png", IMAGES / "run-curves.png")
 
 

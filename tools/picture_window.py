@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
+
+
+def arguments(text: str) -> argparse.ArgumentParser:
+    """Return what every picture of a training is made by: its settings, and where it is kept."""
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--keep", type=Path, help="keep the run here; a second call shows it again")
+    return parser
+
+
+@contextmanager
+def own_home(keep: Path | None) -> Iterator[Path]:
+    """Leave settings, models and runs of whoever runs this as they are; yields another home."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = (keep or Path(folder)).absolute()
+        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
+        os.environ["CLICKSEG_HOME"] = str(home)
+        os.environ["CLICKSEG_MODELS"] = str(Path(folder) / "models")
+        yield home
 
 
 def sample_project() -> Path:

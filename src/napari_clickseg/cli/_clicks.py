@@ -26,7 +26,6 @@ COLUMNS = ("image", "y", "x", "kind", "region")
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(
         verbs,
         "clicks",

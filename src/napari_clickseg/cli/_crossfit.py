@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(
         verbs,
         "crossfit",

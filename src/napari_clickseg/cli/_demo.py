@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(verbs, "demo", run, "Segment an example image in napari.")
     parser.add_argument("--out", type=Path, metavar="DIR", help="save pictures there and quit")
 

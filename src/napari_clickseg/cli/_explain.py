@@ -20,7 +20,6 @@ _MAPS = 16
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(
         verbs,
         "explain",
@@ -91,7 +90,6 @@ def _usual(places: tuple[str, ...]) -> list[str]:
 
 
 def _write(args: argparse.Namespace, explanation: Explanation, session: Session) -> _About:
-    """Write everything."""
     from napari_clickseg.explain.gesture_effect import gesture_effects
     from napari_clickseg.explain.map_figures import draw_maps, draw_over
 

@@ -18,7 +18,6 @@ _TO = (
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(
         verbs,
         "export",

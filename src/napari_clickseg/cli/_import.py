@@ -17,7 +17,6 @@ _FROM = (
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(
         verbs,
         "import",

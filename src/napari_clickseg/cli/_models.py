@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(verbs, "models", run, "List the models that can be used by name; add one.")
     parser.add_argument("--json", action="store_true", help="print their cards as JSON")
     parts = parser.add_subparsers(metavar="list|show|add|remove|export|import")

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(verbs, "project", lambda args: 2, "Pack a project into one file; unpack one.")
     parts = parser.add_subparsers(metavar="pack|unpack", required=True)
     _add_pack(parts)

@@ -24,7 +24,6 @@ _CLICKS, _FPS = 3, 4.0
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(
         verbs,
         "report",

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(
         verbs,
         "train",
@@ -214,7 +213,6 @@ class _EpochBar(EventBar):
         super().__exit__(*what)
 
     def show(self, event: dict[str, Any]) -> None:
-        """Show an event."""
         match event["event"]:
             case "started":
                 self._waiting.say(f"epoch 1 of {event['epochs']}")

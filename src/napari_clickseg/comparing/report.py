@@ -42,7 +42,7 @@ def write_report(folder: ComparisonFolder) -> None:
     if any(one.curve for one in collected):
         drawn = plot_all(folder, groups)
         parts += ["## Plots", *(f"![{text}]({name})" for name, text in drawn.items())]
-    parts += _failures(collected) + _said(folder)
+    parts += _failures(collected) + folder.messages()
     parts.append("## Spec\n\n```json\n" + folder.spec.to_json() + "```")
     write_report_files(folder.report, "\n\n".join(parts) + "\n")
 
@@ -280,9 +280,3 @@ def _failures(collected: Sequence[Figures]) -> list[str]:
     if not lines:
         return []
     return ["## What failed", "\n".join(lines), "`--resume` tries these again."]
-
-
-def _said(folder: ComparisonFolder) -> list[str]:
-    events = folder.log.events()[0]
-    lines = dict.fromkeys(f"- {event['text']}" for event in events if event["event"] == "message")
-    return ["## What was said", "\n".join(lines)] if lines else []

@@ -15,6 +15,7 @@ Points = npt.NDArray[np.float64]
 _OFF = 0.1  # of a side, by which a box's edge is off at the most
 _LARGER = (0.05, 0.15)  # by which a lasso is too large, over the square root of its area
 _CORNERS = 0.12  # over the square root of the area: how far a lasso's corners are cut
+_ALONG = 0.65  # of scribbles go along the middle line; all in thin masks do
 _EIGHT = np.ones((3, 3), bool)
 
 
@@ -87,7 +88,7 @@ def draw_lasso(mask: Mask, rng: np.random.Generator) -> Floats:
     return np.asarray(away <= np.maximum(reach, 1.0), np.float32)
 
 
-def draw_scribble(mask: Mask, rng: np.random.Generator, *, along: float = 0.65) -> Points:
+def draw_scribble(mask: Mask, rng: np.random.Generator) -> Points:
     """Return a scribble on a mask: along its middle line, or across it, wavering.
 
     Parameters
@@ -96,8 +97,6 @@ def draw_scribble(mask: Mask, rng: np.random.Generator, *, along: float = 0.65) 
         Not empty.
     rng : numpy.random.Generator
         Decides everything.
-    along : float
-        Share of those along the middle line; all of thin masks are.
 
     Returns
     -------
@@ -107,7 +106,7 @@ def draw_scribble(mask: Mask, rng: np.random.Generator, *, along: float = 0.65) 
     part = _one_piece(mask, rng)
     depth = ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1]
     thin = float(depth.max()) < 4
-    points = _middle_line(part, rng) if thin or rng.random() < along else _across(part, rng)
+    points = _middle_line(part, rng) if thin or rng.random() < _ALONG else _across(part, rng)
     if len(points) < 3:
         return points
     start = rng.uniform(0, 0.25) * rng.integers(2)

@@ -102,7 +102,7 @@ def write_report(folder: CrossfitFolder, failed: Sequence[Done] = ()) -> None:
             _obedience(totals["obedience"]),
             "![Share of the clicks that are obeyed](obedience.png)",
         ]
-    parts += ["## Time", _time(folder), *_said(folder)]
+    parts += ["## Time", _time(folder), *folder.messages()]
     parts.append("## Spec\n\n```json\n" + folder.spec.to_json() + "```")
     write_report_files(folder.report, "\n\n".join(parts) + "\n")
 
@@ -220,12 +220,6 @@ def _time(folder: CrossfitFolder) -> str:
         if stage in seconds and stage in _STAGE_NAMES
     ]
     return markdown(["stage, all folds together", "minutes"], rows)
-
-
-def _said(folder: CrossfitFolder) -> list[str]:
-    events = folder.log.events()[0]
-    lines = dict.fromkeys(f"- {event['text']}" for event in events if event["event"] == "message")
-    return ["## What was said", "\n".join(lines)] if lines else []
 
 
 def _publish(folder: CrossfitFolder) -> None:

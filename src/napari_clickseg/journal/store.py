@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_clickseg.journal.recording import JournalError, read_journal
 from napari_clickseg.util.claims import MARK, names_beside, release, take, tidy
+from napari_clickseg.util.files import last_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -153,7 +154,7 @@ class JournalStore:
         self.sweep()
         main = self._main(digest)
         paths = {main, *self.folder.glob(f"{main.stem}{MARK}*{_ENDING}")}
-        dated = [(_changed(path), path) for path in paths if path.exists()]
+        dated = [(last_changed(path), path) for path in paths if path.exists()]
         saved: StoredJournal | None = None
         for changed, path in sorted(dated, reverse=True):
             free, claim = take(path)
@@ -177,7 +178,7 @@ class JournalStore:
         """Remove what was forgotten, or was saved elsewhere, a month ago."""
         old = time.time() - _KEPT
         for path in (*self.folder.glob(f"*{_FORGOTTEN}"), *self.folder.glob(f"*{_ENDING}")):
-            if _changed(path) > old:
+            if last_changed(path) > old:
                 continue
             with contextlib.suppress(OSError, JournalError):
                 if path.suffix == _FORGOTTEN or not read_journal(path).unsaved:
@@ -185,10 +186,3 @@ class JournalStore:
 
     def _main(self, digest: str) -> Path:
         return self.folder / f"{digest}{_ENDING}"
-
-
-def _changed(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_clickseg.models.card import same_project
 from napari_clickseg.models.checkpoint import ModelFileError, read_card
 from napari_clickseg.models.registry import list_models
-from napari_clickseg.util.files import write_whole
+from napari_clickseg.util.files import last_changed, write_whole
 from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
@@ -141,14 +141,6 @@ def model_name(path: Path) -> str:
     if path.name in _MODELS:
         return path.parent.name
     return path.stem if path.suffix == ".safetensors" else path.name
-
-
-def last_changed(path: Path) -> float:
-    """Return when a file was written last, in seconds since the epoch; 0 where there is none."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _offer(path: Path) -> ModelOffer:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Picture = npt.NDArray[np.uint8]
 _SMALLEST = 768  # pixels of the long side, below which pixels are drawn larger
 _STRIP = 22  # pixels of the lines below a picture
+_CONTOUR = 2  # pixels wide
 _FILL = 0.25  # how much of its colour lies on what is wrong
 _EDGES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
@@ -90,7 +91,7 @@ def limits_of(planes: Sequence[ImagePlane]) -> Intensity:
 
 
 def contoured(
-    picture: Picture, outcomes: npt.NDArray[np.uint8], objects: npt.NDArray[Any], width: int = 2
+    picture: Picture, outcomes: npt.NDArray[np.uint8], objects: npt.NDArray[Any]
 ) -> Picture:
     """Draw what became of the pixels over a picture: contours, and a shade on what is wrong.
 
@@ -102,8 +103,6 @@ def contoured(
         Values of `PixelOutcome`.
     objects : int (Y, X)
         What was found, so that objects that touch are told apart.
-    width : int
-        Of the contours in pixels.
 
     Returns
     -------
@@ -111,7 +110,7 @@ def contoured(
     """
     out = picture.astype(np.float32)
     parts = _parts(outcomes, objects)
-    edge = _edge(parts, width)
+    edge = _edge(parts, _CONTOUR)
     for outcome, colour in COLOURS.items():
         here = outcomes == outcome
         if not here.any():

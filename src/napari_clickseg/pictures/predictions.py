@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from napari_clickseg.core.instances.distances import object_parts
 from napari_clickseg.core.oracle import next_click
 from napari_clickseg.engine.finding import ObjectFinder
 from napari_clickseg.engine.imagewise import ids_of_classes, pieces_of
 from napari_clickseg.engine.segmenter import load_segmenter
 from napari_clickseg.pictures.pictured_image import PredictedLabels
-from napari_clickseg.training.clicks.project import connected_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def _clicked(
     truth = subject.truth
     if truth is None:
         return None
-    parts = connected_parts(truth) if by_class else np.unique(truth, return_inverse=True)[1]
+    parts = object_parts(truth) if by_class else np.unique(truth, return_inverse=True)[1]
     parts = parts.reshape(truth.shape) + (0 if by_class or (truth == 0).any() else 1)
     best = np.full(parts.shape, -1.0, np.float32)
     probability = np.zeros(parts.shape, np.float32)

@@ -50,6 +50,12 @@ class WorkFolder:
         if self.log.state == "running" and not began_here(self.log):
             raise self.error(f"The {self.kind} in {self.path} is going on; stop it first.")
 
+    def messages(self) -> list[str]:
+        """Return what the report says of messages, each once; nothing where there are none."""
+        events = self.log.events()[0]
+        lines = dict.fromkeys(f"- {one['text']}" for one in events if one["event"] == "message")
+        return ["## What was said", "\n".join(lines)] if lines else []
+
     def _read_spec(self, read: Callable[[Path], _T]) -> _T:
         if not self.exists:
             raise self.error(f"{self.path} is not a {self.kind}: spec.json is missing.")

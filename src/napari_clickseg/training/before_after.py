@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_clickseg.core.instances.distances import object_parts
 from napari_clickseg.data.images import read_plane
 from napari_clickseg.data.object_classes import read_mask
 from napari_clickseg.engine.segmenter import Segmenter, load_segmenter
@@ -351,15 +352,13 @@ def _truth(record: Record, prepared: Prepared) -> npt.NDArray[Any]:
 
     What a model finds without a click is one thing.
     """
-    from napari_clickseg.training.clicks.project import connected_parts
-
     labels, spec, ignore = read_mask(record), prepared.spec, prepared.classes.ignore
     kept = np.isin(labels, spec.classes) if spec.classes else labels > 0
     objects = np.where(kept & (labels != ignore), labels, 0).astype(np.int64)
     if automatic(spec):
         objects = (objects > 0).astype(np.int64)
     elif spec.scheme == "classes":
-        objects = connected_parts(objects).astype(np.int64)
+        objects = object_parts(objects).astype(np.int64)
     if ignore is not None:
         objects[objects == ignore] = objects.max() + 1
         objects[labels == ignore] = ignore

@@ -120,6 +120,23 @@ def sweep(folder: Path) -> None:
             path.unlink()
 
 
+def last_changed(path: Path) -> float:
+    """Return when a file was written last, in seconds since the epoch; 0 where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Return what changes when a file does: when it was written, and its size; 0 for none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_mtime_ns, stat.st_size
+
+
 def this_process() -> str:
     """Return what tells this process from all others, for `has_ended`."""
     return _word_for(os.getpid())

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from napari_clickseg.core.instances.distances import object_parts
 from napari_clickseg.data.project import Record
 from napari_clickseg.data.sets.dataset import ClassMap, Dataset, Sample
 from napari_clickseg.models.card import ModelCard, WindowSpec
-from napari_clickseg.training.clicks.project import ProjectPool, as_records, connected_parts
+from napari_clickseg.training.clicks.project import ProjectPool, as_records
 from napari_clickseg.training.clicks.task import ClickWork
 from napari_clickseg.training.spec import TrainingSpec
 
@@ -28,7 +29,7 @@ def test_objects_of_a_map_of_classes_are_connected_parts_of_one_class() -> None:
     classes[5:7, 2:4] = 2  # its bud touches it
     classes[1:5, 10:14] = 1  # another cell
     classes[5, 14] = 1  # reached over a corner
-    parts = connected_parts(classes)
+    parts = object_parts(classes)
     assert sorted(np.unique(parts).tolist()) == [0, 1, 2, 3]
     assert ((parts > 0) == (classes > 0)).all()
     assert parts[4, 13] == parts[5, 14] != parts[1, 1]

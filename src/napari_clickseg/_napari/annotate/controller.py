@@ -34,7 +34,7 @@ from napari_clickseg._napari.annotate.stacks.interpolation import Interpolation
 from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._napari.annotate.status import Status
 from napari_clickseg._napari.viewer import changes
-from napari_clickseg._napari.viewer.actions import Action, shortcuts
+from napari_clickseg._napari.viewer.actions import Action, bindings
 from napari_clickseg._napari.viewer.connections import Connections
 from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.planes import plane_data
@@ -118,15 +118,12 @@ class AnnotateController:
         self.autosave = Autosave(context, identity, answers, home, notify)
         self._connections = Connections()
         self._connect()
-        self._keys = Keys(
-            viewer, {each.key: self._key(each.action) for each in shortcuts("Annotate")}
-        )
+        self._keys = Keys(viewer, bindings(self.do, "Annotate"))
         self.tool.follow(self.state.previews)
         self.load_model()
 
     @property
     def viewer(self) -> ViewerModel:
-        """The viewer."""
         return self.context.viewer
 
     @property
@@ -436,12 +433,6 @@ class AnnotateController:
             connect(getattr(self.viewer.dims.events, name), listing.refresh)
         for signal in (state.listing, state.annotation, state.scheme):
             connect(signal, listing.refresh)
-
-    def _key(self, action: Action) -> Callable[[Any], None]:
-        def pressed(_: Any) -> None:
-            self.do(action)
-
-        return pressed
 
     # ---- clicks
 

@@ -23,7 +23,7 @@ from napari_clickseg._napari.folder.state import DONE, UNREADABLE, FolderState
 from napari_clickseg._napari.project.image_layers import LayersError, LayersWatch
 from napari_clickseg._napari.project.image_rows import matching_rows, neighbour
 from napari_clickseg._napari.viewer import changes
-from napari_clickseg._napari.viewer.actions import Action, shortcuts
+from napari_clickseg._napari.viewer.actions import Action, bindings
 from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.runner import Runner
 from napari_clickseg.data.errors import AnnotatedError
@@ -32,7 +32,6 @@ from napari_clickseg.util.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from napari.components import ViewerModel
 
@@ -66,8 +65,6 @@ class FolderController:
     notify : callable, optional
         Called on a worker thread when results wait; it must have `deliver` called on the main
         thread.
-    state : FolderState, optional
-        The state to begin with.
     """
 
     def __init__(
@@ -78,9 +75,8 @@ class FolderController:
         ask: Ask,
         *,
         notify: Callable[[], None] | None = None,
-        state: FolderState | None = None,
     ) -> None:
-        self.state = state or FolderState()
+        self.state = FolderState()
         self.runner = Runner(notify or (lambda: None), Stopped)
         self.image_layers: FolderLayers | None = None
         self._viewer, self._annotate, self._home, self._ask = viewer, annotate, home, ask
@@ -307,8 +303,7 @@ class FolderController:
         state, there, annotate = self.state, self.image_layers, self._annotate
         hand_over: Callable[[], None] | None = None
         if self._keys is None:
-            keys = {each.key: self._key(each.action) for each in shortcuts("images")}
-            self._keys = Keys(self._viewer, keys)
+            self._keys = Keys(self._viewer, bindings(self.do, "images"))
         self._keys.take()
         if there is not None:
             # Classes that were made since this image was read are gone on with.
@@ -327,12 +322,6 @@ class FolderController:
         state.current = opened.image if self.image_layers is not None else ""
         if hand_over is not None:
             hand_over()
-
-    def _key(self, action: Action) -> Callable[[Any], None]:
-        def pressed(_: Any) -> None:
-            self.do(action)
-
-        return pressed
 
     # ---- saving
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from napari_clickseg._napari.folder.folder_layers import FolderImage
 from napari_clickseg._napari.folder.listing import rows_of, state_of
-from napari_clickseg._napari.project.correction import Correction
+from napari_clickseg._napari.project.correction import Correction, labels_digest
 from napari_clickseg._napari.project.image_rows import ImageRow
 from napari_clickseg._napari.project.opened import (
     Meanings,
@@ -27,11 +26,10 @@ from napari_clickseg.data.errors import ProjectError
 from napari_clickseg.data.masks import file_digest
 from napari_clickseg.data.project import Record, entry_of, read_folder, read_project
 from napari_clickseg.data.writer import ProjectWriter
+from napari_clickseg.util.files import stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import numpy.typing as npt
 
     from napari_clickseg._napari.project.image_layers import Capture
     from napari_clickseg.data.index import Row, Table
@@ -219,11 +217,6 @@ def _annotate(
     return file_digest(record.mask)
 
 
-def labels_digest(labels: npt.NDArray[Any]) -> int:
-    """Return what tells labels from others, whatever their dtype."""
-    return zlib.crc32(np.ascontiguousarray(labels, np.uint32).data)
-
-
 def _row(project: Path, image: str) -> ImageRow:
     row = next((one for one in rows_of(project) if one.image == image), None)
     if row is None:
@@ -262,12 +255,4 @@ def _stamps(entry: Record | Unannotated) -> tuple[Any, ...]:
     files = [entry.image]
     if isinstance(entry, Record):
         files += [entry.mask, *([entry.clicks] if entry.clicks is not None else [])]
-    return tuple(_stamp(file) for file in files)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return 0, 0
-    return stat.st_mtime_ns, stat.st_size
+    return tuple(stamp(file) for file in files)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_clickseg.data.annotations import Annotations, ProjectClick
 
@@ -68,3 +71,8 @@ class Correction:
     notes: Annotations = field(default_factory=Annotations)
     classes: ProjectClasses | None = None
     pending: Pending = field(default_factory=Pending)
+
+
+def labels_digest(labels: npt.NDArray[Any]) -> int:
+    """Return what tells labels from others, whatever their dtype."""
+    return zlib.crc32(np.ascontiguousarray(labels, np.uint32).data)

@@ -21,7 +21,7 @@ from napari_clickseg._napari.review.predicting import PredictingOrder, Predictin
 from napari_clickseg._napari.review.reading import QueueReader
 from napari_clickseg._napari.review.state import Predicting, QueueCounts, ReviewState
 from napari_clickseg._napari.review.text import proposed_text
-from napari_clickseg._napari.viewer.actions import Action, shortcuts
+from napari_clickseg._napari.viewer.actions import Action, bindings
 from napari_clickseg._napari.viewer.keys import Keys
 from napari_clickseg._napari.viewer.metadata import origin_of
 from napari_clickseg._napari.viewer.runner import Runner
@@ -61,8 +61,6 @@ class ReviewController:
     notify : callable, optional
         Called on a worker thread when results wait; it must have `deliver` called on the main
         thread. Without it somebody has to call `deliver` now and then.
-    state : ReviewState, optional
-        The state to begin with.
     """
 
     def __init__(
@@ -74,10 +72,9 @@ class ReviewController:
         runs: Path | None = None,
         device: str = "auto",
         notify: Callable[[], None] | None = None,
-        state: ReviewState | None = None,
     ) -> None:
         self.viewer = viewer
-        self.state = state or ReviewState()
+        self.state = ReviewState()
         self.runner = Runner(notify or (lambda: None), Stopped)
         self.looker = Runner(notify or (lambda: None), Stopped)
         self.images = Navigator(viewer, self.state, self.runner, self.looker, annotate, home)
@@ -90,13 +87,7 @@ class ReviewController:
         self._last_error = ""
         self._model_chosen = False
         self._closed = False
-        self._keys = Keys(
-            viewer,
-            {
-                each.key: self._key(each.action)
-                for each in (*shortcuts("images"), *shortcuts("Review"))
-            },
-        )
+        self._keys = Keys(viewer, bindings(self.do, "images", "Review"))
         self.images.shown.connect(self._keys.take)
         self.refresh_offers()
 
@@ -332,12 +323,6 @@ class ReviewController:
             verb = "is" if now.predicted == 1 else "are"
             predicted = counted(now.predicted, "image")
             show_info(f"{predicted} {verb} predicted and can be reviewed.")
-
-    def _key(self, action: Action) -> Callable[[Any], None]:
-        def pressed(_: Any) -> None:
-            self.do(action)
-
-        return pressed
 
     def _failed(self, error: Exception) -> None:
         self.tell(one_line(error))

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import itertools
 import zipfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
-from napari_clickseg._napari.project.correction import Correction, Pending
+from napari_clickseg._napari.project.correction import Correction, Pending, labels_digest
 from napari_clickseg.core.patch import Patch
 from napari_clickseg.core.window import Box
 from napari_clickseg.data.annotations import Annotations, ProjectClick
@@ -111,7 +110,7 @@ class DraftFile:
 
     def begin(self, labels: npt.NDArray[Any]) -> None:
         """Say what was there before the user changed anything."""
-        self._opened, self._noted = _sum(labels), None
+        self._opened, self._noted = labels_digest(labels), None
 
     def load(self, shape: tuple[int, ...]) -> Correction | None:
         """Return the draft; None if there is none, or it is broken, or of another shape.
@@ -128,7 +127,7 @@ class DraftFile:
             if source == self.path:  # else it is somebody else's
                 self._put_aside()
             return None
-        self._written = _sum(draft.labels), draft.pending
+        self._written = labels_digest(draft.labels), draft.pending
         return draft
 
     def beside(self, shape: tuple[int, ...]) -> Correction | None:
@@ -154,7 +153,7 @@ class DraftFile:
         OSError
             If it can't be written.
         """
-        now, there = (_sum(correction.labels), correction.pending), _stamp(self.path)
+        now, there = (labels_digest(correction.labels), correction.pending), _stamp(self.path)
         if now[0] == self._opened and not correction.pending:
             if there == self._seen:
                 self.drop()
@@ -277,10 +276,6 @@ def _stem(image: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-
-
-def _sum(labels: npt.NDArray[Any]) -> int:
-    return zlib.crc32(np.ascontiguousarray(labels, np.uint32).data)
 
 
 def _array(

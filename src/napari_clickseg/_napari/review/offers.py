@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_clickseg.data.project import is_project
-from napari_clickseg.models.trained_models import TrainedModels, last_changed
-from napari_clickseg.util.files import write_whole
+from napari_clickseg.models.trained_models import TrainedModels
+from napari_clickseg.util.files import last_changed, write_whole
 
 if TYPE_CHECKING:
     from napari_clickseg.models.trained_models import ModelOffer

@@ -36,6 +36,7 @@ from napari_clickseg.data.project import Record, Unannotated, read_folder, read_
 from napari_clickseg.data.review import ACCEPTED, REJECTED, TO_REVIEW, is_there, prediction_notes
 from napari_clickseg.data.review_table import TABLE, read_reviews
 from napari_clickseg.engine.slides.cleaning import kept_rules
+from napari_clickseg.util.files import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,7 +133,7 @@ class QueueReader:
     def _stamp(self) -> tuple[Any, ...]:
         """Return what changes whenever something is written."""
         folders = ("images", "masks") if not (self.folder / INDEX).is_file() else ()
-        return tuple(_stat(self.folder / name) for name in (INDEX, TABLE, *folders))
+        return tuple(stamp(self.folder / name) for name in (INDEX, TABLE, *folders))
 
     def _state(self, review: Review, masked: bool) -> str:
         """Return the state of an image; empty if it has to be predicted once more."""
@@ -141,14 +142,6 @@ class QueueReader:
         if review.state == TO_REVIEW and is_there(self.folder, review):
             return TO_REVIEW
         return REJECTED if review.state == REJECTED else ""
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
 
 
 def _counts(masks: Mapping[str, bool], states: Mapping[str, str]) -> QueueCounts:

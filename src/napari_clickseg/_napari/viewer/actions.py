@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Action(StrEnum):
@@ -266,6 +269,15 @@ SHORTCUTS: dict[Action, Shortcut] = {
 def shortcuts(widget: KeysOf) -> tuple[Shortcut, ...]:
     """Return the keys that are bound with a widget."""
     return tuple(each for each in SHORTCUTS.values() if each.widget == widget)
+
+
+def bindings(do: Callable[[Action], None], *widgets: KeysOf) -> dict[str, Callable[[Any], None]]:
+    """Return functions for `Keys`: each carries out the action of its key."""
+
+    def pressed(action: Action) -> Callable[[Any], None]:
+        return lambda _: do(action)
+
+    return {each.key: pressed(each.action) for name in widgets for each in shortcuts(name)}
 
 
 def tooltip(action: Action) -> str:

@@ -12,6 +12,8 @@ from napari_clickseg._qt.parts.controls import button, form
 from napari_clickseg._qt.parts.focus_and_wheel import leave_to_image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_clickseg._napari.annotate.state import ClassSpec
     from napari_clickseg._qt.annotate.form_context import FormContext
 
@@ -99,3 +101,8 @@ class _ClassRow:
 
     def _remove(self) -> None:
         self._context.controller.remove_class(self._index)
+
+
+def class_choices(classes: Sequence[ClassSpec]) -> list[tuple[str, int]]:
+    """Return classes as choices, each with its place among them."""
+    return [(f"{one.identifier}: {one.name}", n) for n, one in enumerate(classes)]

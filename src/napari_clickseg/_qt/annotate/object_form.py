@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from magicgui.widgets import SpinBox
 
 from napari_clickseg._napari.viewer.actions import Action
+from napari_clickseg._qt.annotate.class_list import class_choices
 from napari_clickseg._qt.parts.controls import (
     action_button,
     button,
@@ -42,7 +43,7 @@ class ObjectForm:
         self.kind = choice(
             "Class",
             f"The class of this object.\nKey for the next one: {key_text(Action.NEXT_CLASS)}",
-            self._classes,
+            lambda _: class_choices(self._state.classes),
         )
         self.add = button("Add a class", "Adds a class with the next free id.", self._add)
         self.accept = action_button(Action.ACCEPT, do)
@@ -87,11 +88,6 @@ class ObjectForm:
             *("object_id", "editing", "n_positive", "n_negative", "n_objects", "image"),
             *("reading", "readings"),
         )
-
-    def _classes(self, _: object) -> list[tuple[str, Any]]:
-        return [
-            (f"{spec.identifier}: {spec.name}", i) for i, spec in enumerate(self._state.classes)
-        ]
 
     def _show_kind(self) -> None:
         state = self._state

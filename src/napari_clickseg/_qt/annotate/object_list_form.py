@@ -11,6 +11,7 @@ from qtpy.QtGui import QColor, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from napari_clickseg._napari.annotate.object_table import COLUMNS, ObjectTable
+from napari_clickseg._qt.annotate.class_list import class_choices
 from napari_clickseg._qt.parts.controls import button, choice, form, note, row, stack
 from napari_clickseg.util.text import counted
 
@@ -101,15 +102,12 @@ class ObjectTableModel(QAbstractTableModel):
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Return how many objects are listed."""
         return 0 if parent is not None and parent.isValid() else len(self.order)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of columns: id, class, area, score, clicks."""
         return 0 if parent is not None and parent.isValid() else len(_HEADS)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:
-        """Return a column's title."""
         if orientation == Qt.Orientation.Horizontal:
             if role == _Role.DisplayRole:
                 arrow = _FALLING if self.falling else _RISING
@@ -119,7 +117,6 @@ class ObjectTableModel(QAbstractTableModel):
         return None
 
     def data(self, index: QModelIndex, role: int = 0) -> Any:
-        """Return what is shown of an object."""
         at, column = int(self.order[index.row()]), index.column()
         if role == _Role.DisplayRole:
             return self._text(at, column)
@@ -194,7 +191,11 @@ class ObjectListForm(QWidget):
         self.view = _Table()
         self.model = ObjectTableModel(self.view)
         self._showing = False  # it is not the user who chooses rows
-        self.kind = choice("Class", "The class that the chosen objects get.", self._classes)
+        self.kind = choice(
+            "Class",
+            "The class that the chosen objects get.",
+            lambda _: class_choices(self._state.classes),
+        )
         self.give = button(
             "Give this class",
             "Gives the objects that are chosen in the list this class, as one step.",
@@ -257,9 +258,6 @@ class ObjectListForm(QWidget):
     def _lay_out(self) -> None:
         keys = row(self.give), row(self.delete, self.merge)
         stack(self, self.view, self.counts, form(self.kind), *keys)
-
-    def _classes(self, _: object) -> list[tuple[str, Any]]:
-        return [(f"{one.identifier}: {one.name}", n) for n, one in enumerate(self._state.classes)]
 
     def _give(self) -> None:
         if self.kind.value is not None:

@@ -45,7 +45,6 @@ class BusyMark(QWidget):
                 self._linger.start()
 
     def sizeHint(self) -> QSize:
-        """Return the one size it has."""
         return QSize(_SIDE, _SIDE)
 
     def paintEvent(self, a0: QPaintEvent | None) -> None:

@@ -11,6 +11,7 @@ from magicgui.widgets import ComboBox, Container, Label, PushButton
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -120,7 +121,6 @@ class _Shortening(QObject):
     """
 
     def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:
-        """Paint in the box's place."""
         if a1 is None or a1.type() != QEvent.Type.Paint or not isinstance(a0, QComboBox):
             return False
         style, option = a0.style(), QStyleOptionComboBox()
@@ -326,3 +326,17 @@ def timer(parent: QObject, act: Callable[[], None], milliseconds: int, *, once: 
     made.setSingleShot(once)
     made.timeout.connect(act)
     return made
+
+
+def add_line(grid: QGridLayout, row: int, columns: int) -> list[QLabel]:
+    """Add a line of labels to a table of figures; the first one is bold."""
+    line = [QLabel() for _ in range(columns)]
+    for column, label in enumerate(line):
+        side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
+        label.setAlignment(side | Qt.AlignmentFlag.AlignVCenter)
+        label.setWordWrap(column == 0)
+        font = label.font()
+        font.setBold(row == 0)
+        label.setFont(font)
+        grid.addWidget(label, row, column)
+    return line

@@ -89,11 +89,9 @@ class CurvePlot(QWidget):
             self.update()
 
     def sizeHint(self) -> QSize:
-        """Return the size it likes."""
         return _SIZE
 
     def minimumSizeHint(self) -> QSize:
-        """Return the least size at which it can be read."""
         return QSize(160, _SIZE.height())
 
     def read(self, x: float) -> str:
@@ -113,7 +111,6 @@ class CurvePlot(QWidget):
         super().mouseMoveEvent(a0)
 
     def paintEvent(self, a0: QPaintEvent | None) -> None:
-        """Draw everything."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         ink = self.palette().color(QPalette.ColorRole.WindowText)

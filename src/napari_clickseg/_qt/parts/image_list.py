@@ -63,15 +63,12 @@ class ImageListModel(QAbstractTableModel):
             self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Return how many images are listed."""
         return 0 if parent is not None and parent.isValid() else len(self.rows)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of columns: image, uncertainty, state."""
         return 0 if parent is not None and parent.isValid() else len(_HEADS)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:
-        """Return a column's title."""
         if orientation == Qt.Orientation.Horizontal:
             if role == _Role.DisplayRole:
                 return _HEADS[section]
@@ -80,7 +77,6 @@ class ImageListModel(QAbstractTableModel):
         return None
 
     def data(self, index: QModelIndex, role: int = 0) -> Any:
-        """Return what is shown of an image."""
         row, column = self.rows[index.row()], index.column()
         if role == _Role.ToolTipRole:
             return row.image if column == _NAME else self._tips[column]
@@ -100,7 +96,6 @@ class _UnsureBar(QStyledItemDelegate):
     def paint(
         self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
     ) -> None:
-        """Draw a cell."""
         super().paint(painter, option, index)
         if painter is None:
             return

@@ -16,7 +16,7 @@ from napari_clickseg._napari.train.crossfit_text import (
     part_tip,
 )
 from napari_clickseg._napari.train.fields import settings_of
-from napari_clickseg._qt.parts.controls import choice, form, note, stack
+from napari_clickseg._qt.parts.controls import add_line, choice, form, note, stack
 from napari_clickseg._qt.train.spec_form import IntegerField
 from napari_clickseg.crossfit.progress import parts_of
 
@@ -200,17 +200,3 @@ class FiguresTable(QWidget):
 
     def _add_line(self) -> None:
         self._lines.append(add_line(self._grid, len(self._lines), 3))
-
-
-def add_line(grid: QGridLayout, row: int, columns: int) -> list[QLabel]:
-    """Add a line of labels to a table of figures; the first one is bold."""
-    line = [QLabel() for _ in range(columns)]
-    for column, label in enumerate(line):
-        side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
-        label.setAlignment(side | Qt.AlignmentFlag.AlignVCenter)
-        label.setWordWrap(column == 0)
-        font = label.font()
-        font.setBold(row == 0)
-        label.setFont(font)
-        grid.addWidget(label, row, column)
-    return line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QUrl
+from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QGridLayout, QLabel, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
 
@@ -16,6 +16,7 @@ from napari_clickseg._napari.train.text import (
 )
 from napari_clickseg._qt.parts.controls import (
     Fold,
+    add_line,
     breakable,
     button,
     choice,
@@ -198,17 +199,7 @@ class HelpTable(QWidget):
                     label.setText(lines[number][column])
 
     def _add_line(self) -> None:
-        number = len(self._labels)
-        line = [QLabel() for _ in range(3)]
-        for column, label in enumerate(line):
-            right = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
-            label.setAlignment(right | Qt.AlignmentFlag.AlignVCenter)
-            label.setWordWrap(column == 0)
-            font = label.font()
-            font.setBold(number == 0)
-            label.setFont(font)
-            self._grid.addWidget(label, number, column)
-        self._labels.append(line)
+        self._labels.append(add_line(self._grid, len(self._labels), 3))
 
 
 class RunChoice:

@@ -111,7 +111,6 @@ class _Field:
             self.show(self._context.state.settings.get(self.setting.name, self.setting.default))
 
     def show(self, value: Any) -> None:
-        """Show a value."""
         with self.widget.changed.blocked():
             if self.widget.value != value:
                 self.widget.value = value
@@ -173,7 +172,6 @@ class _Text(_Field):
             self.show(before)
 
     def show(self, value: Any) -> None:
-        """Show a value."""
         text = text_of(self.setting, value)
         if self.widget.value != text:
             self.widget.value = text
@@ -216,7 +214,6 @@ class _Task(_Choice):
             super()._write(value)
 
     def show(self, value: Any) -> None:
-        """Show a value."""
         super().show(_CROSSFIT if self._context.state.way == "crossfit" else value)
 
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 
 def add(verbs: Any) -> None:
-    """Add the verb."""
     parser = add_verb(
         verbs,
         "replay",
@@ -80,7 +79,6 @@ def run(args: argparse.Namespace) -> int:
 def _begin(
     args: argparse.Namespace, recording: Recording, segmenter: Segmenter, plane: Plane
 ) -> Session:
-    """Begin a session on a plane of the image."""
     from napari_clickseg.data.images import read_plane
 
     aside = (*plane.axes, recording.began.channel_axis)
@@ -96,7 +94,6 @@ def _begin(
 
 
 def _table(figures: dict[str, Any]) -> str:
-    """Return the figures as lines."""
     objects = figures["objects"]
     lines = [
         f"{counted(objects, 'object')}, {counted(figures['gestures'], 'gesture')}",

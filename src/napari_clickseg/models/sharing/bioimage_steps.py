@@ -91,7 +91,6 @@ def _listed(tensor: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str,
 
 
 def _step(what: str, how: Mapping[str, Any], axes: str, name: str) -> list[Step]:
-    """Return one of the steps that a package names."""
     if what == "ensure_dtype":
         return []
     if what == "zero_mean_unit_variance" and how.get("mode") == "fixed":

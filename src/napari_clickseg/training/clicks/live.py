@@ -463,7 +463,6 @@ def _along(strokes: list[Stroke]) -> list[tuple[float, float, bool]]:
 
 
 def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return the largest piece of a mask."""
     parts, count = ndimage.label(mask, np.ones((3, 3)))
     if count < 2:
         return mask

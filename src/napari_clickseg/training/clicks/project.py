@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_clickseg.core.instances.distances import object_parts
 from napari_clickseg.core.intensity import to_channels
 from napari_clickseg.data.sets.dataset import IGNORED, Dataset
 from napari_clickseg.training.classes.augment import PRESETS, shaded
@@ -80,24 +81,13 @@ def _labels(
         return np.asarray(known, np.uint8)
     kept = np.where(known, labels, 0)
     if by_class:
-        return _smallest(connected_parts(kept))
+        return _smallest(object_parts(kept))  # a click is on one cell, not on all of its class
     _, compact = np.unique(kept, return_inverse=True)  # ids may be large numbers
     return _smallest(compact.reshape(labels.shape) + int(kept.min() > 0))
 
 
 def _smallest(ids: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
     return ids.astype(np.min_scalar_type(int(ids.max(initial=0))))
-
-
-def connected_parts(classes: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """Return the objects of a map of class ids (Y, X): 8-connected parts of one class, int32.
-
-    A click is on one cell, not on all cells of its class: a model that learned the class as one
-    object would answer with all of them.
-    """
-    from skimage.measure import label
-
-    return np.asarray(label(classes, background=0, connectivity=2), np.int32)
 
 
 def quiet_shares(without: float, length: float) -> tuple[float, float]:

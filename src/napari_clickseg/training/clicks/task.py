@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from napari_clickseg.core.instances.distances import object_parts
 from napari_clickseg.core.oracle import next_click
 from napari_clickseg.data.sets.dataset import IGNORED
 from napari_clickseg.engine.segmenter import Segmenter
@@ -19,7 +20,6 @@ from napari_clickseg.training.clicks.project import (
     ProjectAnnotations,
     ProjectPool,
     as_records,
-    connected_parts,
 )
 from napari_clickseg.training.clicks.table import TableAnnotations, corrections
 from napari_clickseg.training.loop.work import Batch, TrainingError, Validation, mean_loss
@@ -262,7 +262,7 @@ class ClickWork:
             return [(self.classes.output_ids[0], known)]
         ids = np.where(known, sample.labels, 0)
         if self.spec.scheme == "classes":
-            ids = connected_parts(ids)
+            ids = object_parts(ids)
         present, counts = np.unique(ids, return_counts=True)
         large = [int(i) for i, n in zip(present, counts, strict=True) if i and n >= _LEAST]
         step = max(1, len(large) // _OBJECTS)

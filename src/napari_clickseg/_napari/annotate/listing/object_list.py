@@ -192,7 +192,6 @@ class ObjectList:
             camera.zoom = _ROOM / 2 * min(size) / long
 
     def _outline(self) -> None:
-        """Outline what is picked."""
         state, plane = self._state, self._context.plane
         layer = state.annotation
         rows = state.objects.regions.rows_of(state.picked[:_OUTLINED])
@@ -331,7 +330,6 @@ def _counted(
 
 
 def _on_plane(write: Write, shape: tuple[int, ...], plane: Plane) -> list[LabelWrite]:
-    """Return what a write changed on a plane."""
     if not write.touches(plane):
         return []
     if isinstance(write, LabelWrite):
