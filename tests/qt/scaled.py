@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import open_widget
-from tests.qt.legibility import until_nothing_is_cut_off
+from tests.qt.layout import until_nothing_is_cut_off
 from tests.qt.review.test_widget import show_everything as show_all_of_review
 from tests.qt.train.test_widget import annotate as annotate_layers
 from tests.qt.train.test_widget import show_everything as show_all_of_train

@@ -73,7 +73,7 @@ def tab_goes_as_one_reads(docks: dict[str, Any], qtbot: Any) -> None:
         dock = widget.parentWidget()
         dock.show()
         dock.raise_()
-        qtbot.wait(50)
+        qtbot.waitUntil(lambda widget=widget: not widget.visibleRegion().isEmpty(), timeout=20_000)
         widget.focusNextPrevChild(True)  # what was made since it was shown is known, too
         controls, by_tab = reached(widget), in_tab_order(widget)
         assert len(controls) >= (5 if name == "Explain" else 15), name
@@ -119,8 +119,7 @@ def tab_reaches_all_and_escape_leads_back(widget: Any, qtbot: Any) -> None:
     for control in offered:
         control.setFocus(Qt.FocusReason.TabFocusReason)
         QTest.keyClick(control, Qt.Key.Key_Escape)
-        qtbot.wait(1)
-        assert not widget.isAncestorOf(window.focusWidget()), said_name(control)
+        qtbot.waitUntil(lambda: not widget.isAncestorOf(window.focusWidget()))
 
 
 def test_a_dialog_names_what_is_asked_and_tab_goes_through_it_as_one_reads(qtbot: Any) -> None:

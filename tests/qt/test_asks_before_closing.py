@@ -68,7 +68,7 @@ class User:
             self.activate()
             key = Qt.Key.Key_W if way == "Ctrl+W" else Qt.Key.Key_Q
             QTest.keyClick(self.window, key, Qt.KeyboardModifier.ControlModifier)
-        self.qtbot.wait(50)
+        self.qtbot.waitUntil(lambda: self.closed or self.question is not None, timeout=20_000)
 
     @property
     def question(self) -> QMessageBox | None:
@@ -79,7 +79,7 @@ class User:
         assert self.question is not None
         (button,) = (one for one in self.question.buttons() if one.text() == text)
         QTest.mouseClick(button, LEFT)
-        self.qtbot.wait(50)
+        self.qtbot.waitUntil(lambda: self.closed or self.question is None, timeout=20_000)
 
     @property
     def closed(self) -> bool:

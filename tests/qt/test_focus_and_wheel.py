@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action, KeysOf, shortcuts
 from napari_clickseg._qt.parts import folders
 from tests.qt.annotate.test_widget import CHOICES
+from tests.qt.layout import until_still
 from tests.qt.review.test_widget import CHANGES as REVIEWED
 from tests.qt.train.test_widget import CHANGES as TRAINED
 
@@ -191,8 +192,7 @@ def test_after_typing_the_keyboard_goes_back_to_the_image(annotating: Open, qtbo
                 control.selectAll()
             QTest.keyClicks(keys.holder, text)
             QTest.keyClick(keys.holder, key)
-            qtbot.wait(20)
-            assert keys.is_with_the_image()
+            qtbot.waitUntil(keys.is_with_the_image)
         assert (state.object_id, state.classes[0].name) == taken
         shown = state.shown
         keys.press(Action.SHOW)
@@ -204,8 +204,8 @@ def test_pressing_an_arrow_of_a_number_is_not_typing(annotating: Open, qtbot: An
     keys, number = Keyboard(viewer, widget, qtbot), widget.objects.number.native
     edge = QPoint(number.width() - 5, number.height() // 2)
     QTest.mouseClick(number, LEFT, pos=edge)
-    qtbot.wait(20)
-    assert widget.context.state.object_id == 2 and keys.is_with_the_image()
+    qtbot.waitUntil(keys.is_with_the_image)
+    assert widget.context.state.object_id == 2
 
 
 # ---- the wheel
@@ -225,8 +225,8 @@ def _turned_in_vain(viewer: Any, widget: Any, qtbot: Any) -> int:
     """Turn the wheel over each control that can be seen and used; return over how many."""
     _unfold(widget, qtbot)
     viewer.window._qt_window.resize(1200, 500)
-    qtbot.wait(50)
     bar, turned = widget._scroll.verticalScrollBar(), 0
+    until_still(qtbot, lambda: (widget.height(), bar.maximum()))
     for control in widget.findChildren(QWidget):
         if not isinstance(control, (QAbstractSlider, QAbstractSpinBox, QComboBox)):
             continue

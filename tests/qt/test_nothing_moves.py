@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_clickseg._napari.viewer.actions import Action
+from tests.qt.layout import until_still
 from tests.qt.review.test_widget import Hand as ReviewHand
 from tests.qt.test_focus_and_wheel import Keyboard, settled
 from tests.qt.train.test_widget import BUSY_RUN
@@ -42,8 +43,7 @@ class Watch:
     def __init__(self, viewer: Any, widget: Any, qtbot: Any) -> None:
         self.window, self.widget, self.qtbot = viewer.window._qt_window, widget, qtbot
         self.window.resize(1280, 800)
-        qtbot.wait(100)
-        self.places = self.look()
+        self.places = until_still(qtbot, self.look)
         assert len(self.places) > 5
 
     def look(self) -> dict[QWidget, tuple[int, int, int, int]]:
@@ -54,8 +54,7 @@ class Watch:
         }
 
     def check(self, what: str) -> None:
-        self.qtbot.wait(60)
-        now = self.look()
+        now = until_still(self.qtbot, self.look)
         moved = {
             _name(one): (self.places[one], now[one])
             for one in now
@@ -192,7 +191,6 @@ def test_unfolding_a_group_of_train_shows_its_fields_at_once_and_in_their_places
         assert len(stays) > 3
         assert not {_name(o) for o in stays if now.get(o) != watch.places[o]}, name
         QTest.mouseClick(widget.folds[name].header, LEFT)
-        qtbot.wait(60)
         watch.check(f"folding {name} again")
 
 

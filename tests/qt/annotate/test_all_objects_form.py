@@ -12,6 +12,7 @@ from qtpy.QtTest import QTest
 from default_model.crowds import crowd
 from napari_clickseg._napari.viewer.colours import BY_SCORE
 from napari_clickseg.core.instances.distances import object_distances
+from tests.qt.layout import until_still
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +44,7 @@ def test_found_objects_are_shown_divided_kept_and_said_to_be_all(
     state, form = widget.context.state, widget.all_objects
     qtbot.waitUntil(lambda: state.image is not None)
     widget.folds["All objects"].header.click()
-    qtbot.wait(200)
-    place = form.keep.native.pos()
+    place = until_still(qtbot, form.keep.native.pos)
     assert not (form.keep.enabled or form.height.enabled)
     assert form.complete.widget.native.checkState() == Qt.CheckState.PartiallyChecked
 

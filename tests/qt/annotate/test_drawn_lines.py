@@ -58,21 +58,27 @@ def draw_a_box(viewer: Any, widget: Any, image: Any, qtbot: Any) -> None:
     tool = controller.tool
     tool.begun.emit("box", tuple(image.data_to_world((30, 40))), True)
     tool.moved.emit(tuple(image.data_to_world((70, 100))))
-    for _ in range(2):  # while it is drawn, and when it is
-        qtbot.wait(100)
+
+    def seen() -> None:
         green = near(viewer.screenshot(canvas_only=True, flash=False), GREEN)
         low, high = world_box(viewer, state.positive, (30, 70), (40, 100))
         ratio = viewer.window._qt_viewer.canvas.native.devicePixelRatioF()
         assert len(green) > 50
         np.testing.assert_allclose(green.min(axis=0) / ratio, low, atol=4)
         np.testing.assert_allclose(green.max(axis=0) / ratio, high, atol=4)
+
+    for _ in range(2):  # while it is drawn, and when it is
+        qtbot.waitUntil(seen, timeout=20_000)
         if state.drawing is not None:
             tool.released.emit()
             qtbot.waitUntil(lambda: not state.busy)
     assert len(viewer.layers) == n, "no layer was made for it"
     controller.do(controller_action("undo"))
-    qtbot.wait(100)
-    assert not len(near(viewer.screenshot(canvas_only=True, flash=False), GREEN))
+    qtbot.waitUntil(lambda: green_pixels(viewer) == 0, timeout=20_000)
+
+
+def green_pixels(viewer: Any) -> int:
+    return len(near(viewer.screenshot(canvas_only=True, flash=False), GREEN))
 
 
 def controller_action(name: str) -> Any:
@@ -88,11 +94,14 @@ def test_negative_lines_are_red_and_broken(open_annotate: Callable[..., Any], qt
     viewer.reset_view()
     line = np.array([(48.0, 10.0), (48.0, 110.0)])
     widget.context.state.drawing = Outline(line, positive=False)
-    qtbot.wait(100)
-    red = near(viewer.screenshot(canvas_only=True, flash=False), RED)
-    columns = np.unique(red[:, 1])
-    assert np.diff(columns).max() > 2, "there are gaps"
-    assert len(columns) > 0.3 * np.ptp(columns)
+
+    def broken() -> None:
+        red = near(viewer.screenshot(canvas_only=True, flash=False), RED)
+        columns = np.unique(red[:, 1])
+        assert np.diff(columns).max(initial=0) > 2, "there are gaps"
+        assert len(columns) > 0.3 * np.ptp(columns)
+
+    qtbot.waitUntil(broken, timeout=20_000)
 
 
 def test_lines_go_with_the_layers_of_the_clicks_and_with_the_widget(
@@ -111,11 +120,9 @@ def test_lines_go_with_the_layers_of_the_clicks_and_with_the_widget(
         viewer.layers.remove(getattr(state, positive))
         qtbot.wait(50)
     controller.set_up(image)
-    qtbot.wait(100)
-    assert len(near(viewer.screenshot(canvas_only=True, flash=False), GREEN)) > 50
+    qtbot.waitUntil(lambda: green_pixels(viewer) > 50, timeout=20_000)
     viewer.window.remove_dock_widget(widget)
-    qtbot.wait(100)
-    assert not len(near(viewer.screenshot(canvas_only=True, flash=False), GREEN))
+    qtbot.waitUntil(lambda: green_pixels(viewer) == 0, timeout=20_000)
 
 
 def test_the_outline_of_a_mask_is_the_edges_of_its_pixels() -> None:

@@ -141,8 +141,7 @@ def test_the_choice_is_remembered(hand: Hand, open_annotate: Callable[..., Any])
     form.click()
     assert hand.state.previews is not before
     hand.viewer.window.remove_dock_widget(hand.widget)
-    hand.qtbot.wait(100)
-    assert new_state().previews is not before
+    hand.qtbot.waitUntil(lambda: new_state().previews is not before)
 
 
 def test_a_widget_that_is_closed_when_qt_is_gone_closes_all_the_same(hand: Hand) -> None:

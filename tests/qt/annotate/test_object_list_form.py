@@ -12,6 +12,7 @@ from qtpy.QtTest import QTest
 
 from napari_clickseg._napari.annotate.object_table import COLUMNS, ObjectTable
 from napari_clickseg.core.instances.counting import objects_of
+from tests.qt.layout import until_still
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ def listing(open_annotate: Callable[..., Any], spots: np.ndarray, qtbot: Any) ->
     fold = widget.folds["Object list"]
     fold.header.click()
     qtbot.waitUntil(lambda: widget.listed.model.rowCount() == 3, timeout=60_000)
-    qtbot.wait(200)  # until it is unfolded
+    until_still(qtbot, lambda: (fold.height(), widget.listed.view.height()))  # it unfolds
     scroll = widget._scroll
     scroll.ensureWidgetVisible(widget.listed.view)
     return viewer, widget

@@ -18,6 +18,7 @@ from napari_clickseg.journal.scene import Accepted, Scene
 from napari_clickseg.journal.store import JournalStore, image_digest
 from napari_clickseg.journal.writing import JournalFile
 from napari_clickseg.runs.home import default_home
+from tests.qt.layout import until_still
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,11 +54,10 @@ def offered(open_annotate: Callable[..., Any], spots: np.ndarray, qtbot: Any) ->
     qtbot.waitUntil(lambda: widget.images.start.enabled, timeout=5000)
     state = widget.context.state
     assert state.unsaved_work == "" and not widget.unsaved_work.isVisible()
-    qtbot.wait(50)
-    before = places(widget)
+    before = until_still(qtbot, lambda: places(widget))
     widget.images.start.native.click()
     qtbot.waitUntil(lambda: bool(state.unsaved_work), timeout=30_000)
-    qtbot.wait(50)
+    until_still(qtbot, lambda: places(widget))
     return viewer, widget, before
 
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QWidget
 from napari_clickseg._napari.annotate.state import AnnotateState, ClassSpec
 from napari_clickseg._napari.viewer.colours import PALETTE
 from napari_clickseg._napari.viewer.private import unselected
-from tests.qt.legibility import until_nothing_is_cut_off
+from tests.qt.layout import until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,8 +102,7 @@ def all_is_greyed_out_that_there_is_nothing_to_do_with(widget: AnnotateWidget) -
 
 def companions_are_never_offered_as_images(viewer: Any, widget: AnnotateWidget, qtbot: Any) -> None:
     widget.context.state.probability = True
-    qtbot.wait(50)
-    assert any("probability" in layer.name for layer in viewer.layers)
+    qtbot.waitUntil(lambda: any("probability" in layer.name for layer in viewer.layers))
     assert widget.images.image.box.choices == (viewer.layers["spots"],)
     assert widget.images.image.layer == viewer.layers["spots"]
 

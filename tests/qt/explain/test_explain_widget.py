@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from tests.qt.legibility import until_nothing_is_cut_off
+from tests.qt.layout import until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable

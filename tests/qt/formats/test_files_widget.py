@@ -13,6 +13,7 @@ from napari_clickseg._qt.formats.widget import FilesWidget
 from napari_clickseg.data.project import read_project
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.formats import exporting
+from tests.qt.layout import until_still
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,8 +138,9 @@ def test_long_work_shows_how_far_it_is_and_can_be_stopped_without_anything_movin
     monkeypatch.setattr(exporting, "annotated_record", held_up)
     widget.project.value = str(_three_images(tmp_path / "p"))
     widget.out.value = str(tmp_path / "out.json")
-    qtbot.wait(50)
-    places = {one: one.mapTo(widget, one.rect().topLeft()) for one in _buttons(widget)}
+    places = until_still(
+        qtbot, lambda: {one: one.mapTo(widget, one.rect().topLeft()) for one in _buttons(widget)}
+    )
     qtbot.mouseClick(widget.export.native, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: widget.state.progress == (1, 3), timeout=20_000)
     assert widget.bar.isVisible()

@@ -197,10 +197,9 @@ def test_a_layer_choice_keeps_its_layer_through_renaming_and_other_changes(qtbot
     two.name = "renamed"
     viewer.layers.move(0, 2)
     viewer.add_labels(np.zeros((4, 4), int), name="three")
-    qtbot.wait(20)
+    qtbot.waitUntil(lambda: choice.box.current_choice == "renamed")
     assert choice.layer == two
     assert changes == []
-    assert choice.box.current_choice == "renamed"
     viewer.layers.remove(two)
     qtbot.waitUntil(lambda: two not in choice.box.choices)
     assert choice.layer is None

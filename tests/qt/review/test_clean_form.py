@@ -18,6 +18,7 @@ from napari_clickseg.data.review import ReviewQueue
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.engine.slides.cleaning import kept_rules
 from tests.core.test_cleanup import speckled
+from tests.qt.layout import until_still
 from tests.qt.review.test_widget import Hand, click
 
 if TYPE_CHECKING:
@@ -42,21 +43,22 @@ def test_it_is_chosen_live_holds_nothing_up_and_takes_neither_keys_nor_place(
     ReviewQueue(project).propose("images/large.png", found, model="m", uncertainty=1.0)
     viewer, widget = open_review(project=project)
     hand, state, clean = Hand(viewer, widget, qtbot), widget.context.state, widget.clean
+
+    def until_cleaned(rules: CleanUp) -> None:
+        wanted = cleaned(found, rules)
+        qtbot.waitUntil(lambda: np.array_equal(hand.labels, wanted), timeout=60_000)
+        hand.settle()
+
     assert not clean.smooth.enabled and not clean.as_found.enabled
     hand.press(Action.NEXT_IMAGE)
     assert state.current == "images/large.png"
     widget.clean_up.expand(animate=False)
     hand.canvas.setFocus()
-    qtbot.wait(200)
-    before, slots[:] = places(widget), []
+    before, slots[:] = until_still(qtbot, lambda: places(widget)), []
     clean.smooth.value = 1
-    qtbot.wait(100)
-    hand.settle()
-    np.testing.assert_array_equal(hand.labels, cleaned(found, CleanUp(1)))
+    until_cleaned(CleanUp(1))
     clean.holes.value, clean.smallest.value = 20, 30
-    qtbot.wait(100)
-    hand.settle()
-    np.testing.assert_array_equal(hand.labels, cleaned(found, CleanUp(1, 20, 30)))
+    until_cleaned(CleanUp(1, 20, 30))
     assert "pixels changed" in clean.said.value
     assert kept_rules(prediction_of(project)) == CleanUp(1, 20, 30)
     click(clean.as_found)

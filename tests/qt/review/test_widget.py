@@ -25,7 +25,7 @@ from napari_clickseg.data.review import ACCEPTED, REJECTED
 from napari_clickseg.data.writer import ProjectWriter
 from napari_clickseg.models.trained_models import ModelOffer
 from tests.qt.conftest import picture, prediction, until_gone
-from tests.qt.legibility import tip, until_nothing_is_cut_off
+from tests.qt.layout import tip, until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable

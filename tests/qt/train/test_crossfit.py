@@ -23,7 +23,7 @@ from napari_clickseg.pictures.outcomes import COLOURS, PixelOutcome
 from tests.crossfit.conftest import NETWORK, write_project
 from tests.crossfit.paused import paused
 from tests.qt.conftest import until_gone
-from tests.qt.legibility import tip, until_nothing_is_cut_off
+from tests.qt.layout import tip, until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable

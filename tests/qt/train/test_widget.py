@@ -23,7 +23,7 @@ from napari_clickseg.training.progress import Curves, HelpRow, Message, RunProgr
 from napari_clickseg.training.run_folder import RunFolder
 from napari_clickseg.training.verdict import Verdict
 from tests.qt.conftest import until_gone
-from tests.qt.legibility import tip, until_nothing_is_cut_off
+from tests.qt.layout import tip, until_nothing_is_cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,13 +1,25 @@
-"""Whether a dock widget can be read and used where there is little room."""
+"""How dock widgets are laid out: waiting for it, and whether all can be read in little room."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel, QWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+Seen = TypeVar("Seen")
+
+
+def until_still(qtbot: Any, look: Callable[[], Seen]) -> Seen:
+    """Wait until what is looked at stays as it is, however busy the machine is; return it."""
+    seen, same = look(), 0
+    while same < 3:
+        qtbot.wait(30)
+        before, seen = seen, look()
+        same = same + 1 if seen == before else 0
+    return seen
 
 
 def assert_nothing_is_cut_off(widget: QWidget, parts: Iterable[QWidget] = ()) -> None:
