@@ -31,6 +31,7 @@ from napari_clickseg.training.clicks.live import LiveAnnotations
 from napari_clickseg.training.clicks.losses import PixelLoss, click_loss
 from napari_clickseg.training.loop.optimising import (
     OPTIMIZERS,
+    Average,
     Precision,
     freeze,
 )
@@ -214,7 +215,7 @@ class Trainer:
         elif self.before:
             before_file.write_text(json.dumps(self.before, indent=2))
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.network).eval()
+        self.average = Average(copy.deepcopy(self.network), spec.ema)
         self.network.train()
         if spec.frozen_statistics:
             _freeze_statistics(self.network)
@@ -250,10 +251,10 @@ class Trainer:
     def save(self) -> ModelCard:
         """Write the model so far, and the state to resume from."""
         card = self.card()
-        save_model(self.folder / "model.safetensors", self.average.state_dict(), card)
+        save_model(self.folder / "model.safetensors", self.average.network.state_dict(), card)
         state = {
             "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
+            "average": self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "progress": torch.tensor(
                 [self.seconds, self.samples, self.iteration], dtype=torch.float64
@@ -304,7 +305,7 @@ class Trainer:
             return
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
+        self.average.network.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         seconds, samples, iteration = state["progress"].tolist()
         self.seconds, self.samples, self.iteration = seconds, int(samples), int(iteration)
@@ -366,7 +367,8 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 3.0)
         if torch.isfinite(norm):  # one step with NaN would end the run
             scaler.step(self.optimizer)
-            self._update_average()
+            self.average.steps = self.iteration
+            self.average.update(self.network)
         scaler.update()
         self._note(logits.detach() > 0, target > 0.5, lesson.steps)
         assert self.live is not None
@@ -404,16 +406,6 @@ class Trainer:
         named = {"iou_first": first, "iou_late": late, "overlap_error": self.misjudged}
         self.overlaps, self.misjudged = [], []
         return {name: float(np.mean(values)) for name, values in named.items() if values}
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = min(self.spec.ema, (1 + self.iteration) / (10 + self.iteration))
-        new = self.network.state_dict()
-        for name, value in self.average.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(new[name].float(), 1 - decay)
-            else:
-                value.copy_(new[name])
 
     def _event(self, **values: float) -> None:
         event = {

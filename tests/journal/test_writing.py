@@ -123,7 +123,7 @@ def test_a_program_that_ends_writes_what_is_left(tmp_path: Path) -> None:
 def left_behind(journals: JournalStore, digest: str, session: Any) -> Path:
     place = journals.begin(digest)
     place.path.write_bytes(session.content)
-    place.let_go()
+    place.release()
     return place.path
 
 

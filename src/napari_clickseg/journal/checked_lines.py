@@ -35,7 +35,7 @@ def whole_lines(content: bytes) -> tuple[list[str], int]:
     """
     out, start = [], 0
     while (end := content.find(b"\n", start)) >= 0:
-        said = _said(content[start:end])
+        said = _checked_text(content[start:end])
         if said is None:
             break
         out.append(said)
@@ -43,7 +43,7 @@ def whole_lines(content: bytes) -> tuple[list[str], int]:
     return out, start
 
 
-def _said(line: bytes) -> str | None:
+def _checked_text(line: bytes) -> str | None:
     at = len(_HEAD) + _DIGITS
     text = line[at + len(_MIDDLE) : -1]
     if not line.startswith(_HEAD) or line[at : at + len(_MIDDLE)] != _MIDDLE or line[-1:] != b"}":

@@ -176,8 +176,8 @@ def _same(old: Recording, content: bytes) -> bool:
     same = (
         new.whole == len(content)
         and new.scene == old.scene
-        and [_said(step) for step in new.past] == [_said(step) for step in old.past]
-        and [_said(step) for step in new.future] == [_said(step) for step in old.future]
+        and [_content(step) for step in new.past] == [_content(step) for step in old.past]
+        and [_content(step) for step in new.future] == [_content(step) for step in old.future]
         and (new.classes, new.models, new.seen) == (old.classes, old.models, old.seen)
         and new.unsaved == old.unsaved
         and (new.complete, new.unsaved_complete) == (old.complete, old.unsaved_complete)
@@ -188,7 +188,7 @@ def _same(old: Recording, content: bytes) -> bool:
     )
 
 
-def _said(step: Step) -> tuple[object, ...]:
+def _content(step: Step) -> tuple[object, ...]:
     sizes = tuple(write.runs.size for write in step.writes)
     return step.before, step.after, step.plane, step.end, sizes
 

@@ -95,7 +95,7 @@ class JournalPlace:
     def __init__(self, path: Path, claim: BaseFileLock | None) -> None:
         self.path, self._claim = path, claim
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Let others take it."""
         claim, self._claim = self._claim, None
         release(claim)
@@ -104,7 +104,7 @@ class JournalPlace:
         """Take the journal away; until it is swept, its content lies beside its place."""
         with contextlib.suppress(OSError):
             self.path.replace(self.path.with_suffix(_FORGOTTEN))
-        self.let_go()
+        self.release()
 
 
 class JournalStore:
@@ -166,12 +166,12 @@ class JournalStore:
                 fits = one.recording.began.digest == digest and wanted(one.recording)
                 if fits and one.recording.unsaved:
                     if saved is not None:
-                        saved.place.let_go()
+                        saved.place.release()
                     return one
                 if fits and also_saved and saved is None:
                     saved = one
                     continue
-            place.let_go()
+            place.release()
         return saved
 
     def sweep(self) -> None:

@@ -287,7 +287,7 @@ def outer_spec(kind: type[Outer], raw: dict[str, Any], fields: dict[str, Any], v
         return kind.model_validate(both)
     except ValidationError as error:
         raise SpecError(
-            _said(error, {*kind.model_fields, *TrainingSpec.model_fields}, verb)
+            _message(error, {*kind.model_fields, *TrainingSpec.model_fields}, verb)
         ) from error
 
 
@@ -302,10 +302,10 @@ def _checked(raw: dict[str, Any]) -> TrainingSpec:
     try:
         return TrainingSpec.model_validate(raw)
     except ValidationError as error:
-        raise SpecError(_said(error, TrainingSpec.model_fields, "train")) from error
+        raise SpecError(_message(error, TrainingSpec.model_fields, "train")) from error
 
 
-def _said(error: ValidationError, fields: Collection[str], verb: str) -> str:
+def _message(error: ValidationError, fields: Collection[str], verb: str) -> str:
     """Return in a line what is wrong with a spec; of a name that is unknown, what it might be."""
     first = error.errors()[0]
     loc = [str(part) for part in first["loc"] if part != "training"]

@@ -106,9 +106,9 @@ class MemoryBudget:
 
     def _settle(self) -> None:
         while self._gone:
-            self._let_go(self._gone.popleft())
+            self._drop(self._gone.popleft())
 
-    def _let_go(self, number: int) -> None:
+    def _drop(self, number: int) -> None:
         _, size = self._near.pop(number, (None, 0))
         self._bytes -= size
 
@@ -120,7 +120,7 @@ class MemoryBudget:
             if one is not None:
                 one.move_to(self._open_page())
             with self._lock:
-                self._let_go(number)
+                self._drop(number)
 
     def _open_page(self) -> _Page:
         if self._page is None or self._page.nbytes > _PAGE:

@@ -11,13 +11,13 @@ def one_line(error: BaseException, *, kind: bool = False) -> str:
     kind : bool
         Say its kind in any case, as for errors that nobody foresaw.
     """
-    text, name = " ".join(_said(error).split()), type(error).__name__
+    text, name = " ".join(_message(error).split()), type(error).__name__
     if not text:
         return name
     return f"{name}: {text}" if kind else text
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     """Return what an error says; of the system's, the file and what is wrong with it."""
     if not isinstance(error, OSError) or not (error.strerror and error.filename):
         return str(error)

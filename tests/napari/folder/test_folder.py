@@ -118,7 +118,7 @@ class Walker:
         assert autosave.flush()
         for recorder in autosave._recorders.values():
             if recorder._place is not None:
-                recorder._place.let_go()
+                recorder._place.release()
         self.folder.image_layers = None
 
 

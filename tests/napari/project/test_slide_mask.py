@@ -121,7 +121,7 @@ def test_a_slide_s_labels_are_saved_beside_others_and_read_as_any_mask(
     assert {each.kind for each in problems} == {"one_image"}, "one is too few to train on, no more"
     reader = Reader(tmp_path / "home")
     shown = reader.open(folder, one.name)
-    shown.file.let_go()
+    shown.file.release()
     np.testing.assert_array_equal(shown.shown.labels, mask_with(FIRST, FAR))
     assert shown.base == file_digest(one.mask) != ""
 

@@ -101,11 +101,11 @@ def test_what_is_kept_comes_back(
     first.claim()
     first.begin(np.zeros(SHAPE, np.uint8))
     kept = first.keep(correction)
-    first.let_go()
+    first.release()
     second = DraftFile(home, home / "project", "images/a.png")
     second.claim()
     draft = second.load(SHAPE)
-    second.let_go()
+    second.release()
     assert kept == bool(correction.labels.any() or correction.pending)
     assert draft is not None if kept else draft is None
     assert draft is None or same(draft, correction)

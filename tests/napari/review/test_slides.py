@@ -45,7 +45,7 @@ def test_a_slide_that_fits_into_memory_is_reviewed_as_other_images_are(
 ) -> None:
     reader = Reader(tmp_path / "home")
     opened = reader.open(project, "images/a.png")
-    opened.file.let_go()
+    opened.file.release()
     assert opened.state == TO_REVIEW
     assert (opened.shown.labels > 0).sum() == (opened.shown.labels == 5).sum() == 30 * 45
     assert opened.shown.notes.objects[5].score == 0.5

@@ -41,7 +41,7 @@ def leave_behind(image: np.ndarray) -> Path:
     began = Began(shape=shape, dtype=str(image.dtype), digest=digest, labels=shape)
     step = Stepped(Scene(), made, plane, None, lambda: (write,))
     JournalFile(place.path, Scribe()).write([began, step])
-    place.let_go()
+    place.release()
     return place.path
 
 

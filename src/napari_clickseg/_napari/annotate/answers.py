@@ -52,7 +52,7 @@ class Answers:
     def __init__(self, context: Context, status: Status) -> None:
         self._context, self._state, self._status = context, context.state, status
         self._waiting: deque[_Waiting] = deque()
-        self._going_on = False
+        self._resuming = False
 
     # ---- what waits
 
@@ -99,9 +99,9 @@ class Answers:
 
     def go_on(self) -> None:
         """Do what has waited long enough."""
-        if self._going_on:
+        if self._resuming:
             return
-        self._going_on = True
+        self._resuming = True
         try:
             while self._waiting and not self._has_to_wait(self._waiting[0]):
                 first = self._waiting.popleft()
@@ -110,7 +110,7 @@ class Answers:
                     first.act(first.plane)
                     self._lead_on(first.pairing, before)
         finally:
-            self._going_on = False
+            self._resuming = False
 
     def _lead_on(self, pairing: Pairing, before: Plane | None) -> None:
         """Have what waits follow where the one before it has led to."""

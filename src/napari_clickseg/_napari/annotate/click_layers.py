@@ -64,7 +64,7 @@ class ClickLayers:
             layer.events.data.connect(self._points_event)
             layer.events.set_data.connect(self._points_drawn)
 
-    def let_go(self, positive: bool) -> None:
+    def release(self, positive: bool) -> None:
         """Let go of a layer; it stays where it is."""
         layer = self.of(positive)
         if layer is not None:

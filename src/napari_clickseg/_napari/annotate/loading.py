@@ -75,7 +75,7 @@ class Loading:
         self._propagation.cancel()
         context.runner.cancel("predict")
         state.model_status, state.model_text = "loading", f"Loading {model_name(Path(name))} …"
-        self._let_go()
+        self._release_model()
         state.busy = bool(context.prompt())
 
         def work(stop: Stop) -> Segmenter:
@@ -90,10 +90,10 @@ class Loading:
 
     def end(self) -> None:
         """Have the worker stop, and free the model when what it does is over."""
-        self._let_go()
+        self._release_model()
         self._context.runner.close(self._free)
 
-    def _let_go(self) -> None:
+    def _release_model(self) -> None:
         context = self._context
         if context.segmenter is not None:
             self._old.append(context.segmenter)
@@ -204,12 +204,12 @@ class ModelChoice:
         best = next((each for each in models if each.helped), None)
         if not self._by_hand:
             self._use(self._own if best is None else best.model)
-        said = self._said(best or next(iter(models), None), before, project != self._project)
+        said = self._message(best or next(iter(models), None), before, project != self._project)
         self._project = project
         if said:
             state.message = said
 
-    def _said(self, fits: _Fitting | None, before: str, elsewhere: bool) -> str:
+    def _message(self, fits: _Fitting | None, before: str, elsewhere: bool) -> str:
         """Return what the user should know of the model that answers now; empty if nothing."""
         now = self._state.model
         if fits is not None and fits.model == now:

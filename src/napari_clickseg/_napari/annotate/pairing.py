@@ -203,18 +203,18 @@ class Pairing:
         self._made = [one for one in self._made if one != layer]
         self._beside = [one for one in self._beside if one != layer]
         if self.annotation is not None and layer == self.annotation:
-            self._let_annotation_go()
+            self._release_annotation()
         elif self.positive is not None and layer == self.positive:
-            self._clicks.let_go(True)
+            self._clicks.release(True)
         elif self.negative is not None and layer == self.negative:
-            self._clicks.let_go(False)
+            self._clicks.release(False)
         else:
             return self.display.forget(layer)
         return True
 
     def leave_annotation(self) -> None:
         """Let go of the annotation layer, so that another one is taken or made."""
-        self._let_annotation_go()
+        self._release_annotation()
 
     def close(self) -> None:
         """Let go of all layers; they stay in the viewer."""
@@ -226,7 +226,7 @@ class Pairing:
         events.data.disconnect(self._image_data_changed)
         events.contrast_limits.disconnect(self._image_contrast_changed)
         for positive in (True, False):
-            self._clicks.let_go(positive)
+            self._clicks.release(positive)
         self._disconnect_annotation()
         self.sessions = SessionMemory()
         self.events.closed.emit(self)
@@ -420,7 +420,7 @@ class Pairing:
         there = self.annotation
         if there is not None and (given is None or given == there):
             return
-        self._let_annotation_go()
+        self._release_annotation()
         plane = self.displayed()
         axes = plane.axes if plane is not None else None
         layer = self._added(given or make_annotation(self.image, self.channel_axis, axes))
@@ -442,7 +442,7 @@ class Pairing:
         for stroke in self._history.earlier():
             self.timeline.add(Entry(self.scene, self.scene, None, (stroke,)))
 
-    def _let_annotation_go(self) -> None:
+    def _release_annotation(self) -> None:
         """Forget the layer and the objects in it; clicks that are not accepted stay."""
         self.finish_writing()
         if self.annotation is None:
@@ -524,7 +524,7 @@ class Pairing:
         there = self._clicks.of(positive)
         if there is not None and (given is None or given == there):
             return
-        self._clicks.let_go(positive)
+        self._clicks.release(positive)
         layer = self._added(
             given or make_points(self.image, self.channel_axis, positive=positive, size=size)
         )

@@ -369,21 +369,21 @@ class FolderController:
         autosave = self._annotate.autosave
         recorder = autosave.part(pairing) if pairing is not None else None
 
-        def let_go(*, saved: bool) -> None:
+        def release(*, saved: bool) -> None:
             if recorder is not None:
-                autosave.let_go(recorder, saved=saved)
+                autosave.release(recorder, saved=saved)
 
         def hand_over() -> None:
             if order is None:
-                let_go(saved=False)
+                release(saved=False)
                 return
 
             def saved(result: FolderSaved) -> None:
-                let_go(saved=True)
+                release(saved=True)
                 self._note(result)
 
             def failed(error: Exception) -> None:
-                let_go(saved=False)
+                release(saved=False)
                 self._not_saved(order)(error)
 
             self._submit(order, saved, failed)

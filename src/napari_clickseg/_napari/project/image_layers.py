@@ -96,7 +96,7 @@ class ImageLayers:
         Of the same viewer.
     """
 
-    said = "Click on an object or drag a box around it; right click what is wrong."
+    hint = "Click on an object or drag a box around it; right click what is wrong."
 
     def __init__(
         self, viewer: ViewerModel, annotate: AnnotateController, opened: OpenedImage
@@ -249,7 +249,7 @@ class ImageLayers:
     def _begin(self, pending: Pending) -> None:
         self._restore(pending)
         self._look()
-        self._annotate.state.message = self.said
+        self._annotate.state.message = self.hint
 
     @property
     def pairing(self) -> Pairing | None:

@@ -103,7 +103,7 @@ class DraftFile:
         if not self.is_second and not self._main.exists():
             self._take_over()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Let others take the draft."""
         claim, self._claim = self._claim, None
         release(claim)

@@ -95,7 +95,7 @@ def accept(order: Accepting) -> Saved:
         replacing=order.base,
     )
     order.file.drop()
-    order.file.let_go()
+    order.file.release()
     base = file_digest(record.mask)
     file = DraftFile(order.home, order.folder, order.image, base)
     file.claim()
@@ -180,7 +180,7 @@ def keep(image: str, capture: Capture, file: DraftFile, edits: int, *, last: boo
         return Saved(image, begun=begun)
     finally:
         if last:
-            file.let_go()
+            file.release()
 
 
 def _add_classes(folder: Path, made: Correction) -> None:

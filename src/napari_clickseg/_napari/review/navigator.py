@@ -246,7 +246,7 @@ class Navigator:
         self._cleaning.end()
         capture = image_layers.capture()
         if capture is None:
-            image_layers.file.let_go()
+            image_layers.file.release()
             return
         key = self._state.project, image_layers.image
         self._held[key] = capture, image_layers.file
@@ -271,7 +271,7 @@ class Navigator:
         if image_layers is not None and capture is not None:
             self._held[self._state.project, image_layers.image] = capture, image_layers.file
         elif image_layers is not None:
-            image_layers.file.let_go()
+            image_layers.file.release()
         left = list(self._held.values())
         if left:
             # Not a daemon: the program must not end before it has.
@@ -296,7 +296,7 @@ class Navigator:
             if project == state.project:
                 self._show(ready, at)
             else:
-                ready.file.let_go()
+                ready.file.release()
 
         def failed(error: Exception) -> None:
             state.busy = ""
@@ -319,19 +319,19 @@ class Navigator:
             self._hand_in(there)
             if there.turn(opened):
                 self._cleaning.begin(there, opened.prediction)
-                state.current, state.message = opened.image, _said(opened)
+                state.current, state.message = opened.image, _message(opened)
                 return
             self._take_away(there)
         image_layers = ReviewLayers(self._viewer, self._annotate(), opened)
         try:
             image_layers.open(opened.shown)
         except LayersError as error:
-            opened.file.let_go()
+            opened.file.release()
             self.failed.emit(str(error))
             return
         self.image_layers = image_layers
         self._cleaning.begin(image_layers, opened.prediction)
-        state.current, state.message = opened.image, _said(opened)
+        state.current, state.message = opened.image, _message(opened)
 
     def _following(self) -> QueueRow | None:
         """Return the row that comes next: the first that was not opened yet, else the first."""
@@ -490,8 +490,8 @@ def _write_all(left: list[tuple[Capture, DraftFile]]) -> None:
         except OSError as error:
             _log.error("Corrections could not be kept: %s", error)
         finally:
-            file.let_go()
+            file.release()
 
 
-def _said(opened: Opened) -> str:
-    return opened.notice or opened_text(opened.state, opened.other is not None) or ReviewLayers.said
+def _message(opened: Opened) -> str:
+    return opened.notice or opened_text(opened.state, opened.other is not None) or ReviewLayers.hint

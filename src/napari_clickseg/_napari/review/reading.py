@@ -265,7 +265,7 @@ class Reader:
     def _draft(self, folder: Path, image: str, base: str) -> DraftFile:
         """Return the draft of an image, claimed, and let go of one that was never shown."""
         if self._untaken is not None:  # the user went on before
-            self._untaken.let_go()
+            self._untaken.release()
         self._untaken = file = DraftFile(self.home, folder, image, base)
         file.claim()
         return file

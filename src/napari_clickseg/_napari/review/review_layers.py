@@ -20,7 +20,7 @@ class ReviewLayers(ImageLayers):
     and does not have it drawn is not seen.
     """
 
-    said = "Click on an object to correct it; a click elsewhere begins a new one."
+    hint = "Click on an object to correct it; a click elsewhere begins a new one."
     file: DraftFile
     edits = 0
 

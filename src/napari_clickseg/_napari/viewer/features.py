@@ -32,11 +32,11 @@ def saved_notes(metadata: Mapping[str, Any]) -> dict[int, ObjectNote]:
 
 def with_notes(notes: Mapping[int, ObjectNote]) -> dict[str, Any]:
     """Return what goes into the metadata of a labels layer."""
-    every = ((one, _said(note)) for one, note in notes.items())
+    every = ((one, _fields(note)) for one, note in notes.items())
     return {_NOTES_KEY: {str(one): said for one, said in every if said}}
 
 
-def _said(note: ObjectNote) -> dict[str, Any]:
+def _fields(note: ObjectNote) -> dict[str, Any]:
     """Return what a note says; as `model_dump` would, in a tenth of the time."""
     said: dict[str, Any] = {}
     if note.score is not None:

@@ -97,17 +97,17 @@ class FilesWidget(Dock):
         self.bar = QProgressBar()
         self.bar.setToolTip("How much is done.")
         self.cancel = button("Cancel", "Stop as soon as can be.", self.controller.cancel)
-        self._going_on = QWidget()
-        beside = QHBoxLayout(self._going_on)
+        self._progress = QWidget()
+        beside = QHBoxLayout(self._progress)
         beside.setContentsMargins(0, 0, 0, 0)
         beside.addWidget(self.bar, 1)
         beside.addWidget(self.cancel.native)
-        keep_place(self._going_on)
+        keep_place(self._progress)
         self._foot = QWidget()
         below = QVBoxLayout(self._foot)
         below.setContentsMargins(0, 0, 0, 0)
         below.addWidget(self.message.native)
-        below.addWidget(self._going_on)
+        below.addWidget(self._progress)
 
     def _deliver(self) -> None:
         self.controller.deliver()
@@ -241,7 +241,7 @@ class FilesWidget(Dock):
         self.message.value = breakable(self.state.message)
 
     def _show_progress(self) -> None:
-        self._going_on.setVisible(self.state.busy)
+        self._progress.setVisible(self.state.busy)
         done, total = self.state.progress
         part = 1 + total // _FINEST  # bytes may be more than the bar can count
         self.bar.setRange(0, total // part if total > 1 else 0)  # of a single one it is not known

@@ -141,7 +141,7 @@ class ChunkStore:
         self._near[key] = chunk
         self._bytes += chunk.nbytes
 
-    def _let_go(self, key: Key) -> None:
+    def _evict(self, key: Key) -> None:
         self._bytes -= self._near.pop(key).nbytes
 
     def _make_room(self) -> None:
@@ -157,7 +157,7 @@ class ChunkStore:
                     if self._changes.get(key) == changes:
                         del self._changes[key]
                         (self._far.add if chunk.any() else self._far.discard)(key)
-                        self._let_go(key)
+                        self._evict(key)
 
     def _oldest(self) -> list[tuple[Key, npt.NDArray[Any], int]]:
         """Let go of what the disk has; return copies of some that it does not have."""
@@ -170,7 +170,7 @@ class ChunkStore:
                     copied[...] = there
                     out.append((key, copied, self._changes[key]))
                 else:
-                    self._let_go(key)
+                    self._evict(key)
         return out
 
     def _store(self, key: Key, chunk: npt.NDArray[Any]) -> None:

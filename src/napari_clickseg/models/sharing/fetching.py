@@ -101,7 +101,7 @@ def _opened(address: str, shown: str) -> Any:
     except (OSError, HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, URLError) else error
         raise ModelFileError(
-            f"{shown} can't be reached ({_said(reason)}); check the network and the address."
+            f"{shown} can't be reached ({_reason(reason)}); check the network and the address."
         ) from error
 
 
@@ -137,7 +137,7 @@ def from_hub(source: str, *, endpoint: str | None = None) -> HubFile:
     try:
         return _brought(repo, wanted, revision, endpoint)
     except (ConnectionError, TimeoutError, LocalEntryNotFoundError) as error:
-        return _cached(repo, wanted, revision, _said(error))
+        return _cached(repo, wanted, revision, _reason(error))
 
 
 def _brought(repo: str, wanted: str, revision: str | None, endpoint: str | None) -> HubFile:
@@ -169,7 +169,7 @@ def _brought(repo: str, wanted: str, revision: str | None, endpoint: str | None)
             "in with 'hf auth login'."
         ) from error
     except (hub.HfHubHTTPError, hub.HFValidationError) as error:
-        raise ModelFileError(f"{HUB}{repo} can't be had ({_said(error)}).") from error
+        raise ModelFileError(f"{HUB}{repo} can't be had ({_reason(error)}).") from error
     except Exception as error:
         raise _of_transport(error) from error
     return HubFile(Path(path), name, commit)
@@ -183,9 +183,9 @@ def _of_transport(error: Exception) -> Exception:
     """
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if kinds & {"TimeoutException", "Timeout"}:
-        return TimeoutError(_said(error))
+        return TimeoutError(_reason(error))
     if kinds & {"TransportError", "RequestException"}:
-        return ConnectionError(_said(error))
+        return ConnectionError(_reason(error))
     return error
 
 
@@ -278,7 +278,7 @@ def _read(answer: IO[bytes], shown: str) -> bytes:
     try:
         return answer.read(_BLOCK)
     except (OSError, HTTPException) as error:  # not the disk's, which the caller tells of
-        raise ModelFileError(f"{shown} was cut short ({_said(error)}); try again.") from error
+        raise ModelFileError(f"{shown} was cut short ({_reason(error)}); try again.") from error
 
 
 def _too_large(shown: str) -> str:
@@ -291,5 +291,5 @@ def _plain(address: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
 
 
-def _said(error: object) -> str:
+def _reason(error: object) -> str:
     return one_line(error)[:200] if isinstance(error, BaseException) else str(error)[:200]

@@ -29,7 +29,7 @@ def crash(bench: Any) -> None:
     assert autosave.flush()
     for recorder in autosave._recorders.values():
         if recorder._place is not None:
-            recorder._place.let_go()
+            recorder._place.release()
 
 
 def crashed_after_an_object(make_bench: Benches, grey: np.ndarray, home: Path) -> Any:

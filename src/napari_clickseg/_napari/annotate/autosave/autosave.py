@@ -114,7 +114,7 @@ class Autosave:
             return
         if there is not None:
             there.leave()
-            self.let_go(there)
+            self.release(there)
         self._drop(pairing)
         recorder = Recorder(pairing, self.thread, self._journals, self._circumstances)
         self._recorders[pairing] = recorder
@@ -124,10 +124,10 @@ class Autosave:
         """Note nothing any more on an image."""
         recorder = self.part(pairing)
         if recorder is not None:
-            self.let_go(recorder)
+            self.release(recorder)
 
     def part(self, pairing: Pairing) -> Recorder | None:
-        """Note nothing any more on an image, and return who has noted it; `let_go` ends that."""
+        """Note nothing any more on an image, and return who has noted it; `release` ends that."""
         recorder = self._recorders.pop(pairing, None)
         if recorder is not None:
             recorder.leave()
@@ -135,9 +135,9 @@ class Autosave:
         self.show()
         return recorder
 
-    def let_go(self, recorder: Recorder, *, saved: bool = False) -> None:
+    def release(self, recorder: Recorder, *, saved: bool = False) -> None:
         """Let others take a journal; `saved` says that all of it is saved elsewhere by now."""
-        self.thread.do(lambda: recorder.let_go(saved=saved))
+        self.thread.do(lambda: recorder.release(saved=saved))
 
     def ahead(self, pairing: Pairing, write: Write) -> None:
         """Note what was written on an image before its step is complete."""
@@ -245,7 +245,7 @@ class Autosave:
     def _drop(self, pairing: Pairing) -> None:
         offer = self._offers.pop(pairing, None)
         if offer is not None:
-            self.thread.do(offer.journal.place.let_go)
+            self.thread.do(offer.journal.place.release)
 
     def _circumstances(self) -> Sequence[JournalEvent]:
         state, segmenter, pairing = self._state, self._context.segmenter, self._context.pairing
@@ -275,7 +275,7 @@ class Autosave:
     def _offered(self, recorder: Recorder, offer: _Offer) -> None:
         pairing = recorder.pairing
         if self._closed or self._recorders.get(pairing) is not recorder:
-            self.thread.do(offer.journal.place.let_go)
+            self.thread.do(offer.journal.place.release)
             # They could not see what this one held; who has no digest yet may look before it is let
             # go.
             for other in self._recorders.values():
@@ -293,11 +293,11 @@ class Autosave:
             self.thread.do(lambda: self._go_on(recorder, offer))
             return
         if not offer.journal.recording.unsaved:
-            self.thread.do(offer.journal.place.let_go)
+            self.thread.do(offer.journal.place.release)
             return
         there = self._offers.get(pairing)  # who has looked twice may have found two
         if there is not None and there.journal.changed > offer.journal.changed:
-            self.thread.do(offer.journal.place.let_go)
+            self.thread.do(offer.journal.place.release)
             return
         self._drop(pairing)
         self._offers[pairing] = offer
@@ -328,7 +328,7 @@ class Autosave:
 
     def _go_on(self, recorder: Recorder, offer: _Offer) -> None:
         if recorder.path:  # it has begun one of its own already
-            offer.journal.place.let_go()
+            offer.journal.place.release()
         else:
             recorder.go_on_with(offer.journal.place, offer.journal.recording)
 

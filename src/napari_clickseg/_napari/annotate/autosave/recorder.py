@@ -261,7 +261,7 @@ class Recorder:
             flat = np.ravel_multi_index(where, self.shape)
             yield Relabelling.of(flat, np.zeros(flat.size, np.int64), part[labelled])
 
-    def let_go(self, *, saved: bool = False) -> None:
+    def release(self, *, saved: bool = False) -> None:
         """Let others take the journal, without what nobody can take up any more; on the thread.
 
         Parameters
@@ -277,7 +277,7 @@ class Recorder:
                     compact(self._file.path)
         finally:
             if self._place is not None:
-                self._place.let_go()
+                self._place.release()
 
 
 def _as_it_is(labels: Any) -> Any:

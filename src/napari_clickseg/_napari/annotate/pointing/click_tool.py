@@ -157,7 +157,7 @@ class ClickTool:
             self._dragged(drag, event)
             yield
         self._dragged(drag, event)  # a quick hand is elsewhere by then
-        self._let_go(drag)
+        self._finish_drag(drag)
 
     def _dragged(self, drag: _Drag, event: Any) -> None:
         if drag is not self._drag:
@@ -178,7 +178,7 @@ class ClickTool:
         )
         self.begun.emit(drag.kind, drag.start, drag.left)
 
-    def _let_go(self, drag: _Drag) -> None:
+    def _finish_drag(self, drag: _Drag) -> None:
         if drag is not self._drag:
             return
         self._forget_drag()

@@ -169,7 +169,7 @@ class Drawing:
 
     def _add(self, pairing: Pairing, plane: Plane, shape: Shape, cut: bool) -> None:
         mark = pairing.mark_of(plane, shape)
-        message = _said(shape, cut)
+        message = _warning(shape, cut)
         if pairing.under_review and not pairing.scene.prompt(plane) and isinstance(shape, Scribble):
             pixel = Click(*shape.points[0]).pixel
             if self._objects.take_up_instead(pairing, plane, pixel, mark):
@@ -179,7 +179,7 @@ class Drawing:
         self._answers.request()
 
 
-def _said(shape: Shape, cut: bool) -> str:
+def _warning(shape: Shape, cut: bool) -> str:
     """Say what of a gesture does not count as it was drawn."""
     if cut:
         return "What was outside the image is left out of the scribble."

@@ -117,7 +117,7 @@ class AllObjects:
     def close(self) -> None:
         """End the worker, and let go of the model and of what is shown."""
         self._runner.close()
-        self._let_go()
+        self._release()
         self._loaded = None
 
     def cancel(self) -> None:
@@ -150,7 +150,7 @@ class AllObjects:
                 "clickseg predict, and open what it writes."
             )
             return
-        self._let_go()
+        self._release()
         state.finding, state.message = True, "Looking for all objects …"
         self._runner.submit(
             _WORK, self._searching(pairing, plane, box), self._searched, self._failed
@@ -211,7 +211,7 @@ class AllObjects:
         """Show what was found no longer."""
         if self._search is not None:
             self._runner.cancel(_WORK)
-            self._let_go()
+            self._release()
             self._state.message = "What was found is given up; nothing was changed."
 
     def show_colours(self) -> None:
@@ -223,7 +223,7 @@ class AllObjects:
         """Let go of what was found on an image that is no longer annotated."""
         if self._search is not None and self._search.pairing is pairing:
             self._runner.cancel(_WORK)
-            self._let_go()
+            self._release()
 
     def layer_removed(self, event: Any) -> None:
         """Give up what was found where the user takes its layer away."""
@@ -325,10 +325,10 @@ class AllObjects:
         """Write what was found into the annotation layer, as one step."""
         state, pairing, plane = self._state, search.pairing, search.plane
         if not self._is_open(search):
-            self._let_go()
+            self._release()
             return
         if step is None:
-            self._let_go()
+            self._release()
             state.message = f"All of it is annotated by now{_known(search)}."
             return
         after, write = step
@@ -337,7 +337,7 @@ class AllObjects:
         except ValueError as error:
             state.message = str(error)
             return
-        self._let_go()
+        self._release()
         self._add_classes(search)
         pairing.step(after, plane, (write,))
         self._identity.save_with(pairing)
@@ -366,7 +366,7 @@ class AllObjects:
         known = self._context.pairings.get(pairing.image) is pairing
         return known and pairing.annotation is not None
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._search = None
         self._preview.take_away()
         self._state.new_objects = None

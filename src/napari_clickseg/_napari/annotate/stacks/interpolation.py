@@ -55,14 +55,14 @@ class Interpolation:
         def done(made: tuple[Filled, SceneChange]) -> None:
             filling, change = made
             if filling.writes:
-                self._changes.carry_out(pairing, plane, change, _said(filling))
+                self._changes.carry_out(pairing, plane, change, _summary(filling))
             else:
                 state.message = _NOTHING
 
         self._changes.submit(pairing, work, done, lambda: self._fill(pairing, plane))
 
 
-def _said(filling: Filled) -> str:
+def _summary(filling: Filled) -> str:
     parts = []
     if filling.planes:
         planes = sorted(filling.planes)
