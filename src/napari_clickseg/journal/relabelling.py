@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 Ints = npt.NDArray[np.int64]
 
@@ -46,6 +46,15 @@ class Runs:
     def ends(self) -> Ints:
         """The first position after each run."""
         return self.starts + self.lengths
+
+    def parts(self, most: int = 1 << 24) -> list[Runs]:
+        """Divide them into parts of about so many pixels; a run is not divided."""
+        if not self.starts.size:
+            return []
+        part = (np.cumsum(self.lengths) - 1) // most
+        cuts = np.flatnonzero(np.diff(part)) + 1
+        pairs = zip(np.split(self.starts, cuts), np.split(self.lengths, cuts), strict=True)
+        return [Runs(starts, lengths) for starts, lengths in pairs]
 
     def positions(self) -> Ints:
         """Return the position of every pixel, rising; int64 (n,)."""
@@ -141,7 +150,7 @@ def changed_between(
     walk: Sequence[Relabelling],
     read: Callable[[Runs], npt.NDArray[Any]],
     most: int = 1 << 24,
-) -> list[Relabelling]:
+) -> Iterator[Relabelling]:
     """Work out what a series of changes makes of labels that are at some point of it.
 
     Each change leaves pixels alone that have another id than it expects. So labels that have been
@@ -156,13 +165,12 @@ def changed_between(
     most : int
         Pixels that are looked at, at a time.
 
-    Returns
-    -------
-    list of Relabelling
+    Yields
+    ------
+    Relabelling
         What is to be changed, and nowhere twice.
     """
-    out = []
-    for part in _parts(joined([one.runs for one in walk]), most):
+    for part in joined([one.runs for one in walk]).parts(most):
         before = np.asarray(read(part)).astype(np.int64)
         after = before.copy()
         first, last = part.starts[0], part.ends[-1]
@@ -172,15 +180,4 @@ def changed_between(
         other = after != before
         if other.any():
             at = part.positions()[other]
-            out.append(Relabelling(Runs.of(at), before[other], after[other]))
-    return out
-
-
-def _parts(runs: Runs, most: int) -> list[Runs]:
-    """Divide runs into parts of about so many pixels; a run is not divided."""
-    if not runs.starts.size:
-        return []
-    part = (np.cumsum(runs.lengths) - 1) // most
-    cuts = np.flatnonzero(np.diff(part)) + 1
-    pairs = zip(np.split(runs.starts, cuts), np.split(runs.lengths, cuts), strict=True)
-    return [Runs(starts, lengths) for starts, lengths in pairs]
+            yield Relabelling(Runs.of(at), before[other], after[other])

@@ -196,7 +196,7 @@ class LabelWrite:
     def _exchange(self, layer: Labels, there: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> None:
         rows, columns = self.pixels
         if layer.multiscale:
-            for part in _near_each_other(rows, columns):
+            for part in near_each_other(rows, columns):
                 at, to = rows[part], columns[part]
                 _exchange_box(layer, self.plane, at, to, there[part], wanted[part])
             return
@@ -382,8 +382,11 @@ def read_pixels(
     return read_labels(layer, plane, box)[rows - box.top, columns - box.left]
 
 
-def _near_each_other(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Iterator[Any]:
-    """Yield indices of pixels that lie close together, so that little is read between them."""
+def near_each_other(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Iterator[Any]:
+    """Yield indices of pixels that lie close together, so that little is read between them.
+
+    May run on any thread.
+    """
     if not rows.size:
         return
     if _around(rows, columns).area <= _TILE * _TILE:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_clickseg._napari.viewer import changes
 from napari_clickseg.journal.recording import read_journal
@@ -555,3 +557,36 @@ def test_what_was_left_is_offered_also_where_labels_are_made_twice_in_quick_succ
     second.controller.autosave.take_up()
     second.settle()
     assert np.array_equal(second.labels, first.labels)
+
+
+def test_objects_far_apart_on_a_slide_come_back_in_little_memory(
+    make_bench: Benches, tmp_path: Path
+) -> None:
+    side = 30_000  # labels of that take 1.8 GB
+
+    def opened() -> Any:
+        bench = make_bench(home=tmp_path)
+        levels = [zarr.zeros((side // n, side // n), chunks=512, dtype="u1") for n in (1, 8, 64)]
+        bench.open(levels, multiscale=True, contrast_limits=(0, 255))
+        assert bench.controller.autosave.flush()
+        bench.controller.deliver()
+        return bench
+
+    first = opened()
+    for at in (100, side - 100):
+        first.click(at, at)
+        first.do("accept")
+    crash(first)
+    tracemalloc.start()
+    try:
+        second = opened()
+        second.controller.autosave.take_up()
+        second.settle()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    for at in (100, side - 100):
+        box = (slice(at - 90, at + 90),) * 2
+        there = np.asarray(second.labels[0][box])
+        assert there.any() and np.array_equal(there, np.asarray(first.labels[0][box]))
+    assert most < 300 << 20

@@ -17,7 +17,7 @@ from napari_clickseg._napari.annotate.state import ClassSpec
 from napari_clickseg._napari.annotate.timeline import Entry, undo_memory
 from napari_clickseg._napari.viewer.layers import full_resolution, unwrapped
 from napari_clickseg._napari.viewer.metadata import complete_planes, is_in_folder, mark_complete
-from napari_clickseg._napari.viewer.writes import writes_of
+from napari_clickseg._napari.viewer.writes import near_each_other, writes_of
 from napari_clickseg.data.chunked.chunks import ChunkStore
 from napari_clickseg.data.inspection.summary import number
 from napari_clickseg.journal.events import Classed, Modelled, Viewing
@@ -390,9 +390,10 @@ def _came_to_nothing(recording: Recording, recorder: Recorder) -> bool:
     if recording.scene.marks or recording.unsaved_complete:
         return False
     made = joined([one.runs for one in recording.walk])
-    if _read(recorder.labels, made, recorder.shape).any():
+    if any(_read(recorder.labels, part, recorder.shape).any() for part in made.parts()):
         return False
-    return not changed_between(recording.walk, lambda runs: np.zeros(runs.size, np.int64))
+    changes = changed_between(recording.walk, lambda runs: np.zeros(runs.size, np.int64))
+    return next(changes, None) is None
 
 
 def _entry(step: Step, shape: tuple[int, ...], axes: tuple[int, int]) -> Entry:
@@ -402,7 +403,7 @@ def _entry(step: Step, shape: tuple[int, ...], axes: tuple[int, int]) -> Entry:
 
 
 def _read(labels: Any, runs: Runs, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Return the ids at runs, of any array, by the boxes that they lie in."""
+    """Return the ids at runs, of any array, by boxes around those that lie close together."""
     at = np.unravel_index(runs.positions(), shape)
     if isinstance(labels, np.ndarray):
         ids: npt.NDArray[Any] = labels[at]
@@ -410,12 +411,14 @@ def _read(labels: Any, runs: Runs, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     out = np.zeros(runs.size, np.int64)
     planes = np.ravel_multi_index(at[:-2], shape[:-2]) if len(shape) > 2 else np.zeros(runs.size)
     for plane in np.unique(planes):
-        here = planes == plane
-        outer = tuple(int(axis[here][0]) for axis in at[:-2])
-        rows, columns = at[-2][here], at[-1][here]
-        top, left = int(rows.min()), int(columns.min())
-        box = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
-        out[here] = np.asarray(labels[(*outer, *box)])[rows - top, columns - left]
+        here = np.flatnonzero(planes == plane)
+        outer = tuple(int(axis[here[0]]) for axis in at[:-2])
+        for part in near_each_other(at[-2][here], at[-1][here]):
+            near = here[part]
+            rows, columns = at[-2][near], at[-1][near]
+            top, left = int(rows.min()), int(columns.min())
+            box = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
+            out[near] = np.asarray(labels[(*outer, *box)])[rows - top, columns - left]
     return out
 
 
