@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +35,6 @@ from napari_clickseg._napari.annotate.controller import AnnotateController
 from napari_clickseg._napari.viewer.actions import Action
 from napari_clickseg.engine import segmenter
 from napari_clickseg.models.card import ModelCard
-from napari_clickseg.runs.home import default_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,7 +169,8 @@ def many(driver: Driver, side: int, count: int) -> None:
 def many_without_window(side: int, count: int) -> None:
     """Accept so many objects on a slide that nobody sees; print memory after each tenth."""
     viewer = ViewerModel()
-    controller = AnnotateController(viewer, load=load, home=default_home())
+    home = tempfile.TemporaryDirectory()  # nothing is left there of an earlier time
+    controller = AnnotateController(viewer, load=load, home=Path(home.name))
     image = viewer.add_image(slide(side), contrast_limits=(0, 255), multiscale=True)
     controller.set_up(image)
 
@@ -194,6 +196,8 @@ def many_without_window(side: int, count: int) -> None:
             each = 1000 * (time.process_time() - began) / number
             say(f"| {number:,} | {used:.0f} | {each:.0f} ms |")
     controller.close()
+    controller.autosave.thread.close()
+    home.cleanup()
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ _LOWERED = (
     "So large an image is predicted at zoom {:.2g}, and the model learned at {:.2g}; clickseg "
     "predict --out X.zarr keeps that."
 )
-_REMEMBERED = 2**26  # bytes of the network's answers
+_REMEMBERED = 2**24  # bytes of the network's answers: 64 of 256² pixels
 
 
 class Superseded(Exception):

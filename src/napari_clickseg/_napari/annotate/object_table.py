@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Column = Literal["id", "class", "area", "score", "clicks"]
 COLUMNS: tuple[Column, ...] = ("id", "class", "area", "score", "clicks")
 Floats = npt.NDArray[np.float64]
-_KEPT = 6  # facts: undo goes back to those before
+_KEPT = 2  # facts, of all objects each: undo goes back to those before
 
 
 @dataclass(frozen=True, eq=False)
