@@ -85,6 +85,20 @@ def test_any_curve_can_be_drawn(plot: CurvePlot, points: Any) -> None:
     pixels(plot)
 
 
+@pytest.mark.parametrize("width", [160, 220, 300])
+def test_no_name_of_the_legend_lies_on_another_or_on_the_title(plot: CurvePlot, width: int) -> None:
+    plot.resize(width, 130)
+    plot.show_lines([Line(n, ((1.0, 0.5),)) for n in ("IoU", "IoU of object", "IoU of a bud")])
+    title = plot.fontMetrics().horizontalAdvance(plot._title)
+    ends = {0: 4.0 + title}
+    for row, x, wide in plot._legend():
+        assert x > ends.get(row, 0.0)
+        ends[row] = x + wide
+        assert ends[row] <= width
+    area, _, _ = plot._frame()
+    assert area.top() >= len(ends) * plot.fontMetrics().height()
+
+
 def test_values_are_told_where_the_mouse_is(plot: CurvePlot, qtbot: Any) -> None:
     assert plot.read(3) == ""
     plot.show_lines([FALLING, Line("", ((1.0, 9.0),))])

@@ -146,11 +146,11 @@ class CurvePlot(QWidget):
         every = [point for line in self.lines for point in line.points]
         xs, ys = [x for x, _ in every] or [0.0], [y for _, y in every] or [0.0]
         span = self._span or _roomy(min(ys), max(ys))
+        rows = 1 + max((row for row, *_ in self._legend()), default=0)
         left = max(metrics.horizontalAdvance(f"{tick:g}") for tick in ticks(*span)) + 2 * _GAP
         high = metrics.height()
-        area = QRectF(
-            left, high + _GAP, self.width() - left - 2 * _GAP, self.height() - 2 * high - 2 * _GAP
-        )
+        top = rows * high + max(_GAP, metrics.ascent() / 2)  # half of the topmost number
+        area = QRectF(left, top, self.width() - left - 2 * _GAP, self.height() - top - high - _GAP)
         start, end = self.spread or (min(xs), max(xs))
         return area, (start, max(end, start + 1)), span
 
@@ -158,15 +158,34 @@ class CurvePlot(QWidget):
         metrics = self.fontMetrics()
         painter.setPen(ink)
         painter.drawText(QPointF(_GAP, metrics.ascent()), self._title)
-        x = float(self.width() - _GAP)
-        for line, pen in reversed(list(zip(self._named(), self._pens(), strict=False))):
-            wide = metrics.horizontalAdvance(line.name)
-            x -= wide
+        for (row, x, wide), line, pen in zip(
+            self._legend(), self._named(), self._pens(), strict=False
+        ):
+            y = metrics.ascent() + row * metrics.height()
             painter.setPen(pen)
-            painter.drawText(QPointF(x, metrics.ascent()), line.name)
-            below = metrics.ascent() + 0.8 * metrics.descent()
+            painter.drawText(QPointF(x, y), line.name)
+            below = y + 0.8 * metrics.descent()
             painter.drawLine(QPointF(x, below), QPointF(x + wide, below))
-            x -= 2.5 * _GAP
+
+    def _legend(self) -> list[tuple[int, float, int]]:
+        """Return the row, the left end and the width of each name; rows are as wide as the plot."""
+        metrics = self.fontMetrics()
+        left, right = metrics.horizontalAdvance(self._title) + 3.5 * _GAP, self.width() - _GAP
+        rows: list[list[int]] = [[]]
+        for line in self._named():
+            wide = metrics.horizontalAdvance(line.name)
+            taken = left + sum(rows[-1]) + 2.5 * _GAP * len(rows[-1])
+            if taken + wide > right:
+                rows.append([])
+                left = _GAP
+            rows[-1].append(wide)
+        made = []
+        for number, widths in enumerate(rows):
+            x = right - sum(widths) - 2.5 * _GAP * (len(widths) - 1)
+            for wide in widths:
+                made.append((number, x, wide))
+                x += wide + 2.5 * _GAP
+        return made
 
     def _draw_axes(
         self,
