@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QPoint
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import open_widget
+from napari_clickseg._qt.parts.picture import Picture
 from tests.qt.layout import until_nothing_is_cut_off
 from tests.qt.review.test_widget import show_everything as show_all_of_review
 from tests.qt.train.test_widget import annotate as annotate_layers
@@ -57,6 +59,10 @@ def test_no_text_is_cut_on_a_scaled_screen(
         fold.expand(animate=False)
     for other in others.values():
         other.state.message = LONG
+    picture = Picture(np.zeros((900, 900, 3), np.uint8), "Samples", window)
+    room = screen.availableGeometry()
+    assert 300 < picture.height() <= 0.9 * room.height() and picture.width() <= 0.9 * room.width()
+    picture.close()
     ours = {"annotate": annotate, "train": train, "review": review, **others}
     for name, widget in ours.items():
         dock = _dock(widget)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _SIDE = 720  # pixels
+_SHARE = 0.9  # of the screen at the most
 
 
 class Picture(QDialog):
@@ -39,7 +40,10 @@ class Picture(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.label)
-        self.resize(QSize(width, height).scaled(_SIDE, _SIDE, Qt.AspectRatioMode.KeepAspectRatio))
+        screen = self.screen()
+        room = screen.availableSize() * _SHARE if screen is not None else QSize(_SIDE, _SIDE)
+        room = room.boundedTo(QSize(_SIDE, _SIDE))
+        self.resize(QSize(width, height).scaled(room, Qt.AspectRatioMode.KeepAspectRatio))
 
     def resizeEvent(self, a0: QResizeEvent | None) -> None:
         """Draw the picture anew."""
