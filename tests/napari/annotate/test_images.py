@@ -303,6 +303,16 @@ def test_a_layer_that_was_deleted_is_made_again(bench: Any, grey: Any, kind: str
     assert bench.state.n_positive == 0
 
 
+def test_no_labels_are_said_to_be_left_once_all_layers_are_deleted(bench: Any, grey: Any) -> None:
+    bench.open(grey)
+    accept(bench, 60, 80)
+    bench.viewer.layers.select_all()
+    bench.viewer.layers.remove_selected()
+    bench.settle()
+    bench.viewer.add_image(grey, name="another")
+    assert "labels" not in bench.state.message
+
+
 def test_the_image_that_was_deleted_leaves_the_labels(bench: Any, grey: Any) -> None:
     image = bench.open(grey)
     accept(bench, 60, 80)

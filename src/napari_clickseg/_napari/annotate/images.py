@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_clickseg._napari.annotate.status import Status
     from napari_clickseg.core.plane import Plane
 
+_LABELS_STAY = "The image was removed; your labels are still there."
 _PYRAMID = (
     " So large an annotation is a pyramid, which napari's File menu can't save: Save to project "
     "(Shift+S) can."
@@ -272,11 +273,15 @@ class Images:
             self._propagation.cancel()
         for image, pairing in list(context.pairings.items()):
             if layer == image:
-                self._drop(pairing, "The image was removed; your labels are still there.")
+                self._drop(pairing, _LABELS_STAY)
             elif pairing.forget(layer) and pairing is context.pairing:
                 self._do_without(layer, pairing)
         if state.region_source is not None and layer == state.region_source:
             state.region_source = None
+        if state.message == _LABELS_STAY and not any(
+            isinstance(one, Labels) for one in context.viewer.layers
+        ):
+            state.message = ""
 
     def _do_without(self, layer: Layer, pairing: Pairing) -> None:
         self._status.show_layers()
