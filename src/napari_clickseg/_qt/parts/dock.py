@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
 
+# napari's themes draw a line around a disabled button, which makes it higher: what is below moves.
+_AS_HIGH = "QPushButton:disabled { padding: 3px; }"
+
+
 class _Scroll(QScrollArea):
     """Keeps the room of its bar free: what is beside it stays where it is when it comes."""
 
@@ -52,6 +56,7 @@ class Dock(QWidget):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
+        self.setStyleSheet(_AS_HIGH)
         self._scroll = _Scroll()
         # Else it takes the keyboard at every click on something that does not want it.
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
