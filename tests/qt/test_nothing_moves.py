@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDockWidget,
     QMainWindow,
+    QPushButton,
     QWidget,
 )
 
@@ -29,6 +30,8 @@ from tests.qt.train.test_widget import annotate as annotate_layers
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from napari_clickseg._qt.parts.folds import Fold
 
     Open = Callable[..., tuple[Any, Any]]
 
@@ -102,22 +105,35 @@ def test_no_button_of_annotate_moves_over_a_session(
     assert "Open an image" in widget.message.value
 
 
-def test_unfolding_a_group_moves_nothing_above_it_and_is_done_at_once(
+def test_unfolding_a_group_moves_only_what_it_needs_to_be_seen_and_is_done_at_once(
     annotating: Open, qtbot: Any
 ) -> None:
     viewer, widget = annotating(show=True)
     Watch(viewer, widget, qtbot)
+    bar, scrolled = widget._scroll.verticalScrollBar(), 0
     for fold in widget.folds.values():
         if fold.isHidden():
             continue
-        header = fold.header.mapTo(widget, QPoint())
         for _ in range(2):
+            header, before = fold.header.mapTo(widget, QPoint()), bar.value()
             QTest.mouseClick(fold.header, LEFT)
             for _ in range(5):  # layouts ask one another; no time passes
                 QApplication.processEvents()
             wanted = fold.content().sizeHint().height() if fold.isExpanded() else 0
             assert fold.content().height() >= wanted, fold.header.text()
-            assert fold.header.mapTo(widget, QPoint()) == header, fold.header.text()
+            assert bar.value() == place_of(widget, fold, before), fold.header.text()
+            moved = QPoint(0, bar.value() - before)
+            assert fold.header.mapTo(widget, QPoint()) == header - moved, fold.header.text()
+            scrolled += moved.y() > 0
+    assert scrolled
+
+
+def place_of(widget: Any, fold: Fold, before: int) -> int:
+    """Return how far a form has to be scrolled to show what a group needs, and no further."""
+    if not fold.isExpanded():
+        return min(before, widget._scroll.verticalScrollBar().maximum())
+    below = fold.y() + fold.height() - widget._scroll.viewport().height()
+    return min(fold.y(), max(before, below))
 
 
 def test_no_button_of_review_moves_over_a_session(
@@ -172,10 +188,11 @@ def test_unfolding_a_group_of_train_shows_its_fields_at_once_and_in_their_places
     viewer, widget = open_train(show=True)
     watch = Watch(viewer, widget, qtbot)
     headers = {one.header for one in widget.folds.values()}
+    bar = widget._scroll.verticalScrollBar()
     for name, spec in widget.specs.items():
         if widget.folds[name].isHidden():
             continue
-        above = widget.folds[name].header.mapTo(widget, QPoint()).y()
+        above, before = widget.folds[name].header.mapTo(widget, QPoint()).y(), bar.value()
         QTest.mouseClick(widget.folds[name].header, LEFT)
         seen: dict[QWidget, tuple[int, int]] = {}
         for _ in range(40):
@@ -186,12 +203,30 @@ def test_unfolding_a_group_of_train_shows_its_fields_at_once_and_in_their_places
             assert not seen or now.keys() == seen.keys(), "a field comes by itself"
             seen = now
         qtbot.waitUntil(lambda spec=spec: all(f.widget.visible for f in spec.fields.values()))
-        now = watch.look()
+        assert bar.value() == place_of(widget, widget.folds[name], before), name
+        moved = bar.value() - before
+        now = {o: (x, y + moved, *size) for o, (x, y, *size) in watch.look().items()}
         stays = [o for o in watch.places if o not in headers and watch.places[o][1] < above]
         assert len(stays) > 3
         assert not {_name(o) for o in stays if now.get(o) != watch.places[o]}, name
         QTest.mouseClick(widget.folds[name].header, LEFT)
         watch.check(f"folding {name} again")
+
+
+def test_a_button_is_as_large_while_it_is_disabled(annotating: Open, qtbot: Any) -> None:
+    """Else what is below is shifted when Qt happens to look."""
+    _, widget = annotating(show=True)
+    sizes: dict[QPushButton, set[tuple[int, int]]] = {}
+    for button in widget.findChildren(QPushButton):
+        if button.isHidden():
+            continue  # those of groups, which have a title of their own
+        for enabled in (True, False):
+            button.setEnabled(enabled)
+            button.setIcon(button.icon())  # has Qt forget what it remembers
+            hint = button.sizeHint()
+            sizes.setdefault(button, set()).add((hint.width(), hint.height()))
+    assert len(sizes) > 10
+    assert not {button.text(): found for button, found in sizes.items() if len(found) > 1}
 
 
 # ---- taking back, and tabs

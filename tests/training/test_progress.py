@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from napari_clickseg._napari.train.text import (
     time_text,
 )
 from napari_clickseg.training.progress import HelpRow, RunProgress, follow, parted
+from napari_clickseg.training.verdict import Verdict
 
 RUN = Path("/runs/yeast")
 STARTED = {
@@ -163,6 +165,8 @@ def test_every_state_is_said_in_words() -> None:
     assert status_text(early) == (
         "Done after 2 epochs, as it got no better. The model of epoch 1 is kept."
     )
+    measured = replace(early, verdict=Verdict("better", "It takes fewer clicks.", ()))
+    assert status_text(measured) == f"{status_text(early)} Whether it helped stands below."
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.1, False), (0.11, True), (0.62, True)])

@@ -14,7 +14,8 @@ from napari_clickseg._napari.annotate.state import AnnotateState
 from napari_clickseg._qt.annotate.object_form import hint
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.busy import BusyMark
-from napari_clickseg._qt.parts.controls import Fold, breakable, choice, form, note
+from napari_clickseg._qt.parts.controls import breakable, choice, form, note
+from napari_clickseg._qt.parts.folds import Fold
 from napari_clickseg._qt.parts.layer_choice import LayerChoice
 from napari_clickseg._qt.parts.wakeup import Wakeup
 
@@ -219,13 +220,11 @@ def test_a_layer_choice_keeps_its_layer_through_renaming_and_other_changes(qtbot
         ({"image": object(), "tool": True, "model_status": "ready"}, "Click on an object"),
         ({"image": object(), "tool": True, "model_status": "loading", "n_positive": 1}, "loading"),
         ({"image": object(), "tool": True, "model_status": "failed"}, "no model"),
-        ({"image": object(), "tool": True, "model_status": "ready", "n_positive": 1}, ""),
+        ({"image": object(), "tool": True, "model_status": "ready", "n_positive": 1}, "G accepts"),
     ],
 )
 def test_the_hint_is_the_next_step(known: dict[str, Any], said: str) -> None:
-    text = hint(AnnotateState(**known), images_open=True)
-    assert said in text
-    assert bool(said) == bool(text)
+    assert said in hint(AnnotateState(**known), images_open=True)
 
 
 def test_the_first_hint_is_to_open_an_image() -> None:

@@ -362,6 +362,18 @@ def test_showing_a_change_is_quick_and_changes_nothing_else(open_train: Open, qt
     assert {field: median(took) for field, took in times.items() if median(took) >= 0.020} == {}
 
 
+def test_what_is_being_done_is_said_where_it_is_always_in_sight(open_train: Open) -> None:
+    _, widget = open_train()
+    state = widget.context.state
+    state.message = ""
+    state.busy, state.steps = "Drawing samples …", (3, 9)
+    assert widget.message.value == "Drawing samples … 3 of 9"
+    state.message = "It can't be read."
+    assert widget.message.value == state.message
+    state.message = state.busy = ""
+    assert not widget.message.value
+
+
 def test_every_control_has_a_tooltip(open_train: Open, qtbot: Any) -> None:
     _, widget = open_train()
     show_everything(widget, qtbot)

@@ -9,7 +9,7 @@ from napari_clickseg.crossfit.progress import CrossfitRun, parts_of
 from napari_clickseg.util.text import counted
 
 if TYPE_CHECKING:
-    from napari_clickseg._napari.train.state import Check
+    from napari_clickseg._napari.train.state import Check, TrainState
     from napari_clickseg.training.progress import RunProgress
 
 _MOST_METRICS = 4
@@ -31,6 +31,12 @@ def time_text(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def busy_text(state: TrainState) -> str:
+    """Return what is being done, and how far that is; "" if nothing is."""
+    done, wanted = state.steps
+    return f"{state.busy} {done} of {wanted}" if state.busy and wanted else state.busy
 
 
 def check_text(check: Check) -> str:
@@ -59,7 +65,8 @@ def status_text(run: RunProgress) -> str:
         case "finished":
             kept = f" The model of epoch {run.curves.best} is kept." if run.curves.best else ""
             early = ", as it got no better" if run.reason == "early" else ""
-            return f"Done after {_epochs(run)}{early}.{kept}"
+            helped = " Whether it helped stands below." if run.verdict is not None else ""
+            return f"Done after {_epochs(run)}{early}.{kept}{helped}"
         case _:
             kept = " The best model so far is kept." if run.model else ""
             end = "Ended unexpectedly" if run.reason == "ended" else "Stopped"

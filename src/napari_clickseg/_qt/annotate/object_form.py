@@ -158,7 +158,7 @@ def hint(state: AnnotateState, images_open: bool) -> str:
     Returns
     -------
     str
-        Empty when there is nothing to say.
+        A line or two.
     """
     if not images_open:
         return "Open an image first: File ▸ Open, or drop one onto the window."
@@ -176,4 +176,5 @@ def hint(state: AnnotateState, images_open: bool) -> str:
         return "There is no model; choose one under “Model”."
     if not state.n_positive:
         return "Click on an object or drag a box around it; right click what is wrong."
-    return ""
+    accept = key_text(Action.ACCEPT)
+    return f"{accept} accepts it; click what is missing, right click what is wrong."

@@ -21,9 +21,10 @@ from napari_clickseg._qt.annotate.rules_form import RulesForm
 from napari_clickseg._qt.annotate.stack_form import StackForm
 from napari_clickseg._qt.annotate.unsaved_work_form import UnsavedWorkForm
 from napari_clickseg._qt.parts.binding import Ties
-from napari_clickseg._qt.parts.controls import Fold, breakable, note
+from napari_clickseg._qt.parts.controls import breakable, note
 from napari_clickseg._qt.parts.dock import Dock
 from napari_clickseg._qt.parts.files_widget import export_button
+from napari_clickseg._qt.parts.folds import Fold
 
 if TYPE_CHECKING:
     import napari.viewer

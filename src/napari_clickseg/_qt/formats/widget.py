@@ -17,7 +17,6 @@ from napari_clickseg._qt.formats.share_form import ShareForm
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.controls import (
-    Fold,
     breakable,
     button,
     choice,
@@ -27,6 +26,7 @@ from napari_clickseg._qt.parts.controls import (
     row,
 )
 from napari_clickseg._qt.parts.dock import Dock
+from napari_clickseg._qt.parts.folds import Fold
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg.formats.exporting import FORMATS
 from napari_clickseg.formats.importing import IMPORTS

@@ -14,16 +14,13 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSizePolicy,
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_clickseg._napari.viewer.actions import SHORTCUTS, Action, tooltip
 
@@ -33,68 +30,6 @@ if TYPE_CHECKING:
 _LINES = "clickseg-lines"  # property of a label: how many lines have their room
 _BESIDE = 4  # pixels that a style leaves free beside the text of a combo box
 _LONG_WORD = re.compile(r"\S{25,}")
-
-
-class Fold(QCollapsible):
-    """A group that folds away.
-
-    Its title is a plain line with an arrow: the base class's own is drawn like a button that is
-    on, which draws the eye away from the click tool.
-
-    Parameters
-    ----------
-    tip : str
-        Tooltip of the title.
-    """
-
-    def __init__(self, title: str, content: QWidget, tip: str) -> None:
-        super().__init__(title)
-        self.toggleButton().hide()
-        self.header = QToolButton()
-        self.header.setText(title)
-        self.header.setToolTip(tip)
-        self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.header.setAutoRaise(True)
-        self.header.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.header.clicked.connect(self._turn)
-        layout = self.layout()
-        assert isinstance(layout, QVBoxLayout)
-        layout.insertWidget(0, self.header)
-        self.addWidget(content)
-        _set_margins(self.content(), 10, 0, 0, 4)
-        _set_margins(self, 0, 0, 0, 0, spacing=0)
-        self.toggled.connect(self._show_arrow)
-        self._show_arrow()
-
-    def eventFilter(self, a0: QObject | None, a1: QEvent | None) -> bool:
-        """Grow with what is inside; the base class does so for changes of size only."""
-        if a0 is None or a1 is None:
-            return False
-        if a1.type() == QEvent.Type.LayoutRequest and self.isExpanded():
-            self.content().setMaximumHeight(self.content().sizeHint().height() + 10)
-        return super().eventFilter(a0, a1)
-
-    def _turn(self) -> None:
-        # At once: while it grows bit by bit, all that is around it is squeezed, and moves.
-        if self.isExpanded():
-            self.collapse(animate=False)
-        else:
-            self.expand(animate=False)
-            self._lay_out_anew()
-
-    def _lay_out_anew(self) -> None:
-        """Have buttons as high as their style has them; else they shift what is below them later.
-
-        Qt remembers how high they want to be, from before they had a style, until they get another
-        text or icon.
-        """
-        for part in self.content().findChildren(QPushButton):
-            part.ensurePolished()
-            part.setIcon(part.icon())
-
-    def _show_arrow(self) -> None:
-        arrow = Qt.ArrowType.DownArrow if self.isExpanded() else Qt.ArrowType.RightArrow
-        self.header.setArrowType(arrow)
 
 
 class _OrderedChoice(ComboBox):
@@ -226,14 +161,14 @@ def told_apart(choices: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
 def form(*widgets: Any, labels: bool = True) -> Container[Any]:
     """Put widgets below one another, each with its label on the left."""
     made: Container[Any] = Container(widgets=widgets, labels=labels)
-    _set_margins(made.native, 0, 0, 0, 0)
+    set_margins(made.native, 0, 0, 0, 0)
     return made
 
 
 def row(*widgets: Any) -> Container[Any]:
     """Put widgets beside one another; they share the width."""
     made: Container[Any] = Container(widgets=widgets, layout="horizontal", labels=False)
-    _set_margins(made.native, 0, 0, 0, 0)
+    set_margins(made.native, 0, 0, 0, 0)
     for widget in widgets:
         policy = widget.native.sizePolicy()
         policy.setHorizontalPolicy(QSizePolicy.Policy.MinimumExpanding)
@@ -305,7 +240,7 @@ def align_labels(root: QWidget, to_come: Iterable[str] = ()) -> None:
         label.setMinimumWidth(width)
 
 
-def _set_margins(
+def set_margins(
     widget: QWidget, left: int, top: int, right: int, bottom: int, *, spacing: int = 4
 ) -> None:
     layout = widget.layout()

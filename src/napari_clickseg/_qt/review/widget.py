@@ -19,7 +19,6 @@ from napari_clickseg._qt.annotate.model_form import StatusLine
 from napari_clickseg._qt.annotate.object_form import ObjectForm, hint
 from napari_clickseg._qt.parts.binding import Ties
 from napari_clickseg._qt.parts.controls import (
-    Fold,
     action_button,
     breakable,
     button,
@@ -30,6 +29,7 @@ from napari_clickseg._qt.parts.controls import (
 )
 from napari_clickseg._qt.parts.dock import Dock
 from napari_clickseg._qt.parts.files_widget import export_button
+from napari_clickseg._qt.parts.folds import Fold
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg._qt.review.clean_form import CleanForm
 from napari_clickseg._qt.review.form_context import ReviewFormContext

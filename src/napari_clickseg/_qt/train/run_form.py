@@ -15,7 +15,6 @@ from napari_clickseg._napari.train.text import (
     status_text,
 )
 from napari_clickseg._qt.parts.controls import (
-    Fold,
     add_line,
     breakable,
     button,
@@ -27,6 +26,7 @@ from napari_clickseg._qt.parts.controls import (
     stack,
 )
 from napari_clickseg._qt.parts.curves import CurvePlot, Line
+from napari_clickseg._qt.parts.folds import Fold
 from napari_clickseg.crossfit.progress import parts_of
 from napari_clickseg.training.progress import RESUMABLE, parted
 

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_clickseg._napari.train.text import busy_text
 from napari_clickseg._qt.parts import folders
 from napari_clickseg._qt.parts.controls import breakable, button, choice, form, note, row, stack
 
@@ -222,8 +223,7 @@ class SourceForm(QWidget):
     def _show_report(self) -> None:
         state = self._state
         if state.busy:
-            done, wanted = state.steps
-            text = f"{state.busy} {done} of {wanted}" if wanted else state.busy
+            text = busy_text(state)
         elif state.check is None:
             text = ""
         else:

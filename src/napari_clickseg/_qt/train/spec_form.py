@@ -36,12 +36,20 @@ class SpecForm(QWidget):
     group : str
         One of `training_settings.GROUPS`.
     made : callable
-        Called when all fields are there.
+        Called when all fields are there, before they are shown.
+    shown : callable
+        Called when they are shown.
     """
 
-    def __init__(self, context: TrainFormContext, group: str, made: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        context: TrainFormContext,
+        group: str,
+        made: Callable[[], object],
+        shown: Callable[[], object],
+    ) -> None:
         super().__init__()
-        self._context, self._made = context, made
+        self._context, self._made, self._shown = context, made, shown
         self._waiting = list(settings_of(group))
         self.fields: dict[str, Any] = {}
         self._lines: dict[str, Any] = {}
@@ -76,6 +84,7 @@ class SpecForm(QWidget):
         else:
             self._made()
             self._all.show()
+            self._shown()
 
     def _show_values(self) -> None:
         for name in self.fields:

@@ -11,12 +11,14 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_clickseg._napari.train.controller import TrainController
 from napari_clickseg._napari.train.fields import settings_of
 from napari_clickseg._napari.train.settings import new_state, remember
+from napari_clickseg._napari.train.text import busy_text
 from napari_clickseg._napari.viewer.layers import unwrapped
 from napari_clickseg._napari.viewer.private import open_widget
 from napari_clickseg._qt.parts.binding import Ties
-from napari_clickseg._qt.parts.controls import Fold, breakable, button, form, note, row, timer
+from napari_clickseg._qt.parts.controls import breakable, button, form, note, row, timer
 from napari_clickseg._qt.parts.dock import Dock
 from napari_clickseg._qt.parts.files_widget import export_button, pictures_button
+from napari_clickseg._qt.parts.folds import Fold
 from napari_clickseg._qt.parts.picture import Picture
 from napari_clickseg._qt.parts.wakeup import Wakeup
 from napari_clickseg._qt.train.clicks_form import ClicksForm
@@ -66,7 +68,7 @@ class TrainWidget(Dock):
             self.at_end(partial(event.disconnect, self._layers_changed))
         self._make_forms()
         self._lay_out()
-        self._ties.show(self._show_message, "message")
+        self._ties.show(self._show_message, "message", "busy", "steps")
         self._ties.show(self._show_pace, "run")
         self._ties.show(self._show_pictures, "run")
         self._ties.show(self._show_samples, "samples")
@@ -100,7 +102,10 @@ class TrainWidget(Dock):
         self.source = SourceForm(context)
         self.main = MainForm(context)
         self.crossfit = CrossfitForm(context)
-        self.specs = {name: SpecForm(context, name, self.fit) for name in _TIPS}
+        self.specs = {
+            name: SpecForm(context, name, self.fit, partial(self._come_into_view, name))
+            for name in _TIPS
+        }
         self.labels_to_come = tuple(s.label for name in _TIPS for s in settings_of(name))
         self.run = RunForm(context)
         self.export = export_button(self._viewer, self._project)
@@ -160,8 +165,12 @@ class TrainWidget(Dock):
             foot=self.message.native,
         )
 
+    def _come_into_view(self, name: str) -> None:
+        self.folds[name].come_into_view()
+
     def _show_message(self) -> None:
-        self.message.value = breakable(self.context.state.message)
+        state = self.context.state
+        self.message.value = breakable(state.message or busy_text(state))
 
     def _show_parts(self) -> None:
         """Leave out what there is nothing to see of yet."""
