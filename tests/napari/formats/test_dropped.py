@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import tifffile
 from napari.layers import Image
 
+from napari_clickseg._napari.formats.dropped import _open
 from napari_clickseg._napari.formats.scans import SLIDER, scan_layers
 from napari_clickseg._napari.viewer.features import saved_notes
 from napari_clickseg._napari.viewer.metadata import saved_classes
@@ -17,7 +19,7 @@ from napari_clickseg._napari.viewer.private import open_widget
 from napari_clickseg.core.source import ImageError
 from napari_clickseg.data.annotations import Annotations, ObjectNote
 from napari_clickseg.data.classes import ProjectClass, ProjectClasses
-from napari_clickseg.formats.annotated import AnnotatedImage
+from napari_clickseg.formats.annotated import AnnotatedImage, FormatError
 from napari_clickseg.formats.exporting import FORMATS, ExportSource, export
 from tests.data.microscope_writers import DATA, write_czi, write_lif
 from tests.formats.label_maps import hard_labels
@@ -92,6 +94,17 @@ def test_what_cannot_be_used_is_said_and_left_out(
     layer = _drop(viewer, tmp_path / "a.geojson")
     assert (layer.data > 0).sum() == 49
     assert "its geometry is Point" in notification_manager.records[-1].message
+
+
+def test_an_archive_without_regions_makes_no_layer(
+    make_napari_viewer: Callable[..., Any], tmp_path: Path
+) -> None:
+    viewer = make_napari_viewer()
+    viewer.add_image(np.zeros((60, 81), np.uint8), name="dish")
+    with zipfile.ZipFile(tmp_path / "rois.zip", "w"):
+        pass
+    with pytest.raises(FormatError, match=r"rois\.zip holds nothing that can be shown"):
+        _open(str(tmp_path / "rois.zip"))
 
 
 @pytest.mark.parametrize("text", ["{", "[]x", '{"a": 1}', ""])

@@ -125,6 +125,8 @@ def _open(path: str) -> list[LayerDataTuple]:
 def _labels(
     image: ExternalImage, classes: ProjectClasses | None, problems: Problems, *, alone: bool
 ) -> LayerDataTuple:
+    if image.mask is None and image.shape is None and not image.objects:
+        raise FormatError("It has no objects.")
     under = _under(image, alone=alone)
     if image.mask is not None:
         labels, known = image.mask(), image.notes
