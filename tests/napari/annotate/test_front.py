@@ -217,3 +217,13 @@ def test_a_region_is_taken_up_from_whichever_layer_that_is_seen_has_one(
     bench.do("skip")
     bench.take_up(75, 60)
     assert "no region" in bench.state.message
+
+
+def test_the_image_that_is_asked_for_is_the_one_that_was_chosen_last(bench: Any, grey: Any) -> None:
+    bench.open(grey)
+    for name in ("b", "c"):
+        bench.controller.choose(bench.viewer.add_image(grey.copy(), name=name))
+        assert f"to annotate '{name}'" in bench.state.message
+    bench.state.message = "Something else."
+    bench.controller.choose(bench.viewer.layers["b"])
+    assert bench.state.message == "Something else."

@@ -306,9 +306,11 @@ def test_a_layer_that_was_deleted_is_made_again(bench: Any, grey: Any, kind: str
 def test_no_labels_are_said_to_be_left_once_all_layers_are_deleted(bench: Any, grey: Any) -> None:
     bench.open(grey)
     accept(bench, 60, 80)
+    bench.state.reading, bench.state.readings = 1, 4
     bench.viewer.layers.select_all()
     bench.viewer.layers.remove_selected()
     bench.settle()
+    assert (bench.state.reading, bench.state.readings) == (0, 1), "there is none to choose from"
     bench.viewer.add_image(grey, name="another")
     assert "labels" not in bench.state.message
 

@@ -308,6 +308,7 @@ def test_what_cannot_be_read_is_passed_over_and_said(
         "img3.tif",
         "img4.png",
     ]
+    assert told[0].startswith("img2.png is passed over: it cannot be read")
     assert walker.states["img2"] == walker.states["img4"] == "unreadable"
     walker.back()
     assert walker.current == "img1" and walker.labels.any()

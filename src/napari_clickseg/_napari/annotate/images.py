@@ -52,6 +52,7 @@ class Images:
         self._context, self._state, self._status = context, context.state, status
         self._identity, self._answers, self._propagation = identity, answers, propagation
         self._front = Front(context.viewer)
+        self._asked: str | None = None
 
     # ---- which layers
 
@@ -137,8 +138,12 @@ class Images:
         context = self._context
         pairing = context.pairings.get(image)
         if pairing is None:
+            before = self._asked
+            self._asked = f"Press “Annotate this image” to annotate '{image.name}'."
             if context.pairing is not None:
-                self._rest(f"Press “Annotate this image” to annotate '{image.name}'.")
+                self._rest(self._asked)
+            elif self._state.message == before:
+                self._state.message = self._asked
             self._bring(image)
         elif pairing is not context.pairing:
             self.activate(pairing)
@@ -193,6 +198,7 @@ class Images:
         context.runner.cancel("take_up")
         context.turn_to(None)
         state.busy = False
+        state.reading, state.readings = 0, 1
         self._status.show_layers()
         self._status.show_counts()
         state.message = message

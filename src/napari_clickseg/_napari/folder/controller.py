@@ -290,7 +290,9 @@ class FolderController:
             self._go(self._step)  # which begins with where this one lies
         else:
             self._wanted = state.current
-        self._tell(f"{_name(image)} is passed over: {why}" if passing else why)
+        self._tell(
+            f"{_name(image)} is passed over: {_without_path(why, image)}" if passing else why
+        )
 
     def _read_ahead(self) -> None:
         row = neighbour(self.state.rows, self._listed(), self._wanted, self._step)
@@ -461,3 +463,9 @@ def _save_all(runner: Runner, left: list[FolderOrder]) -> None:
 
 def _name(image: str) -> str:
     return Path(image).name
+
+
+def _without_path(why: str, image: str) -> str:
+    """Leave out where an image lies: that is known, and there is room for three lines."""
+    folder, name, rest = why.partition(Path(image).name)
+    return f"it{rest}" if name and Path(folder).is_absolute() else why

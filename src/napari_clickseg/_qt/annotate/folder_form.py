@@ -36,7 +36,7 @@ class FolderForm(QWidget):
         self.back = action_button(Action.PREVIOUS_IMAGE, folder.do)
         self.done = action_button(Action.ACCEPT_IMAGE, folder.do, text="Done")
         self.not_done = action_button(Action.TAKE_BACK, folder.do, text="Not done")
-        self.text = note("How far the folder is, or what went wrong.", lines=2)
+        self.text = note("How far the folder is, or what went wrong.", lines=3)
         self.list = ImageList(
             KINDS,
             "Which images are listed, and gone through.",
