@@ -40,6 +40,7 @@ settings.register_profile(
 settings.load_profile("reproducible")
 
 
+@pytest.hookimpl(optionalhook=True)  # the tests of scaled screens run without xdist
 def pytest_xdist_auto_num_workers() -> int:
     """Begin half as many processes again as there are cores: windows let them wait a third."""
     return (os.cpu_count() or 2) * 3 // 2
