@@ -166,7 +166,6 @@ def test_after_closing_the_widget_everything_is_taken_up_again(make_bench: Any, 
     first.click(20, 30)
     before = [layer.name for layer in first.viewer.layers if layer != first.state.prediction]
     annotation = first.state.annotation
-    first.viewer.layers.remove(first.state.prediction)
     first.controller.close()
     again = make_bench(first.viewer)
     again.controller.set_up(image)

@@ -11,8 +11,8 @@ from napari_clickseg._napari.annotate.pairing import Pairing
 from napari_clickseg._napari.annotate.sessions import SessionMemory
 from napari_clickseg._napari.viewer.front import Front
 from napari_clickseg._napari.viewer.label_matching import LabelMatch, clicks_of, match_labels
-from napari_clickseg._napari.viewer.layers import full_resolution
-from napari_clickseg._napari.viewer.metadata import is_explaining
+from napari_clickseg._napari.viewer.layers import full_resolution, remove_layers
+from napari_clickseg._napari.viewer.metadata import is_explaining, is_under_review
 from napari_clickseg._napari.viewer.planes import displayed_plane, plane_data
 from napari_clickseg.core.source import ImageSource
 
@@ -80,6 +80,8 @@ class Images:
         try:
             if pairing is None or pairing.channel_axis != state.channel_axis:
                 self._check(image)
+                if pairing is None:
+                    self._remove_left(image)
                 pairing = Pairing(context.viewer, image, state.channel_axis, context.events)
             if afresh and annotation is None:
                 pairing.leave_annotation()
@@ -101,6 +103,14 @@ class Images:
             state.message += _PYRAMID
         if annotation is not None:
             state.message = f"Objects go on in '{annotation.name}'. {state.message}"
+
+    def _remove_left(self, image: Image) -> None:
+        """Take out what a widget that was closed showed; there would be two of them."""
+        viewer = self._context.viewer
+        shown = [one for p in self._context.pairings.values() for one in p.display.layers()]
+        name = f"{image.name} prediction"
+        left = [one for one in viewer.layers if one.name == name and one not in shown]
+        remove_layers(viewer, [o for o in left if isinstance(o, Labels) and is_under_review(o)])
 
     def find(self, image: Image | None) -> None:
         """Pair an image with the layers that clearly belong to it; ask where that is not clear."""
