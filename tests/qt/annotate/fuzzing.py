@@ -64,6 +64,9 @@ class Ledger:
         Labels that undo, and redo, may bring back; the next one is last.
     taken_up : bool
         There are steps from an earlier time, of which nothing was seen.
+    given_away : array, optional
+        Labels whose journal was forgotten, or gone on with in another layer, while these stayed
+        open without their image: as long as they are the same, nothing is left of them.
     """
 
     layer: Labels
@@ -72,6 +75,13 @@ class Ledger:
     past: list[Array] = field(default_factory=list)
     future: list[Array] = field(default_factory=list)
     taken_up: bool = False
+    given_away: Array | None = None
+
+    @property
+    def leaves(self) -> bool:
+        """Whether something is left of them when the layer is removed."""
+        given = self.given_away is not None and same(self.labels, self.given_away)
+        return bool(self.labels.any()) and not given
 
     def undone(self, before: Array, after: Array) -> bool:
         return same(before, after) or self._next(self.past, after)
@@ -218,7 +228,7 @@ class Fuzzer:
         self._note_journals()
         for layer in [one for one in self.ledgers if one not in self.viewer.layers]:
             gone = self.ledgers.pop(layer)
-            if gone.labels.any():
+            if gone.leaves:
                 self.left[gone.name].append(gone.labels)
                 self.ever[gone.name].append(gone.labels)
         now, image = self.state.annotation, self.state.image
@@ -688,6 +698,7 @@ class Fuzzer:
         if self.rng.random() < 0.2:
             self.widget.unsaved_work.forget.native.click()
             left.clear()  # which of them it was is not seen
+            self._give_away(name, lambda _: True)
             return
         self.widget.unsaved_work.take_up.native.click()
         self.settle()
@@ -697,6 +708,14 @@ class Fuzzer:
         )
         self.left[name] = [one for one in left if not same(one, after)]
         self.ledgers.pop(state.annotation, None)
+        self._give_away(name, lambda labels: same(labels, after))
+
+    def _give_away(self, name: str, which: Callable[[Array], bool]) -> None:
+        """Note that a journal is no longer that of labels which stayed without their image."""
+        for layer, ledger in self.ledgers.items():
+            another = ledger.name == name and layer is not self.state.annotation
+            if another and which(ledger.labels):
+                ledger.given_away = ledger.labels
 
     def _images(self) -> list[Image]:
         known = [*self.pixels.values()]
