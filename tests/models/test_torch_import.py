@@ -31,7 +31,9 @@ def test_garbage_waits_until_torch_is_imported_and_all_is_as_before(
     now = gc.isenabled()
     gc.enable()
     assert now == collecting
-    assert (sys.getswitchinterval(), gc.get_freeze_count()) == (turn, frozen)
+    assert sys.getswitchinterval() == turn
+    # Of objects that others froze some may have died since; none were thawed or frozen here.
+    assert 0.9 * frozen <= gc.get_freeze_count() <= frozen
 
 
 def test_nothing_is_done_where_torch_is_imported_already() -> None:

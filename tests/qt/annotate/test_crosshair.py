@@ -101,7 +101,8 @@ def test_an_object_is_clicked_corrected_and_accepted_without_a_mouse(
     assert state.annotation.data[2][ON] == 1
     typist.go_to(*ON)
     typist.type("J")
-    assert state.editing, "keys that go by the pointer go by the crosshair"
+    # Keys that go by the pointer go by the crosshair; a worker looks up the region.
+    qtbot.waitUntil(lambda: state.editing, timeout=60_000)
     typist.type("N", "Escape", "Right")
     assert state.crosshair_at is None and plane(typist) == 3, "arrows are napari's again"
 
